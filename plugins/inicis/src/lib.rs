@@ -1,0 +1,3 @@
+//! Placeholder.
+
+wit_bindgen::generate!({ path: "../../wit", world: "everything" });
