@@ -1,1 +1,40 @@
-//! Placeholder.
+//! A plugin gets nothing but what one call was given: a fresh instance, limits on everything, secrets by name, and the
+//! origins that its descriptor wants **and** the operator granted. Whatever it does, the host learns what left this machine.
+//!
+//! Reading order: [`Engine`] (`engine.rs`), how a component is accepted (`load.rs`, `descriptor.rs`), how a call runs
+//! (`call.rs`, `state.rs`), what stops it (`limits.rs`, `meter.rs`, `fault.rs`), what it may call (`imports/`), where it
+//! may go (`egress/`), and what is kept of it (`evidence.rs`, `journal.rs`). The contract's types are in [`contract`].
+
+mod cache;
+mod call;
+mod config;
+pub mod contract;
+mod descriptor;
+pub mod egress;
+mod engine;
+mod evidence;
+mod fault;
+mod imports;
+mod journal;
+mod limits;
+mod load;
+mod logs;
+mod meter;
+mod policy;
+mod secrets;
+mod state;
+mod wasi;
+
+pub use call::{CallSetup, Called, Cost};
+pub use descriptor::DescriptorError;
+pub use egress::{EgressPolicy, Mapping, Origin, OriginError, Transport};
+pub use engine::{CacheOptions, Engine, EngineError, Figures, Options};
+pub use evidence::{Evidence, Exchange, Phase, WriteEvidence};
+pub use fault::{Fault, Trace};
+pub use journal::{
+    CallRecord, Ended, FaultRecord, HttpAnswerRecord, HttpRequestRecord, ImportRecord, SecretUsed,
+};
+pub use limits::Limits;
+pub use load::{LoadError, Plugin};
+pub use logs::{LogLine, LogSource};
+pub use secrets::Secrets;

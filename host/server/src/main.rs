@@ -1,3 +1,7 @@
-//! Placeholder.
+//! The `payhost` program. Everything it does is in the library (`payhost::cli`).
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    payhost::cli::main()
+}

@@ -1,1 +1,28 @@
-//! Placeholder.
+//! Storage. Invariant: whatever [`Store::transact`] answered with `Ok` is on disk; whatever it answered with `Err` left
+//! no trace; nothing in between is ever visible.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`Store`] | open, `transact`, `read`, `close` |
+//! | [`Tx`], [`params!`] | statements in portable SQL, the same on every backend |
+//! | [`rows`] | one module per table: its struct and the functions that callers use |
+//! | [`vault`] | the master key, a data key per shop, sealed values, API-key hashes |
+//! | `sqlite` | the only backend so far: one writer with group commit, read-only readers, migrations |
+//!
+//! Time and randomness come in through parameters (rows are made by callers); the exceptions are the nonces and data keys
+//! of the vault.
+
+mod error;
+pub mod rows;
+mod sqlite;
+mod store;
+mod table;
+mod tx;
+mod value;
+pub mod vault;
+
+pub use error::Error;
+pub use store::{Options, Store};
+pub use tx::{Row, Tx};
+pub use value::{Blob, FromValue, Json, ToValue, Value};
+pub use vault::{Cell, MasterKey, Sealed, ShopKey, Vault};

@@ -1,0 +1,45 @@
+/*
+ * The pay button. Without this script, or when payhost.js did not load, the form is sent to the shop, which leads to the
+ * payment page itself. What the promise says is only a hint: the order page asks payhost from the shop's server.
+ */
+(function () {
+  "use strict";
+  var form = document.querySelector("form[data-order]");
+  if (!form) return;
+  var page = "/orders/" + form.dataset.order;
+  var button = form.querySelector("button");
+  var error = form.querySelector("[role=alert]");
+
+  if (window.matchMedia("(max-width: 600px)").matches) form.elements.mode.value = "redirect";
+
+  function payment() {
+    return fetch(page + "/payment", { method: "POST" }).then(function (answer) {
+      return answer.json().then(function (body) {
+        if (!answer.ok) throw new Error(body.message);
+        return body;
+      });
+    });
+  }
+
+  form.addEventListener("submit", function (event) {
+    if (!window.Payhost) return;
+    event.preventDefault();
+    error.hidden = true;
+    button.disabled = true;
+    window.Payhost.pay({ payment: payment, mode: form.elements.mode.value, language: document.documentElement.lang }).then(
+      function (outcome) {
+        location.assign(page + "?result=" + encodeURIComponent(outcome.result));
+      },
+      function (problem) {
+        button.disabled = false;
+        error.textContent = problem.message;
+        error.hidden = false;
+      }
+    );
+  });
+
+  /* Back from the payment window with the browser's back button: the page must not be an old picture of itself. */
+  window.addEventListener("pageshow", function (event) {
+    if (event.persisted) location.reload();
+  });
+})();

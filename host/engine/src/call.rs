@@ -1,0 +1,356 @@
+//! A call runs in a store of its own, on the plugins' own runtime, to its end: neither a caller that goes away nor the
+//! death of the plugin takes away the evidence of what left this machine.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use serde_json::Value;
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::contract::types::{Context, Mode, Setting};
+use crate::contract::{Answer, Arguments, Function};
+use crate::egress::{EgressPolicy, Transport};
+use crate::engine::Shared;
+use crate::evidence::Evidence;
+use crate::fault::{self, Fault, Trace};
+use crate::journal::{CallRecord, Ended, FaultRecord, HttpAnswerRecord, ImportRecord};
+use crate::limits::Limits;
+use crate::load::Code;
+use crate::logs::{LogLine, Scrubber, hex};
+use crate::policy::Policy;
+use crate::secrets::Secrets;
+use crate::state::State;
+
+/// What one call is given besides its arguments.
+#[derive(Debug)]
+pub struct CallSetup {
+    /// Id of the call, for the log and the record.
+    pub call_id: String,
+    /// Id of the shop, for the log.
+    pub shop_id: String,
+    /// Id of the channel, for the log.
+    pub channel_id: String,
+    /// The call's moment, milliseconds since 1970. The engine puts it into the context and into the plugin's clocks.
+    pub now_ms: i64,
+    /// The call's seed. The engine puts it into the context and into the plugin's random numbers.
+    pub seed: [u8; 16],
+    /// Secrets by name. The engine puts the names of the channel's secrets into the context.
+    pub secrets: Secrets,
+    /// Where the call may go.
+    pub egress: Arc<EgressPolicy>,
+    /// What it may use.
+    pub limits: Limits,
+    /// End of the attempt's lease: after it no byte of a request leaves this machine. A request is refused when it could
+    /// still be connecting (5 s) at that moment.
+    pub send_deadline: Option<Instant>,
+    /// `false` refuses `http` even where the function may use it.
+    pub http_allowed: bool,
+    /// The network, or answers from a script.
+    pub transport: Transport,
+}
+
+impl CallSetup {
+    /// A call without secrets and grants, with the default limits.
+    pub fn new(call_id: impl Into<String>, now_ms: i64, seed: [u8; 16]) -> Self {
+        Self {
+            call_id: call_id.into(),
+            shop_id: String::new(),
+            channel_id: String::new(),
+            now_ms,
+            seed,
+            secrets: Secrets::new(),
+            egress: Arc::default(),
+            limits: Limits::default(),
+            send_deadline: None,
+            http_allowed: true,
+            transport: Transport::Network,
+        }
+    }
+
+    /// The context for this call: the rest comes from the setup.
+    pub fn context(&self, mode: Mode, settings: Vec<Setting>) -> Context {
+        let mut context = Context { now_ms: 0, seed: String::new(), mode, settings, secrets: Vec::new() };
+        self.fill(&mut context);
+        context
+    }
+
+    fn fill(&self, context: &mut Context) {
+        context.now_ms = self.now_ms;
+        context.seed = hex(&self.seed);
+        context.secrets = self.secrets.channel_names();
+    }
+}
+
+/// What a call used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Time on a processor.
+    pub cpu: Duration,
+    /// Time by the clock, from the instance to the answer.
+    pub wall: Duration,
+    /// Time spent waiting for a turn.
+    pub queued: Duration,
+    /// Most bytes of linear memory at once.
+    pub peak_memory_bytes: usize,
+}
+
+/// How a call ended, with all that is known of it.
+#[must_use = "a call may have moved money, even where it failed: read its evidence"]
+#[derive(Debug)]
+pub struct Called<R> {
+    /// The plugin's word, or why there is none.
+    pub result: Result<R, Fault>,
+    /// What the host's own network saw.
+    pub evidence: Evidence,
+    /// For the journal.
+    pub record: CallRecord,
+    /// What the plugin wrote, scrubbed.
+    pub log: Vec<LogLine>,
+    /// What it used.
+    pub cost: Cost,
+}
+
+impl<R> Called<R> {
+    /// The same with the answer turned into something else.
+    pub fn map<S>(self, turn: impl FnOnce(R) -> S) -> Called<S> {
+        let Called { result, evidence, record, log, cost } = self;
+        Called { result: result.map(turn), evidence, record, log, cost }
+    }
+}
+
+/// Everything that a call needs and that outlives it.
+pub(crate) struct Job<P, R> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) code: Arc<Code>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) function: Function<P, R>,
+    pub(crate) params: P,
+    pub(crate) setup: CallSetup,
+}
+
+/// How the plugin's part ended.
+struct Ran<R> {
+    result: Result<R, Fault>,
+    imports: Vec<ImportRecord>,
+    secrets_used: Vec<crate::journal::SecretUsed>,
+    log: Vec<LogLine>,
+    cost: Cost,
+    /// Whether a secret value was blotted out of the record.
+    blotted: bool,
+}
+
+impl<R> Ran<R> {
+    fn not_started(fault: Fault, queued: Duration) -> Self {
+        let cost = Cost { queued, ..Cost::default() };
+        Self { result: Err(fault), imports: vec![], secrets_used: vec![], log: vec![], cost, blotted: false }
+    }
+}
+
+/// Runs a call on the plugins' runtime and waits for it.
+pub(crate) async fn call<P: Arguments, R: Answer>(mut job: Job<P, R>) -> Called<R> {
+    if let Some(context) = job.params.context_mut() {
+        job.setup.fill(context);
+    }
+    let evidence = Evidence::default();
+    let record = begin_record(&mut job);
+    let lost = (evidence.clone(), CallRecord { args: Value::Null, ..record.clone() });
+    let handle = job.shared.runtime.handle().clone();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    handle.spawn(async move {
+        let call = record.call_id.clone();
+        let shared = job.shared.clone();
+        shared.counters.started();
+        let ran = match AssertUnwindSafe(run(job, evidence.clone())).catch_unwind().await {
+            Ok(ran) => ran,
+            Err(_) => {
+                let what = "a panic in the host, see its standard error".to_owned();
+                Ran::not_started(Fault::Internal { what }, Duration::ZERO)
+            }
+        };
+        shared.counters.ended(ran.result.as_ref().err());
+        let called = end_record(record, ran, evidence);
+        if let Err(called) = sender.send(called) {
+            let writes = called.evidence.writes();
+            tracing::warn!(call, ?writes, "the caller of a plugin call went away; nobody keeps its result");
+        }
+    });
+    match receiver.await {
+        Ok(called) => called,
+        Err(_) => {
+            let (evidence, record) = lost;
+            let fault = Fault::Internal { what: "the engine was shut down".to_owned() };
+            end_record(record, Ran::not_started(fault, Duration::ZERO), evidence)
+        }
+    }
+}
+
+fn begin_record<P: Arguments, R>(job: &mut Job<P, R>) -> CallRecord {
+    CallRecord {
+        call_id: job.setup.call_id.clone(),
+        plugin_digest: job.code.digest.clone(),
+        interface: job.function.interface.to_owned(),
+        function: job.function.name.to_owned(),
+        now_ms: job.setup.now_ms,
+        seed: hex(&job.setup.seed),
+        context: job.params.context_mut().cloned(),
+        args: job.params.to_json(job.function.parameters),
+        imports: vec![],
+        secrets_used: vec![],
+        ended: Ended::Answered(Value::Null),
+        replayable: false,
+    }
+}
+
+fn end_record<R: Answer>(mut record: CallRecord, ran: Ran<R>, evidence: Evidence) -> Called<R> {
+    let Ran { result, imports, secrets_used, log, cost, mut blotted } = ran;
+    record.imports = imports;
+    record.ended = match &result {
+        Ok(answer) => Ended::Answered(answer.to_json()),
+        Err(fault) => Ended::Fault(FaultRecord::from(fault)),
+    };
+    // A secret that the gateway has just made (a billing key) is in the answer, in what the gateway sent, and perhaps in
+    // the callback: out of all of them.
+    if let Ok(answer) = &result {
+        let mut scrubber = Scrubber::default();
+        answer.secrets().into_iter().for_each(|value| scrubber.add(value));
+        blotted |= scrub_record(&mut record, &scrubber);
+    }
+    let one_time = secrets_used.iter().any(|used| used.version.is_none());
+    let by_limit = result.as_ref().is_err_and(|fault| fault.is_limit() || matches!(fault, Fault::Internal { .. }));
+    record.replayable = !one_time && !blotted && !by_limit;
+    record.secrets_used = secrets_used;
+    Called { result, evidence, record, log, cost }
+}
+
+/// Blots secret values out of everything in a record; whether there were any.
+fn scrub_record(record: &mut CallRecord, scrubber: &Scrubber) -> bool {
+    if scrubber.is_empty() {
+        return false;
+    }
+    let mut blotted = scrub_json(&mut record.args, scrubber);
+    if let Ended::Answered(answer) = &mut record.ended {
+        blotted |= scrub_json(answer, scrubber);
+    }
+    scrub_imports(&mut record.imports, scrubber) || blotted
+}
+
+fn scrub_imports(imports: &mut [ImportRecord], scrubber: &Scrubber) -> bool {
+    let mut blotted = false;
+    for import in imports {
+        let ImportRecord::Http { answer, .. } = import;
+        let Some(HttpAnswerRecord::Ok(response)) = answer else { continue };
+        if let Some(body) = scrubber.scrub_bytes(&response.body) {
+            response.body = body;
+            blotted = true;
+        }
+        for (_, value) in &mut response.headers {
+            if let Some(scrubbed) = scrubber.scrub(value) {
+                *value = scrubbed;
+                blotted = true;
+            }
+        }
+    }
+    blotted
+}
+
+/// Texts in JSON; those that are base64 of bytes are looked into as well.
+fn scrub_json(value: &mut Value, scrubber: &Scrubber) -> bool {
+    match value {
+        Value::String(text) => match scrubber.scrub_text_or_base64(text) {
+            Some(scrubbed) => {
+                *text = scrubbed;
+                true
+            }
+            None => false,
+        },
+        Value::Array(values) => values.iter_mut().fold(false, |blotted, value| scrub_json(value, scrubber) || blotted),
+        Value::Object(map) => map.values_mut().fold(false, |blotted, value| scrub_json(value, scrubber) || blotted),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Waits for a turn, then runs the plugin.
+async fn run<P: Arguments, R: Answer>(job: Job<P, R>, evidence: Evidence) -> Ran<R> {
+    let Job { shared, code, policy, function, params, setup } = job;
+    let Some(index) = code.exports.get(&(function.interface, function.name)).copied() else {
+        let (interface, function) = (function.interface.to_owned(), function.name.to_owned());
+        return Ran::not_started(Fault::MissingExport { interface, function }, Duration::ZERO);
+    };
+    let asked = Instant::now();
+    let turn = tokio::time::timeout(shared.options.queue_wait, shared.turns.acquire());
+    let Ok(Ok(_turn)) = turn.await else {
+        let waited = asked.elapsed();
+        return Ran::not_started(Fault::Overloaded { waited }, waited);
+    };
+    let queued = asked.elapsed();
+    let state = State::new(setup, policy, function.network, shared.client.clone(), evidence);
+    let limits = state.limits.clone();
+    let mut store = new_store(&shared.wasmtime, state);
+    let finished = tokio::time::timeout(limits.wall, async {
+        store.data().meter.resume();
+        let instance = code.pre.instantiate_async(&mut store).await?;
+        let typed = instance.get_typed_func::<P, (R,)>(&mut store, index)?;
+        let (answer,) = typed.call_async(&mut store, params).await?;
+        store.data().meter.charge();
+        wasmtime::Result::Ok(answer)
+    })
+    .await;
+    finish(store, finished, &limits, queued)
+}
+
+fn finish<R>(
+    store: Store<State>,
+    finished: Result<wasmtime::Result<R>, tokio::time::error::Elapsed>,
+    limits: &Limits,
+    queued: Duration,
+) -> Ran<R> {
+    let mut state = store.into_data();
+    let cost = Cost {
+        cpu: state.meter.spent(),
+        wall: state.elapsed(),
+        queued,
+        peak_memory_bytes: state.limiter.peak_memory_bytes(),
+    };
+    let log = state.logs().take();
+    let last_lines = || log.iter().rev().take(LAST_LINES).rev().map(ToString::to_string).collect();
+    let result = match finished {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(fault::classify(&error, limits, last_lines())),
+        Err(_) => {
+            let trace = Trace { frames: vec![], last_lines: last_lines() };
+            Err(Fault::WallTime { limit: limits.wall, trace })
+        }
+    };
+    let mut imports = std::mem::take(&mut state.imports);
+    let blotted = scrub_imports(&mut imports, state.logs().scrubber());
+    let secrets_used = state.secrets_used();
+    Ran { result, imports, secrets_used, log, cost, blotted }
+}
+
+/// Log lines that a fault shows.
+const LAST_LINES: usize = 5;
+
+/// A store with every limit armed. Nothing runs in it before that.
+pub(crate) fn new_store(engine: &wasmtime::Engine, state: State) -> Store<State> {
+    let host_data_bytes = state.limits.host_data_bytes;
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(host_data_bytes);
+    // One tick at a time. `YieldCustom` with tokio's own yield lets the other calls of this thread run; the plain `Yield`
+    // wakes itself first and starves them.
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|context| {
+        let meter = context.data().meter.clone();
+        if !meter.charge() {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        let others = async move {
+            tokio::task::yield_now().await;
+            meter.resume();
+        };
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(others)))
+    });
+    store
+}

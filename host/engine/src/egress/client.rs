@@ -1,0 +1,240 @@
+//! One request, one answer: no redirect, no retry, no proxy, no cookie, no decompression, a cap on everything; and every
+//! failure says whether anything may have left this machine.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{HOST, HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+use super::addresses::{NotPublic, PublicResolver};
+use super::{EgressPolicy, Mapping, Origin};
+
+/// From the first packet of DNS to the last of TLS.
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+/// From the start to the last byte of the answer.
+const TOTAL: Duration = Duration::from_secs(15);
+/// Largest body of an answer.
+const BODY_BYTES: usize = 1 << 20;
+/// Most headers of an answer.
+const HEADERS: usize = 64;
+/// Largest sum of names and values of an answer's headers.
+const HEADER_BYTES: usize = 32 << 10;
+/// Idle connections are closed before gateways close them, so that no write races with a close.
+const IDLE: Duration = Duration::from_secs(5);
+/// Clients for mappings that are kept; test channels only, so a simple bound will do.
+const MAPPED_CLIENTS: usize = 64;
+
+/// A request that was checked already.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Verb.
+    pub method: Method,
+    /// Whole URL, `https` with a host name.
+    pub url: Url,
+    /// Headers; `Host` is set by the client.
+    pub headers: HeaderMap,
+    /// Body; empty for none.
+    pub body: Bytes,
+}
+
+/// A whole answer, whatever its status.
+#[derive(Debug)]
+pub struct Received {
+    /// HTTP status.
+    pub status: u16,
+    /// Names in lower case; values as text, bytes beyond ASCII as Latin-1.
+    pub headers: Vec<(String, String)>,
+    /// At most 1 MiB.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer, by what may have happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Not allowed; nothing was sent.
+    #[error("{0}")]
+    Refused(String),
+    /// No connection came about; nothing was sent.
+    #[error("{0}")]
+    NotSent(String),
+    /// Something may have been sent.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// The network cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the TLS client cannot be set up: {0}")]
+pub struct ClientError(String);
+
+/// Sends requests; keeps connections alive for a few seconds. Cheap to share behind an `Arc`.
+#[derive(Debug)]
+pub struct Client {
+    public: reqwest::Client,
+    mapped: Mutex<HashMap<Mapping, reqwest::Client>>,
+}
+
+impl Client {
+    /// A client whose public side trusts the system's authorities.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new() -> Result<Self, ClientError> {
+        let public = build(public_tls()?, |builder| builder.dns_resolver(PublicResolver))?;
+        Ok(Self { public, mapped: Mutex::new(HashMap::new()) })
+    }
+
+    /// Sends one request to the public net, or to where the policy's map says. Grants are the caller's to check.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send(&self, policy: &EgressPolicy, mut outgoing: Outgoing) -> Result<Received, SendError> {
+        let refused = |error: &dyn std::fmt::Display| SendError::Refused(error.to_string());
+        let origin = Origin::of(&outgoing.url).map_err(|error| refused(&error))?;
+        let host = HeaderValue::from_str(&origin.authority()).map_err(|error| refused(&error))?;
+        outgoing.headers.insert(HOST, host);
+        let client = match policy.mapping(&origin) {
+            Some(mapping) => {
+                // The connector takes the mapped port only where the URL names none; `Host` keeps the real one.
+                let _ = outgoing.url.set_port(None);
+                self.mapped(mapping).map_err(|error| refused(&error))?
+            }
+            None => self.public.clone(),
+        };
+        let request = client
+            .request(outgoing.method, outgoing.url)
+            .headers(outgoing.headers)
+            .body(outgoing.body)
+            .build()
+            .map_err(|error| refused(&error.without_url()))?;
+        let response = client.execute(request).await.map_err(classify)?;
+        receive(response).await
+    }
+
+    /// The client for one line of the gateway map.
+    fn mapped(&self, mapping: &Mapping) -> Result<reqwest::Client, ClientError> {
+        let mut clients = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(mapping) {
+            return Ok(client.clone());
+        }
+        let tls = match &mapping.ca_pem {
+            Some(pem) => private_tls(pem)?,
+            None => public_tls()?,
+        };
+        let client = build(tls, |builder| builder.resolve(mapping.origin.host(), mapping.connect))?;
+        if clients.len() >= MAPPED_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(mapping.clone(), client.clone());
+        Ok(client)
+    }
+}
+
+fn build(
+    tls: rustls::ClientConfig,
+    route: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, ClientError> {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .https_only(true)
+        .http1_only()
+        .http1_max_headers(HEADERS)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(CONNECT)
+        .timeout(TOTAL)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(32);
+    route(builder).build().map_err(|error| ClientError(chain(&error)))
+}
+
+fn tls_builder() -> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>, ClientError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ClientError(error.to_string()))
+}
+
+fn public_tls() -> Result<rustls::ClientConfig, ClientError> {
+    use rustls_platform_verifier::BuilderVerifierExt;
+    let builder = tls_builder()?.with_platform_verifier().map_err(|error| ClientError(error.to_string()))?;
+    Ok(builder.with_no_client_auth())
+}
+
+fn private_tls(pem: &str) -> Result<rustls::ClientConfig, ClientError> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|error| ClientError(format!("the mapped CA is not PEM: {error}")))?;
+        roots.add(certificate).map_err(|error| ClientError(format!("the mapped CA is not usable: {error}")))?;
+    }
+    if roots.is_empty() {
+        return Err(ClientError("the mapped CA holds no certificate".to_owned()));
+    }
+    Ok(tls_builder()?.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Sorts a failure by what may have left this machine: before the connection stood, nothing had.
+fn classify(error: reqwest::Error) -> SendError {
+    let error = error.without_url();
+    if let Some(refused) = find::<NotPublic>(&error) {
+        return SendError::Refused(refused.to_string());
+    }
+    if error.is_connect() { SendError::NotSent(chain(&error)) } else { SendError::Unknown(chain(&error)) }
+}
+
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        current = error.source();
+    }
+    None
+}
+
+/// An error with its causes, each said once.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut current = error.source();
+    while let Some(error) = current {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        current = error.source();
+    }
+    text
+}
+
+/// Reads the answer up to the caps. Whatever is wrong with it, the request had been sent.
+async fn receive(mut response: reqwest::Response) -> Result<Received, SendError> {
+    let status = response.status().as_u16();
+    let mut headers = Vec::with_capacity(response.headers().len());
+    let mut header_bytes = 0_usize;
+    for (name, value) in response.headers() {
+        header_bytes = header_bytes.saturating_add(name.as_str().len()).saturating_add(value.len());
+        headers.push((name.as_str().to_owned(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect()));
+    }
+    if header_bytes > HEADER_BYTES {
+        let text = format!("status {status}, but its headers are larger than {} KiB", HEADER_BYTES >> 10);
+        return Err(SendError::Unknown(text));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| SendError::Unknown(chain(&error.without_url())))? {
+        if body.len().saturating_add(chunk.len()) > BODY_BYTES {
+            let text = format!("status {status}, but its body is larger than {} MiB", BODY_BYTES >> 20);
+            return Err(SendError::Unknown(text));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Received { status, headers, body })
+}

@@ -1,0 +1,323 @@
+//! One engine per process: it owns the compiler's configuration, the pool, the plugins' runtime and the way out, and every
+//! call goes through it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use wasmtime::component::Linker;
+use wasmtime::{EngineWeak, Store};
+
+use crate::cache::Cache;
+use crate::call::{self, CallSetup, Called, Job};
+use crate::config::{Allocation, config};
+use crate::contract::{Answer, Arguments, Function};
+use crate::egress::{Client, ClientError};
+use crate::fault::Fault;
+use crate::load::{self, LoadError, Plugin};
+use crate::state::State;
+use crate::{imports, wasi};
+
+pub(crate) use crate::load::Probe;
+
+/// How an engine is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Calls that may run at once, waiting for the network included. 1,000: about 35 KiB of memory each while it waits,
+    /// and 8 TiB of addresses, of which a machine has 128.
+    pub max_calls: u32,
+    /// How long a call may wait for its turn. 1 s.
+    pub queue_wait: Duration,
+    /// Largest memory that any call may have: the size of a pool slot. 64 MiB.
+    pub memory_bytes: usize,
+    /// Most table elements that any call may have. 20,000.
+    pub table_elements: usize,
+    /// Threads of the plugins' runtime; absent: one for each processor.
+    pub worker_threads: Option<usize>,
+    /// Largest component. 32 MiB.
+    pub component_bytes: usize,
+    /// Where compiled code is kept, and the key that authenticates it; absent: nothing is kept.
+    pub cache: Option<CacheOptions>,
+}
+
+/// Where compiled code is kept.
+#[derive(Clone)]
+pub struct CacheOptions {
+    /// A directory of ours; made with mode 0700.
+    pub dir: PathBuf,
+    /// Authenticates every file. Whoever knows it and can write to the directory runs code in this process.
+    pub key: [u8; 32],
+    /// Most bytes that are kept; the files that were longest unused go first. 1 GiB is plenty for a thousand plugins.
+    pub max_bytes: u64,
+}
+
+impl std::fmt::Debug for CacheOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheOptions").field("dir", &self.dir).field("max_bytes", &self.max_bytes).finish_non_exhaustive()
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_calls: 1_000,
+            queue_wait: Duration::from_secs(1),
+            memory_bytes: 64 << 20,
+            table_elements: 20_000,
+            worker_threads: None,
+            component_bytes: 32 << 20,
+            cache: None,
+        }
+    }
+}
+
+/// An engine cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// WebAssembly cannot run here.
+    #[error("the WebAssembly engine cannot be set up: {0}")]
+    Wasmtime(String),
+    /// Threads cannot be started.
+    #[error("the threads of the engine cannot be started: {0}")]
+    Threads(std::io::Error),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// What the engine has done and has in hand, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Figures {
+    /// Calls since the start.
+    pub calls: u64,
+    /// Calls that are running or waiting for their turn.
+    pub in_flight: u64,
+    /// Calls that ended with a fault.
+    pub faults: u64,
+    /// Of these, calls that were stopped by a limit.
+    pub limited: u64,
+    /// Of these, calls that were never started because too many were running.
+    pub overloaded: u64,
+    /// Whether instances come from a pool; `false`: the machine has not enough addresses for one.
+    pub pooled: bool,
+    /// Memories in use, where there is a pool.
+    pub memories: u64,
+    /// Bytes of unused slots that are kept resident, where there is a pool.
+    pub idle_resident_bytes: u64,
+}
+
+/// What all calls share.
+pub(crate) struct Shared {
+    pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) runtime: PluginRuntime,
+    pub(crate) turns: Semaphore,
+    /// One compilation at a time: it takes all processors.
+    pub(crate) compiling: Semaphore,
+    pub(crate) client: Arc<Client>,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) counters: Counters,
+    pub(crate) options: Options,
+    pooled: bool,
+}
+
+/// Loads plugins and calls them. A cheap handle; the last one that is dropped ends what still runs.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Sets an engine up and starts its threads.
+    ///
+    /// # Errors
+    /// When WebAssembly cannot run on this machine, or threads or TLS cannot be set up.
+    pub fn new(options: Options) -> Result<Self, EngineError> {
+        let wrong = |error: wasmtime::Error| EngineError::Wasmtime(format!("{error:#}"));
+        let (wasmtime, pooled) = probe(&options).map_err(wrong)?;
+        let mut linker = Linker::new(&wasmtime);
+        wasi::link(&mut linker).map_err(wrong)?;
+        imports::link(&mut linker).map_err(wrong)?;
+        start_ticker(wasmtime.weak()).map_err(EngineError::Threads)?;
+        let cache = options.cache.clone().map(|cache| Cache::new(cache, &wasmtime));
+        let shared = Shared {
+            linker,
+            runtime: PluginRuntime::start(options.worker_threads).map_err(EngineError::Threads)?,
+            turns: Semaphore::new(usize::try_from(options.max_calls).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)),
+            compiling: Semaphore::new(1),
+            client: Arc::new(Client::new()?),
+            cache,
+            counters: Counters::default(),
+            pooled,
+            options,
+            wasmtime,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Takes a component in: compiles it (or finds it compiled), checks its imports and the types of its exports on a
+    /// trial instance, lets it describe itself without any grant, and checks the description.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; every text says what is wrong and what to do.
+    pub async fn load(&self, bytes: &[u8]) -> Result<Arc<Plugin>, LoadError> {
+        load::load(&self.shared, bytes).await.map(Arc::new)
+    }
+
+    /// Calls a function of a plugin in a fresh instance.
+    ///
+    /// The call runs to its end even when this future is dropped; then its result is lost, so whoever may not lose it keeps
+    /// what is needed to find out (the attempt) before calling.
+    pub async fn call<P: Arguments, R: Answer>(
+        &self,
+        plugin: &Arc<Plugin>,
+        function: &Function<P, R>,
+        params: P,
+        setup: CallSetup,
+    ) -> Called<R> {
+        let (shared, code, policy) = (self.shared.clone(), plugin.code.clone(), plugin.policy.clone());
+        call::call(Job { shared, code, policy, function: *function, params, setup }).await
+    }
+
+    /// The way out that plugins use, for requests of the host's own (webhooks): the same block on private addresses, the
+    /// same caps. Grants are the caller's to check.
+    pub fn client(&self) -> Arc<Client> {
+        self.shared.client.clone()
+    }
+
+    /// What it has done and has in hand.
+    pub fn figures(&self) -> Figures {
+        let mut figures = self.shared.counters.read();
+        figures.pooled = self.shared.pooled;
+        if let Some(metrics) = self.shared.wasmtime.pooling_allocator_metrics() {
+            figures.memories = metrics.memories().try_into().unwrap_or(u64::MAX);
+            figures.idle_resident_bytes = metrics.unused_memory_bytes_resident().try_into().unwrap_or(u64::MAX);
+        }
+        figures
+    }
+
+    /// Waits until no call runs and lets none begin any more.
+    pub async fn drain(&self) {
+        let all = self.shared.options.max_calls;
+        if let Ok(turns) = self.shared.turns.acquire_many(all).await {
+            turns.forget();
+            self.shared.turns.close();
+        }
+    }
+}
+
+/// The largest pool that this machine has addresses for, or none: `ulimit -v`, 39-bit kernels.
+fn probe(options: &Options) -> wasmtime::Result<(wasmtime::Engine, bool)> {
+    let mut calls = options.max_calls;
+    let make = |allocation| -> wasmtime::Result<wasmtime::Engine> {
+        let config = config(allocation, options.memory_bytes, options.table_elements);
+        let engine = wasmtime::Engine::new(&config)?;
+        // The pool maps its addresses with the first store at the latest.
+        drop(Store::new(&engine, ()));
+        Ok(engine)
+    };
+    while calls >= SMALLEST_POOL.min(options.max_calls) && calls > 0 {
+        match make(Allocation::Pool(calls)) {
+            Ok(engine) => return Ok((engine, true)),
+            Err(error) => {
+                tracing::warn!(calls, %error, "no address space for a pool of this size; trying a smaller one");
+                calls /= 4;
+            }
+        }
+    }
+    tracing::warn!("no address space for a pool: instances are made on demand, and calls are slower");
+    Ok((make(Allocation::OnDemand)?, false))
+}
+
+/// A smaller pool than this is not worth its refusals.
+const SMALLEST_POOL: u32 = 16;
+
+/// The length of a tick: how soon a runaway gives way to others, and how exactly CPU is counted.
+const TICK: Duration = Duration::from_millis(1);
+
+/// A thread of the system, because a plugin that never yields could hold up every timer of a runtime. Ends with the engine.
+fn start_ticker(engine: EngineWeak) -> std::io::Result<()> {
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new().name("payhost-ticker".to_owned()).spawn(tick).map(drop)
+}
+
+/// The plugins' own runtime: a runaway plugin holds up other plugins for a tick and the rest of the host not at all.
+pub(crate) struct PluginRuntime(Option<tokio::runtime::Runtime>, tokio::runtime::Handle);
+
+impl PluginRuntime {
+    fn start(threads: Option<usize>) -> std::io::Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        if let Some(threads) = threads {
+            builder.worker_threads(threads.max(1));
+        }
+        let runtime = builder.thread_name("payhost-plugin").enable_all().build()?;
+        let handle = runtime.handle().clone();
+        Ok(Self(Some(runtime), handle))
+    }
+
+    pub(crate) fn handle(&self) -> &tokio::runtime::Handle {
+        &self.1
+    }
+}
+
+impl Drop for PluginRuntime {
+    fn drop(&mut self) {
+        // Waiting for tasks is not allowed inside of another runtime, where an engine is usually dropped.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    started: AtomicU64,
+    ended: AtomicU64,
+    faults: AtomicU64,
+    limited: AtomicU64,
+    overloaded: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn started(&self) {
+        self.started.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn ended(&self, fault: Option<&Fault>) {
+        self.ended.fetch_add(1, Relaxed);
+        let Some(fault) = fault else { return };
+        self.faults.fetch_add(1, Relaxed);
+        if matches!(fault, Fault::Overloaded { .. }) {
+            self.overloaded.fetch_add(1, Relaxed);
+        } else if fault.is_limit() {
+            self.limited.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn read(&self) -> Figures {
+        let calls = self.started.load(Relaxed);
+        Figures {
+            calls,
+            in_flight: calls.saturating_sub(self.ended.load(Relaxed)),
+            faults: self.faults.load(Relaxed),
+            limited: self.limited.load(Relaxed),
+            overloaded: self.overloaded.load(Relaxed),
+            ..Figures::default()
+        }
+    }
+}

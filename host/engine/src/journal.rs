@@ -1,0 +1,110 @@
+//! A record holds all that a call saw and said, and never a secret's value: pieces keep the secret's name.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::contract::imports::{Effect, HttpError, Piece, Response};
+use crate::contract::types::Context;
+use crate::fault::Fault;
+
+/// One run of a plugin function, as it is kept and can be run again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// The call's id.
+    pub call_id: String,
+    /// SHA-256 of the component, lower-case hex.
+    pub plugin_digest: String,
+    /// Full name of the interface.
+    pub interface: String,
+    /// Name of the function.
+    pub function: String,
+    /// The call's moment, milliseconds.
+    pub now_ms: i64,
+    /// The call's seed, lower-case hex.
+    pub seed: String,
+    /// What the plugin was told of the channel; absent for `describe`.
+    pub context: Option<Context>,
+    /// Arguments by parameter name, without `context`.
+    pub args: Value,
+    /// What the plugin asked of the host, in order. `crypto` is pure and is computed again; `log` changes nothing.
+    pub imports: Vec<ImportRecord>,
+    /// Secrets that were used.
+    pub secrets_used: Vec<SecretUsed>,
+    /// How it ended.
+    pub ended: Ended,
+    /// Whether running it again must reach the same end: no one-time secret was used, nothing was blotted out, and no
+    /// limit stopped it.
+    pub replayable: bool,
+}
+
+/// A secret that a call used: its name and version, not its value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SecretUsed {
+    /// Key of the setting, or the name of the one-time secret.
+    pub name: String,
+    /// Version of the channel's secret; absent for a one-time secret.
+    pub version: Option<u32>,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// With this result, in the one JSON form.
+    Answered(Value),
+    /// With a fault.
+    Fault(FaultRecord),
+}
+
+/// A fault in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// Stable name, as `cpu_limit`.
+    pub name: String,
+    /// The sentence.
+    pub text: String,
+}
+
+impl From<&Fault> for FaultRecord {
+    fn from(fault: &Fault) -> Self {
+        Self { name: fault.name().to_owned(), text: fault.to_string() }
+    }
+}
+
+/// Something that a plugin asked of the host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportRecord {
+    /// A request.
+    Http {
+        /// What was asked for.
+        request: HttpRequestRecord,
+        /// What came of it; absent when the call was killed before anything came.
+        answer: Option<HttpAnswerRecord>,
+    },
+}
+
+/// A request as the plugin made it: secrets by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HttpRequestRecord {
+    /// `GET` or `POST`.
+    pub verb: String,
+    /// As the plugin gave it.
+    pub url: String,
+    /// Names and pieces.
+    pub headers: Vec<(String, Vec<Piece>)>,
+    /// Pieces.
+    pub body: Vec<Piece>,
+    /// As the plugin claimed it.
+    pub effect: Effect,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HttpAnswerRecord {
+    /// An answer of the gateway.
+    Ok(Response),
+    /// None.
+    Err(HttpError),
+}

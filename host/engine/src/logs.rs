@@ -1,0 +1,329 @@
+//! What a plugin says is bounded, printable and free of secret values before it is stored or shown anywhere.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::contract::imports::Level;
+use crate::limits::Limits;
+use crate::secrets::Secrets;
+
+/// Where a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// The import `log`.
+    Log,
+    /// Standard output.
+    Stdout,
+    /// Standard error: where a panic leaves its message.
+    Stderr,
+    /// The host, about what it dropped.
+    Host,
+}
+
+/// One line, scrubbed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// How urgent.
+    pub level: Level,
+    /// Where from.
+    pub source: LogSource,
+    /// What.
+    pub message: String,
+    /// Name and value.
+    pub fields: Vec<(String, String)>,
+}
+
+impl fmt::Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        write!(f, "[{level}] {}", self.message)?;
+        self.fields.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
+    }
+}
+
+/// Values shorter than this are not looked for: blotting out every `12` would hide the log and protect nothing.
+const SHORTEST: usize = 4;
+const BLOT: &str = "[secret]";
+
+/// Knows all writings of a call's secrets.
+#[derive(Default)]
+pub(crate) struct Scrubber {
+    needles: Vec<Zeroizing<String>>,
+}
+
+impl Scrubber {
+    pub(crate) fn new(secrets: &Secrets) -> Self {
+        let mut scrubber = Self { needles: Vec::new() };
+        for (_, secret) in secrets.iter() {
+            scrubber.add(&secret.value);
+        }
+        scrubber
+    }
+
+    /// Looks for one more value from now on.
+    pub(crate) fn add(&mut self, value: &str) {
+        if value.len() < SHORTEST {
+            return;
+        }
+        let unpadded = STANDARD.encode(value).trim_end_matches('=').to_owned();
+        let form = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        let percent = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let hex = hex(value.as_bytes());
+        for writing in
+            [value.to_owned(), unpadded, URL_SAFE_NO_PAD.encode(value), form, percent, hex.to_uppercase(), hex]
+        {
+            if !self.needles.iter().any(|known| known.as_str() == writing) {
+                self.needles.push(Zeroizing::new(writing));
+            }
+        }
+        // Longest first, so that no piece of a longer writing is left standing.
+        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+    }
+
+    /// The text with every secret blotted out; `None` when there was nothing to blot out.
+    pub(crate) fn scrub(&self, text: &str) -> Option<String> {
+        let mut scrubbed: Option<String> = None;
+        for needle in &self.needles {
+            let current = scrubbed.as_deref().unwrap_or(text);
+            if current.contains(needle.as_str()) {
+                scrubbed = Some(current.replace(needle.as_str(), BLOT));
+            }
+        }
+        scrubbed
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.needles.is_empty()
+    }
+
+    /// The same for a text that may be the base64 of bytes, as `list<u8>` is in JSON.
+    pub(crate) fn scrub_text_or_base64(&self, text: &str) -> Option<String> {
+        let inside = || self.scrub_bytes(&STANDARD.decode(text).ok()?).map(|bytes| STANDARD.encode(bytes));
+        self.scrub(text).or_else(inside)
+    }
+
+    /// The same for bytes.
+    pub(crate) fn scrub_bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut scrubbed: Option<Vec<u8>> = None;
+        for needle in &self.needles {
+            let current = scrubbed.as_deref().unwrap_or(bytes);
+            if let Some(next) = replace(current, needle.as_bytes()) {
+                scrubbed = Some(next);
+            }
+        }
+        scrubbed
+    }
+}
+
+fn replace(haystack: &[u8], needle: &[u8]) -> Option<Vec<u8>> {
+    let mut out: Option<Vec<u8>> = None;
+    let mut rest = haystack;
+    while let Some(at) = rest.windows(needle.len()).position(|window| window == needle) {
+        let (before, after) = rest.split_at(at);
+        let out = out.get_or_insert_default();
+        out.extend_from_slice(before);
+        out.extend_from_slice(BLOT.as_bytes());
+        rest = after.get(needle.len()..).unwrap_or_default();
+    }
+    if let Some(out) = &mut out {
+        out.extend_from_slice(rest);
+    }
+    out
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Whose lines these are, for `tracing`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tags {
+    pub(crate) shop: String,
+    pub(crate) channel: String,
+    pub(crate) plugin: String,
+    pub(crate) call: String,
+}
+
+/// The lines of one call.
+pub(crate) struct Logs {
+    tags: Tags,
+    scrubber: Scrubber,
+    lines: VecDeque<LogLine>,
+    max_lines: usize,
+    bytes_left: usize,
+    line_bytes: usize,
+    dropped: u64,
+}
+
+impl Logs {
+    pub(crate) fn new(tags: Tags, secrets: &Secrets, limits: &Limits) -> Self {
+        Self {
+            tags,
+            scrubber: Scrubber::new(secrets),
+            lines: VecDeque::new(),
+            max_lines: limits.log_lines,
+            bytes_left: limits.log_bytes,
+            line_bytes: limits.log_line_bytes,
+            dropped: 0,
+        }
+    }
+
+    pub(crate) fn scrubber(&self) -> &Scrubber {
+        &self.scrubber
+    }
+
+    /// Keeps a line, or counts it once the call has said enough.
+    pub(crate) fn write(&mut self, level: Level, source: LogSource, message: &str, fields: &[(String, String)]) {
+        if self.lines.len() >= self.max_lines || self.bytes_left == 0 {
+            self.dropped = self.dropped.saturating_add(1);
+            return;
+        }
+        let mut left = self.line_bytes.min(self.bytes_left);
+        let message = self.clean(message, &mut left);
+        let mut kept = Vec::new();
+        for (name, value) in fields {
+            if left == 0 {
+                kept.push(("cut".to_owned(), "true".to_owned()));
+                break;
+            }
+            kept.push((self.clean(name, &mut left), self.clean(value, &mut left)));
+        }
+        let used = self.line_bytes.min(self.bytes_left).saturating_sub(left).max(1);
+        self.bytes_left = self.bytes_left.saturating_sub(used);
+        let line = LogLine { level, source, message, fields: kept };
+        self.emit(&line);
+        self.lines.push_back(line);
+    }
+
+    /// Scrubs **before** cutting, so that a cut secret cannot slip through; then cuts and strips.
+    fn clean(&self, text: &str, left: &mut usize) -> String {
+        // A guest may hand over megabytes: what cannot be kept is not looked at, but a secret on the border is.
+        let window = floor(text, left.saturating_mul(2).saturating_add(4096));
+        let scrubbed = self.scrubber.scrub(window);
+        let shown = scrubbed.as_deref().unwrap_or(window);
+        let kept = floor(shown, *left);
+        let cut = kept.len() < shown.len() || window.len() < text.len();
+        *left = left.saturating_sub(kept.len());
+        let mut out: String = kept.chars().map(|c| if is_control(c) { ' ' } else { c }).collect();
+        if cut {
+            out.push('…');
+            *left = 0;
+        }
+        out
+    }
+
+    fn emit(&self, line: &LogLine) {
+        let Tags { shop, channel, plugin, call } = &self.tags;
+        // `tracing` needs the level at compile time.
+        macro_rules! emit {
+            ($level:ident) => {
+                tracing::$level!(target: "payhost::plugin", %shop, %channel, %plugin, %call, source = ?line.source, "{line}")
+            };
+        }
+        match line.level {
+            Level::Debug => emit!(debug),
+            Level::Info => emit!(info),
+            Level::Warn => emit!(warn),
+            Level::Error => emit!(error),
+        }
+    }
+
+    /// The lines, with a last one about what was dropped.
+    pub(crate) fn take(&mut self) -> Vec<LogLine> {
+        if self.dropped > 0 {
+            let message = format!(
+                "{} more lines were dropped: a call may write {} lines and the bytes set in its limits",
+                self.dropped, self.max_lines
+            );
+            let line = LogLine { level: Level::Warn, source: LogSource::Host, message, fields: vec![] };
+            self.emit(&line);
+            self.lines.push_back(line);
+            self.dropped = 0;
+        }
+        std::mem::take(&mut self.lines).into()
+    }
+}
+
+/// Characters that could forge lines or turn text around on a terminal.
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The longest prefix of at most `bytes` bytes that ends between characters.
+fn floor(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logs(limits: &Limits) -> Logs {
+        let secrets = Secrets::new().with_channel("key", 1, Zeroizing::new("s3cr3t+/한".into()));
+        Logs::new(Tags::default(), &secrets, limits)
+    }
+
+    #[test]
+    fn no_writing_of_a_secret_passes() {
+        let value = "s3cr3t+/한";
+        let writings = [
+            value.to_owned(),
+            STANDARD.encode(value),
+            URL_SAFE_NO_PAD.encode(value),
+            form_urlencoded::byte_serialize(value.as_bytes()).collect(),
+            hex(value.as_bytes()),
+            hex(value.as_bytes()).to_uppercase(),
+        ];
+        for writing in writings {
+            let mut logs = logs(&Limits::default());
+            logs.write(Level::Info, LogSource::Log, &format!("a {writing} b"), &[(writing.clone(), writing.clone())]);
+            let line = logs.take().remove(0).to_string();
+            assert!(line.contains("[secret]") && !line.contains(writing.trim_end_matches('=')), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_secret_across_the_cut_does_not_pass() {
+        let mut logs = logs(&Limits { log_line_bytes: 10, ..Limits::default() });
+        logs.write(Level::Info, LogSource::Log, "1234567s3cr3t+/한", &[]);
+        assert_eq!(logs.take()[0].message, "1234567[se…");
+    }
+
+    #[test]
+    fn control_characters_cannot_forge_lines() {
+        let mut logs = logs(&Limits::default());
+        logs.write(Level::Info, LogSource::Log, "a\r\nb\u{1b}[31m\u{202e}c\0", &[]);
+        assert_eq!(logs.take()[0].message, "a  b [31m c ");
+    }
+
+    #[test]
+    fn a_storm_is_cut_and_counted() {
+        let mut logs = logs(&Limits { log_lines: 3, ..Limits::default() });
+        for _ in 0..10 {
+            logs.write(Level::Info, LogSource::Log, "x", &[]);
+        }
+        let lines = logs.take();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[3].message.starts_with("7 more lines were dropped"));
+        let mut logs = self::logs(&Limits { log_bytes: 10, ..Limits::default() });
+        logs.write(Level::Info, LogSource::Log, &"y".repeat(1 << 20), &[]);
+        logs.write(Level::Info, LogSource::Log, "z", &[]);
+        assert_eq!(logs.take().iter().map(|line| line.message.len()).max(), Some(102), "the host's own line");
+    }
+}

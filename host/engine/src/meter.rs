@@ -1,0 +1,66 @@
+//! A call is billed for the processor time of its own thread between two resumes, and for nothing else: waiting for the
+//! network is free, and so is being interrupted by the rest of the machine.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Counts the processor time of one call. The engine calls `resume` whenever the call begins to run on a thread, and
+/// `charge` at every tick and before every wait.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    limit_ns: u64,
+    spent_ns: AtomicU64,
+    since_ns: AtomicU64,
+}
+
+impl Meter {
+    pub(crate) fn new(limit: Duration) -> Self {
+        let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        Self { limit_ns, spent_ns: AtomicU64::new(0), since_ns: AtomicU64::new(thread_ns()) }
+    }
+
+    /// The call runs on this thread from now on.
+    pub(crate) fn resume(&self) {
+        self.since_ns.store(thread_ns(), Relaxed);
+    }
+
+    /// Bills what was spent since the last resume or charge; whether the limit holds still.
+    pub(crate) fn charge(&self) -> bool {
+        let now = thread_ns();
+        let slice = now.saturating_sub(self.since_ns.swap(now, Relaxed));
+        self.spent_ns.fetch_add(slice, Relaxed).saturating_add(slice) <= self.limit_ns
+    }
+
+    /// What was billed so far.
+    pub(crate) fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent_ns.load(Relaxed))
+    }
+}
+
+/// Processor time of this thread, nanoseconds.
+#[cfg(unix)]
+fn thread_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_billed_and_a_wait_is_not() {
+        let meter = Meter::new(Duration::from_secs(10));
+        std::thread::park_timeout(Duration::from_millis(50));
+        assert!(meter.charge());
+        assert!(meter.spent() < Duration::from_millis(20), "waiting: {:?}", meter.spent());
+        while meter.spent() < Duration::from_millis(30) {
+            assert!(meter.charge());
+        }
+        let small = Meter::new(Duration::from_nanos(1));
+        while small.charge() {}
+        assert!(small.spent() > Duration::ZERO);
+    }
+}

@@ -1,0 +1,132 @@
+//! Everything that one call has is in here, and nothing of any other call: it is made for the call and dropped with it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::call::CallSetup;
+use crate::contract::Network;
+use crate::egress::{Client, EgressPolicy, Transport};
+use crate::evidence::Evidence;
+use crate::journal::{ImportRecord, SecretUsed};
+use crate::limits::{Exceeded, Limiter, Limits};
+use crate::logs::{Logs, Tags};
+use crate::meter::Meter;
+use crate::policy::Policy;
+use crate::secrets::Secrets;
+use crate::wasi;
+
+/// Lines that the import and both output streams write to.
+pub(crate) type SharedLogs = Arc<Mutex<Logs>>;
+
+/// The data of one call's store.
+pub(crate) struct State {
+    pub(crate) limiter: Limiter,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) limits: Limits,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) secrets: Secrets,
+    pub(crate) egress: Arc<EgressPolicy>,
+    pub(crate) transport: Transport,
+    pub(crate) client: Arc<Client>,
+    pub(crate) network: Network,
+    pub(crate) send_deadline: Option<Instant>,
+    pub(crate) evidence: Evidence,
+    pub(crate) imports: Vec<ImportRecord>,
+    /// Requests that were tried.
+    pub(crate) requests: usize,
+    /// Whether a write passed every rule.
+    pub(crate) wrote: bool,
+    used: BTreeSet<SecretUsed>,
+    started: Instant,
+    logs: SharedLogs,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl State {
+    pub(crate) fn new(
+        setup: CallSetup,
+        policy: Arc<Policy>,
+        network: Network,
+        client: Arc<Client>,
+        evidence: Evidence,
+    ) -> Self {
+        let network = if setup.http_allowed { network } else { Network::Refused };
+        let tags = Tags {
+            shop: setup.shop_id,
+            channel: setup.channel_id,
+            plugin: policy.plugin.clone(),
+            call: setup.call_id,
+        };
+        let logs = Arc::new(Mutex::new(Logs::new(tags, &setup.secrets, &setup.limits)));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(wasi::HANDLES);
+        Self {
+            limiter: Limiter::new(&setup.limits),
+            meter: Arc::new(Meter::new(setup.limits.cpu)),
+            wasi: wasi::context(setup.now_ms, setup.seed, &logs),
+            limits: setup.limits,
+            policy,
+            secrets: setup.secrets,
+            egress: setup.egress,
+            transport: setup.transport,
+            client,
+            network,
+            send_deadline: setup.send_deadline,
+            evidence,
+            imports: Vec::new(),
+            requests: 0,
+            wrote: false,
+            used: BTreeSet::new(),
+            started: Instant::now(),
+            logs,
+            table,
+        }
+    }
+
+    pub(crate) fn logs(&self) -> MutexGuard<'_, Logs> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bills what a host call has just cost; an error ends the plugin.
+    pub(crate) fn bill_host_work(&self) -> wasmtime::Result<()> {
+        if self.meter.charge() { Ok(()) } else { Err(Exceeded::Cpu.into()) }
+    }
+
+    pub(crate) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Longest time from "send" to a request's first byte.
+    pub(crate) fn client_connect(&self) -> Duration {
+        match self.transport {
+            Transport::Network => crate::egress::CONNECT,
+            Transport::Scripted(_) => Duration::ZERO,
+        }
+    }
+
+    /// Notes that a secret was used.
+    pub(crate) fn used(&mut self, name: &str) {
+        if let Some(secret) = self.secrets.get(name) {
+            self.used.insert(SecretUsed { name: name.to_owned(), version: secret.version });
+        }
+    }
+
+    pub(crate) fn secrets_used(&self) -> Vec<SecretUsed> {
+        self.used.iter().cloned().collect()
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}

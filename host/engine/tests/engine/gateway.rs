@@ -1,0 +1,124 @@
+//! A gateway with a real TLS server and its own authority, which keeps every byte that it was sent.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use payhost_engine::{EgressPolicy, Mapping};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+pub const ORIGIN: &str = "https://gateway.test";
+
+/// A running gateway; ends with the test's runtime.
+pub struct Gateway {
+    pub address: SocketAddr,
+    pub ca_pem: String,
+    /// Requests as they came, head and body.
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Gateway {
+    pub async fn start() -> Self {
+        Self::named("gateway.test").await
+    }
+
+    /// With a certificate for this name.
+    pub async fn named(name: &str) -> Self {
+        let (ca_pem, config) = certificates(name);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let seen = requests.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(acceptor.clone(), stream, seen.clone()));
+            }
+        });
+        Self { address, ca_pem, requests }
+    }
+
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Granted and mapped to this gateway.
+    pub fn egress(&self) -> EgressPolicy {
+        self.egress_for(ORIGIN)
+    }
+
+    pub fn egress_for(&self, origin: &str) -> EgressPolicy {
+        let (origin, ca_pem) = (origin.parse().unwrap(), Some(self.ca_pem.clone()));
+        EgressPolicy {
+            granted: vec![ORIGIN.parse().unwrap(), "https://gateway.test:8443".parse().unwrap()],
+            map: vec![Mapping { origin, connect: self.address, ca_pem }],
+        }
+    }
+}
+
+fn certificates(name: &str) -> (String, ServerConfig) {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca_params = CertificateParams::new(vec![]).unwrap();
+    ca_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = ca_params.self_signed(&ca_key).unwrap();
+    let issuer = Issuer::new(ca_params, ca_key);
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        .unwrap();
+    (ca.pem(), config)
+}
+
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, seen: Arc<Mutex<Vec<String>>>) {
+    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+    while let Some(request) = read_request(&mut stream).await {
+        seen.lock().unwrap().push(request.clone());
+        let path = request.split(' ').nth(1).unwrap().to_owned();
+        let head = match path.as_str() {
+            "/close" => return,
+            "/cut" => "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this".to_owned(),
+            "/hang" => std::future::pending().await,
+            "/redirect" => "HTTP/1.1 302 Found\r\nlocation: https://other.test/\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "/zipped" => "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc".to_owned(),
+            "/cookie" => "HTTP/1.1 200 OK\r\nset-cookie: a=b\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "/big" => answer(&"x".repeat((1 << 20) + 1)),
+            "/full" => answer(&"x".repeat(1 << 20)),
+            "/headers" => format!("HTTP/1.1 200 OK\r\na: {}\r\ncontent-length: 0\r\n\r\n", "y".repeat(40_000)),
+            "/many" => format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", "b: 1\r\n".repeat(100)),
+            "/key" => answer("billing=KEY-0123456789;"),
+            _ => answer("hello"),
+        };
+        if stream.write_all(head.as_bytes()).await.is_err() || path == "/cut" {
+            return;
+        }
+    }
+}
+
+fn answer(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+async fn read_request(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                return Some(text);
+            }
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+}

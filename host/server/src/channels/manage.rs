@@ -1,0 +1,323 @@
+//! `/v1/channels`. Invariant: a secret that was given is never shown again; a change names the field that does not fit and
+//! then changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use payhost_core::id::{ChannelId, ShopId};
+use payhost_engine::contract::plugin::{Descriptor, SettingType};
+use payhost_store::rows::channels::{self, Channel, ChannelDefault};
+use payhost_store::rows::{Mode, plugins};
+use payhost_store::{Error, Json as Stored, Tx};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::ready::channel_settings;
+use super::settings::{self, Checked};
+use crate::host::Host;
+use crate::http::auth::ShopCaller;
+use crate::http::json::{Body, PathId};
+use crate::http::page::Page;
+use crate::http::problem::Problem;
+use crate::sealed::Place;
+use crate::shops::manage::name;
+use crate::time::rfc3339;
+
+/// What a channel may be used for.
+const PURPOSES: &[&str] = &["pay", "billing", "key_in", "escrow"];
+
+/// A new channel.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelIn {
+    /// Plugin id.
+    pub plugin: String,
+    /// What the shop calls it. Absent: the preset's title, or the plugin's name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// A preset of the plugin; `settings` go over it.
+    #[serde(default)]
+    pub preset: Option<String>,
+    /// `pay`, `billing`, `key_in`, `escrow`. Absent: the preset's, or `pay`.
+    #[serde(default)]
+    pub purposes: Option<Vec<String>>,
+    /// Settings and secrets by key.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub settings: Map<String, Value>,
+    /// Whether it becomes the default for its purposes. Absent: where there is none yet.
+    #[serde(default)]
+    pub default: Option<bool>,
+}
+
+/// A change of a channel.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelPatch {
+    /// A new name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Settings and secrets by key; `null` clears one; what is absent stays.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub settings: Map<String, Value>,
+    /// Off: no new payments; what is open goes on.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+    /// `true`: the default for its purposes.
+    #[serde(default)]
+    pub default: Option<bool>,
+    /// `true`: pin the plugin's active version.
+    #[serde(default)]
+    pub upgrade: Option<bool>,
+}
+
+/// A channel.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChannelOut {
+    /// `chn_…`.
+    pub id: String,
+    /// Plugin id.
+    pub plugin: String,
+    /// SHA-256 of the pinned component.
+    pub plugin_digest: String,
+    /// What the shop calls it.
+    pub name: String,
+    /// `test` or `live`.
+    pub mode: String,
+    /// What it is used for.
+    pub purposes: Vec<String>,
+    /// Purposes for which it is the default.
+    pub default_for: Vec<String>,
+    /// Settings with defaults filled in; never a secret.
+    #[schema(value_type = Object)]
+    pub settings: Value,
+    /// Secrets that are set, with their versions.
+    #[schema(value_type = Object)]
+    pub secrets: Value,
+    /// Settings that are still missing for its purposes.
+    pub missing: Vec<String>,
+    /// Notes of the preset that it was made from.
+    pub notes: Vec<String>,
+    /// Whether new payments may use it.
+    pub enabled: bool,
+    /// Where the gateway must send its notices.
+    pub notify_url: String,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+fn out(tx: &mut Tx<'_>, host: &Host, row: &Channel, descriptor: &Descriptor) -> Result<ChannelOut, Error> {
+    let secrets = channels::secrets(tx, row.shop_id, row.id)?;
+    let shop = payhost_store::rows::shops::get(tx, row.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
+    let defaults = channels::defaults(tx, row.shop_id)?;
+    let purposes: Vec<String> = row.purposes.to()?;
+    let chosen = channel_settings(row);
+    let set: BTreeSet<String> = secrets.iter().map(|secret| secret.name.clone()).collect();
+    let versions: Map<String, Value> =
+        secrets.iter().map(|secret| (secret.name.clone(), json!({"version": secret.version}))).collect();
+    Ok(ChannelOut {
+        id: row.id.to_string(),
+        plugin: row.plugin_id.clone(),
+        plugin_digest: row.plugin_digest.clone(),
+        name: row.name.clone(),
+        mode: row.mode.as_str().to_owned(),
+        default_for: defaults
+            .into_iter()
+            .filter(|default| default.channel_id == row.id)
+            .map(|default| default.purpose)
+            .collect(),
+        settings: json!(settings::with_defaults(descriptor, &chosen)),
+        secrets: Value::Object(versions),
+        missing: settings::missing(descriptor, &purposes, &chosen, &set),
+        notes: notes(descriptor, &chosen),
+        purposes,
+        enabled: row.enabled,
+        notify_url: format!("{}/notify/{}", crate::payments::order::base_url(host, &shop), row.id),
+        created_at: rfc3339(row.created_us),
+    })
+}
+
+/// The notes of the preset whose plain settings this channel has.
+fn notes(descriptor: &Descriptor, chosen: &BTreeMap<String, String>) -> Vec<String> {
+    let secret = |key: &str| {
+        let field = descriptor.settings.iter().find(|field| field.key == key);
+        field.is_some_and(|field| matches!(field.kind, SettingType::Secret(_)))
+    };
+    let preset = descriptor.presets.iter().find(|preset| {
+        let mut plain = preset.settings.iter().filter(|named| !secret(&named.name)).peekable();
+        plain.peek().is_some() && plain.all(|named| chosen.get(&named.name) == Some(&named.value))
+    });
+    preset.map(|preset| preset.notes.iter().map(|note| note.ko.clone()).collect()).unwrap_or_default()
+}
+
+/// Makes a channel.
+#[utoipa::path(
+    post, path = "/v1/channels", tag = "set-up", request_body = ChannelIn,
+    responses((status = 201, body = ChannelOut), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn create(
+    State(host): State<Host>,
+    caller: ShopCaller,
+    body: Body<ChannelIn>,
+) -> Result<(StatusCode, Json<ChannelOut>), Problem> {
+    let input = body.value;
+    let wanted = input.plugin.clone();
+    let plugin = host.store().read(move |tx| plugins::get(tx, &wanted)).await?;
+    let plugin = plugin.ok_or_else(|| Problem::field("plugin", "no such plugin is installed"))?;
+    let loaded = host.plugins().get(&host, &plugin.active_digest).await?;
+    let descriptor = loaded.descriptor().clone();
+    let preset = input.preset.as_deref().map(|id| settings::preset(&descriptor, id)).transpose()?;
+    let mut given = preset.as_ref().map(|(_, values)| values.clone()).unwrap_or_default();
+    given.extend(input.settings);
+    let checked = settings::read(&descriptor, &given)?;
+    let purposes = purposes(input.purposes.or_else(|| preset.as_ref().map(|(preset, _)| preset.purposes.clone())))?;
+    let title = preset.as_ref().map_or(&descriptor.name.ko, |(preset, _)| &preset.title.ko);
+    let label = input.name.unwrap_or_else(|| title.clone());
+    name("name", &label)?;
+    let now_us = host.now_us();
+    let row = Channel {
+        id: host.new_id(ChannelId::new),
+        shop_id: caller.shop_id,
+        plugin_id: plugin.id,
+        plugin_digest: plugin.active_digest,
+        name: label,
+        mode: caller.mode,
+        purposes: Stored::of(&purposes)?,
+        settings: Stored::of(&checked.settings)?,
+        enabled: true,
+        created_us: now_us,
+        updated_us: now_us,
+    };
+    let (host_in, default) = (host.clone(), input.default);
+    let made = host.store().transact(move |tx| {
+        channels::insert(tx, &row)?;
+        store_secrets(tx, &host_in, &row, &checked)?;
+        set_defaults(tx, &row, &purposes, default)?;
+        out(tx, &host_in, &row, &descriptor)
+    });
+    Ok((StatusCode::CREATED, Json(made.await?)))
+}
+
+fn purposes(given: Option<Vec<String>>) -> Result<Vec<String>, Problem> {
+    let purposes = given.unwrap_or_else(|| vec!["pay".to_owned()]);
+    if purposes.is_empty() || purposes.iter().any(|purpose| !PURPOSES.contains(&purpose.as_str())) {
+        return Err(Problem::field("purposes", format!("some of: {}", PURPOSES.join(", "))));
+    }
+    Ok(purposes)
+}
+
+fn store_secrets(tx: &mut Tx<'_>, host: &Host, row: &Channel, checked: &Checked) -> Result<(), Error> {
+    let key = host.vault().shop_key(tx, row.shop_id)?;
+    for (name, value) in &checked.secrets {
+        let sealed = Place::Secret(row.id, name).seal(&key, value.as_bytes())?;
+        channels::put_secret(tx, (row.shop_id, row.id), name, &sealed, host.now_us())?;
+    }
+    for name in &checked.cleared {
+        channels::remove_secret(tx, row.shop_id, row.id, name)?;
+    }
+    Ok(())
+}
+
+/// `Some(true)`: for all purposes; absent: where there is no default yet; `Some(false)`: for none.
+fn set_defaults(tx: &mut Tx<'_>, row: &Channel, purposes: &[String], wanted: Option<bool>) -> Result<(), Error> {
+    for purpose in purposes {
+        let free = channels::default(tx, row.shop_id, row.mode, purpose)?.is_none();
+        if wanted.unwrap_or(free) {
+            let (shop_id, mode, channel_id) = (row.shop_id, row.mode, row.id);
+            channels::set_default(tx, &ChannelDefault { shop_id, mode, purpose: purpose.clone(), channel_id })?;
+        }
+    }
+    Ok(())
+}
+
+fn own(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, id: ChannelId) -> Result<Option<Channel>, Error> {
+    Ok(channels::get(tx, shop, id)?.filter(|row| row.mode == mode))
+}
+
+/// Shows a channel.
+#[utoipa::path(
+    get, path = "/v1/channels/{id}", tag = "set-up", params(("id" = String, Path, description = "`chn_…`")),
+    responses((status = 200, body = ChannelOut), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn read(
+    State(host): State<Host>,
+    caller: ShopCaller,
+    PathId(id): PathId<ChannelId>,
+) -> Result<Json<ChannelOut>, Problem> {
+    let row = host.store().read(move |tx| own(tx, caller.shop_id, caller.mode, id)).await?;
+    let row = row.ok_or_else(|| Problem::not_found("channel"))?;
+    Ok(Json(show(&host, row).await?))
+}
+
+async fn show(host: &Host, row: Channel) -> Result<ChannelOut, Problem> {
+    let plugin = host.plugins().get(host, &row.plugin_digest).await?;
+    let host_in = host.clone();
+    let shown = host.store().read(move |tx| out(tx, &host_in, &row, plugin.descriptor()));
+    Ok(shown.await?)
+}
+
+/// Lists the channels of the shop and mode.
+#[utoipa::path(
+    get, path = "/v1/channels", tag = "set-up",
+    responses((status = 200, body = Page<ChannelOut>), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn list(State(host): State<Host>, caller: ShopCaller) -> Result<Json<Page<ChannelOut>>, Problem> {
+    let rows = host.store().read(move |tx| channels::list(tx, caller.shop_id)).await?;
+    let mut shown = Vec::new();
+    for row in rows.into_iter().filter(|row| row.mode == caller.mode) {
+        shown.push(show(&host, row).await?);
+    }
+    Ok(Json(Page { data: shown, next: None }))
+}
+
+/// Changes a channel.
+#[utoipa::path(
+    patch, path = "/v1/channels/{id}", tag = "set-up", request_body = ChannelPatch,
+    params(("id" = String, Path, description = "`chn_…`")),
+    responses((status = 200, body = ChannelOut), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn update(
+    State(host): State<Host>,
+    caller: ShopCaller,
+    PathId(id): PathId<ChannelId>,
+    body: Body<ChannelPatch>,
+) -> Result<Json<ChannelOut>, Problem> {
+    let patch = body.value;
+    if let Some(text) = &patch.name {
+        name("name", text)?;
+    }
+    let found = host.store().read(move |tx| {
+        let Some(row) = own(tx, caller.shop_id, caller.mode, id)? else { return Ok(None) };
+        let active = plugins::get(tx, &row.plugin_id)?.map(|plugin| plugin.active_digest);
+        Ok::<_, Error>(Some((row, active)))
+    });
+    let (mut row, active) = found.await?.ok_or_else(|| Problem::not_found("channel"))?;
+    if patch.upgrade == Some(true) {
+        row.plugin_digest = active.unwrap_or(row.plugin_digest);
+    }
+    let plugin = host.plugins().get(&host, &row.plugin_digest).await?;
+    let checked = settings::read(plugin.descriptor(), &patch.settings)?;
+    let host_in = host.clone();
+    let changed = host.store().transact(move |tx| {
+        let now = own(tx, caller.shop_id, caller.mode, id)?.ok_or(Error::NotFound { what: "channel" })?;
+        let mut settings = channel_settings(&now);
+        settings.retain(|key, _| !checked.cleared.contains(key));
+        settings.extend(checked.settings.clone());
+        row.settings = Stored::of(&settings)?;
+        row.name = patch.name.unwrap_or(now.name);
+        row.enabled = patch.enabled.unwrap_or(now.enabled);
+        row.updated_us = host_in.now_us();
+        channels::update(tx, &row)?;
+        store_secrets(tx, &host_in, &row, &checked)?;
+        if patch.default == Some(true) {
+            let purposes: Vec<String> = row.purposes.to()?;
+            set_defaults(tx, &row, &purposes, Some(true))?;
+        }
+        out(tx, &host_in, &row, plugin.descriptor())
+    });
+    Ok(Json(changed.await?))
+}

@@ -1,0 +1,195 @@
+//! A channel, ready to be called through. Invariant: a call gets the channel's own secrets, the origins that the operator
+//! granted to its plugin, and, on test channels only, the gateway map; nothing of another shop or mode.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use payhost_core::id::{CallId, ChannelId, ShopId};
+use payhost_engine::contract::plugin::{BrowserOrigin, Lookup};
+use payhost_engine::contract::types::{Context, Method, Mode, Setting};
+use payhost_engine::contract::{Answer, Arguments, Function};
+use payhost_engine::{CallSetup, Called, EgressPolicy, Mapping, Origin, Plugin, Secrets};
+use payhost_store::rows::attempts::Attempt;
+use payhost_store::rows::gateway_map::{self, GatewayMap};
+use payhost_store::rows::plugins::{self, PluginGrant};
+use payhost_store::rows::{Mode as Money, channels};
+use payhost_store::{Json, ShopKey};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::settings;
+use crate::host::{Host, random};
+use crate::http::problem::Problem;
+use crate::payments::model::Support;
+use crate::sealed::Place;
+
+/// A channel with everything that a call through it needs.
+#[derive(Clone)]
+pub struct Ready {
+    /// Its row.
+    pub channel: channels::Channel,
+    /// Its plugin, of the version that was asked for.
+    pub plugin: Arc<Plugin>,
+    /// The shop's key.
+    pub key: ShopKey,
+    settings: BTreeMap<String, String>,
+    secrets: Vec<(String, u32, Zeroizing<String>)>,
+    egress: Arc<EgressPolicy>,
+    browser: Arc<Vec<(String, String)>>,
+}
+
+/// When and as what a call is made.
+pub struct Moment {
+    /// Id of the call.
+    pub call: CallId,
+    /// Milliseconds.
+    pub now_ms: i64,
+    /// Seed.
+    pub seed: [u8; 16],
+    /// See [`CallSetup::send_deadline`].
+    pub send_deadline: Option<Instant>,
+}
+
+impl Moment {
+    /// Now, with a new id.
+    pub fn now(host: &Host) -> Self {
+        Self { call: host.new_id(CallId::new), now_ms: host.now_ms(), seed: random(), send_deadline: None }
+    }
+
+    /// That of an attempt.
+    pub fn of(attempt: &Attempt) -> Self {
+        Self { call: attempt.call_id, now_ms: attempt.now_ms, seed: unhex(&attempt.seed), send_deadline: None }
+    }
+}
+
+fn unhex(text: &str) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        let digits = text.get(at * 2..at * 2 + 2);
+        *byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(0);
+    }
+    bytes
+}
+
+impl Ready {
+    /// Reads the channel; `digest` is the plugin version of a checkout that began earlier, absent for the pinned one.
+    pub async fn load(host: &Host, shop: ShopId, id: ChannelId, digest: Option<&str>) -> Result<Self, Problem> {
+        let vault = host.vault().clone();
+        let read = host.store().read(move |tx| {
+            let channel = channels::get(tx, shop, id)?.ok_or(payhost_store::Error::NotFound { what: "channel" })?;
+            let grants = plugins::grants(tx, &channel.plugin_id)?;
+            let map = if channel.mode == Money::Test { gateway_map::list(tx)? } else { Vec::new() };
+            let key = vault.shop_key(tx, shop)?;
+            let mut secrets = Vec::new();
+            for row in channels::secrets(tx, shop, id)? {
+                let bytes = Place::Secret(id, &row.name).open(&key, &row.sealed)?;
+                let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+                secrets.push((row.name.clone(), u32::try_from(row.version).unwrap_or(u32::MAX), text));
+            }
+            Ok::<_, payhost_store::Error>((channel, grants, map, key, secrets))
+        });
+        let (channel, grants, map, key, secrets) = match read.await {
+            Err(payhost_store::Error::NotFound { .. }) => return Err(Problem::not_found("channel")),
+            read => read?,
+        };
+        let plugin = host.plugins().get(host, digest.unwrap_or(&channel.plugin_digest)).await?;
+        let chosen = channel_settings(&channel);
+        let egress = EgressPolicy { granted: parse_origins(&grants), map: mappings(&map) };
+        let browser = map.into_iter().filter_map(|row| Some((row.origin, row.browser_origin?))).collect();
+        Ok(Self {
+            settings: settings::with_defaults(plugin.descriptor(), &chosen),
+            channel,
+            plugin,
+            key,
+            secrets,
+            egress: Arc::new(egress),
+            browser: Arc::new(browser),
+        })
+    }
+
+    /// Calls the plugin.
+    pub async fn call<P: Arguments, R: Answer>(
+        &self,
+        host: &Host,
+        function: &'static Function<P, R>,
+        moment: Moment,
+        arguments: impl FnOnce(Context) -> P,
+    ) -> Called<R> {
+        let mut setup = CallSetup::new(moment.call.to_string(), moment.now_ms, moment.seed);
+        setup.shop_id = self.channel.shop_id.to_string();
+        setup.channel_id = self.channel.id.to_string();
+        setup.send_deadline = moment.send_deadline;
+        setup.egress = Arc::clone(&self.egress);
+        setup.secrets = self.secrets.iter().fold(Secrets::new(), |secrets, (name, version, value)| {
+            secrets.with_channel(name.clone(), *version, value.clone())
+        });
+        let settings = self.settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() });
+        let context = setup.context(self.mode(), settings.collect());
+        host.engine().call(&self.plugin, function, arguments(context), setup).await
+    }
+
+    /// Test or live, for the plugin.
+    fn mode(&self) -> Mode {
+        match self.channel.mode {
+            Money::Test => Mode::Test,
+            Money::Live => Mode::Live,
+        }
+    }
+
+    /// How the gateway can be asked, with the channel's settings taken into account.
+    pub fn lookup(&self) -> Lookup {
+        match &self.plugin.descriptor().lookup {
+            Lookup::BySetting(key) => match self.settings.get(key).map(String::as_str) {
+                Some("order_ref") => Lookup::OrderRef,
+                Some("gateway_ref") => Lookup::GatewayRef,
+                _ => Lookup::None,
+            },
+            fixed => fixed.clone(),
+        }
+    }
+
+    /// What the plugin says of a method.
+    pub fn support(&self, method: Option<&Json>) -> Support {
+        let method: Option<Method> = method.and_then(|json| json.to().ok());
+        let Some(method) = method else { return Support::default() };
+        let supports = self.plugin.descriptor().supports.iter();
+        let exact = supports.clone().find(|support| support.method == method);
+        exact.or_else(|| supports.clone().find(|support| support.method.kind == method.kind)).map_or_else(
+            Support::default,
+            |support| Support { partial: support.partial_cancel, needs_account: support.cancel_needs_account },
+        )
+    }
+
+    /// A gateway's address as the buyer's browser must use it: as it is, or as the gateway map says.
+    pub fn browser_url(&self, url: &str) -> String {
+        let Ok(parsed) = Url::parse(url) else { return url.to_owned() };
+        let origin = parsed.origin().ascii_serialization();
+        match self.browser.iter().find(|(mapped, _)| *mapped == origin) {
+            Some((_, instead)) => format!("{instead}{}", url.get(origin.len()..).unwrap_or_default()),
+            None => url.to_owned(),
+        }
+    }
+
+    /// The descriptor's origins as the buyer's browser must use them.
+    pub fn browser_origins(&self) -> Vec<BrowserOrigin> {
+        let declared = self.plugin.descriptor().browser_origins.iter();
+        declared.map(|origin| BrowserOrigin { origin: self.browser_url(&origin.origin), uses: origin.uses.clone() }).collect()
+    }
+}
+
+/// Plain settings of a row.
+pub fn channel_settings(channel: &channels::Channel) -> BTreeMap<String, String> {
+    channel.settings.to().unwrap_or_default()
+}
+
+fn parse_origins(grants: &[PluginGrant]) -> Vec<Origin> {
+    grants.iter().filter_map(|grant| grant.origin.parse().ok()).collect()
+}
+
+fn mappings(rows: &[GatewayMap]) -> Vec<Mapping> {
+    let read = |row: &GatewayMap| {
+        Some(Mapping { origin: row.origin.parse().ok()?, connect: row.connect.parse().ok()?, ca_pem: row.ca_pem.clone() })
+    };
+    rows.iter().filter_map(read).collect()
+}

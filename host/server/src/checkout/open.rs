@@ -1,0 +1,329 @@
+//! Opening a checkout. Invariant: every opening is a checkout of its own with an order number of its own, written before the
+//! buyer's browser gets the gateway's form; nothing that moves money is sent.
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use payhost_core::PaymentState;
+use payhost_core::id::{CheckoutId, PaymentId};
+use payhost_engine::contract::general_pay::{BEGIN, Begun, BuyerEnv, CheckoutStep, Script};
+use payhost_store::rows::attempts;
+use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::payments::{self as payment_rows, Payment};
+use payhost_store::rows::shops::{self, Shop};
+use payhost_store::{Error, Sealed};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::page::{CheckoutPage, FormView, Head, WindowPage, render, script_json};
+use super::words::{Words, amount, words};
+use super::{result, token};
+use crate::channels::ready::{Moment, Ready};
+use crate::host::{Host, hex, random};
+use crate::http::json::PathId;
+use crate::http::problem::Problem;
+use crate::payments;
+use crate::payments::attempt::{JournalOf, journal};
+use crate::payments::settle::Change;
+use crate::sealed::Place;
+
+/// What the address carries.
+#[derive(Debug, Default, Deserialize)]
+pub struct Token {
+    /// The client token.
+    #[serde(default)]
+    token: String,
+}
+
+/// A payment that a browser may open, with its shop.
+pub struct Opened {
+    /// The payment.
+    pub payment: Payment,
+    /// Its shop.
+    pub shop: Shop,
+}
+
+/// What pages of this payment share.
+pub fn head(opened: &Opened) -> Head {
+    let payment = &opened.payment;
+    Head {
+        t: words(&payment.language),
+        shop_name: opened.shop.name.clone(),
+        order_name: payment.order_name.clone(),
+        total: amount(payment.total, payment.currency.as_str(), &payment.language),
+        test_mode: payment.mode == payhost_store::rows::Mode::Test,
+        return_url: payment.return_url.clone(),
+    }
+}
+
+async fn find(host: &Host, id: PaymentId, token: &str) -> Result<Option<Opened>, Problem> {
+    if !token::is_client(host, id, token) {
+        return Ok(None);
+    }
+    load(host, id).await
+}
+
+/// A payment with its shop, by id alone: the caller has checked a token.
+pub async fn load(host: &Host, id: PaymentId) -> Result<Option<Opened>, Problem> {
+    let found = host.store().read(move |tx| {
+        let Some(payment) = payment_rows::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let shop = shops::get(tx, payment.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
+        Ok::<_, Error>(Some(Opened { payment, shop }))
+    });
+    Ok(found.await?)
+}
+
+/// Why a payment cannot be paid now, in words for the buyer.
+fn closed(host: &Host, payment: &Payment, t: &'static Words) -> Option<&'static str> {
+    match payment.state {
+        PaymentState::Paid | PaymentState::PartiallyCancelled => Some(t.already_paid),
+        PaymentState::Created | PaymentState::Pending if payment.expires_us > host.now_us() => None,
+        PaymentState::Created
+        | PaymentState::Pending
+        | PaymentState::AwaitingDeposit
+        | PaymentState::Cancelled
+        | PaymentState::Failed
+        | PaymentState::Expired => Some(t.not_payable),
+    }
+}
+
+/// `GET /checkout/{payment}?token=…`: what is to be paid, and a button. A link preview or a prefetch opens nothing.
+pub async fn show(
+    State(host): State<Host>,
+    PathId(id): PathId<PaymentId>,
+    Query(query): Query<Token>,
+) -> Result<Response, Problem> {
+    let Some(opened) = find(&host, id, &query.token).await? else {
+        return Ok(result::bad_link());
+    };
+    let head = head(&opened);
+    let message = closed(&host, &opened.payment, head.t);
+    Ok(checkout_page(StatusCode::OK, &head, message, message.is_none()))
+}
+
+fn checkout_page(status: StatusCode, head: &Head, message: Option<&str>, payable: bool) -> Response {
+    let nonce = hex(&random::<16>());
+    let page = CheckoutPage {
+        language: head.t.language,
+        nonce: &nonce,
+        t: head.t,
+        shop_name: &head.shop_name,
+        order_name: &head.order_name,
+        total: &head.total,
+        test_mode: head.test_mode,
+        message,
+        payable,
+        return_url: head.return_url.as_deref(),
+    };
+    render(status, &page, &nonce, &[])
+}
+
+/// `POST /checkout/{payment}?token=…`: opens a checkout and shows the window page.
+pub async fn open(
+    State(host): State<Host>,
+    PathId(id): PathId<PaymentId>,
+    Query(query): Query<Token>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Some(opened) = find(&host, id, &query.token).await? else {
+        return Ok(result::bad_link());
+    };
+    let head = head(&opened);
+    if let Some(message) = closed(&host, &opened.payment, head.t) {
+        return Ok(checkout_page(StatusCode::CONFLICT, &head, Some(message), false));
+    }
+    match begin(&host, &opened, &headers).await? {
+        Ok(window) => Ok(window_page(&head, &window, &query.token, id)),
+        Err(message) => Ok(checkout_page(StatusCode::BAD_GATEWAY, &head, Some(message), true)),
+    }
+}
+
+struct Window {
+    checkout: CheckoutId,
+    step: CheckoutStep,
+    ready: Ready,
+    now_ms: i64,
+    result_token: String,
+}
+
+/// Calls the plugin and writes the checkout. The inner error is for the buyer; its cause is in the log and the journal.
+async fn begin(
+    host: &Host,
+    opened: &Opened,
+    headers: &HeaderMap,
+) -> Result<Result<Window, &'static str>, Problem> {
+    let (payment, t) = (&opened.payment, words(&opened.payment.language));
+    let ready = Ready::load(host, payment.shop_id, payment.channel_id, None).await?;
+    let checkout = host.new_id(CheckoutId::new);
+    let buyer = payments::order::buyer(&ready.key, payment)?;
+    let order = payments::order::make(host, &opened.shop, payment, buyer, checkout);
+    let env = buyer_env(host, &opened.shop, payment, headers);
+    let moment = Moment::now(host);
+    let (call, now_ms) = (moment.call, moment.now_ms);
+    let device = env.device.clone();
+    let arguments = (order.clone(), env);
+    let called =
+        ready.call(host, &BEGIN, moment, |context| (context, arguments.0, arguments.1)).await;
+    let begun = match &called.result {
+        Ok(Ok(begun)) => Ok(begun.clone()),
+        Ok(Err(error)) => Err(format!("{error:?}")),
+        Err(fault) => Err(fault.to_string()),
+    };
+    let sealed = Place::Order(checkout).seal_json(&ready.key, &order)?;
+    let row = row(host, payment, &ready, checkout, &order.order_ref, device, sealed, begun.as_ref().ok());
+    let (host_in, ready_in, id) = (host.clone(), ready.clone(), payment.id);
+    let failed = begun.as_ref().err().cloned();
+    let warnings = begun.as_ref().map(|begun| begun.warnings.clone()).unwrap_or_default();
+    let written = host.store().transact(move |tx| {
+        let host = &host_in;
+        let of = JournalOf { call, at_ms: now_ms, payment: Some(id), attempt: None };
+        journal(tx, host, &ready_in, of, &called)?;
+        let payment = super::complete::locked(tx, row.shop_id, id)?;
+        if attempts::open_of(tx, row.shop_id, id)?.is_some() {
+            return Ok(Some(t.busy));
+        }
+        if !payment.state.is_payable() {
+            return Ok(Some(t.not_payable));
+        }
+        let mut change = Change::begin(host, payment, payments::model::Support::default());
+        match failed {
+            None => {
+                checkouts::insert(tx, &row)?;
+                change.payment.opened = true;
+                change.event("checkout.opened", json!({"checkout_id": row.id, "order_ref": row.order_ref, "warnings": warnings}));
+            }
+            Some(words) => change.event("checkout.failed", json!({"reason": "plugin_failed", "detail": words})),
+        }
+        change.write(tx)?;
+        Ok::<_, Error>(None)
+    });
+    if let Some(message) = written.await? {
+        return Ok(Err(message));
+    }
+    match begun {
+        Ok(Begun { step, .. }) => {
+            let result_token = token::result(host, checkout)?;
+            Ok(Ok(Window { checkout, step, ready, now_ms, result_token }))
+        }
+        Err(words) => {
+            tracing::error!(payment = %payment.id, %words, "a checkout could not be opened");
+            Ok(Err(t.unavailable))
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "the columns of one row, each from another hand")]
+fn row(
+    host: &Host,
+    payment: &Payment,
+    ready: &Ready,
+    id: CheckoutId,
+    order_ref: &str,
+    device: String,
+    order_json: Sealed,
+    begun: Option<&Begun>,
+) -> Checkout {
+    let close_script = match begun.map(|begun| &begun.step) {
+        Some(CheckoutStep::Script(Script { close_script, .. })) => close_script.clone(),
+        _ => None,
+    };
+    let now_us = host.now_us();
+    Checkout {
+        id,
+        shop_id: payment.shop_id,
+        payment_id: payment.id,
+        channel_id: payment.channel_id,
+        plugin_digest: ready.plugin.digest().to_owned(),
+        order_ref: order_ref.to_owned(),
+        device,
+        state: CheckoutState::Opened,
+        order_json,
+        close_script,
+        result: None,
+        opened_us: now_us,
+        updated_us: now_us,
+    }
+}
+
+fn buyer_env(host: &Host, shop: &Shop, payment: &Payment, headers: &HeaderMap) -> BuyerEnv {
+    let user_agent = headers.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let options: Vec<Value> = payment.options.to().unwrap_or_default();
+    let chosen = options.iter().find(|option| option.get("name") == Some(&json!("device")));
+    let chosen = chosen.and_then(|option| option.get("value")).and_then(Value::as_str);
+    let device = chosen.map_or_else(|| device_of(user_agent), ToOwned::to_owned);
+    let base = payments::order::base_url(host, shop);
+    let page_origin = Url::parse(&base).map_or(base, |url| url.origin().ascii_serialization());
+    BuyerEnv { user_agent: user_agent.to_owned(), device, page_origin, address: None }
+}
+
+/// `pc` or `mobile`.
+fn device_of(user_agent: &str) -> String {
+    const PHONES: &[&str] = &["Android", "iPhone", "iPad", "iPod", "Mobile"];
+    let phone = PHONES.iter().any(|word| user_agent.contains(word));
+    if phone { "mobile" } else { "pc" }.to_owned()
+}
+
+fn window_page(head: &Head, window: &Window, client_token: &str, payment: PaymentId) -> Response {
+    let t = head.t;
+    let nonce = hex(&random::<16>());
+    let (kind, form, script, url) = match &window.step {
+        CheckoutStep::Form(form) => {
+            let view = FormView {
+                action: window.ready.browser_url(&form.action),
+                charset: form.charset.clone(),
+                fields: form.fields.clone(),
+            };
+            ("form", Some(view), Value::Null, String::new())
+        }
+        CheckoutStep::Redirect(url) => ("redirect", None, Value::Null, window.ready.browser_url(url)),
+        CheckoutStep::Script(script) => {
+            let fields = script.form.clone();
+            let view =
+                fields.map(|fields| FormView { action: String::new(), charset: "utf-8".to_owned(), fields });
+            ("script", view, script_value(&window.ready, script), String::new())
+        }
+        CheckoutStep::Done(_) => ("done", None, Value::Null, String::new()),
+    };
+    let step = json!({
+        "kind": kind, "script": script, "url": url, "checkout": window.checkout, "now_ms": window.now_ms, "nonce": nonce,
+        "words": {"blocked": t.blocked, "cookies": t.check_cookies, "clock": t.check_clock, "in_app": t.check_in_app},
+    });
+    let page = WindowPage {
+        language: t.language,
+        nonce: &nonce,
+        t,
+        shop_name: &head.shop_name,
+        order_name: &head.order_name,
+        total: &head.total,
+        test_mode: head.test_mode,
+        close_action: &format!("/return/{}/leave?token={}", window.checkout, window.result_token),
+        again_action: &format!("/checkout/{payment}?token={client_token}"),
+        form,
+        step_json: &script_json(&step),
+    };
+    render(StatusCode::OK, &page, &nonce, &window.ready.browser_origins())
+}
+
+fn script_value(ready: &Ready, script: &Script) -> Value {
+    let steps = script.steps.iter().map(|step| {
+        let args: Vec<Value> = step.args.iter().map(|arg| serde_json::from_str(arg).unwrap_or_default()).collect();
+        json!({"member": step.member, "args": args})
+    });
+    json!({
+        "url": ready.browser_url(&script.url), "charset": script.charset, "steps": steps.collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phones_and_computers_are_told_apart() {
+        assert_eq!(device_of("Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/150"), "pc");
+        assert_eq!(device_of("Mozilla/5.0 (Linux; Android 15; Pixel) Chrome/150 Mobile"), "mobile");
+        assert_eq!(device_of("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X)"), "mobile");
+        assert_eq!(device_of(""), "pc");
+    }
+}

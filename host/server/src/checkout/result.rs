@@ -1,0 +1,206 @@
+//! The return and its result. Invariant: the page shows what is stored, so a reload, a second tab and the back button show the
+//! same; the shop's page hears of it only at its registered origins.
+
+use axum::extract::{Query, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use bytes::Bytes;
+use payhost_core::id::CheckoutId;
+use payhost_engine::contract::types::Callback;
+use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::complete::complete;
+use super::open::{Opened, head, load};
+use super::page::{CheckoutPage, ResultPage, render, script_json};
+use super::token;
+use super::words::{Words, words};
+use crate::host::{Host, hex, random};
+use crate::http::json::PathId;
+use crate::http::problem::Problem;
+use crate::payments::model::{PaymentOut, Support};
+
+/// What the address carries.
+#[derive(Debug, Default, Deserialize)]
+pub struct ResultToken {
+    /// The token of the result page.
+    #[serde(default)]
+    pub token: String,
+}
+
+/// `POST /return/{checkout}`: the gateway sent the buyer's browser back.
+pub async fn come_back(
+    State(host): State<Host>,
+    PathId(id): PathId<CheckoutId>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let callback = Callback {
+        verb: "POST".to_owned(),
+        query: query.unwrap_or_default(),
+        content_type: content_type.to_owned(),
+        body: body.to_vec(),
+    };
+    finish(&host, id, callback).await
+}
+
+/// Completes, even when the browser hangs up, and leads to the result.
+async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Response, Problem> {
+    let host_in = host.clone();
+    // Were the process to die, the attempt's job would find out: nothing depends on this task.
+    let work = tokio::spawn(async move { complete(&host_in, id, callback).await });
+    match work.await.map_err(|error| Problem::internal(&error))? {
+        Ok(()) => Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(host, id)?)).into_response()),
+        Err(problem) if problem.code == "not_found" => Ok(bad_link()),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// `GET /return/{checkout}?token=…`: the result. Without our token it is a gateway that comes back by GET.
+pub async fn show(
+    State(host): State<Host>,
+    PathId(id): PathId<CheckoutId>,
+    RawQuery(raw): RawQuery,
+    Query(query): Query<ResultToken>,
+) -> Result<Response, Problem> {
+    if query.token.is_empty() {
+        let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(bad_link()) };
+        let callback =
+            Callback { verb: "GET".to_owned(), query: raw, content_type: String::new(), body: Vec::new() };
+        return finish(&host, id, callback).await;
+    }
+    if !token::is_result(&host, id, &query.token) {
+        return Ok(bad_link());
+    }
+    let checkout = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
+    let Some(checkout) = checkout else { return Ok(bad_link()) };
+    let Some(opened) = load(&host, checkout.payment_id).await? else { return Ok(bad_link()) };
+    result_page(&host, &opened, &checkout)
+}
+
+/// The stable word of a checkout's end.
+fn result_of(state: CheckoutState) -> &'static str {
+    match state {
+        CheckoutState::Approved => "paid",
+        CheckoutState::AwaitingDeposit => "awaiting_deposit",
+        CheckoutState::AwaitingConfirm => "awaiting_confirm",
+        CheckoutState::Opened | CheckoutState::CancelledByBuyer => "cancelled_by_buyer",
+        CheckoutState::Failed | CheckoutState::Undone => "failed",
+        CheckoutState::Returned | CheckoutState::InDoubt => "in_doubt",
+    }
+}
+
+fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Response, Problem> {
+    let (payment, head) = (&opened.payment, head(opened));
+    let t = head.t;
+    let result = result_of(checkout.state);
+    let (tone, mark, (heading, sentence)) = match result {
+        "paid" => ("good", "✓", t.paid),
+        "awaiting_deposit" => ("wait", "…", t.awaiting_deposit),
+        "awaiting_confirm" => ("wait", "…", t.awaiting_confirm),
+        "in_doubt" => ("wait", "…", t.in_doubt),
+        "cancelled_by_buyer" => ("wait", "×", t.cancelled_by_buyer),
+        _ => ("bad", "!", t.failed),
+    };
+    let stored: Value = checkout.result.as_ref().and_then(|result| result.to().ok()).unwrap_or_default();
+    let message = explanation(t, &stored).unwrap_or_else(|| sentence.to_owned());
+    let return_url = payment.return_url.as_deref().and_then(|url| with_result(url, payment.id.to_string(), result));
+    let again = (result == "failed" || result == "cancelled_by_buyer") && payment.state.is_payable();
+    let again = if again { Some(token::client(host, payment.id)?) } else { None };
+    let again = again.map(|token| format!("/checkout/{}?token={token}", payment.id));
+    let shown = PaymentOut::of(payment, Support::default());
+    let lines: Vec<(&str, String)> = [
+        (t.approval_number, shown.approval_number),
+        (t.issuer, shown.issuer.map(|issuer| issuer.name)),
+    ]
+    .into_iter()
+    .filter_map(|(label, value)| Some((label, value.filter(|value| !value.is_empty() && result == "paid")?)))
+    .collect();
+    let origins: Vec<String> = opened.shop.allowed_origins.to().unwrap_or_default();
+    let outcome =
+        json!({"payment": payment.id, "result": result, "origins": origins, "return_url": return_url});
+    let nonce = hex(&random::<16>());
+    let page = ResultPage {
+        language: t.language,
+        nonce: &nonce,
+        t,
+        shop_name: &head.shop_name,
+        order_name: &head.order_name,
+        total: &head.total,
+        test_mode: head.test_mode,
+        result,
+        tone,
+        mark,
+        heading,
+        message: Some(&message),
+        lines: &lines,
+        return_url: return_url.as_deref(),
+        again_url: again.as_deref(),
+        outcome_json: &script_json(&outcome),
+    };
+    Ok(render(StatusCode::OK, &page, &nonce, &[]))
+}
+
+/// Why it failed, in words for the buyer.
+fn explanation(t: &Words, stored: &Value) -> Option<String> {
+    if let Some(text) = stored.pointer(&format!("/refusal/explanation/{}", t.language)).and_then(Value::as_str) {
+        return Some(text.to_owned());
+    }
+    let words = match stored.get("reason").and_then(Value::as_str)? {
+        "already_paid" => t.already_paid,
+        "not_payable" => t.not_payable,
+        "busy" => t.busy,
+        "gateway_unreachable" | "plugin_failed" | "misconfigured" => t.unavailable,
+        _ => return None,
+    };
+    Some(words.to_owned())
+}
+
+/// The shop's address with payment and result in its query.
+fn with_result(url: &str, payment: String, result: &str) -> Option<String> {
+    let mut url = Url::parse(url).ok()?;
+    url.query_pairs_mut().append_pair("payment_id", &payment).append_pair("result", result);
+    Some(url.into())
+}
+
+/// A link that opens nothing, whatever the reason: an id alone tells nobody whether it exists.
+pub fn bad_link() -> Response {
+    let t = words("ko");
+    let nonce = hex(&random::<16>());
+    let page = CheckoutPage {
+        language: t.language,
+        nonce: &nonce,
+        t,
+        shop_name: "–",
+        order_name: t.bad_link.0,
+        total: "–",
+        test_mode: false,
+        message: Some(t.bad_link.1),
+        payable: false,
+        return_url: None,
+    };
+    render(StatusCode::NOT_FOUND, &page, &nonce, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_is_added_to_the_shop_s_own_query() {
+        let url = with_result("https://shop.example/orders?id=7", "pay_x".into(), "paid").unwrap();
+        assert_eq!(url, "https://shop.example/orders?id=7&payment_id=pay_x&result=paid");
+    }
+
+    #[test]
+    fn a_refusal_is_explained_in_the_buyer_s_language() {
+        let stored = json!({"reason": "declined", "refusal": {"explanation": {"ko": "한도 초과", "en": "over the limit"}}});
+        assert_eq!(explanation(words("ko"), &stored).as_deref(), Some("한도 초과"));
+        assert_eq!(explanation(words("en"), &stored).as_deref(), Some("over the limit"));
+        assert_eq!(explanation(words("ko"), &json!({})), None);
+    }
+}

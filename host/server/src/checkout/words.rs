@@ -1,0 +1,189 @@
+//! Sentences that buyers read. Invariant: every sentence exists in Korean and in English; Korean is the default.
+
+/// The words of the checkout pages in one language.
+pub struct Words {
+    /// Language tag of the page.
+    pub language: &'static str,
+    /// Heading of the checkout.
+    pub pay: &'static str,
+    /// Label of the shop's name.
+    pub shop: &'static str,
+    /// Label of the order.
+    pub order: &'static str,
+    /// Label of the amount.
+    pub total: &'static str,
+    /// Button that opens the window.
+    pub open: &'static str,
+    /// Heading while the gateway's window opens.
+    pub opening: &'static str,
+    /// Badge of test payments.
+    pub test_mode: &'static str,
+    /// Link back.
+    pub back_to_shop: &'static str,
+    /// Button that gives up.
+    pub cancel_and_back: &'static str,
+    /// Button that opens another window.
+    pub again: &'static str,
+    /// Summary of the help.
+    pub help_title: &'static str,
+    /// Popup blocked.
+    pub help_popup: &'static str,
+    /// Browser inside an app.
+    pub help_in_app: &'static str,
+    /// Script blocked.
+    pub help_blocked: &'static str,
+    /// Clock wrong.
+    pub help_clock: &'static str,
+    /// Self-check: cookies.
+    pub check_cookies: &'static str,
+    /// Self-check: clock.
+    pub check_clock: &'static str,
+    /// Self-check: in-app browser.
+    pub check_in_app: &'static str,
+    /// Shown when the gateway's script did not load.
+    pub blocked: &'static str,
+    /// Result headings and sentences: paid.
+    pub paid: (&'static str, &'static str),
+    /// Awaiting a deposit.
+    pub awaiting_deposit: (&'static str, &'static str),
+    /// Waiting for the shop to confirm.
+    pub awaiting_confirm: (&'static str, &'static str),
+    /// Closed by the buyer.
+    pub cancelled_by_buyer: (&'static str, &'static str),
+    /// Refused.
+    pub failed: (&'static str, &'static str),
+    /// Not known yet.
+    pub in_doubt: (&'static str, &'static str),
+    /// The link is wrong.
+    pub bad_link: (&'static str, &'static str),
+    /// Already paid.
+    pub already_paid: &'static str,
+    /// Over.
+    pub not_payable: &'static str,
+    /// Running elsewhere.
+    pub busy: &'static str,
+    /// The host or plugin failed before anything was sent.
+    pub unavailable: &'static str,
+    /// Label: approval number.
+    pub approval_number: &'static str,
+    /// Label: card or bank.
+    pub issuer: &'static str,
+}
+
+const KO: Words = Words {
+    language: "ko",
+    pay: "결제",
+    shop: "상점",
+    order: "주문",
+    total: "결제 금액",
+    open: "결제창 열기",
+    opening: "결제창을 여는 중입니다",
+    test_mode: "테스트 결제",
+    back_to_shop: "상점으로 돌아가기",
+    cancel_and_back: "결제하지 않고 돌아가기",
+    again: "다시 결제하기",
+    help_title: "결제창이 열리지 않나요?",
+    help_popup: "팝업이 차단되어 있다면 주소창 옆의 차단 표시를 눌러 이 사이트의 팝업을 허용해 주세요.",
+    help_in_app: "카카오톡이나 인스타그램 같은 앱 안의 브라우저라면 메뉴에서 '다른 브라우저로 열기'를 선택해 주세요.",
+    help_blocked: "광고 차단 프로그램이나 보안 프로그램을 잠시 끄고 다시 시도해 주세요.",
+    help_clock: "기기의 날짜와 시각이 맞는지 확인해 주세요. 시각이 크게 다르면 결제창이 열리지 않습니다.",
+    check_cookies: "쿠키를 사용할 수 있습니다",
+    check_clock: "기기의 시각이 맞습니다",
+    check_in_app: "앱 안의 브라우저가 아닙니다",
+    blocked: "결제창을 불러오지 못했습니다. 아래 안내를 확인하고 다시 시도해 주세요.",
+    paid: ("결제가 완료되었습니다", "잠시 후 상점으로 돌아갑니다."),
+    awaiting_deposit: ("입금을 기다리고 있습니다", "안내된 계좌로 기한 안에 입금해 주세요."),
+    awaiting_confirm: ("결제 승인을 기다리고 있습니다", "상점이 주문을 확인하면 결제가 완료됩니다."),
+    cancelled_by_buyer: ("결제를 취소하셨습니다", "결제된 금액은 없습니다."),
+    failed: ("결제가 완료되지 않았습니다", "결제된 금액은 없습니다."),
+    in_doubt: (
+        "결제 결과를 확인하고 있습니다",
+        "결제 회사의 응답을 확인하는 중입니다. 다시 결제하지 말고 잠시만 기다려 주세요. 이 창을 닫아도 결과는 상점에 전달됩니다.",
+    ),
+    bad_link: ("결제 링크가 올바르지 않습니다", "상점으로 돌아가 다시 시도해 주세요."),
+    already_paid: "이미 결제가 완료된 주문입니다.",
+    not_payable: "더 이상 결제할 수 없는 주문입니다. 상점으로 돌아가 다시 주문해 주세요.",
+    busy: "다른 창에서 이 주문의 결제가 진행되고 있습니다. 이 창에서는 결제되지 않았습니다.",
+    unavailable: "지금은 결제창을 열 수 없습니다. 결제된 금액은 없습니다. 잠시 후 다시 시도해 주세요.",
+    approval_number: "승인번호",
+    issuer: "결제 기관",
+};
+
+const EN: Words = Words {
+    language: "en",
+    pay: "Payment",
+    shop: "Shop",
+    order: "Order",
+    total: "Total",
+    open: "Open the payment window",
+    opening: "Opening the payment window",
+    test_mode: "Test payment",
+    back_to_shop: "Back to the shop",
+    cancel_and_back: "Go back without paying",
+    again: "Pay again",
+    help_title: "The payment window does not open?",
+    help_popup: "If popups are blocked, allow them for this site with the sign beside the address.",
+    help_in_app: "In a browser inside an app such as KakaoTalk or Instagram, choose \"open in another browser\" in its menu.",
+    help_blocked: "Switch an ad blocker or security program off for a moment and try again.",
+    help_clock: "Check the date and time of your device: with a wrong clock the window does not open.",
+    check_cookies: "Cookies are allowed",
+    check_clock: "The clock of this device is right",
+    check_in_app: "This is not a browser inside an app",
+    blocked: "The payment window could not be loaded. Please follow the hints below and try again.",
+    paid: ("Payment complete", "You are taken back to the shop in a moment."),
+    awaiting_deposit: ("Waiting for your deposit", "Please pay into the account before the deadline."),
+    awaiting_confirm: ("Waiting for the shop", "The payment completes when the shop confirms your order."),
+    cancelled_by_buyer: ("You cancelled the payment", "No money was taken."),
+    failed: ("The payment was not completed", "No money was taken."),
+    in_doubt: (
+        "We are checking your payment",
+        "The payment company's answer is being checked. Please do not pay again. You may close this window; the shop will be told.",
+    ),
+    bad_link: ("This payment link is not right", "Please go back to the shop and try again."),
+    already_paid: "This order is already paid.",
+    not_payable: "This order can no longer be paid. Please go back to the shop and order again.",
+    busy: "This order is being paid in another window. Nothing was charged here.",
+    unavailable: "The payment window cannot be opened now. No money was taken. Please try again in a moment.",
+    approval_number: "Approval number",
+    issuer: "Card or bank",
+};
+
+/// The words of a language tag: English for `en…`, else Korean.
+pub fn words(language: &str) -> &'static Words {
+    if language.to_ascii_lowercase().starts_with("en") { &EN } else { &KO }
+}
+
+/// An amount as people write it: `1,004원`, `$10.04`, `1,004 JPY`.
+pub fn amount(minor: i64, currency: &str, language: &str) -> String {
+    match currency {
+        "KRW" if words(language).language == "ko" => format!("{}원", grouped(minor)),
+        "KRW" => format!("₩{}", grouped(minor)),
+        "USD" => format!("${}.{:02}", grouped(minor / 100), minor % 100),
+        other => format!("{} {other}", grouped(minor)),
+    }
+}
+
+fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if number < 0 { format!("-{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_as_people_write_them() {
+        assert_eq!(amount(1_004, "KRW", "ko"), "1,004원");
+        assert_eq!(amount(1_234_567, "KRW", "en"), "₩1,234,567");
+        assert_eq!(amount(100_405, "USD", "en"), "$1,004.05");
+        assert_eq!(amount(0, "KRW", "ko"), "0원");
+    }
+}

@@ -1,0 +1,323 @@
+//! Commands as requests. Invariant: a command adds nothing to what its request says.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use payhost_core::id::{ChannelId, KeyId, PaymentId, ShopId};
+use serde_json::{Map, Value, json};
+
+use super::client::{ApiBody, ApiRequest};
+
+/// `payhost shop …`
+#[derive(Subcommand)]
+pub enum ShopCommand {
+    /// Makes a shop.
+    Create {
+        /// What buyers see.
+        #[arg(long)]
+        name: String,
+        /// Address of the shop's own checkout host, when it has one.
+        #[arg(long)]
+        public_url: Option<String>,
+        /// Origin of the shop's pages that may open payments and hear of them, as `https://shop.example`.
+        #[arg(long = "allowed-origin")]
+        allowed_origins: Vec<String>,
+    },
+    /// Lists shops.
+    List,
+}
+
+impl ShopCommand {
+    /// The request.
+    pub fn request(&self) -> Result<ApiRequest, String> {
+        Ok(match self {
+            Self::Create { name, public_url, allowed_origins } => {
+                let body = json!({"name": name, "public_url": public_url, "allowed_origins": allowed_origins});
+                ApiRequest::json("POST", "/v1/shops", body)
+            }
+            Self::List => ApiRequest::get("/v1/shops"),
+        })
+    }
+}
+
+/// `payhost key …`
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Makes a key. Its secret is shown once.
+    Create {
+        /// The shop; absent: an operator's key.
+        #[arg(long)]
+        shop: Option<ShopId>,
+        /// `test` or `live`, for a shop's key.
+        #[arg(long, default_value = "test")]
+        mode: String,
+        /// What it is for.
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// Lists keys, without their secrets.
+    List {
+        /// The shop; absent: the operator's keys.
+        #[arg(long)]
+        shop: Option<ShopId>,
+    },
+    /// Ends a key at once.
+    Revoke {
+        /// The shop; absent: an operator's key.
+        #[arg(long)]
+        shop: Option<ShopId>,
+        /// Its id.
+        id: KeyId,
+    },
+}
+
+impl KeyCommand {
+    /// The request.
+    pub fn request(&self) -> Result<ApiRequest, String> {
+        Ok(match self {
+            Self::Create { shop: Some(shop), mode, name } => {
+                ApiRequest::json("POST", "/v1/keys", json!({"shop_id": shop, "mode": mode, "name": name}))
+            }
+            Self::Create { shop: None, name, .. } => ApiRequest::json("POST", "/v1/keys", json!({"name": name})),
+            Self::List { shop } => ApiRequest::get(format!("/v1/keys{}", of_shop(*shop))),
+            Self::Revoke { shop, id } => {
+                ApiRequest { verb: "DELETE", ..ApiRequest::get(format!("/v1/keys/{id}{}", of_shop(*shop))) }
+            }
+        })
+    }
+}
+
+fn of_shop(shop: Option<ShopId>) -> String {
+    shop.map(|shop| format!("?shop_id={shop}")).unwrap_or_default()
+}
+
+/// `payhost plugin …`
+#[derive(Subcommand)]
+pub enum PluginCommand {
+    /// Installs a component, or a new version of one.
+    Install {
+        /// The component.
+        file: PathBuf,
+    },
+    /// Lists plugins with what they want and what was granted.
+    List,
+    /// Lets a plugin reach a host that it wants.
+    Grant {
+        /// Plugin id.
+        plugin: String,
+        /// `https://host`.
+        origin: String,
+    },
+    /// Takes a grant back.
+    Revoke {
+        /// Plugin id.
+        plugin: String,
+        /// `https://host`.
+        origin: String,
+    },
+}
+
+impl PluginCommand {
+    /// The request.
+    pub fn request(&self) -> Result<ApiRequest, String> {
+        Ok(match self {
+            Self::Install { file } => {
+                let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+                ApiRequest { verb: "POST", body: ApiBody::Component(bytes), ..ApiRequest::get("/v1/plugins") }
+            }
+            Self::List => ApiRequest::get("/v1/plugins"),
+            Self::Grant { plugin, origin } => {
+                ApiRequest::json("POST", format!("/v1/plugins/{plugin}/grants"), json!({"origin": origin}))
+            }
+            Self::Revoke { plugin, origin } => {
+                ApiRequest::json("DELETE", format!("/v1/plugins/{plugin}/grants"), json!({"origin": origin}))
+            }
+        })
+    }
+}
+
+/// `payhost channel …`
+#[derive(Subcommand)]
+pub enum ChannelCommand {
+    /// Makes a channel.
+    Create {
+        /// The shop.
+        #[arg(long)]
+        shop: ShopId,
+        /// Plugin id.
+        #[arg(long)]
+        plugin: String,
+        /// `test` or `live`.
+        #[arg(long, default_value = "test")]
+        mode: String,
+        /// What the shop calls it.
+        #[arg(long)]
+        name: Option<String>,
+        /// A preset of the plugin.
+        #[arg(long)]
+        preset: Option<String>,
+        /// `key=value`; a secret is better given as `key=@FILE`, so that it is not in the shell's history.
+        #[arg(long = "set")]
+        settings: Vec<String>,
+    },
+    /// Changes settings of a channel.
+    Update {
+        /// The shop.
+        #[arg(long)]
+        shop: ShopId,
+        /// `test` or `live`.
+        #[arg(long, default_value = "test")]
+        mode: String,
+        /// Its id.
+        id: ChannelId,
+        /// `key=value`, `key=@FILE`, or `key=` to clear.
+        #[arg(long = "set")]
+        settings: Vec<String>,
+    },
+    /// Lists a shop's channels.
+    List {
+        /// The shop.
+        #[arg(long)]
+        shop: ShopId,
+        /// `test` or `live`.
+        #[arg(long, default_value = "test")]
+        mode: String,
+    },
+}
+
+impl ChannelCommand {
+    /// The request.
+    pub fn request(&self) -> Result<ApiRequest, String> {
+        Ok(match self {
+            Self::Create { shop, plugin, mode, name, preset, settings } => {
+                let settings = read_settings(settings)?;
+                let body = json!({"plugin": plugin, "name": name, "preset": preset, "settings": settings});
+                ApiRequest::json("POST", "/v1/channels", body).for_shop(*shop, mode)
+            }
+            Self::Update { shop, mode, id, settings } => {
+                let body = json!({"settings": read_settings(settings)?});
+                ApiRequest::json("PATCH", format!("/v1/channels/{id}"), body).for_shop(*shop, mode)
+            }
+            Self::List { shop, mode } => ApiRequest::get("/v1/channels").for_shop(*shop, mode),
+        })
+    }
+}
+
+fn read_settings(given: &[String]) -> Result<Map<String, Value>, String> {
+    let mut settings = Map::new();
+    for words in given {
+        let (key, value) = words.split_once('=').ok_or_else(|| format!("--set {words}: expected key=value"))?;
+        let value = match value.strip_prefix('@') {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+                Value::from(text.trim_end())
+            }
+            None if value.is_empty() => Value::Null,
+            None => Value::from(value),
+        };
+        settings.insert(key.to_owned(), value);
+    }
+    Ok(settings)
+}
+
+/// `payhost payment …`
+#[derive(Subcommand)]
+pub enum PaymentCommand {
+    /// Shows a payment.
+    Show {
+        /// The shop.
+        #[arg(long)]
+        shop: ShopId,
+        /// `test` or `live`.
+        #[arg(long, default_value = "test")]
+        mode: String,
+        /// Its id.
+        id: PaymentId,
+    },
+    /// Lists a shop's payments, newest first.
+    List {
+        /// The shop.
+        #[arg(long)]
+        shop: ShopId,
+        /// `test` or `live`.
+        #[arg(long, default_value = "test")]
+        mode: String,
+    },
+}
+
+impl PaymentCommand {
+    /// The request.
+    pub fn request(&self) -> Result<ApiRequest, String> {
+        Ok(match self {
+            Self::Show { shop, mode, id } => ApiRequest::get(format!("/v1/payments/{id}")).for_shop(*shop, mode),
+            Self::List { shop, mode } => ApiRequest::get("/v1/payments").for_shop(*shop, mode),
+        })
+    }
+}
+
+/// `payhost gateway-map …`
+#[derive(Subcommand)]
+pub enum GatewayMapCommand {
+    /// Leads a gateway's origin elsewhere, for test channels only.
+    Set {
+        /// The gateway's origin, as `https://pay.gateway.example`.
+        origin: String,
+        /// Address and port that the host connects to; TLS still asks for the gateway's name.
+        #[arg(long)]
+        connect: String,
+        /// File with the CA certificate (PEM) that is trusted there instead of the public ones.
+        #[arg(long)]
+        ca: Option<PathBuf>,
+        /// Origin that browsers use instead.
+        #[arg(long)]
+        browser_origin: Option<String>,
+    },
+    /// Lists the map.
+    List,
+    /// Removes an origin from the map.
+    Remove {
+        /// The gateway's origin.
+        origin: String,
+    },
+}
+
+impl GatewayMapCommand {
+    /// The request.
+    pub fn request(&self) -> Result<ApiRequest, String> {
+        Ok(match self {
+            Self::Set { origin, connect, ca, browser_origin } => {
+                let read = |file: &PathBuf| {
+                    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+                };
+                let ca_pem = ca.as_ref().map(read).transpose()?;
+                let body = json!({
+                    "origin": origin, "connect": connect, "ca_pem": ca_pem, "browser_origin": browser_origin,
+                });
+                ApiRequest::json("PUT", "/v1/gateway-map", body)
+            }
+            Self::List => ApiRequest::get("/v1/gateway-map"),
+            Self::Remove { origin } => ApiRequest::json("DELETE", "/v1/gateway-map", json!({"origin": origin})),
+        })
+    }
+}
+
+/// An answer for a person: members line by line, lists item by item.
+pub fn readable(answer: &Value) -> String {
+    match answer {
+        Value::Object(members) => match members.get("data").and_then(Value::as_array) {
+            Some(items) if items.is_empty() => "(none)".to_owned(),
+            Some(items) => items.iter().map(readable).collect::<Vec<_>>().join("\n\n"),
+            None => members.iter().filter_map(line).collect::<Vec<_>>().join("\n"),
+        },
+        Value::Null => "done".to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => answer.to_string(),
+    }
+}
+
+fn line((name, value): (&String, &Value)) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(format!("{name}: {text}")),
+        other => Some(format!("{name}: {other}")),
+    }
+}

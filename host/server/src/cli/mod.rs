@@ -1,0 +1,98 @@
+//! The command line. Invariant: every command but `serve` is a request to the API, so that nothing can be done here that is
+//! not checked there: to the running server of the data folder when there is one, else to a host opened for this command.
+
+mod client;
+mod commands;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use commands::{ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ShopCommand};
+pub use serve::ServeArguments;
+
+/// Payments through sandboxed plugins.
+#[derive(Parser)]
+#[command(name = "payhost", version, about)]
+pub struct Arguments {
+    /// Folder of everything that this host keeps.
+    #[arg(long, global = true, default_value = "payhost-data", env = "PAYHOST_DATA")]
+    pub data: PathBuf,
+    /// File with the master key that encrypts secrets: 32 bytes as hex or base64. Default: `master.key` in the data folder,
+    /// made at the first start. The variable PAYHOST_MASTER_KEY with the key itself goes before both.
+    #[arg(long, global = true, env = "PAYHOST_MASTER_KEY_FILE")]
+    pub master_key_file: Option<PathBuf>,
+    /// Print the API's JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Runs the server.
+    Serve(ServeArguments),
+    /// Shops: the tenants of this host.
+    #[command(subcommand)]
+    Shop(ShopCommand),
+    /// API keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Plugins and what they may reach.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// A shop's configured uses of plugins.
+    #[command(subcommand)]
+    Channel(ChannelCommand),
+    /// Payments.
+    #[command(subcommand)]
+    Payment(PaymentCommand),
+    /// Where a gateway's addresses lead in test mode (a simulator, a staging proxy).
+    #[command(subcommand)]
+    GatewayMap(GatewayMapCommand),
+    /// Prints the OpenAPI document.
+    Openapi,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string()),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => fail(&words),
+    }
+}
+
+fn fail(words: &str) -> ExitCode {
+    eprintln!("payhost: {words}");
+    ExitCode::FAILURE
+}
+
+async fn run(arguments: Arguments) -> Result<(), String> {
+    let json = arguments.json;
+    let request = match &arguments.command {
+        Command::Serve(serve) => return serve::run(&arguments, serve).await,
+        Command::Openapi => {
+            println!("{}", crate::http::openapi::document());
+            return Ok(());
+        }
+        Command::Shop(command) => command.request(),
+        Command::Key(command) => command.request(),
+        Command::Plugin(command) => command.request(),
+        Command::Channel(command) => command.request(),
+        Command::Payment(command) => command.request(),
+        Command::GatewayMap(command) => command.request(),
+    }?;
+    let answer = client::send(&arguments, request).await?;
+    println!("{}", if json { answer.to_string() } else { commands::readable(&answer) });
+    Ok(())
+}

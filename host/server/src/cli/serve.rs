@@ -1,0 +1,110 @@
+//! `payhost serve`. Invariant: it ends gracefully: what was accepted is answered, what runs is settled, and storage is closed
+//! last.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use url::Url;
+
+use super::Arguments;
+use super::client::{SERVER_FILE, ServerFile};
+use crate::host::Host;
+use crate::{http, jobs};
+
+/// How long open requests may take to end.
+const DRAIN: Duration = Duration::from_secs(35);
+
+/// How to serve.
+#[derive(Args)]
+pub struct ServeArguments {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:4101", env = "PAYHOST_LISTEN")]
+    pub listen: SocketAddr,
+    /// Address under which browsers and gateways reach this host. Gateways tie a merchant to its domain, so this must be the
+    /// one that the shop registered.
+    #[arg(long, env = "PAYHOST_PUBLIC_URL")]
+    pub public_url: Option<Url>,
+}
+
+/// Runs the server until it is told to stop.
+pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), String> {
+    log_to_stderr();
+    let listener = TcpListener::bind(serve.listen).await;
+    let listener = listener.map_err(|error| format!("{} cannot be listened on: {error}", serve.listen))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let own_url = Url::parse(&format!("http://{address}")).map_err(|error| error.to_string())?;
+    let host = Host::builder(&arguments.data)
+        .master_key_file(arguments.master_key_file.clone())
+        .public_url(serve.public_url.clone().unwrap_or_else(|| own_url.clone()))
+        .open()
+        .await
+        .map_err(|error| error.to_string())?;
+    let server_file = arguments.data.join(SERVER_FILE);
+    write_server_file(&server_file, own_url.as_str().trim_end_matches('/'), host.run_key())?;
+    let (stop, stopped) = watch::channel(false);
+    let runner = tokio::spawn(jobs::run(host.clone(), until(stopped.clone())));
+    println!("{}", serde_json::json!({"url": own_url.as_str().trim_end_matches('/')}));
+    tracing::info!(%address, public_url = %host.public_url(), "serving");
+    let app = http::router(host.clone());
+    let served = axum::serve(listener, app).with_graceful_shutdown(until(stopped));
+    let serving = tokio::spawn(async move { served.await });
+    signal().await;
+    tracing::info!("stopping: open requests are answered first");
+    let _ = stop.send(true);
+    if tokio::time::timeout(DRAIN, serving).await.is_err() {
+        tracing::warn!("some requests did not end in time");
+    }
+    let _ = tokio::time::timeout(DRAIN, runner).await;
+    let _ = std::fs::remove_file(&server_file);
+    host.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop too.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// SIGTERM or Ctrl-C.
+async fn signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = interrupt.await;
+        }
+    }
+}
+
+/// Lines on stderr: JSON when it is not a terminal.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = if std::io::IsTerminal::is_terminal(&std::io::stderr()) { lines.try_init() } else { lines.json().try_init() };
+    // Already set: an embedder's choice stands.
+    let _ = set;
+}
+
+/// For commands beside the server; readable by its user only.
+fn write_server_file(path: &Path, url: &str, key: &str) -> Result<(), String> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let words = |error: std::io::Error| format!("{}: {error}", path.display());
+    let _ = std::fs::remove_file(path);
+    let file = ServerFile { url: url.to_owned(), key: key.to_owned() };
+    let text = serde_json::to_string(&file).map_err(|error| error.to_string())?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(words)?;
+    file.write_all(text.as_bytes()).map_err(words)
+}

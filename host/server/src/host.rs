@@ -1,0 +1,227 @@
+//! A running host: what every use case stands on. Invariant: everything that a use case touches (storage, plugins, time,
+//! randomness, the addresses of this host) comes from here, so that an embedder and a test can bring their own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use payhost_engine::{CacheOptions, Engine, EngineError};
+use payhost_store::{MasterKey, Store, Vault};
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::plugins::registry::Registry;
+use crate::time::{Clock, SystemClock};
+
+/// Why a host could not be opened, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database or the master key.
+    #[error(transparent)]
+    Store(#[from] payhost_store::Error),
+    /// The sandbox.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The data folder.
+    #[error("{path}: {cause}")]
+    Folder {
+        /// Which.
+        path: String,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+}
+
+/// Most bytes of compiled code that are kept on disk.
+const COMPILED_MAX: u64 = 1 << 30;
+/// The variable that may hold the master key.
+const MASTER_KEY_VARIABLE: &str = "PAYHOST_MASTER_KEY";
+
+/// Makes a [`Host`].
+pub struct Builder {
+    data: PathBuf,
+    public_url: Option<Url>,
+    master_key_file: Option<PathBuf>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Builder {
+    /// The address under which browsers and gateways reach this host. Default `http://127.0.0.1:4101`.
+    #[must_use]
+    pub fn public_url(mut self, url: Url) -> Self {
+        self.public_url = Some(url);
+        self
+    }
+
+    /// File of the master key. Default: `master.key` in the data folder, made when there is no database yet.
+    #[must_use]
+    pub fn master_key_file(mut self, file: Option<PathBuf>) -> Self {
+        self.master_key_file = file;
+        self
+    }
+
+    /// Another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the database and the sandbox.
+    pub async fn open(self) -> Result<Host, OpenError> {
+        let folder = |cause| OpenError::Folder { path: self.data.display().to_string(), cause };
+        std::fs::create_dir_all(&self.data).map_err(folder)?;
+        let now_us = self.clock.now_us();
+        let database = self.data.join("payhost.sqlite");
+        let key = master_key(&self.data, self.master_key_file.as_deref(), database.exists())?;
+        let store = Store::open(payhost_store::Options::sqlite(&database))?;
+        let vault = Vault::open(&store, key).await?;
+        let cache = CacheOptions {
+            dir: self.data.join("compiled"),
+            key: vault.mac("compiled-code-cache", b"key")?,
+            max_bytes: COMPILED_MAX,
+        };
+        let engine =
+            Engine::new(payhost_engine::Options { cache: Some(cache), ..payhost_engine::Options::default() })?;
+        let inner = Inner {
+            plugins: Registry::default(),
+            public_url: self.public_url.unwrap_or_else(default_url),
+            run_key: format!("op_run_{}", hex(&random::<32>())),
+            settled: Notify::new(),
+            jobs: Notify::new(),
+            data: self.data.clone(),
+            clock: self.clock,
+            store,
+            vault,
+            engine,
+        };
+        tracing::debug!(opened_us = inner.clock.now_us().saturating_sub(now_us), "host opened");
+        Ok(Host(Arc::new(inner)))
+    }
+}
+
+/// The master key: from the variable, the file that was named, or the data folder's own file, which is made for a new
+/// database only: a key made for an old one could not read it.
+fn master_key(data: &Path, named: Option<&Path>, old: bool) -> Result<MasterKey, payhost_store::Error> {
+    let value = std::env::var(MASTER_KEY_VARIABLE).ok();
+    let own = data.join("master.key");
+    match named {
+        None if value.is_none() && own.exists() => MasterKey::read_file(&own),
+        None if value.is_none() && !old => MasterKey::create_file(&own),
+        named => MasterKey::load(named, MASTER_KEY_VARIABLE, value.as_deref()),
+    }
+}
+
+#[allow(clippy::unwrap_used, reason = "a constant address that the test below reads")]
+fn default_url() -> Url {
+    Url::parse("http://127.0.0.1:4101").unwrap()
+}
+
+/// A running host. Clones are the same host.
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    vault: Vault,
+    engine: Engine,
+    plugins: Registry,
+    clock: Arc<dyn Clock>,
+    public_url: Url,
+    data: PathBuf,
+    run_key: String,
+    settled: Notify,
+    jobs: Notify,
+}
+
+impl Host {
+    /// Begins to make a host whose files are in a folder.
+    pub fn builder(data: impl AsRef<Path>) -> Builder {
+        Builder {
+            data: data.as_ref().to_path_buf(),
+            public_url: None,
+            master_key_file: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Sealed values.
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// The sandbox.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// Loaded plugins.
+    pub fn plugins(&self) -> &Registry {
+        &self.0.plugins
+    }
+
+    /// Address of this host for browsers and gateways.
+    pub fn public_url(&self) -> &Url {
+        &self.0.public_url
+    }
+
+    /// Folder of this host's files.
+    pub fn data(&self) -> &Path {
+        &self.0.data
+    }
+
+    /// An operator's key that is known to this process and its data folder only, and ends with the process.
+    pub fn run_key(&self) -> &str {
+        &self.0.run_key
+    }
+
+    /// Now, in microseconds.
+    pub fn now_us(&self) -> i64 {
+        self.0.clock.now_us()
+    }
+
+    /// Now, in milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.now_us() / 1000
+    }
+
+    /// A new id: `host.new_id(PaymentId::new)`.
+    pub fn new_id<T>(&self, make: impl FnOnce(i64, [u8; 10]) -> T) -> T {
+        make(self.now_ms(), random())
+    }
+
+    /// Rings when an attempt was settled: whoever waits for one reads again.
+    pub fn settled(&self) -> &Notify {
+        &self.0.settled
+    }
+
+    /// Rings when a job may be due.
+    pub fn jobs(&self) -> &Notify {
+        &self.0.jobs
+    }
+
+    /// Ends what is open in storage. Requests and jobs must have ended.
+    pub async fn close(&self) {
+        self.0.store.close().await;
+    }
+}
+
+/// Random bytes of the operating system.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        // Without randomness ids and keys could be guessed: nothing may go on.
+        tracing::error!(%error, "the operating system gives no random bytes");
+        std::process::abort();
+    }
+    bytes
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, byte| text + &format!("{byte:02x}"))
+}

@@ -1,0 +1,123 @@
+//! Who is asking. Invariant: a shop's key reaches its own shop in its own mode and nothing else; an operator may act for a shop
+//! by naming it; a wrong key and no key are the same 401.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use payhost_core::id::{KeyId, ShopId};
+use payhost_store::rows::{Mode, api_keys};
+use payhost_store::vault;
+
+use super::problem::Problem;
+use crate::host::Host;
+
+/// What stood behind `Authorization: Bearer`, with the shop that an operator named.
+pub struct Bearer(pub String, Option<Acting>);
+
+#[derive(Debug, Clone)]
+struct Acting {
+    shop: String,
+    mode: String,
+}
+
+/// Who is asking.
+#[derive(Debug, Clone, Copy)]
+pub enum Caller {
+    /// A shop, in a mode.
+    Shop(ShopCaller),
+    /// The operator, for no shop.
+    Operator,
+}
+
+/// A shop in a mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShopCaller {
+    /// Which.
+    pub shop_id: ShopId,
+    /// Test or live.
+    pub mode: Mode,
+    /// The key; absent when the operator acts for the shop.
+    pub key_id: Option<KeyId>,
+}
+
+/// The operator.
+#[derive(Debug, Clone, Copy)]
+pub struct Operator;
+
+impl Caller {
+    /// The shop; an operator must have named one.
+    pub fn shop(self) -> Result<ShopCaller, Problem> {
+        match self {
+            Self::Shop(shop) => Ok(shop),
+            Self::Operator => {
+                let words = "an operator's key needs the headers payhost-shop (shop_…) and payhost-mode (test or live) here";
+                Err(Problem::new("forbidden", words))
+            }
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Bearer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        let given = header(AUTHORIZATION.as_str());
+        let token = given.as_deref().and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let Some((_, token)) = token else {
+            return Err(Problem::new("unauthorized", "send a key: Authorization: Bearer sk_test_…"));
+        };
+        let acting = header("payhost-shop").map(|shop| Acting { shop, mode: header("payhost-mode").unwrap_or_default() });
+        Ok(Self(token.trim().to_owned(), acting))
+    }
+}
+
+/// Finds out who a bearer is.
+pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
+    let unauthorized = || Problem::new("unauthorized", "this key is not valid: it is wrong, expired or revoked");
+    if vault::same(bearer.0.as_bytes(), host.run_key().as_bytes()) {
+        return operator(bearer);
+    }
+    let hash = host.vault().hash_api_key(&bearer.0)?;
+    let key = host.store().read(move |tx| api_keys::find(tx, &hash)).await?;
+    let key = key.filter(|key| key.is_valid(host.now_us())).ok_or_else(unauthorized)?;
+    match (key.shop_id, key.mode) {
+        (Some(shop_id), Some(mode)) => Ok(Caller::Shop(ShopCaller { shop_id, mode, key_id: Some(key.id) })),
+        _ => operator(bearer),
+    }
+}
+
+fn operator(bearer: &Bearer) -> Result<Caller, Problem> {
+    let Some(acting) = &bearer.1 else { return Ok(Caller::Operator) };
+    let shop_id = acting.shop.parse().map_err(|_| Problem::not_found("shop"))?;
+    let mode = Mode::parse(&acting.mode).ok_or_else(|| Problem::field("payhost-mode", "test or live"))?;
+    Ok(Caller::Shop(ShopCaller { shop_id, mode, key_id: None }))
+}
+
+impl FromRequestParts<Host> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, host: &Host) -> Result<Self, Problem> {
+        let bearer = Bearer::from_request_parts(parts, host).await?;
+        identify(host, &bearer).await
+    }
+}
+
+impl FromRequestParts<Host> for ShopCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, host: &Host) -> Result<Self, Problem> {
+        Caller::from_request_parts(parts, host).await?.shop()
+    }
+}
+
+impl FromRequestParts<Host> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, host: &Host) -> Result<Self, Problem> {
+        match Caller::from_request_parts(parts, host).await? {
+            Caller::Operator => Ok(Self),
+            Caller::Shop(_) => Err(Problem::new("forbidden", "this needs an operator's key")),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Errors as answers (RFC 9457). Invariant: every error that leaves the host has a stable `code`, a `request_id`, and words
+//! that say what to do; nothing internal, and no secret, is in it.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The answer of a gateway inside a problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct GatewayAnswer {
+    /// The gateway's own code; empty when it gave none.
+    pub code: String,
+    /// The gateway's own words.
+    pub message: String,
+    /// Our class of it: `declined`, `limit`, `too_late`, …
+    pub class: String,
+}
+
+/// `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// `urn:payhost:problem:` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Short words for the kind of problem.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What is wrong here and what to do, for a developer.
+    pub detail: String,
+    /// Stable; programs branch on it.
+    pub code: &'static str,
+    /// The member of the request at fault, as a path (`amount.total`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What the gateway answered, when it was the gateway that refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayAnswer>,
+    /// A Korean sentence to show to the buyer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buyer_message: Option<String>,
+    /// The request, for support; also in the header `x-request-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// Every code with its status and title. Programs depend on the codes: they are added to, never changed.
+const CODES: &[(&str, u16, &str)] = &[
+    ("invalid_request", 400, "The request is not valid"),
+    ("invalid_json", 400, "The body is not the JSON that is expected"),
+    ("unauthorized", 401, "A valid key is needed"),
+    ("forbidden", 403, "This key may not do that"),
+    ("not_found", 404, "There is no such thing"),
+    ("method_not_allowed", 405, "This address does not take this method"),
+    ("conflict", 409, "This conflicts with what is there"),
+    ("order_id_taken", 409, "The order already has another payment"),
+    ("payment_in_doubt", 409, "The last attempt of this payment is not known yet"),
+    ("payment_busy", 409, "Another attempt of this payment is running"),
+    ("not_cancellable", 409, "This payment cannot be cancelled"),
+    ("not_payable", 409, "This payment cannot be paid any more"),
+    ("idempotency_running", 409, "The first request with this key is still running"),
+    ("idempotency_mismatch", 422, "This key was used with another request"),
+    ("idempotency_key_required", 400, "This request needs an Idempotency-Key"),
+    ("no_channel", 409, "There is no channel for this payment"),
+    ("channel_incomplete", 409, "The channel's settings are not complete"),
+    ("gateway_refused", 402, "The gateway refused"),
+    ("plugin_refused", 422, "The plugin cannot do this"),
+    ("plugin_misconfigured", 409, "The channel is not set up rightly"),
+    ("plugin_failed", 502, "The plugin failed; nothing was sent to the gateway"),
+    ("gateway_unreachable", 502, "The gateway could not be reached; nothing was sent"),
+    ("plugin_invalid", 422, "This file is not a plugin that can be installed"),
+    ("payload_too_large", 413, "The request is too large"),
+    ("unavailable", 503, "The host cannot take this request now"),
+    ("internal", 500, "Something went wrong in the host"),
+];
+
+impl Problem {
+    /// A problem of a code from the table.
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        let (status, title) = CODES
+            .iter()
+            .find(|(known, ..)| *known == code)
+            .map_or((500, "Something went wrong in the host"), |(_, status, title)| (*status, *title));
+        Self {
+            kind: format!("urn:payhost:problem:{code}"),
+            title: title.to_owned(),
+            status,
+            detail: detail.into(),
+            code,
+            field: None,
+            gateway: None,
+            buyer_message: None,
+            request_id: None,
+        }
+    }
+
+    /// A member of the request is wrong.
+    pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new("invalid_request", detail) }
+    }
+
+    /// No such thing, or another shop's.
+    pub fn not_found(what: &str) -> Self {
+        Self::new("not_found", format!("there is no such {what}"))
+    }
+
+    /// Something of ours broke; the cause goes to the log, not to the caller.
+    pub fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(cause = %cause, "internal error");
+        Self::new("internal", "the host failed; the request id leads to the log line")
+    }
+
+    /// The same with a sentence for the buyer.
+    #[must_use]
+    pub fn for_buyer(mut self, message: impl Into<String>) -> Self {
+        self.buyer_message = Some(message.into());
+        self
+    }
+
+    /// The same with the gateway's answer.
+    #[must_use]
+    pub fn from_gateway(mut self, answer: GatewayAnswer) -> Self {
+        self.gateway = Some(answer);
+        self
+    }
+
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status_code();
+        let mut response = (status, Json(&self)).into_response();
+        if let Ok(value) = "application/problem+json".parse() {
+            response.headers_mut().insert(CONTENT_TYPE, value);
+        }
+        // The request-id layer writes the id into the body (`http::request_id`), which only it knows.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<payhost_store::Error> for Problem {
+    fn from(error: payhost_store::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed_once_and_has_an_error_status() {
+        let mut codes: Vec<_> = CODES.iter().map(|(code, ..)| *code).collect();
+        codes.sort_unstable();
+        let all = codes.len();
+        codes.dedup();
+        assert_eq!(codes.len(), all);
+        assert!(CODES.iter().all(|(_, status, _)| (400..600).contains(status)));
+    }
+
+    #[test]
+    fn an_unknown_code_is_an_internal_error() {
+        assert_eq!(Problem::new("no_such_code", "").status, 500);
+    }
+}

@@ -1,0 +1,48 @@
+//! Request ids. Invariant: every answer carries `x-request-id`, every log line of the request carries it, and a problem has
+//! it in its body.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use payhost_core::id::RequestId;
+use tracing::Instrument;
+
+use super::problem::Problem;
+use crate::host::Host;
+
+static HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives the request an id and a span, and the answer the id. Query strings are not logged: they carry tokens.
+pub async fn layer(State(host): State<Host>, request: Request, next: Next) -> Response {
+    let id: RequestId = host.new_id(RequestId::new);
+    let text = id.to_string();
+    let span = tracing::info_span!("request", id = %text, verb = %request.method(), path = %request.uri().path());
+    let started = std::time::Instant::now();
+    async move {
+        let mut response = next.run(request).await;
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            response = with_id(response, problem, &text);
+        }
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().insert(HEADER.clone(), value);
+        }
+        tracing::info!(status = response.status().as_u16(), ms = started.elapsed().as_millis(), "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+fn with_id(mut response: Response, mut problem: Problem, id: &str) -> Response {
+    problem.request_id = Some(id.to_owned());
+    let (parts, body) = Json(&problem).into_response().into_parts();
+    *response.body_mut() = Body::new(body);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    if let Some(length) = parts.headers.get(header::CONTENT_LENGTH) {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.clone());
+    }
+    response
+}

@@ -1,0 +1,168 @@
+//! Work that must be done, whatever is killed. Invariant: a job is a row, written in the transaction that makes it necessary;
+//! a task that dies with the process is done again by the next one.
+
+use std::time::Duration;
+
+use payhost_core::id::{AttemptId, JobId, PaymentId, ShopId};
+use payhost_store::rows::jobs::{self as rows, Job, NewJob};
+use payhost_store::{Error, Json, Tx};
+use serde::{Deserialize, Serialize};
+
+use crate::host::{Host, hex, random};
+use crate::payments;
+
+/// How long a job may take before somebody else may do it, in microseconds.
+const LEASE_US: i64 = 60_000_000;
+/// Jobs that are done at once.
+const BATCH: i64 = 16;
+/// Longest rest between two looks, in case a wake-up was lost.
+const REST: Duration = Duration::from_secs(1);
+/// When a job that failed unexpectedly is tried again, in microseconds.
+const AGAIN_US: i64 = 15_000_000;
+
+/// What there is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum Task {
+    /// Find out how an attempt ended.
+    Resolve {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// End a payment whose time is over.
+    Expire {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        payment: PaymentId,
+    },
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// Nothing is left to do.
+    Finished,
+    /// Again at this time, in microseconds.
+    Again(i64, String),
+}
+
+impl Task {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } => "resolve",
+            Self::Expire { .. } => "expire",
+        }
+    }
+
+    fn key(&self) -> String {
+        match self {
+            Self::Resolve { attempt, .. } => format!("resolve:{attempt}"),
+            Self::Expire { payment, .. } => format!("expire:{payment}"),
+        }
+    }
+
+    fn shop(&self) -> ShopId {
+        match self {
+            Self::Resolve { shop, .. } | Self::Expire { shop, .. } => *shop,
+        }
+    }
+}
+
+/// Writes a task down, or makes the one that is there due at the earlier time.
+pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result<(), Error> {
+    let key = task.key();
+    let job = NewJob {
+        id: host.new_id(JobId::new),
+        kind: task.kind(),
+        key: &key,
+        shop_id: Some(task.shop()),
+        payload: Json::of(task)?,
+        due_us,
+    };
+    rows::enqueue(tx, &job, host.now_us())
+}
+
+/// Does jobs until `stop` rings; what is running then is finished first.
+pub async fn run(host: Host, stop: impl Future<Output = ()>) {
+    tokio::pin!(stop);
+    loop {
+        let woken = host.jobs().notified();
+        let found = match claim(&host).await {
+            Ok(jobs) => jobs,
+            Err(error) => {
+                tracing::error!(%error, "jobs cannot be read");
+                Vec::new()
+            }
+        };
+        if found.is_empty() {
+            tokio::select! {
+                () = &mut stop => return,
+                () = woken => {}
+                () = tokio::time::sleep(rest(&host).await) => {}
+            }
+            continue;
+        }
+        let mut tasks = tokio::task::JoinSet::new();
+        for (job, token) in found {
+            tasks.spawn(one(host.clone(), job, token));
+        }
+        tasks.join_all().await;
+    }
+}
+
+/// Time until the next job is due.
+async fn rest(host: &Host) -> Duration {
+    let due = host.store().read(rows::next_due).await;
+    let left = due.ok().flatten().map(|due_us| due_us.saturating_sub(host.now_us()).max(0));
+    left.and_then(|us| u64::try_from(us).ok()).map_or(REST, |us| Duration::from_micros(us).min(REST))
+}
+
+async fn claim(host: &Host) -> Result<Vec<(Job, String)>, Error> {
+    let now_us = host.now_us();
+    // A look costs nothing; a claim costs a commit.
+    let due: Option<i64> = host.store().read(rows::next_due).await?;
+    if due.is_none_or(|due| due > now_us) {
+        return Ok(Vec::new());
+    }
+    let token = hex(&random::<16>());
+    let lease_until_us = now_us.saturating_add(LEASE_US);
+    let mine = token.clone();
+    let claim = host.store().transact(move |tx| rows::claim(tx, &[], now_us, lease_until_us, &mine, BATCH));
+    Ok(claim.await?.into_iter().map(|job| (job, token.clone())).collect())
+}
+
+async fn one(host: Host, job: Job, token: String) {
+    let outcome = match job.payload.to::<Task>() {
+        Ok(task) => perform(&host, task, job.tries).await,
+        Err(error) => Err(error.to_string()),
+    };
+    let again_us = host.now_us().saturating_add(AGAIN_US);
+    let (id, key, now_us) = (job.id, job.key, host.now_us());
+    let done = match outcome {
+        Ok(done) => done,
+        Err(words) => {
+            tracing::error!(job = %key, error = %words, "a job failed; it is tried again");
+            Done::Again(again_us, words)
+        }
+    };
+    let stored = host.store().transact(move |tx| match done {
+        Done::Finished => rows::finish(tx, id, &token, now_us),
+        Done::Again(due_us, words) => rows::retry_at(tx, (id, &token), due_us, Some(&words), now_us),
+    });
+    let stored: Result<bool, Error> = stored.await;
+    match stored {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(job = %key, "a job was taken over"),
+        Err(error) => tracing::error!(job = %key, %error, "a job's end cannot be stored"),
+    }
+}
+
+async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String> {
+    match task {
+        Task::Resolve { shop, attempt } => payments::resolve::resolve(host, shop, attempt, tries).await,
+        Task::Expire { shop, payment } => payments::expire::expire(host, shop, payment).await,
+    }
+}

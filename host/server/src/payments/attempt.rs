@@ -1,0 +1,159 @@
+//! Attempts: calls that may move money. Invariant: the attempt and the job that will find out about it are on disk before the
+//! plugin runs; what the plugin and the network said is on disk, in one transaction, before anybody is told
+//! (`design.md` "Money", rules 1–3).
+
+use std::time::{Duration, Instant};
+
+use payhost_core::id::{AttemptId, CallId};
+use payhost_engine::contract::types::Context;
+use payhost_engine::contract::{Answer, Arguments, Function};
+use payhost_engine::{Called, Evidence};
+use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState, Started};
+use payhost_store::rows::calls;
+use payhost_store::rows::payments::Payment;
+use payhost_store::{Error, Json, Sealed, Tx};
+use serde_json::{Value, json};
+
+use crate::channels::ready::Ready;
+use crate::host::{Host, hex, random};
+use crate::jobs;
+use crate::sealed::Place;
+
+/// How long an attempt may take, in microseconds. Nothing is sent so late that its answer could come after it.
+pub const LEASE_US: i64 = 30_000_000;
+/// The last part of the lease in which nothing is sent any more: the longest answer and room for T2.
+const QUIET: Duration = Duration::from_secs(17);
+/// The resolving job comes this long after the lease, in microseconds.
+const AFTER_LEASE_US: i64 = 1_000_000;
+/// Records of calls are kept this long, in microseconds: 90 days.
+const KEPT_US: i64 = 90 * 24 * 3600 * 1_000_000;
+
+/// What an attempt is made for.
+pub struct Opening {
+    /// `complete`, `cancel` or `undo`.
+    pub kind: AttemptKind,
+    /// Of which checkout.
+    pub checkout: Option<payhost_core::id::CheckoutId>,
+    /// Which attempt is undone.
+    pub parent: Option<AttemptId>,
+    /// What was asked for.
+    pub request: Value,
+    /// What the browser brought, sealed.
+    pub callback: Option<Sealed>,
+}
+
+/// Writes the attempt and the job that resolves it: T1. `Err` of the inner result: a rule of the database stands against it
+/// (the checkout was completed before, or another attempt of the payment is open).
+pub fn open(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    payment: &Payment,
+    digest: &str,
+    opening: Opening,
+) -> Result<Result<Attempt, Started>, Error> {
+    let now_us = host.now_us();
+    let row = Attempt {
+        id: host.new_id(AttemptId::new),
+        shop_id: payment.shop_id,
+        payment_id: payment.id,
+        checkout_id: opening.checkout,
+        parent_id: opening.parent,
+        kind: opening.kind,
+        state: AttemptState::Intent,
+        call_id: host.new_id(CallId::new),
+        plugin_digest: digest.to_owned(),
+        request: Json::from(opening.request),
+        callback: opening.callback,
+        now_ms: now_us / 1000,
+        seed: hex(&random::<16>()),
+        lease_until_us: now_us.saturating_add(LEASE_US),
+        lease_token: hex(&random::<16>()),
+        outcome: None,
+        created_us: now_us,
+        updated_us: now_us,
+    };
+    match attempts::start(tx, &row)? {
+        Started::New => {}
+        refused @ (Started::Repeated(_) | Started::Blocked(_)) => return Ok(Err(refused)),
+    }
+    if opening.parent.is_none() {
+        let due_us = row.lease_until_us.saturating_add(AFTER_LEASE_US);
+        jobs::enqueue(tx, host, &jobs::Task::Resolve { shop: row.shop_id, attempt: row.id }, due_us)?;
+    }
+    Ok(Ok(row))
+}
+
+/// Runs the plugin for an attempt, outside any transaction, within its lease.
+pub async fn run<P, R>(
+    host: &Host,
+    ready: &Ready,
+    attempt: &Attempt,
+    function: &'static Function<P, R>,
+    arguments: impl FnOnce(Context) -> P,
+) -> Called<R>
+where
+    P: Arguments,
+    R: Answer,
+{
+    let left_us = u64::try_from(attempt.lease_until_us.saturating_sub(host.now_us())).unwrap_or(0);
+    let quiet_from = Instant::now() + Duration::from_micros(left_us).saturating_sub(QUIET);
+    let mut moment = crate::channels::ready::Moment::of(attempt);
+    moment.send_deadline = Some(quiet_from);
+    ready.call(host, function, moment, arguments).await
+}
+
+/// Journals a call: part of T2.
+pub fn journal<R>(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    ready: &Ready,
+    of: JournalOf,
+    called: &Called<R>,
+) -> Result<(), Error> {
+    let row = calls::Call {
+        id: of.call,
+        shop_id: ready.channel.shop_id,
+        channel_id: Some(ready.channel.id),
+        payment_id: of.payment,
+        attempt_id: of.attempt,
+        plugin_digest: called.record.plugin_digest.clone(),
+        interface: called.record.interface.clone(),
+        function: called.record.function.clone(),
+        at_us: of.at_ms.saturating_mul(1000),
+        duration_us: i64::try_from(called.cost.wall.as_micros()).unwrap_or(i64::MAX),
+        fault: called.result.as_ref().err().map(ToString::to_string),
+        record: Some(Place::Record(of.call).seal_json(&ready.key, &called.record)?),
+        kept_until_us: host.now_us().saturating_add(KEPT_US),
+    };
+    calls::insert(tx, &row)
+}
+
+/// Which call is journaled.
+#[derive(Debug, Clone, Copy)]
+pub struct JournalOf {
+    /// Its id.
+    pub call: CallId,
+    /// Its moment.
+    pub at_ms: i64,
+    /// Of which payment.
+    pub payment: Option<payhost_core::id::PaymentId>,
+    /// Of which attempt.
+    pub attempt: Option<AttemptId>,
+}
+
+impl JournalOf {
+    /// The call of an attempt.
+    pub fn attempt(attempt: &Attempt) -> Self {
+        Self {
+            call: attempt.call_id,
+            at_ms: attempt.now_ms,
+            payment: Some(attempt.payment_id),
+            attempt: Some(attempt.id),
+        }
+    }
+}
+
+/// What the network saw, for the attempt's row.
+pub fn evidence(evidence: &Evidence) -> Value {
+    json!({"writes": evidence.writes(), "exchanges": evidence.exchanges()})
+}

@@ -1,0 +1,348 @@
+//! `POST /v1/payments/{id}/cancel`. Invariant: money is given back at most once per key, never more than is held, and never
+//! while another attempt of the payment is open.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use payhost_core::id::PaymentId;
+use payhost_core::{FactKind, PaymentState, Resolution};
+use payhost_engine::Called;
+use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge};
+use payhost_engine::contract::types::{Method, Money, PluginError, Tax};
+use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
+use payhost_store::rows::{checkouts, facts};
+use payhost_store::rows::payments::Payment;
+use payhost_store::{Error, Json as Stored, Tx};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::attempt::{JournalOf, Opening, evidence, journal, open, run};
+use super::model::{PaymentOut, TaxIn};
+use super::settle::{self, Change, refusal_json};
+use super::verdict::{NotSent, Verdict, judge};
+use crate::channels::ready::Ready;
+use crate::checkout::complete::{locked, mine, not_sent};
+use crate::host::Host;
+use crate::http::auth::ShopCaller;
+use crate::http::idempotency::{Key, Known, RequiredKey};
+use crate::http::json::{Body, PathId};
+use crate::http::problem::{GatewayAnswer, Problem};
+use crate::jobs;
+
+/// Longest reason, in characters.
+const REASON_MAX: usize = 100;
+
+/// What to cancel.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelIn {
+    /// Minor units. Absent: all that is left.
+    #[serde(default)]
+    pub amount: Option<i64>,
+    /// Parts of that amount, for a payment that had parts.
+    #[serde(default)]
+    pub tax: Option<TaxIn>,
+    /// Why, in words for the gateway's records.
+    #[serde(default)]
+    #[schema(max_length = 100)]
+    pub reason: Option<String>,
+}
+
+/// What was asked for, as the attempt keeps it: the call and a resolution read the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CancelAsked {
+    /// Minor units.
+    pub amount: i64,
+    /// What was left before.
+    pub remaining: i64,
+    /// Parts.
+    pub tax: Option<(Option<i64>, Option<i64>)>,
+    /// Why.
+    pub reason: String,
+    /// How many cancels were made before.
+    pub sequence: i64,
+    /// Our order number of the sale.
+    pub order_ref: String,
+    /// The caller's key, whose answer is written when the outcome is known.
+    pub key: Key,
+}
+
+/// Gives a payment back, all of it or a part.
+#[utoipa::path(
+    post, path = "/v1/payments/{id}/cancel", tag = "payments", request_body = CancelIn,
+    params(
+        ("id" = String, Path, description = "`pay_…`"),
+        ("Idempotency-Key" = String, Header, description = "Repeats of the request get the first answer"),
+    ),
+    responses(
+        (status = 200, description = "Cancelled", body = PaymentOut),
+        (status = 202, description = "Not known yet: `resolution` is `in_doubt`", body = PaymentOut),
+        (status = "default", description = "A problem", body = Problem),
+    )
+)]
+pub async fn cancel(
+    State(host): State<Host>,
+    caller: ShopCaller,
+    PathId(id): PathId<PaymentId>,
+    key: RequiredKey,
+    body: Body<CancelIn>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let reason = body.value.reason.clone().unwrap_or_else(|| "shop's request".to_owned());
+    if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
+        return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
+    }
+    let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
+    let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw);
+    let ready = Ready::load(&host, row.shop_id, row.channel_id, None).await?;
+    // A cancel must reach its end even when the caller hangs up; were the process to die, its job would find out.
+    let work = tokio::spawn(async move {
+        match begin(&host, &ready, row.id, body.value, reason, key).await? {
+            Begun::Answered(status, body) => Ok(answer(status, body)),
+            Begun::Mine(rows) => {
+                let (attempt, payment, asked) = *rows;
+                let charge = charge(&payment, &asked)?;
+                let request = request(&payment, &asked);
+                let called = run(&host, &ready, &attempt, &CANCEL, |context| (context, charge, request)).await;
+                settle(&host, &ready, attempt, asked, called).await
+            }
+        }
+    });
+    work.await.map_err(|error| Problem::internal(&error))?
+}
+
+type Answer = (StatusCode, Json<Value>);
+
+fn answer(status: u16, body: Value) -> Answer {
+    (StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body))
+}
+
+enum Begun {
+    Mine(Box<(Attempt, Payment, CancelAsked)>),
+    Answered(u16, Value),
+}
+
+/// T1.
+async fn begin(
+    host: &Host,
+    ready: &Ready,
+    id: PaymentId,
+    input: CancelIn,
+    reason: String,
+    key: Key,
+) -> Result<Begun, Problem> {
+    let (host_in, shop, digest) = (host.clone(), ready.channel.shop_id, ready.plugin.digest().to_owned());
+    let partial = ready.clone();
+    let begun = host.store().transact(move |tx| {
+        let host = &host_in;
+        match key.begin(tx)? {
+            Known::New => {}
+            Known::Answered(status, body) => return Ok(Ok(Begun::Answered(status, body))),
+            Known::Refused(problem) => return Ok(Err(*problem)),
+        }
+        let payment = locked(tx, shop, id)?;
+        let open_attempt = attempts::open_of(tx, shop, id)?;
+        if let Err(problem) = allowed(&payment, open_attempt.as_ref(), &input, &partial) {
+            key.forget(tx)?;
+            return Ok(Err(problem));
+        }
+        let remaining = payment.paid.saturating_sub(payment.cancelled);
+        let made = facts::of_payment(tx, shop, id)?.iter().filter(|fact| fact.kind == FactKind::Cancelled).count();
+        let asked = CancelAsked {
+            amount: input.amount.unwrap_or(remaining),
+            remaining,
+            tax: input.tax.map(|tax| (tax.free, tax.vat)),
+            reason,
+            sequence: i64::try_from(made).unwrap_or(i64::MAX),
+            order_ref: paid_order_ref(tx, &payment)?,
+            key,
+        };
+        let opening = Opening {
+            kind: AttemptKind::Cancel,
+            checkout: None,
+            parent: None,
+            request: serde_json::to_value(&asked).map_err(|error| Error::Json(error.to_string()))?,
+            callback: None,
+        };
+        let Ok(attempt) = open(tx, host, &payment, &digest, opening)? else {
+            return Err(Error::Stale { what: "payment" });
+        };
+        Ok::<_, Error>(Ok(Begun::Mine(Box::new((attempt, payment, asked)))))
+    });
+    begun.await?
+}
+
+/// The order number under which the payment was paid.
+fn paid_order_ref(tx: &mut Tx<'_>, payment: &Payment) -> Result<String, Error> {
+    let Some(id) = payment.approved_checkout_id else { return Ok(String::new()) };
+    Ok(checkouts::get(tx, payment.shop_id, id)?.map(|checkout| checkout.order_ref).unwrap_or_default())
+}
+
+/// Whether and how much may be given back now.
+fn allowed(
+    payment: &Payment,
+    open: Option<&Attempt>,
+    input: &CancelIn,
+    ready: &Ready,
+) -> Result<(), Problem> {
+    if payment.resolution != Resolution::None {
+        let words = "the last attempt's outcome is still being found out; nothing was sent. Ask again when `resolution` is `none`";
+        return Err(Problem::new("payment_in_doubt", words));
+    }
+    if open.is_some() {
+        return Err(Problem::new("payment_busy", "another attempt of this payment is running; nothing was sent"));
+    }
+    let remaining = payment.paid.saturating_sub(payment.cancelled);
+    if !matches!(payment.state, PaymentState::Paid | PaymentState::PartiallyCancelled) || remaining <= 0 {
+        let words = format!("a payment that is {} cannot be cancelled; nothing was sent", payment.state.as_str());
+        return Err(Problem::new("not_cancellable", words));
+    }
+    let Some(amount) = input.amount else { return Ok(()) };
+    if amount <= 0 {
+        return Err(Problem::field("amount", "a whole number of minor units above 0"));
+    }
+    if amount > remaining {
+        return Err(Problem::field("amount", format!("at most {remaining} minor units are left")));
+    }
+    if amount < remaining && !PaymentOut::of(payment, ready.support(payment.paid_method.as_ref())).can_be_cancelled_in_parts() {
+        return Err(Problem::field("amount", "this payment can only be cancelled as a whole"));
+    }
+    Ok(())
+}
+
+fn charge(payment: &Payment, asked: &CancelAsked) -> Result<Charge, Problem> {
+    let method: Option<Method> =
+        payment.paid_method.as_ref().and_then(|method| method.to().ok());
+    let gateway_ref = payment.gateway_ref.clone();
+    let (Some(method), Some(gateway_ref)) = (method, gateway_ref) else {
+        return Err(Problem::internal(&format!("{} is paid without a gateway reference", payment.id)));
+    };
+    let money = |minor| Money { minor, currency: payment.currency.to_string() };
+    Ok(Charge {
+        order_ref: asked.order_ref.clone(),
+        gateway_ref,
+        amount: money(payment.total),
+        remaining: money(asked.remaining),
+        method,
+        approved_at_ms: payment.approved_at_us.unwrap_or(0) / 1000,
+    })
+}
+
+fn request(payment: &Payment, asked: &CancelAsked) -> CancelRequest {
+    CancelRequest {
+        amount: Money { minor: asked.amount, currency: payment.currency.to_string() },
+        tax: asked.tax.map(|(free, vat)| Tax { free, vat }),
+        reason: asked.reason.clone(),
+        account: None,
+        sequence: u32::try_from(asked.sequence).unwrap_or(u32::MAX),
+    }
+}
+
+/// T2.
+async fn settle(
+    host: &Host,
+    ready: &Ready,
+    attempt: Attempt,
+    asked: CancelAsked,
+    called: Called<Result<Cancellation, PluginError>>,
+) -> Result<Answer, Problem> {
+    let word = match &called.result {
+        Ok(word) => Ok(word.clone()),
+        Err(fault) => Err(fault.to_string()),
+    };
+    let left = asked.remaining.saturating_sub(asked.amount);
+    let verdict = judge(called.evidence.writes(), word, |done| {
+        done.amount.minor == asked.amount && done.remaining.as_ref().is_none_or(|remaining| remaining.minor == left)
+    });
+    let (host_in, ready_in) = (host.clone(), ready.clone());
+    let done = host.store().transact(move |tx| {
+        let host = &host_in;
+        journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
+        let Some(attempt) = mine(tx, &attempt)? else {
+            return Ok((202, Value::Null));
+        };
+        let seen = evidence(&called.evidence);
+        apply(tx, host, &ready_in, attempt, &asked, verdict, seen)
+    });
+    let done: Result<(u16, Value), Error> = done.await;
+    host.settled().notify_waiters();
+    host.jobs().notify_one();
+    let (status, body) = done?;
+    Ok(answer(status, body))
+}
+
+/// Writes a verdict, and the answer of the caller's key.
+pub fn apply(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    ready: &Ready,
+    mut attempt: Attempt,
+    asked: &CancelAsked,
+    verdict: Verdict<Cancellation>,
+    seen: Value,
+) -> Result<(u16, Value), Error> {
+    use AttemptState as A;
+    let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
+    let support = ready.support(payment.paid_method.as_ref());
+    let mut change = Change::begin(host, payment, support);
+    change.payment.resolution = Resolution::None;
+    let mut problem = None;
+    let (state, result) = match verdict {
+        Verdict::Done(cancellation) => {
+            settle::cancelled(tx, &mut change, &attempt, asked.sequence, &asked.reason, &cancellation)?;
+            (A::Succeeded, json!({"cancellation": cancellation}))
+        }
+        Verdict::Declined(refusal) => {
+            let answer = GatewayAnswer {
+                code: refusal.code.clone(),
+                message: refusal.message.clone(),
+                class: refusal.class.clone(),
+            };
+            problem = Some(
+                Problem::new("gateway_refused", refusal.explanation.en.clone())
+                    .for_buyer(refusal.explanation.ko.clone())
+                    .from_gateway(answer),
+            );
+            (A::Declined, json!({"refusal": refusal_json(&refusal)}))
+        }
+        Verdict::NotSent(why) => {
+            problem = Some(not_sent_problem(&why));
+            (A::Failed, json!({"reason": not_sent(&why), "detail": format!("{why:?}")}))
+        }
+        Verdict::InDoubt(doubt) => {
+            change.payment.resolution = Resolution::InDoubt;
+            jobs::enqueue(tx, host, &jobs::Task::Resolve { shop: attempt.shop_id, attempt: attempt.id }, host.now_us())?;
+            (A::InDoubt, json!({"doubt": doubt.as_str()}))
+        }
+    };
+    attempt.state = state;
+    attempt.outcome = Some(Stored::from(json!({"result": result, "network": seen})));
+    attempt.updated_us = host.now_us();
+    attempts::settle(tx, &attempt)?;
+    let row = change.write(tx)?;
+    let (status, body) = match &problem {
+        Some(problem) => (problem.status, json!(problem)),
+        None => (if state == A::InDoubt { 202 } else { 200 }, json!(PaymentOut::of(&row, support))),
+    };
+    // A stored 202 is not final: the resolution writes the outcome over it.
+    asked.key.answer(tx, status, &body, Some(row.id))?;
+    Ok((status, body))
+}
+
+fn not_sent_problem(why: &NotSent) -> Problem {
+    match why {
+        NotSent::Refused(PluginError::Misconfigured(words)) => Problem::new("plugin_misconfigured", words.clone()),
+        NotSent::Refused(
+            PluginError::InvalidRequest(words)
+            | PluginError::Forged(words)
+            | PluginError::Unknown(words)
+            | PluginError::Unsupported(words),
+        ) => Problem::new("plugin_refused", words.clone()),
+        NotSent::Refused(PluginError::Gateway(refusal)) => Problem::new("plugin_refused", refusal.message.clone()),
+        NotSent::Unreachable => {
+            Problem::new("gateway_unreachable", "no connection to the gateway came about; nothing was cancelled")
+        }
+        NotSent::Fault(words) => Problem::new("plugin_failed", words.clone()),
+    }
+}
+

@@ -1,0 +1,312 @@
+//! `POST /v1/payments`. Invariant: an order has one open payment; asking again for the same order gives the same payment.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use payhost_core::id::{ChannelId, PaymentId};
+use payhost_core::{Money, PaymentState, Resolution};
+use payhost_store::rows::channels::{self, Channel};
+use payhost_store::rows::payments::{self, Confirm, Payment};
+use payhost_store::rows::shops::{self, Shop};
+use payhost_store::{Error, Json as Stored, Tx};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use url::Url;
+use utoipa::ToSchema;
+
+use super::model::{
+    AmountIn, BuyerIo, MethodIo, ORDER_ID_MAX, ORDER_NAME_MAX, PaymentCreated, PaymentOut, Support,
+};
+use super::order::base_url;
+use super::settle::Change;
+use crate::checkout::token;
+use crate::host::Host;
+use crate::http::auth::ShopCaller;
+use crate::http::idempotency::{IdempotencyKey, Known};
+use crate::http::json::Body;
+use crate::http::problem::Problem;
+use crate::jobs;
+use crate::sealed::Place;
+use crate::time::parse_moment;
+
+/// How long a payment can be paid when the shop says nothing, in microseconds: a day.
+const EXPIRES_US: i64 = 24 * 3600 * 1_000_000;
+/// Longest time that a shop may give, in microseconds: 90 days.
+const EXPIRES_MAX_US: i64 = 90 * EXPIRES_US;
+/// Most bytes of metadata and of options, as JSON.
+const JSON_MAX: usize = 8 * 1024;
+/// Longest part of the buyer, in characters.
+const BUYER_MAX: usize = 255;
+
+/// A new payment.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentIn {
+    /// The shop's own order number: any text of up to 64 characters.
+    #[schema(max_length = 64)]
+    pub order_id: String,
+    /// What is sold, in one line that the buyer reads. A gateway that takes less gets it cut, with a warning.
+    #[schema(max_length = 255)]
+    pub order_name: String,
+    /// What is to be paid.
+    pub amount: AmountIn,
+    /// Absent: the shop's default channel for payments.
+    #[serde(default)]
+    pub channel_id: Option<String>,
+    /// Absent: the buyer chooses in the window.
+    #[serde(default)]
+    pub method: Option<MethodIo>,
+    /// Who pays.
+    #[serde(default)]
+    pub buyer: BuyerIo,
+    /// Where the buyer's browser goes afterwards, with `payment_id` and `result` added to its query.
+    #[serde(default)]
+    pub return_url: Option<String>,
+    /// Language of pages and window: `ko` (default) or `en`.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// Until when it can be paid: RFC 3339, or a date, which means 23:59 in Seoul. Default: a day.
+    #[serde(default)]
+    pub expires_at: Option<String>,
+    /// Options that the plugin knows, by name.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub options: Map<String, Value>,
+    /// The shop's own values; given back as they are.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub metadata: Map<String, Value>,
+}
+
+impl PaymentIn {
+    fn check(&self, now_us: i64) -> Result<Checked, Problem> {
+        text("order_id", &self.order_id, ORDER_ID_MAX)?;
+        text("order_name", &self.order_name, ORDER_NAME_MAX)?;
+        let amount = self.amount.check()?;
+        let buyer = [
+            ("buyer.name", &self.buyer.name),
+            ("buyer.email", &self.buyer.email),
+            ("buyer.phone", &self.buyer.phone),
+        ];
+        for (field, value) in buyer {
+            value.as_ref().map_or(Ok(()), |value| text(field, value, BUYER_MAX))?;
+        }
+        if let Some(url) = &self.return_url {
+            web_address("return_url", url)?;
+        }
+        let language = self.language.clone().unwrap_or_else(|| "ko".to_owned());
+        if !["ko", "en"].contains(&language.as_str()) {
+            return Err(Problem::field("language", "ko or en"));
+        }
+        let sizes = [("metadata", &self.metadata), ("options", &self.options)];
+        for (field, object) in sizes {
+            if json!(object).to_string().len() > JSON_MAX {
+                return Err(Problem::field(field, format!("at most {JSON_MAX} bytes of JSON")));
+            }
+        }
+        let expires_us = match &self.expires_at {
+            None => now_us.saturating_add(EXPIRES_US),
+            Some(text) => parse_moment(text)
+                .filter(|us| *us > now_us && *us <= now_us.saturating_add(EXPIRES_MAX_US))
+                .ok_or_else(|| Problem::field("expires_at", "RFC 3339 or a date, in the next 90 days"))?,
+        };
+        Ok(Checked { amount, language, expires_us })
+    }
+}
+
+struct Checked {
+    amount: Money,
+    language: String,
+    expires_us: i64,
+}
+
+fn text(field: &str, value: &str, longest: usize) -> Result<(), Problem> {
+    if value.trim().is_empty() {
+        return Err(Problem::field(field, "this must not be empty"));
+    }
+    if value.chars().count() > longest {
+        return Err(Problem::field(field, format!("at most {longest} characters")));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Problem::field(field, "no control characters, one line"));
+    }
+    Ok(())
+}
+
+/// An `http` or `https` address without user info.
+pub fn web_address(field: &str, text: &str) -> Result<Url, Problem> {
+    let url = Url::parse(text).ok().filter(|url| {
+        ["http", "https"].contains(&url.scheme()) && url.has_host() && url.username().is_empty() && url.password().is_none()
+    });
+    url.ok_or_else(|| Problem::field(field, "a whole address that begins with https:// (or http://)"))
+}
+
+/// Makes a payment, or gives the open one of the same order.
+#[utoipa::path(
+    post, path = "/v1/payments", tag = "payments", request_body = PaymentIn,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the request get the first answer")),
+    responses(
+        (status = 201, description = "Made", body = PaymentCreated),
+        (status = 200, description = "The open payment of this order", body = PaymentCreated),
+        (status = "default", description = "A problem", body = Problem),
+    )
+)]
+pub async fn create(
+    State(host): State<Host>,
+    caller: ShopCaller,
+    key: IdempotencyKey,
+    body: Body<PaymentIn>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let checked = body.value.check(host.now_us())?;
+    let key = key.of(&host, &caller, "POST /v1/payments", &body.raw);
+    let (input, host_in) = (body.value, host.clone());
+    let made = host.store().transact(move |tx| {
+        let host = &host_in;
+        if let Some(key) = &key {
+            match key.begin(tx)? {
+                Known::New => {}
+                Known::Answered(status, body) => return Ok(Ok((status, body))),
+                Known::Refused(problem) => return Ok(Err(*problem)),
+            }
+        }
+        let made = in_transaction(tx, host, caller, input, checked)?;
+        if let (Some(key), Ok((status, body))) = (&key, &made) {
+            key.answer(tx, *status, body, None)?;
+        } else if let Some(key) = &key {
+            key.forget(tx)?;
+        }
+        Ok::<_, Error>(made)
+    });
+    let (status, body) = made.await??;
+    host.jobs().notify_one();
+    Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)))
+}
+
+type Made = Result<(u16, Value), Problem>;
+
+fn in_transaction(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    caller: ShopCaller,
+    input: PaymentIn,
+    checked: Checked,
+) -> Result<Made, Error> {
+    let shop = shops::get(tx, caller.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
+    let channel = match channel_of(tx, caller, input.channel_id.as_deref())? {
+        Ok(channel) => channel,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    if let Some(open) = payments::open_of_order(tx, caller.shop_id, caller.mode, &input.order_id)? {
+        if open.expires_us > host.now_us() || open.state != PaymentState::Created && open.state != PaymentState::Pending {
+            let same = open.total == checked.amount.minor && open.currency == checked.amount.currency;
+            return Ok(if same { Ok((200, shown(host, &shop, &open)?)) } else { Err(taken(&open)) });
+        }
+        // Its time is over and its job has not come to it yet.
+        let mut change = Change::begin(host, open, Support::default());
+        change.payment.expired = true;
+        change.write(tx)?;
+    }
+    let row = new_row(tx, host, &channel, input, checked)?;
+    payments::insert(tx, &row)?;
+    jobs::enqueue(tx, host, &jobs::Task::Expire { shop: row.shop_id, payment: row.id }, row.expires_us)?;
+    let mut change = Change::begin(host, row, Support::default());
+    change.event("payment.created", Value::Null);
+    let row = change.write(tx)?;
+    Ok(Ok((201, shown(host, &shop, &row)?)))
+}
+
+fn taken(open: &Payment) -> Problem {
+    let words = format!(
+        "the order has the payment {} of {} {}; cancel it or use another order_id",
+        open.id, open.total, open.currency
+    );
+    Problem { field: Some("order_id".into()), ..Problem::new("order_id_taken", words) }
+}
+
+/// The channel that was named, or the default one.
+fn channel_of(
+    tx: &mut Tx<'_>,
+    caller: ShopCaller,
+    named: Option<&str>,
+) -> Result<Result<Channel, Problem>, Error> {
+    let found = match named.map(str::parse::<ChannelId>) {
+        Some(Ok(id)) => channels::get(tx, caller.shop_id, id)?,
+        Some(Err(_)) => None,
+        None => channels::default(tx, caller.shop_id, caller.mode, "pay")?,
+    };
+    let found = found.filter(|channel| channel.mode == caller.mode && channel.enabled);
+    Ok(found.ok_or_else(|| match named {
+        Some(_) => Problem::field("channel_id", "the shop has no such channel in this mode, or it is switched off"),
+        None => Problem::new("no_channel", "the shop has no default channel for payments in this mode; make one"),
+    }))
+}
+
+fn new_row(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    channel: &Channel,
+    input: PaymentIn,
+    checked: Checked,
+) -> Result<Payment, Error> {
+    let id = host.new_id(PaymentId::new);
+    let now_us = host.now_us();
+    let key = host.vault().shop_key(tx, channel.shop_id)?;
+    let tax = input.amount.tax;
+    let options: Vec<Value> = input
+        .options
+        .iter()
+        .map(|(name, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+            json!({"name": name, "value": text})
+        })
+        .collect();
+    Ok(Payment {
+        id,
+        shop_id: channel.shop_id,
+        channel_id: channel.id,
+        mode: channel.mode,
+        order_id: input.order_id,
+        order_name: input.order_name,
+        total: checked.amount.minor,
+        currency: checked.amount.currency,
+        tax_free: tax.as_ref().and_then(|tax| tax.free),
+        vat: tax.as_ref().and_then(|tax| tax.vat),
+        method: input.method.map(|method| Stored::of(&method)).transpose()?,
+        buyer: Place::Buyer(id).seal_json(&key, &input.buyer)?,
+        options: Stored::of(&options)?,
+        metadata: Stored::of(&input.metadata)?,
+        language: checked.language,
+        confirm: Confirm::Automatic,
+        return_url: input.return_url,
+        webhook_url: None,
+        state: PaymentState::Created,
+        resolution: Resolution::None,
+        version: 1,
+        paid: 0,
+        cancelled: 0,
+        gateway_ref: None,
+        approved_checkout_id: None,
+        approved_at_us: None,
+        paid_method: None,
+        details: None,
+        opened: false,
+        failed: false,
+        expired: false,
+        expires_us: checked.expires_us,
+        deposit_deadline_us: None,
+        next_event: 1,
+        created_us: now_us,
+        updated_us: now_us,
+    })
+}
+
+/// The answer: the payment, where it is paid, and the browser's token.
+fn shown(host: &Host, shop: &Shop, row: &Payment) -> Result<Value, Error> {
+    let client_token = token::client(host, row.id)?;
+    let created = PaymentCreated {
+        payment: PaymentOut::of(row, Support::default()),
+        checkout_url: format!("{}/checkout/{}?token={client_token}", base_url(host, shop), row.id),
+        client_token,
+    };
+    serde_json::to_value(created).map_err(|error| Error::Json(error.to_string()))
+}

@@ -1,0 +1,40 @@
+//! The end of a payment's time. Invariant: a payment expires only while nothing is held and no attempt is open; an attempt
+//! that is open keeps it, because money may turn out to be held.
+
+use payhost_core::id::{PaymentId, ShopId};
+use payhost_core::{PaymentState, Resolution};
+use payhost_store::Error;
+use payhost_store::rows::{attempts, payments};
+
+use super::model::Support;
+use super::settle::Change;
+use crate::host::Host;
+use crate::jobs::Done;
+
+/// When an open attempt stands in the way, in microseconds.
+const AGAIN_US: i64 = 60_000_000;
+
+/// Ends the payment when its time is over.
+pub async fn expire(host: &Host, shop: ShopId, id: PaymentId) -> Result<Done, String> {
+    let host_in = host.clone();
+    let done = host.store().transact(move |tx| {
+        let host = &host_in;
+        let now_us = host.now_us();
+        let Some(payment) = payments::lock(tx, shop, id)? else { return Ok(Done::Finished) };
+        if !matches!(payment.state, PaymentState::Created | PaymentState::Pending) {
+            return Ok(Done::Finished);
+        }
+        if payment.expires_us > now_us {
+            return Ok(Done::Again(payment.expires_us, "not yet".to_owned()));
+        }
+        if payment.resolution != Resolution::None || attempts::open_of(tx, shop, id)?.is_some() {
+            return Ok(Done::Again(now_us.saturating_add(AGAIN_US), "an attempt is open".to_owned()));
+        }
+        let mut change = Change::begin(host, payment, Support::default());
+        change.payment.expired = true;
+        change.write(tx)?;
+        Ok(Done::Finished)
+    });
+    let done: Result<Done, Error> = done.await;
+    done.map_err(|error| error.to_string())
+}

@@ -1,0 +1,27 @@
+//! Payments: made, shown, cancelled, and found out about. One file is one use case; `attempt.rs`, `verdict.rs` and
+//! `settle.rs` are what every use case that moves money goes through.
+
+pub mod attempt;
+pub mod cancel;
+pub mod create;
+pub mod expire;
+pub mod model;
+pub mod order;
+pub mod read;
+pub mod resolve;
+pub mod settle;
+pub mod verdict;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::host::Host;
+
+/// Routes of this folder.
+pub fn routes() -> OpenApiRouter<Host> {
+    OpenApiRouter::new()
+        .routes(routes!(create::create, read::list))
+        .routes(routes!(read::read))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(read::timeline))
+}

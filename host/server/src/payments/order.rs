@@ -1,0 +1,61 @@
+//! The order as the plugin gets it. Invariant: it is written down when the checkout opens and is the same, to the letter, in
+//! every later call of that checkout: `complete`, and an `undo` that must make the approval's map again.
+
+use payhost_core::order_ref::order_ref;
+use payhost_engine::contract::types::{Buyer, Money, Named, Order, Tax};
+use payhost_store::ShopKey;
+use payhost_store::rows::checkouts::Checkout;
+use payhost_store::rows::payments::Payment;
+use payhost_store::rows::shops::Shop;
+use url::Url;
+
+use super::model::BuyerIo;
+use crate::host::Host;
+use crate::http::problem::Problem;
+use crate::sealed::Place;
+
+/// Address of this host for a shop's buyers: its own, or the host's. Without a slash at the end.
+pub fn base_url(host: &Host, shop: &Shop) -> String {
+    let own = shop.public_url.as_deref().and_then(|text| Url::parse(text).ok());
+    own.as_ref().unwrap_or(host.public_url()).as_str().trim_end_matches('/').to_owned()
+}
+
+/// Who pays, from the sealed column.
+pub fn buyer(key: &ShopKey, payment: &Payment) -> Result<BuyerIo, Problem> {
+    Ok(Place::Buyer(payment.id).open_json(key, &payment.buyer)?)
+}
+
+/// Makes the order of a new checkout.
+pub fn make(
+    host: &Host,
+    shop: &Shop,
+    payment: &Payment,
+    buyer: BuyerIo,
+    checkout: payhost_core::id::CheckoutId,
+) -> Order {
+    let base = base_url(host, shop);
+    let tax = if payment.tax_free.is_none() && payment.vat.is_none() {
+        None
+    } else {
+        Some(Tax { free: payment.tax_free, vat: payment.vat })
+    };
+    let options: Vec<Named> = payment.options.to().unwrap_or_default();
+    Order {
+        order_ref: order_ref(&payment.order_id, checkout),
+        amount: Money { minor: payment.total, currency: payment.currency.to_string() },
+        tax,
+        name: payment.order_name.clone(),
+        buyer: Buyer { name: buyer.name, email: buyer.email, phone: buyer.phone },
+        method: payment.method.as_ref().and_then(|method| method.to().ok()),
+        options,
+        language: payment.language.clone(),
+        return_url: format!("{base}/return/{checkout}"),
+        close_url: format!("{base}/return/{checkout}/close"),
+        notify_url: format!("{base}/notify/{}", payment.channel_id),
+    }
+}
+
+/// The order of a checkout that was opened before.
+pub fn open_sealed(key: &ShopKey, checkout: &Checkout) -> Result<Order, Problem> {
+    Ok(Place::Order(checkout.id).open_json(key, &checkout.order_json)?)
+}

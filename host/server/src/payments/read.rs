@@ -1,0 +1,190 @@
+//! `GET /v1/payments…`. Invariant: a shop sees its own payments of the key's mode, a client token sees its one payment, and
+//! everything else is a 404.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
+use axum::response::IntoResponse;
+use payhost_core::PaymentState;
+use payhost_core::id::PaymentId;
+use payhost_store::rows::payments::{self, Filter, Payment};
+use payhost_store::rows::{Order, attempts, events, facts};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::model::{PaymentOut, Support};
+use crate::checkout::token;
+use crate::host::Host;
+use crate::http::auth::{Bearer, Caller, ShopCaller, identify};
+use crate::http::json::{Params, PathId};
+use crate::http::page::{Page, limit, page};
+use crate::http::problem::Problem;
+use crate::time::rfc3339;
+
+/// Shows a payment. A browser may ask with the payment's client token.
+#[utoipa::path(
+    get, path = "/v1/payments/{id}", tag = "payments", params(("id" = String, Path, description = "`pay_…`")),
+    responses((status = 200, body = PaymentOut), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn read(
+    State(host): State<Host>,
+    PathId(id): PathId<PaymentId>,
+    bearer: Bearer,
+) -> Result<impl IntoResponse, Problem> {
+    let row = if token::is_client(&host, id, &bearer.0) {
+        let row = host.store().read(move |tx| payments::get_of_any_shop(tx, id)).await?;
+        row.filter(|row| row.expires_us > host.now_us() || !row.state.is_payable())
+    } else {
+        let caller = identify(&host, &bearer).await?.shop()?;
+        find(&host, caller, id).await?
+    };
+    let row = row.ok_or_else(|| Problem::not_found("payment"))?;
+    let shown = show(&host, &row).await;
+    // A client token is in the hands of the page that asks; the origin adds nothing to it.
+    Ok(([(ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (CACHE_CONTROL, "no-store")], Json(shown)))
+}
+
+/// Answers a browser that asks whether it may read a payment from the shop's page.
+pub async fn preflight() -> impl IntoResponse {
+    [
+        ("access-control-allow-origin", "*"),
+        ("access-control-allow-methods", "GET"),
+        ("access-control-allow-headers", "authorization"),
+        ("access-control-max-age", "600"),
+    ]
+}
+
+/// The payment of a caller's shop and mode.
+pub async fn find(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<Option<Payment>, Problem> {
+    let row = host.store().read(move |tx| payments::get(tx, caller.shop_id, id)).await?;
+    Ok(row.filter(|row| row.mode == caller.mode))
+}
+
+/// The payment as the API shows it.
+pub async fn show(host: &Host, row: &Payment) -> PaymentOut {
+    PaymentOut::of(row, support(host, row).await)
+}
+
+/// What the payment's plugin says of the method that it was paid with; nothing while it is not paid.
+pub async fn support(host: &Host, row: &Payment) -> Support {
+    if row.paid <= row.cancelled {
+        return Support::default();
+    }
+    let ready = crate::channels::ready::Ready::load(host, row.shop_id, row.channel_id, None).await;
+    ready.map_or_else(|_| Support::default(), |ready| ready.support(row.paid_method.as_ref()))
+}
+
+/// Which payments.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListParams {
+    /// Only those of an order.
+    pub order_id: Option<String>,
+    /// Only those in a state.
+    pub state: Option<String>,
+    /// At most 100; default 20.
+    pub limit: Option<u32>,
+    /// The cursor of the page before.
+    pub after: Option<String>,
+}
+
+/// Lists payments, newest first.
+#[utoipa::path(
+    get, path = "/v1/payments", tag = "payments", params(ListParams),
+    responses((status = 200, body = Page<PaymentOut>), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn list(
+    State(host): State<Host>,
+    caller: ShopCaller,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Page<PaymentOut>>, Problem> {
+    let limit = limit(params.limit)?;
+    let after = match &params.after {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| Problem::field("after", "not a cursor of this list"))?),
+    };
+    let state = match &params.state {
+        None => None,
+        Some(text) => {
+            Some(PaymentState::parse(text).ok_or_else(|| Problem::field("state", "not a state of a payment"))?)
+        }
+    };
+    let rows = host.store().read(move |tx| {
+        let filter = Filter {
+            mode: caller.mode,
+            order_id: params.order_id.as_deref(),
+            state,
+            order: Order::NewestFirst,
+            after,
+            limit: i64::from(limit) + 1,
+        };
+        payments::list(tx, caller.shop_id, &filter)
+    });
+    let rows = rows.await?;
+    let mut shown = Vec::with_capacity(rows.len());
+    for row in &rows {
+        shown.push(show(&host, row).await);
+    }
+    Ok(Json(page(shown, limit, |payment| payment.id.clone())))
+}
+
+/// Something that happened to a payment.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimelineItem {
+    /// `event`, `attempt` or `fact`.
+    pub kind: &'static str,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Its name: of the event, or the attempt's kind and state, or the fact's kind.
+    pub name: String,
+    /// More of it.
+    #[schema(value_type = Object)]
+    pub data: Value,
+    #[serde(skip)]
+    at_us: i64,
+}
+
+/// Everything that happened to a payment.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Timeline {
+    /// Oldest first.
+    pub data: Vec<TimelineItem>,
+}
+
+/// Shows what happened to a payment: attempts, facts and events, oldest first.
+#[utoipa::path(
+    get, path = "/v1/payments/{id}/timeline", tag = "payments", params(("id" = String, Path, description = "`pay_…`")),
+    responses((status = 200, body = Timeline), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn timeline(
+    State(host): State<Host>,
+    caller: Caller,
+    PathId(id): PathId<PaymentId>,
+) -> Result<Json<Timeline>, Problem> {
+    let row = find(&host, caller.shop()?, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
+    let shop = row.shop_id;
+    let items = host.store().read(move |tx| {
+        let mut items = Vec::new();
+        for event in events::of_payment(tx, shop, id)? {
+            let data = event.payload.to::<Value>()?.get("data").cloned().unwrap_or_default();
+            items.push(item("event", event.created_us, event.name, data));
+        }
+        for attempt in attempts::of_payment(tx, shop, id)? {
+            let name = format!("{} {}", attempt.kind.as_str(), attempt.state.as_str());
+            items.push(item("attempt", attempt.created_us, name, attempt.outcome.map(|outcome| outcome.to()).transpose()?.unwrap_or_default()));
+        }
+        for fact in facts::of_payment(tx, shop, id)? {
+            let data = serde_json::json!({"amount": fact.amount, "gateway_ref": fact.gateway_ref});
+            items.push(item("fact", fact.created_us, fact.kind.as_str().to_owned(), data));
+        }
+        items.sort_by_key(|item| item.at_us);
+        Ok::<_, payhost_store::Error>(items)
+    });
+    Ok(Json(Timeline { data: items.await? }))
+}
+
+fn item(kind: &'static str, at_us: i64, name: String, data: Value) -> TimelineItem {
+    TimelineItem { kind, at: rfc3339(at_us), name, data, at_us }
+}

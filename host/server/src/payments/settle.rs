@@ -1,0 +1,212 @@
+//! What follows from a known outcome: facts, ledger, state, events. Invariant: they are written in one transaction with the
+//! attempt that they belong to, the state follows from the facts, and every change of state has its event.
+
+use payhost_core::id::{EventId, FactId};
+use payhost_core::state::{Standing, Sums, state_of};
+use payhost_core::{Fact, FactKind, Money, PaymentState, Resolution};
+use payhost_engine::contract::money::Cancellation;
+use payhost_engine::contract::types::{Approval, Refusal};
+use payhost_store::rows::attempts::Attempt;
+use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::facts::{self, FactRow, Recorded};
+use payhost_store::rows::payments::{self, Payment};
+use payhost_store::rows::events;
+use payhost_store::{Error, Json, Tx};
+use serde_json::{Value, json};
+
+use super::model::{PaymentOut, Support};
+use crate::host::Host;
+
+/// Something that happened at the gateway, to be written.
+pub struct NewFact {
+    /// What.
+    pub kind: FactKind,
+    /// To how much.
+    pub amount: Money,
+    /// The sale's number at the gateway.
+    pub gateway_ref: String,
+    /// Which of several of its kind.
+    pub sequence: i64,
+    /// When the gateway says it happened, in milliseconds.
+    pub at_ms: i64,
+    /// Anything worth keeping.
+    pub detail: Value,
+}
+
+/// A payment with what is about to change: rows are written by [`Change::write`].
+pub struct Change<'a> {
+    host: &'a Host,
+    /// The payment as it will be.
+    pub payment: Payment,
+    before: PaymentState,
+    before_resolution: Resolution,
+    support: Support,
+    events: Vec<(String, Value)>,
+}
+
+impl<'a> Change<'a> {
+    /// Begins with the payment as it is now, in this transaction.
+    pub fn begin(host: &'a Host, payment: Payment, support: Support) -> Self {
+        let (before, before_resolution) = (payment.state, payment.resolution);
+        Self { host, payment, before, before_resolution, support, events: Vec::new() }
+    }
+
+    /// Writes a fact; tells whether it was new.
+    pub fn fact(&mut self, tx: &mut Tx<'_>, attempt: Option<&Attempt>, new: NewFact) -> Result<bool, Error> {
+        let row = FactRow {
+            id: self.host.new_id(FactId::new),
+            shop_id: self.payment.shop_id,
+            channel_id: self.payment.channel_id,
+            payment_id: self.payment.id,
+            attempt_id: attempt.map(|attempt| attempt.id),
+            kind: new.kind,
+            gateway_ref: new.gateway_ref,
+            sequence: new.sequence,
+            amount: new.amount.minor,
+            currency: new.amount.currency,
+            at_us: new.at_ms.saturating_mul(1000),
+            detail: Json::from(new.detail),
+            created_us: self.host.now_us(),
+        };
+        match facts::record(tx, &row)? {
+            Recorded::New => Ok(true),
+            Recorded::Known(known) => {
+                if (known.payment_id, known.amount, known.currency) != (row.payment_id, row.amount, row.currency) {
+                    tracing::error!(known = %known.id, payment = %row.payment_id, "the gateway contradicts a known fact");
+                    self.event("payment.alarm", json!({"contradicts": known.id}));
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Adds an event beside those of the state.
+    pub fn event(&mut self, name: impl Into<String>, data: Value) {
+        self.events.push((name.into(), data));
+    }
+
+    /// Computes the state from all facts and writes payment and events.
+    pub fn write(mut self, tx: &mut Tx<'_>) -> Result<Payment, Error> {
+        let now_us = self.host.now_us();
+        let rows = facts::of_payment(tx, self.payment.shop_id, self.payment.id)?;
+        let facts: Vec<Fact> = rows.iter().map(FactRow::fact).collect();
+        let standing = Standing {
+            opened: self.payment.opened,
+            failed: self.payment.failed,
+            expired: self.payment.expired,
+        };
+        let sums = Sums::of(&facts);
+        self.payment.state = state_of(&facts, standing);
+        self.payment.paid = sums.paid;
+        self.payment.cancelled = sums.cancelled;
+        self.state_events();
+        let shown = PaymentOut::of(&self.payment, self.support);
+        for (name, data) in std::mem::take(&mut self.events) {
+            let sequence = self.payment.next_event;
+            self.payment.next_event = sequence.saturating_add(1);
+            let row = events::Event {
+                id: self.host.new_id(EventId::new),
+                shop_id: self.payment.shop_id,
+                payment_id: self.payment.id,
+                sequence,
+                name,
+                payload: Json::of(&json!({"payment": shown, "data": data}))?,
+                created_us: now_us,
+            };
+            events::insert(tx, &row)?;
+        }
+        payments::save(tx, &mut self.payment, now_us)?;
+        Ok(self.payment)
+    }
+
+    fn state_events(&mut self) {
+        let (state, resolution) = (self.payment.state, self.payment.resolution);
+        let cancelled_more = state == PaymentState::PartiallyCancelled && self.before == state;
+        if state != self.before || cancelled_more {
+            let name = format!("payment.{}", state.as_str());
+            if !self.events.iter().any(|(known, _)| *known == name) {
+                self.events.insert(0, (name, Value::Null));
+            }
+        }
+        if resolution != self.before_resolution && resolution != Resolution::None {
+            self.events.push((format!("payment.{}", resolution.as_str()), Value::Null));
+        }
+    }
+}
+
+/// The gateway took the money.
+pub fn approved(
+    tx: &mut Tx<'_>,
+    change: &mut Change<'_>,
+    attempt: &Attempt,
+    approval: &Approval,
+) -> Result<(), Error> {
+    let amount = Money::new(approval.amount.minor, change.payment.currency);
+    let new = NewFact {
+        kind: FactKind::Approved,
+        amount,
+        gateway_ref: approval.gateway_ref.clone(),
+        sequence: 0,
+        at_ms: approval.approved_at_ms,
+        detail: json!({"order_ref": approval.order_ref}),
+    };
+    if !change.fact(tx, Some(attempt), new)? {
+        return Ok(());
+    }
+    if change.payment.gateway_ref.is_some() {
+        // Rule 6 keeps this from happening; if it did, money was taken twice and a person must hear of it.
+        tracing::error!(payment = %change.payment.id, gateway_ref = %approval.gateway_ref, "a payment was approved twice");
+        change.event("payment.approved_twice", json!({"gateway_ref": approval.gateway_ref}));
+        change.payment.resolution = Resolution::NeedsOperator;
+        return Ok(());
+    }
+    change.payment.gateway_ref = Some(approval.gateway_ref.clone());
+    change.payment.approved_at_us = Some(approval.approved_at_ms.saturating_mul(1000));
+    change.payment.approved_checkout_id = attempt.checkout_id;
+    change.payment.paid_method = Some(Json::of(&approval.method)?);
+    change.payment.details = Some(Json::of(&approval.details)?);
+    Ok(())
+}
+
+/// The gateway gave money back.
+pub fn cancelled(
+    tx: &mut Tx<'_>,
+    change: &mut Change<'_>,
+    attempt: &Attempt,
+    sequence: i64,
+    reason: &str,
+    cancellation: &Cancellation,
+) -> Result<(), Error> {
+    let new = NewFact {
+        kind: FactKind::Cancelled,
+        amount: Money::new(cancellation.amount.minor, change.payment.currency),
+        gateway_ref: change.payment.gateway_ref.clone().unwrap_or_default(),
+        sequence,
+        at_ms: cancellation.at_ms,
+        detail: json!({"cancel_ref": cancellation.gateway_ref, "reason": reason}),
+    };
+    change.fact(tx, Some(attempt), new).map(|_| ())
+}
+
+/// What a checkout's result page shows of a refusal.
+pub fn refusal_json(refusal: &Refusal) -> Value {
+    json!({
+        "code": refusal.code, "message": refusal.message, "class": refusal.class,
+        "explanation": {"ko": refusal.explanation.ko, "en": refusal.explanation.en},
+    })
+}
+
+/// Ends a checkout in a state, with what its result page shows.
+pub fn checkout_ended(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    checkout: &mut Checkout,
+    state: CheckoutState,
+    result: Value,
+) -> Result<(), Error> {
+    let from = checkout.state;
+    checkout.state = state;
+    checkout.result = Some(Json::from(result));
+    checkout.updated_us = host.now_us();
+    checkouts::advance(tx, checkout, from)
+}

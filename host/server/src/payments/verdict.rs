@@ -1,0 +1,111 @@
+//! What an attempt came to. Invariant: the host's own network evidence outweighs the plugin's word, so that a bug, a crash or
+//! a lie of a plugin cannot turn money that may have moved into "failed" (`design.md` "Money", rule 4).
+
+use payhost_core::Money;
+use payhost_engine::WriteEvidence;
+use payhost_engine::contract::types::{Outcome, PluginError, Refusal};
+
+/// What the host concludes from an attempt.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "a verdict may hide a moved payment"]
+pub enum Verdict<T> {
+    /// It was done, as the plugin reports.
+    Done(T),
+    /// The gateway said no, and nothing moved.
+    Declined(Refusal),
+    /// Nothing left this machine, so nothing moved.
+    NotSent(NotSent),
+    /// Nobody knows yet.
+    InDoubt(Doubt),
+}
+
+/// Why nothing was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NotSent {
+    /// The plugin refused the request.
+    Refused(PluginError),
+    /// No connection came about.
+    Unreachable,
+    /// The plugin died.
+    Fault(String),
+}
+
+/// Why an outcome is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The write had no whole answer.
+    NoAnswer,
+    /// The write was answered and the plugin died or could not tell.
+    NotUnderstood,
+    /// The answer is about another amount, currency or order: it must be undone.
+    Differs,
+    /// The plugin claims a success that this machine did not see being asked for.
+    Unfounded,
+}
+
+impl Doubt {
+    /// The words for the log, the attempt and the alarm.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no_answer",
+            Self::NotUnderstood => "not_understood",
+            Self::Differs => "differs",
+            Self::Unfounded => "unfounded",
+        }
+    }
+
+    /// Whether a person must hear of it even if it resolves itself.
+    pub fn alarms(self) -> bool {
+        match self {
+            Self::Differs | Self::Unfounded => true,
+            Self::NoAnswer | Self::NotUnderstood => false,
+        }
+    }
+}
+
+/// The verdict of any attempt. `agrees` says whether a reported success is the one that was asked for.
+pub fn judge<T>(
+    writes: WriteEvidence,
+    word: Result<Result<T, PluginError>, String>,
+    agrees: impl FnOnce(&T) -> bool,
+) -> Verdict<T> {
+    match (writes, word) {
+        (WriteEvidence::Unknown, _) => Verdict::InDoubt(Doubt::NoAnswer),
+        (WriteEvidence::None | WriteEvidence::NotSent, Ok(Ok(_))) => Verdict::InDoubt(Doubt::Unfounded),
+        (WriteEvidence::NotSent, Ok(Err(_)) | Err(_)) => Verdict::NotSent(NotSent::Unreachable),
+        (WriteEvidence::None, Ok(Err(error))) => Verdict::NotSent(NotSent::Refused(error)),
+        (WriteEvidence::None, Err(fault)) => Verdict::NotSent(NotSent::Fault(fault)),
+        (WriteEvidence::Answered, Ok(Ok(done))) => {
+            if agrees(&done) { Verdict::Done(done) } else { Verdict::InDoubt(Doubt::Differs) }
+        }
+        (WriteEvidence::Answered, Ok(Err(PluginError::Gateway(refusal)))) => Verdict::Declined(refusal),
+        (WriteEvidence::Answered, Ok(Err(_)) | Err(_)) => Verdict::InDoubt(Doubt::NotUnderstood),
+    }
+}
+
+/// The verdict of a `complete`: its refusals are outcomes, and they need no write (a declined authentication).
+pub fn judge_complete(
+    writes: WriteEvidence,
+    word: Result<Result<Outcome, PluginError>, String>,
+    amount: Money,
+    order_ref: &str,
+) -> Verdict<Outcome> {
+    let unsent = matches!(writes, WriteEvidence::None | WriteEvidence::NotSent);
+    match word {
+        Ok(Ok(outcome @ (Outcome::Declined(_) | Outcome::CancelledByBuyer))) if unsent => Verdict::Done(outcome),
+        word => judge(writes, word, |outcome| match outcome {
+            Outcome::Approved(approval) => same(&approval.amount, &approval.order_ref, amount, order_ref),
+            Outcome::AwaitingDeposit(account) => same(&account.amount, &account.order_ref, amount, order_ref),
+            Outcome::Declined(_) | Outcome::CancelledByBuyer => true,
+        }),
+    }
+}
+
+fn same(
+    answered: &payhost_engine::contract::types::Money,
+    answered_ref: &str,
+    amount: Money,
+    order_ref: &str,
+) -> bool {
+    answered.minor == amount.minor && answered.currency == amount.currency.as_str() && answered_ref == order_ref
+}

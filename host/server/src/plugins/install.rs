@@ -1,0 +1,133 @@
+//! `POST /v1/plugins`. Invariant: a component is installed only after it was compiled, linked, described and checked here; a
+//! file that fails any of it changes nothing.
+
+use axum::Json;
+use axum::body::Body as HttpBody;
+use axum::extract::State;
+use axum::http::StatusCode;
+use payhost_engine::Plugin;
+use payhost_engine::contract::plugin::Descriptor;
+use payhost_store::rows::plugins::{self, Component};
+use payhost_store::{Blob, Error, Json as Stored, Tx};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::host::Host;
+use crate::http::auth::{Caller, Operator};
+use crate::http::page::Page;
+use crate::http::problem::Problem;
+use crate::time::rfc3339;
+
+/// Largest component, in bytes.
+const COMPONENT_MAX: usize = 32 << 20;
+
+/// A plugin.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PluginOut {
+    /// As its descriptor says.
+    pub id: String,
+    /// Of the active component.
+    pub version: String,
+    /// SHA-256 of the active component.
+    pub digest: String,
+    /// Interfaces that it exports.
+    pub interfaces: Vec<String>,
+    /// Origins that it wants, each with whether the operator granted it.
+    pub hosts: Vec<WantedOut>,
+    /// Everything that it says of itself: settings, presets, methods.
+    #[schema(value_type = Object)]
+    pub descriptor: Value,
+    /// RFC 3339.
+    pub installed_at: String,
+}
+
+/// An origin that a plugin wants.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WantedOut {
+    /// `https://host`.
+    pub origin: String,
+    /// What for.
+    pub reason: String,
+    /// Whether it may go there.
+    pub granted: bool,
+}
+
+/// A plugin as it is installed now.
+pub fn shown(tx: &mut Tx<'_>, id: &str) -> Result<Option<PluginOut>, Error> {
+    let Some(plugin) = plugins::get(tx, id)? else { return Ok(None) };
+    let head = plugins::component_head(tx, &plugin.active_digest)?;
+    let head = head.ok_or(Error::NotFound { what: "component" })?;
+    let grants = plugins::grants(tx, id)?;
+    let descriptor: Descriptor = head.descriptor.to()?;
+    let hosts = descriptor.hosts.iter().map(|host| WantedOut {
+        origin: host.origin.clone(),
+        reason: host.reason.en.clone(),
+        granted: grants.iter().any(|grant| grant.origin == host.origin),
+    });
+    Ok(Some(PluginOut {
+        id: plugin.id,
+        version: head.version,
+        digest: head.digest,
+        interfaces: head.interfaces.to()?,
+        hosts: hosts.collect(),
+        descriptor: head.descriptor.to()?,
+        installed_at: rfc3339(head.installed_us),
+    }))
+}
+
+/// Installs a component, or a new version of one. The body is the component.
+#[utoipa::path(
+    post, path = "/v1/plugins", tag = "set-up", request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses((status = 201, body = PluginOut), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn install(
+    State(host): State<Host>,
+    _: Operator,
+    body: HttpBody,
+) -> Result<(StatusCode, Json<PluginOut>), Problem> {
+    let bytes = axum::body::to_bytes(body, COMPONENT_MAX).await.map_err(|_| {
+        Problem::new("payload_too_large", format!("a component has at most {COMPONENT_MAX} bytes"))
+    })?;
+    let plugin = host.engine().load(&bytes).await.map_err(|error| Problem::new("plugin_invalid", error.to_string()))?;
+    let component = component(&host, &plugin, bytes.to_vec())?;
+    let now_us = host.now_us();
+    let installed = host.store().transact(move |tx| {
+        plugins::add_component(tx, &component)?;
+        plugins::activate(tx, &component.plugin_id, &component.digest, now_us)?;
+        shown(tx, &component.plugin_id)?.ok_or(Error::NotFound { what: "plugin" })
+    });
+    let installed = installed.await?;
+    tracing::info!(plugin = %installed.id, version = %installed.version, digest = %installed.digest, "plugin installed");
+    host.plugins().put(plugin);
+    Ok((StatusCode::CREATED, Json(installed)))
+}
+
+fn component(host: &Host, plugin: &Plugin, bytes: Vec<u8>) -> Result<Component, Error> {
+    let descriptor = plugin.descriptor();
+    Ok(Component {
+        digest: plugin.digest().to_owned(),
+        plugin_id: descriptor.id.clone(),
+        version: descriptor.version.clone(),
+        bytes: Blob(bytes),
+        descriptor: Stored::of(descriptor)?,
+        interfaces: Stored::of(plugin.interfaces())?,
+        installed_us: host.now_us(),
+    })
+}
+
+/// Lists plugins. Shops see them too: their channel forms come from here.
+#[utoipa::path(
+    get, path = "/v1/plugins", tag = "set-up",
+    responses((status = 200, body = Page<PluginOut>), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn list(State(host): State<Host>, _: Caller) -> Result<Json<Page<PluginOut>>, Problem> {
+    let listed = host.store().read(|tx| {
+        let mut listed = Vec::new();
+        for plugin in plugins::list(tx)? {
+            listed.extend(shown(tx, &plugin.id)?);
+        }
+        Ok::<_, Error>(listed)
+    });
+    Ok(Json(Page { data: listed.await?, next: None }))
+}

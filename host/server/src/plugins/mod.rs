@@ -1,0 +1,20 @@
+//! Plugins: installed components, what each may reach, and where gateways lead in test mode. Invariant: only the operator
+//! decides; a plugin gets nothing by being installed.
+
+pub mod gateway_map;
+pub mod grant;
+pub mod install;
+pub mod registry;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::host::Host;
+
+/// Routes of this folder.
+pub fn routes() -> OpenApiRouter<Host> {
+    OpenApiRouter::new()
+        .routes(routes!(install::install, install::list))
+        .routes(routes!(grant::grant, grant::revoke))
+        .routes(routes!(gateway_map::list, gateway_map::put, gateway_map::remove))
+}

@@ -1,0 +1,37 @@
+//! Loaded plugins. Invariant: a digest is compiled once in a process, and what runs is the component whose SHA-256 it is.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use payhost_engine::Plugin;
+use payhost_store::rows::plugins;
+
+use crate::host::Host;
+use crate::http::problem::Problem;
+
+/// Plugins by digest.
+#[derive(Default)]
+pub struct Registry(RwLock<HashMap<String, Arc<Plugin>>>);
+
+impl Registry {
+    /// The plugin of a digest, loaded from the database when it was not yet.
+    pub async fn get(&self, host: &Host, digest: &str) -> Result<Arc<Plugin>, Problem> {
+        if let Some(plugin) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(digest) {
+            return Ok(Arc::clone(plugin));
+        }
+        let wanted = digest.to_owned();
+        let component = host.store().read(move |tx| plugins::component(tx, &wanted)).await?;
+        let Some(component) = component else {
+            return Err(Problem::internal(&format!("the component {digest} is not in the database")));
+        };
+        let plugin = host.engine().load(&component.bytes.0).await.map_err(|error| Problem::internal(&error))?;
+        self.put(Arc::clone(&plugin));
+        Ok(plugin)
+    }
+
+    /// Keeps a plugin that was just loaded.
+    pub fn put(&self, plugin: Arc<Plugin>) {
+        let mut plugins = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        plugins.insert(plugin.digest().to_owned(), plugin);
+    }
+}

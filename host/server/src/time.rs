@@ -1,0 +1,59 @@
+//! Moments. Invariant: the host counts in whole microseconds of UTC; text is RFC 3339, and a date alone means 23:59 in Seoul.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Unit};
+
+/// Where the host's time comes from; tests bring their own.
+pub trait Clock: Send + Sync + 'static {
+    /// Microseconds since 1970-01-01T00:00Z.
+    fn now_us(&self) -> i64;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_us(&self) -> i64 {
+        Timestamp::now().as_microsecond()
+    }
+}
+
+/// RFC 3339 with seconds, in UTC.
+pub fn rfc3339(us: i64) -> String {
+    Timestamp::from_microsecond(us)
+        .ok()
+        .and_then(|moment| moment.round(Unit::Second).ok())
+        .map_or_else(|| "1970-01-01T00:00:00Z".to_owned(), |moment| moment.to_string())
+}
+
+/// Reads RFC 3339, or a date alone.
+pub fn parse_moment(text: &str) -> Option<i64> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Some(moment.as_microsecond());
+    }
+    let date: Date = if text.len() == "2026-11-21".len() { text.parse().ok()? } else { return None };
+    let seoul = TimeZone::get("Asia/Seoul").ok()?;
+    let moment = date.at(23, 59, 0, 0).to_zoned(seoul).ok()?;
+    Some(moment.timestamp().as_microsecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_alone_means_the_end_of_that_day_in_seoul() {
+        assert_eq!(rfc3339(parse_moment("2026-11-21").unwrap()), "2026-11-21T14:59:00Z");
+    }
+
+    #[test]
+    fn moments_read_back() {
+        let us = parse_moment("2026-11-21T10:00:00+09:00").unwrap();
+        assert_eq!(rfc3339(us), "2026-11-21T01:00:00Z");
+        for bad in ["", "tomorrow", "2026-13-01", "2026-02-30", "2026-11-21T25:00:00Z", "20261121"] {
+            assert_eq!(parse_moment(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,328 @@
+-- Times are microseconds since 1970 (…_us), money is minor units, JSON is TEXT.
+-- Every key of a tenant's table begins with shop_id, and foreign keys carry it, so that no row can point into another shop.
+
+CREATE TABLE meta (
+    key TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE shop (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    public_url TEXT,
+    allowed_origins TEXT NOT NULL,
+    data_key BLOB NOT NULL,
+    created_us INTEGER NOT NULL,
+    disabled_us INTEGER
+) STRICT;
+
+CREATE TABLE api_key (
+    id TEXT NOT NULL PRIMARY KEY,
+    shop_id TEXT REFERENCES shop (id),
+    scope TEXT NOT NULL CONSTRAINT api_key_scope_known CHECK (scope IN ('shop', 'operator')),
+    mode TEXT CONSTRAINT api_key_mode_known CHECK (mode IN ('test', 'live')),
+    name TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    hint TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    expires_us INTEGER,
+    revoked_us INTEGER,
+    last_used_us INTEGER,
+    CONSTRAINT api_key_scope_fits CHECK (
+        (scope = 'operator' AND shop_id IS NULL AND mode IS NULL)
+        OR (scope = 'shop' AND shop_id IS NOT NULL AND mode IS NOT NULL)
+    )
+) STRICT;
+CREATE UNIQUE INDEX api_key_hash ON api_key (hash);
+CREATE INDEX api_key_shop ON api_key (shop_id, id);
+
+CREATE TABLE component (
+    digest TEXT NOT NULL PRIMARY KEY,
+    plugin_id TEXT NOT NULL,
+    version TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    descriptor TEXT NOT NULL,
+    interfaces TEXT NOT NULL,
+    installed_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX component_plugin ON component (plugin_id, installed_us);
+
+CREATE TABLE plugin (
+    id TEXT NOT NULL PRIMARY KEY,
+    active_digest TEXT NOT NULL REFERENCES component (digest),
+    installed_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE plugin_grant (
+    plugin_id TEXT NOT NULL REFERENCES plugin (id),
+    origin TEXT NOT NULL,
+    granted_us INTEGER NOT NULL,
+    PRIMARY KEY (plugin_id, origin)
+) STRICT;
+
+CREATE TABLE gateway_map (
+    origin TEXT NOT NULL PRIMARY KEY,
+    connect TEXT NOT NULL,
+    ca_pem TEXT,
+    browser_origin TEXT,
+    created_us INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE channel (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL REFERENCES shop (id),
+    plugin_id TEXT NOT NULL REFERENCES plugin (id),
+    plugin_digest TEXT NOT NULL REFERENCES component (digest),
+    name TEXT NOT NULL,
+    mode TEXT NOT NULL CONSTRAINT channel_mode_known CHECK (mode IN ('test', 'live')),
+    purposes TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    enabled INTEGER NOT NULL CONSTRAINT channel_enabled_bool CHECK (enabled IN (0, 1)),
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX channel_id ON channel (id);
+
+CREATE TABLE channel_default (
+    shop_id TEXT NOT NULL,
+    mode TEXT NOT NULL CONSTRAINT channel_default_mode_known CHECK (mode IN ('test', 'live')),
+    purpose TEXT NOT NULL,
+    channel_id TEXT NOT NULL,
+    PRIMARY KEY (shop_id, mode, purpose),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+) STRICT;
+
+CREATE TABLE channel_secret (
+    shop_id TEXT NOT NULL,
+    channel_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    sealed BLOB NOT NULL,
+    updated_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, channel_id, name),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+) STRICT;
+
+CREATE TABLE payment (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL REFERENCES shop (id),
+    channel_id TEXT NOT NULL,
+    mode TEXT NOT NULL CONSTRAINT payment_mode_known CHECK (mode IN ('test', 'live')),
+    order_id TEXT NOT NULL,
+    order_name TEXT NOT NULL,
+    total INTEGER NOT NULL CONSTRAINT payment_total_positive CHECK (total > 0),
+    currency TEXT NOT NULL CONSTRAINT payment_currency_length CHECK (length(currency) = 3),
+    tax_free INTEGER CONSTRAINT payment_tax_free_range CHECK (tax_free >= 0 AND tax_free <= total),
+    vat INTEGER CONSTRAINT payment_vat_range CHECK (vat >= 0 AND vat <= total),
+    method TEXT,
+    buyer BLOB NOT NULL,
+    options TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    language TEXT NOT NULL,
+    confirm TEXT NOT NULL CONSTRAINT payment_confirm_known CHECK (confirm IN ('automatic', 'manual')),
+    return_url TEXT,
+    webhook_url TEXT,
+    state TEXT NOT NULL CONSTRAINT payment_state_known CHECK (state IN (
+        'created', 'pending', 'awaiting_deposit', 'paid', 'partially_cancelled', 'cancelled', 'failed', 'expired')),
+    resolution TEXT NOT NULL CONSTRAINT payment_resolution_known CHECK (
+        resolution IN ('none', 'in_doubt', 'needs_operator')),
+    version INTEGER NOT NULL CONSTRAINT payment_version_positive CHECK (version >= 1),
+    paid INTEGER NOT NULL CONSTRAINT payment_paid_not_negative CHECK (paid >= 0),
+    cancelled INTEGER NOT NULL CONSTRAINT payment_cancelled_not_negative CHECK (cancelled >= 0),
+    gateway_ref TEXT,
+    approved_checkout_id TEXT,
+    approved_at_us INTEGER,
+    paid_method TEXT,
+    details TEXT,
+    opened INTEGER NOT NULL CONSTRAINT payment_opened_bool CHECK (opened IN (0, 1)),
+    failed INTEGER NOT NULL CONSTRAINT payment_failed_bool CHECK (failed IN (0, 1)),
+    expired INTEGER NOT NULL CONSTRAINT payment_expired_bool CHECK (expired IN (0, 1)),
+    expires_us INTEGER NOT NULL,
+    deposit_deadline_us INTEGER,
+    next_event INTEGER NOT NULL CONSTRAINT payment_next_event_positive CHECK (next_event >= 1),
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    CONSTRAINT payment_cancelled_within_paid CHECK (cancelled <= paid),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
+    FOREIGN KEY (shop_id, approved_checkout_id) REFERENCES checkout (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX payment_id ON payment (id);
+-- One charge per order (design.md "Money" 6).
+CREATE UNIQUE INDEX payment_open_order ON payment (shop_id, mode, order_id)
+    WHERE state NOT IN ('cancelled', 'failed', 'expired');
+CREATE INDEX payment_list ON payment (shop_id, mode, id);
+CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
+CREATE INDEX payment_expiry ON payment (expires_us) WHERE state IN ('created', 'pending');
+
+CREATE TABLE checkout (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL,
+    payment_id TEXT NOT NULL,
+    channel_id TEXT NOT NULL,
+    plugin_digest TEXT NOT NULL REFERENCES component (digest),
+    order_ref TEXT NOT NULL CONSTRAINT checkout_order_ref_length CHECK (length(order_ref) BETWEEN 1 AND 40),
+    device TEXT NOT NULL,
+    state TEXT NOT NULL CONSTRAINT checkout_state_known CHECK (state IN (
+        'opened', 'returned', 'approved', 'awaiting_deposit', 'awaiting_confirm', 'failed', 'cancelled_by_buyer',
+        'in_doubt', 'undone')),
+    order_json BLOB NOT NULL,
+    close_script TEXT,
+    result TEXT,
+    opened_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX checkout_id ON checkout (id);
+-- Not by shop: a gateway's answer names nothing but this, and it holds the checkout's id, so it is unique anyway.
+CREATE UNIQUE INDEX checkout_order_ref ON checkout (order_ref);
+CREATE INDEX checkout_payment ON checkout (shop_id, payment_id, id);
+
+CREATE TABLE attempt (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL,
+    payment_id TEXT NOT NULL,
+    checkout_id TEXT,
+    parent_id TEXT,
+    kind TEXT NOT NULL CONSTRAINT attempt_kind_known CHECK (kind IN (
+        'complete', 'cancel', 'undo', 'charge', 'issue', 'close')),
+    state TEXT NOT NULL CONSTRAINT attempt_state_known CHECK (state IN (
+        'intent', 'succeeded', 'declined', 'failed', 'in_doubt')),
+    call_id TEXT NOT NULL,
+    plugin_digest TEXT NOT NULL REFERENCES component (digest),
+    request TEXT NOT NULL,
+    callback BLOB,
+    now_ms INTEGER NOT NULL,
+    seed TEXT NOT NULL,
+    lease_until_us INTEGER NOT NULL,
+    lease_token TEXT NOT NULL,
+    outcome TEXT,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    CONSTRAINT attempt_complete_has_checkout CHECK (kind <> 'complete' OR checkout_id IS NOT NULL),
+    CONSTRAINT attempt_undo_has_parent CHECK (kind <> 'undo' OR parent_id IS NOT NULL),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
+    FOREIGN KEY (shop_id, checkout_id) REFERENCES checkout (shop_id, id),
+    FOREIGN KEY (shop_id, parent_id) REFERENCES attempt (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX attempt_id ON attempt (id);
+-- At most one call at a time may change what a payment holds (rules 1, 6 and 8): a cancel or a second complete is refused
+-- while one is open or in doubt. An undo is how a doubt ends, so it stands outside and has an index of its own.
+CREATE UNIQUE INDEX attempt_open ON attempt (shop_id, payment_id)
+    WHERE state IN ('intent', 'in_doubt') AND kind <> 'undo';
+-- An undo whose answer got lost may be repeated (rule 5), but two may not run at once.
+CREATE UNIQUE INDEX attempt_open_undo ON attempt (shop_id, parent_id) WHERE state = 'intent' AND kind = 'undo';
+-- A browser return is completed once, whatever came of it; a reload finds this row (rule 1).
+CREATE UNIQUE INDEX attempt_complete_once ON attempt (shop_id, checkout_id) WHERE kind = 'complete';
+CREATE INDEX attempt_payment ON attempt (shop_id, payment_id, id);
+
+CREATE TABLE fact (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL,
+    channel_id TEXT NOT NULL,
+    payment_id TEXT NOT NULL,
+    attempt_id TEXT,
+    kind TEXT NOT NULL CONSTRAINT fact_kind_known CHECK (kind IN (
+        'approved', 'cancelled', 'issued', 'deposited', 'deposit_cancelled', 'closed')),
+    gateway_ref TEXT NOT NULL,
+    sequence INTEGER NOT NULL CONSTRAINT fact_sequence_not_negative CHECK (sequence >= 0),
+    amount INTEGER NOT NULL CONSTRAINT fact_amount_not_negative CHECK (amount >= 0),
+    currency TEXT NOT NULL CONSTRAINT fact_currency_length CHECK (length(currency) = 3),
+    at_us INTEGER NOT NULL,
+    detail TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
+    FOREIGN KEY (shop_id, attempt_id) REFERENCES attempt (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX fact_id ON fact (id);
+CREATE UNIQUE INDEX fact_once ON fact (channel_id, kind, gateway_ref, sequence);
+CREATE INDEX fact_payment ON fact (shop_id, payment_id, id);
+
+CREATE TABLE ledger_entry (
+    shop_id TEXT NOT NULL,
+    fact_id TEXT NOT NULL,
+    account TEXT NOT NULL CONSTRAINT ledger_account_known CHECK (account IN ('gateway', 'sales', 'refunds')),
+    payment_id TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, fact_id, account),
+    FOREIGN KEY (shop_id, fact_id) REFERENCES fact (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
+) STRICT;
+CREATE INDEX ledger_payment ON ledger_entry (shop_id, payment_id);
+
+CREATE TABLE event (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL,
+    payment_id TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX event_sequence ON event (shop_id, payment_id, sequence);
+
+CREATE TABLE idempotency (
+    shop_id TEXT NOT NULL REFERENCES shop (id),
+    mode TEXT NOT NULL CONSTRAINT idempotency_mode_known CHECK (mode IN ('test', 'live')),
+    key TEXT NOT NULL,
+    request_hash BLOB NOT NULL,
+    state TEXT NOT NULL CONSTRAINT idempotency_state_known CHECK (state IN ('running', 'done')),
+    status INTEGER,
+    body TEXT,
+    payment_id TEXT,
+    created_us INTEGER NOT NULL,
+    expires_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, mode, key),
+    CONSTRAINT idempotency_done_has_answer CHECK (state <> 'done' OR (status IS NOT NULL AND body IS NOT NULL))
+) STRICT;
+CREATE INDEX idempotency_expiry ON idempotency (expires_us);
+
+CREATE TABLE call (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL REFERENCES shop (id),
+    channel_id TEXT,
+    payment_id TEXT,
+    attempt_id TEXT,
+    plugin_digest TEXT NOT NULL,
+    interface TEXT NOT NULL,
+    function TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL,
+    fault TEXT,
+    record BLOB,
+    kept_until_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX call_id ON call (id);
+CREATE INDEX call_payment ON call (shop_id, payment_id, id);
+CREATE INDEX call_kept ON call (kept_until_us) WHERE record IS NOT NULL;
+
+CREATE TABLE job (
+    id TEXT NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    shop_id TEXT REFERENCES shop (id),
+    payload TEXT NOT NULL,
+    due_us INTEGER NOT NULL,
+    again_us INTEGER,
+    tries INTEGER NOT NULL,
+    lease_until_us INTEGER,
+    lease_token TEXT,
+    state TEXT NOT NULL CONSTRAINT job_state_known CHECK (state IN ('waiting', 'done', 'dead')),
+    last_error TEXT,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX job_key ON job (key);
+CREATE INDEX job_due ON job (due_us) WHERE state = 'waiting';

@@ -1,0 +1,92 @@
+//! `api_key`: who may call. Invariant: only a keyed hash of a key is stored, so the table lets nobody in.
+
+use payhost_core::id::{KeyId, ShopId};
+
+use super::Mode;
+use crate::table::{Table, table, word};
+use crate::{Blob, Error, Tx, params, vault};
+
+word! {
+    /// What a key is for.
+    pub enum Scope {
+        /// One shop, in one mode.
+        Shop = "shop",
+        /// The whole host.
+        Operator = "operator",
+    }
+}
+
+table! {
+    /// An API key without its secret.
+    pub struct ApiKey in "api_key" {
+        /// Its id.
+        id: KeyId,
+        /// Whose it is; none for the operator.
+        shop_id: Option<ShopId>,
+        /// What it is for.
+        scope: Scope,
+        /// Test or live; none for the operator.
+        mode: Option<Mode>,
+        /// For people.
+        name: String,
+        /// [`crate::Vault::hash_api_key`].
+        hash: Blob,
+        /// Its last 4 characters, for people.
+        hint: String,
+        /// When it was made.
+        created_us: i64,
+        /// When it ends.
+        expires_us: Option<i64>,
+        /// Since when it is refused.
+        revoked_us: Option<i64>,
+        /// When it was last used, coarsely.
+        last_used_us: Option<i64>,
+    }
+}
+
+impl ApiKey {
+    /// Whether it lets anybody in at this moment.
+    pub fn is_valid(&self, now_us: i64) -> bool {
+        self.revoked_us.is_none() && self.expires_us.is_none_or(|end| now_us < end)
+    }
+}
+
+/// Adds a key.
+pub fn insert(tx: &mut Tx<'_>, key: &ApiKey) -> Result<(), Error> {
+    Table::insert(key, tx)
+}
+
+/// The key with this hash, valid or not.
+pub fn find(tx: &mut Tx<'_>, hash: &[u8; 32]) -> Result<Option<ApiKey>, Error> {
+    let found = ApiKey::select_opt(tx, "WHERE hash = $1", params![Blob(hash.to_vec())])?;
+    // The index finds by a keyed hash that a stranger cannot compute; the comparison is for certainty.
+    Ok(found.filter(|key| vault::same(&key.hash.0, hash)))
+}
+
+/// The keys of a shop (or, without one, the operator's), oldest first.
+pub fn list(tx: &mut Tx<'_>, shop: Option<ShopId>) -> Result<Vec<ApiKey>, Error> {
+    match shop {
+        Some(shop) => ApiKey::select(tx, "WHERE shop_id = $1 ORDER BY id", params![shop]),
+        None => ApiKey::select(tx, "WHERE shop_id IS NULL ORDER BY id", params![]),
+    }
+}
+
+/// Refuses a key of this shop (or of the operator) from now on; tells whether there was one.
+pub fn revoke(tx: &mut Tx<'_>, shop: Option<ShopId>, id: KeyId, now_us: i64) -> Result<bool, Error> {
+    let changed = match shop {
+        Some(shop) => tx.execute(
+            "UPDATE api_key SET revoked_us = COALESCE(revoked_us, $1) WHERE id = $2 AND shop_id = $3",
+            params![now_us, id, shop],
+        )?,
+        None => tx.execute(
+            "UPDATE api_key SET revoked_us = COALESCE(revoked_us, $1) WHERE id = $2 AND shop_id IS NULL",
+            params![now_us, id],
+        )?,
+    };
+    Ok(changed == 1)
+}
+
+/// Notes that a key was used. Call it seldom (a commit each).
+pub fn touch(tx: &mut Tx<'_>, id: KeyId, now_us: i64) -> Result<(), Error> {
+    tx.execute("UPDATE api_key SET last_used_us = $1 WHERE id = $2", params![now_us, id]).map(|_| ())
+}

@@ -1,0 +1,64 @@
+//! `call`: the journal. Invariant: a record is readable only with its shop's key, and only until its time is over.
+
+use payhost_core::id::{AttemptId, CallId, ChannelId, PaymentId, ShopId};
+
+use crate::table::{Table, table};
+use crate::{Error, Sealed, Tx, params};
+
+table! {
+    /// One journaled run of a plugin function.
+    pub struct Call in "call" {
+        /// Its id.
+        id: CallId,
+        /// Whose.
+        shop_id: ShopId,
+        /// Through which channel.
+        channel_id: Option<ChannelId>,
+        /// About which payment.
+        payment_id: Option<PaymentId>,
+        /// For which attempt.
+        attempt_id: Option<AttemptId>,
+        /// The plugin version.
+        plugin_digest: String,
+        /// Such as `general-pay`.
+        interface: String,
+        /// Such as `complete`.
+        function: String,
+        /// When it was made.
+        at_us: i64,
+        /// How long it took.
+        duration_us: i64,
+        /// How it died, if it did.
+        fault: Option<String>,
+        /// Arguments, answers and result, sealed; none once forgotten.
+        record: Option<Sealed>,
+        /// Until when the record is kept.
+        kept_until_us: i64,
+    }
+}
+
+/// Adds a call.
+pub fn insert(tx: &mut Tx<'_>, call: &Call) -> Result<(), Error> {
+    Table::insert(call, tx)
+}
+
+/// A call of a shop.
+pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: CallId) -> Result<Option<Call>, Error> {
+    Call::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+}
+
+/// A call by its id alone, for the operator's replay.
+pub fn get_of_any_shop(tx: &mut Tx<'_>, id: CallId) -> Result<Option<Call>, Error> {
+    Call::select_opt(tx, "WHERE id = $1", params![id])
+}
+
+/// A payment's calls, oldest first.
+pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Vec<Call>, Error> {
+    Call::select(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY id", params![shop, payment])
+}
+
+/// Forgets the records whose time is over; tells how many.
+pub fn forget(tx: &mut Tx<'_>, now_us: i64) -> Result<u64, Error> {
+    let sql = "UPDATE call SET record = NULL WHERE record IS NOT NULL AND kept_until_us <= $1";
+    tx.execute(sql, params![now_us])
+}

@@ -1,0 +1,90 @@
+//! `checkout`: openings of a gateway window. Invariant: an order number is given to a gateway once, ever.
+
+use payhost_core::id::{ChannelId, CheckoutId, PaymentId, ShopId};
+
+use crate::table::{Table, table, word};
+use crate::{Error, Json, Sealed, Tx, params};
+
+word! {
+    /// How far a checkout came.
+    pub enum CheckoutState {
+        /// The window is open, or was left.
+        Opened = "opened",
+        /// The browser came back.
+        Returned = "returned",
+        /// The money is held.
+        Approved = "approved",
+        /// An account waits for a deposit.
+        AwaitingDeposit = "awaiting_deposit",
+        /// The shop must say yes.
+        AwaitingConfirm = "awaiting_confirm",
+        /// Declined or failed.
+        Failed = "failed",
+        /// The buyer closed the window.
+        CancelledByBuyer = "cancelled_by_buyer",
+        /// The outcome is not known.
+        InDoubt = "in_doubt",
+        /// An approval was taken back.
+        Undone = "undone",
+    }
+}
+
+table! {
+    /// One opening of a gateway window.
+    pub struct Checkout in "checkout" {
+        /// Its id.
+        id: CheckoutId,
+        /// Whose.
+        shop_id: ShopId,
+        /// Of which payment.
+        payment_id: PaymentId,
+        /// Through which channel.
+        channel_id: ChannelId,
+        /// The plugin version that opened it and must finish it.
+        plugin_digest: String,
+        /// The order number that the gateway sees.
+        order_ref: String,
+        /// Of the buyer.
+        device: String,
+        /// How far it came.
+        state: CheckoutState,
+        /// The exact order that the plugin was given, sealed.
+        order_json: Sealed,
+        /// For the close page.
+        close_script: Option<String>,
+        /// What the return page shows.
+        result: Option<Json>,
+        /// When it was opened.
+        opened_us: i64,
+        /// When it was changed.
+        updated_us: i64,
+    }
+}
+
+/// Adds a checkout.
+pub fn insert(tx: &mut Tx<'_>, checkout: &Checkout) -> Result<(), Error> {
+    Table::insert(checkout, tx)
+}
+
+/// A checkout of a shop.
+pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: CheckoutId) -> Result<Option<Checkout>, Error> {
+    Checkout::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+}
+
+/// A checkout by its id alone, for the page that the gateway sends the buyer back to.
+pub fn get_of_any_shop(tx: &mut Tx<'_>, id: CheckoutId) -> Result<Option<Checkout>, Error> {
+    Checkout::select_opt(tx, "WHERE id = $1", params![id])
+}
+
+/// A payment's checkouts, oldest first.
+pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Vec<Checkout>, Error> {
+    Checkout::select(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY id", params![shop, payment])
+}
+
+/// Writes state and result, if the state is still `from` ([`Error::Stale`] otherwise).
+pub fn advance(tx: &mut Tx<'_>, checkout: &Checkout, from: CheckoutState) -> Result<(), Error> {
+    let sql = "UPDATE checkout SET state = $1, result = $2, updated_us = $3 WHERE shop_id = $4 AND id = $5 AND state = $6";
+    let c = checkout;
+    let changed = tx.execute(sql, params![c.state, c.result, c.updated_us, c.shop_id, c.id, from])?;
+    if changed == 1 { Ok(()) } else { Err(Error::Stale { what: "checkout" }) }
+}

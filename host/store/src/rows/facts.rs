@@ -1,0 +1,87 @@
+//! `fact`: what happened at the gateway. Invariant: facts and their ledger lines are written together, once, and never
+//! changed.
+
+use payhost_core::id::{AttemptId, ChannelId, FactId, PaymentId, ShopId};
+use payhost_core::{Currency, Fact, FactKind, Money};
+
+use super::ledger;
+use crate::table::{Table, table};
+use crate::{Error, Json, Tx, params};
+
+table! {
+    /// Something that happened at the gateway.
+    pub struct FactRow in "fact" {
+        /// Its id.
+        id: FactId,
+        /// Whose.
+        shop_id: ShopId,
+        /// At which channel's gateway.
+        channel_id: ChannelId,
+        /// Of which payment.
+        payment_id: PaymentId,
+        /// Which attempt learned it; none: a notice or an inquiry.
+        attempt_id: Option<AttemptId>,
+        /// What happened.
+        kind: FactKind,
+        /// The sale's reference at the gateway.
+        gateway_ref: String,
+        /// Tells several of one kind apart (partial cancels); from 0.
+        sequence: i64,
+        /// Minor units; never negative.
+        amount: i64,
+        /// Of what.
+        currency: Currency,
+        /// When it happened, as the gateway says.
+        at_us: i64,
+        /// More of it.
+        detail: Json,
+        /// When it was written.
+        created_us: i64,
+    }
+}
+
+impl FactRow {
+    /// The part that states are computed from.
+    pub fn fact(&self) -> Fact {
+        Fact { kind: self.kind, amount: Money::new(self.amount, self.currency) }
+    }
+}
+
+/// Whether a fact was news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Recorded {
+    /// It was, and its ledger lines are written.
+    New,
+    /// It is known; this is the known one (compare amounts: a gateway may contradict itself).
+    Known(Box<FactRow>),
+}
+
+impl Recorded {
+    /// Whether it was news.
+    pub fn is_new(&self) -> bool {
+        *self == Self::New
+    }
+}
+
+/// Writes a fact and its ledger lines, unless it is known by (channel, kind, reference, sequence).
+pub fn record(tx: &mut Tx<'_>, fact: &FactRow) -> Result<Recorded, Error> {
+    let tail = " ON CONFLICT (channel_id, kind, gateway_ref, sequence) DO NOTHING";
+    if fact.insert_with(tx, tail)? > 0 {
+        ledger::write(tx, fact)?;
+        return Ok(Recorded::New);
+    }
+    let tail = "WHERE channel_id = $1 AND kind = $2 AND gateway_ref = $3 AND sequence = $4";
+    let known =
+        FactRow::select_opt(tx, tail, params![fact.channel_id, fact.kind, fact.gateway_ref, fact.sequence])?;
+    known.map(|known| Recorded::Known(Box::new(known))).ok_or(Error::NotFound { what: "fact" })
+}
+
+/// A payment's facts, in the order in which they were written.
+pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Vec<FactRow>, Error> {
+    FactRow::select(
+        tx,
+        "WHERE shop_id = $1 AND payment_id = $2 ORDER BY created_us, id",
+        params![shop, payment],
+    )
+}

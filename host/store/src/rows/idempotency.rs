@@ -1,0 +1,103 @@
+//! `idempotency`: answers by the caller's key. Invariant: a key within (shop, mode) belongs to one request until it
+//! expires.
+
+use payhost_core::id::{PaymentId, ShopId};
+
+use super::Mode;
+use crate::table::{Table, table, word};
+use crate::{Blob, Error, Tx, params};
+
+word! {
+    /// How far a request came.
+    pub enum IdempotencyState {
+        /// Not answered yet.
+        Running = "running",
+        /// Answered.
+        Done = "done",
+    }
+}
+
+table! {
+    /// One key.
+    pub struct Idempotency in "idempotency" {
+        /// Whose.
+        shop_id: ShopId,
+        /// Test or live.
+        mode: Mode,
+        /// The caller's key.
+        key: String,
+        /// A hash over method, path and body.
+        request_hash: Blob,
+        /// How far it came.
+        state: IdempotencyState,
+        /// The answer's HTTP status.
+        status: Option<i64>,
+        /// The answer's body.
+        body: Option<String>,
+        /// The payment that it is about.
+        payment_id: Option<PaymentId>,
+        /// When it was first used.
+        created_us: i64,
+        /// When it is forgotten.
+        expires_us: i64,
+    }
+}
+
+/// What became of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Begun {
+    /// It is new; the row is written.
+    New,
+    /// The same request was made before: running, or done with its answer.
+    Known(Box<Idempotency>),
+    /// The key was used for another request.
+    OtherRequest,
+}
+
+/// Takes a key for a request (state `running`), if it is free or expired.
+pub fn begin(tx: &mut Tx<'_>, row: &Idempotency) -> Result<Begun, Error> {
+    tx.execute(
+        "DELETE FROM idempotency WHERE shop_id = $1 AND mode = $2 AND key = $3 AND expires_us <= $4",
+        params![row.shop_id, row.mode, row.key, row.created_us],
+    )?;
+    if row.insert_with(tx, " ON CONFLICT (shop_id, mode, key) DO NOTHING")? > 0 {
+        return Ok(Begun::New);
+    }
+    let known = get(tx, row.shop_id, row.mode, &row.key)?.ok_or(Error::NotFound { what: "idempotency" })?;
+    Ok(if known.request_hash == row.request_hash {
+        Begun::Known(Box::new(known))
+    } else {
+        Begun::OtherRequest
+    })
+}
+
+/// What is stored under a key.
+pub fn get(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, key: &str) -> Result<Option<Idempotency>, Error> {
+    Idempotency::select_opt(tx, "WHERE shop_id = $1 AND mode = $2 AND key = $3", params![shop, mode, key])
+}
+
+/// Stores the answer; a later one replaces it (a 202 is not final).
+pub fn finish(
+    tx: &mut Tx<'_>,
+    (shop, mode, key): (ShopId, Mode, &str),
+    status: i64,
+    body: &str,
+    payment: Option<PaymentId>,
+) -> Result<(), Error> {
+    let sql = "UPDATE idempotency SET state = 'done', status = $1, body = $2, payment_id = COALESCE($3, payment_id) \
+               WHERE shop_id = $4 AND mode = $5 AND key = $6";
+    let changed = tx.execute(sql, params![status, body, payment, shop, mode, key])?;
+    if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "idempotency" }) }
+}
+
+/// Frees a key whose request ended before it did anything.
+pub fn release(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, key: &str) -> Result<(), Error> {
+    let sql = "DELETE FROM idempotency WHERE shop_id = $1 AND mode = $2 AND key = $3 AND state = 'running'";
+    tx.execute(sql, params![shop, mode, key]).map(|_| ())
+}
+
+/// Forgets expired keys; tells how many.
+pub fn purge(tx: &mut Tx<'_>, now_us: i64) -> Result<u64, Error> {
+    tx.execute("DELETE FROM idempotency WHERE expires_us <= $1", params![now_us])
+}

@@ -1,0 +1,171 @@
+//! `job`: work that must be done, whatever is killed. Invariant: a job that was enqueued runs at least once after its last
+//! enqueue; of those who run it only the one with the newest token may end it.
+//!
+//! A job is claimed by moving its `due_us` to the end of the lease, so an abandoned one falls due by itself.
+
+use payhost_core::id::{JobId, ShopId};
+
+use crate::table::{Table, table, word};
+use crate::{Error, Json, ToValue, Tx, Value, params};
+
+word! {
+    /// How a job stands.
+    pub enum JobState {
+        /// To be done, or being done.
+        Waiting = "waiting",
+        /// Done.
+        Done = "done",
+        /// Given up; a person must look.
+        Dead = "dead",
+    }
+}
+
+table! {
+    /// One job.
+    pub struct Job in "job" {
+        /// Its id.
+        id: JobId,
+        /// What to do.
+        kind: String,
+        /// What it is about: there is one job per key.
+        key: String,
+        /// Whose, if it is a shop's.
+        shop_id: Option<ShopId>,
+        /// What the doer needs to know.
+        payload: Json,
+        /// When to do it; while it is being done: when to do it again if nothing is heard.
+        due_us: i64,
+        /// When to do it again because it was enqueued while it was being done.
+        again_us: Option<i64>,
+        /// How often it was claimed.
+        tries: i64,
+        /// Until when it is somebody's.
+        lease_until_us: Option<i64>,
+        /// Whose: the token that ends it.
+        lease_token: Option<String>,
+        /// How it stands.
+        state: JobState,
+        /// Why it did not work the last time.
+        last_error: Option<String>,
+        /// When it was made.
+        created_us: i64,
+        /// When it was changed.
+        updated_us: i64,
+    }
+}
+
+/// A job to be enqueued.
+#[derive(Debug, Clone)]
+pub struct NewJob<'a> {
+    /// Its id (kept only when the key is new).
+    pub id: JobId,
+    /// What to do.
+    pub kind: &'a str,
+    /// What it is about.
+    pub key: &'a str,
+    /// Whose, if it is a shop's.
+    pub shop_id: Option<ShopId>,
+    /// What the doer needs to know.
+    pub payload: Json,
+    /// When to do it.
+    pub due_us: i64,
+}
+
+/// Enqueues a job. If there is one with this key:
+/// waiting → it is due at the earlier of both times, with the new payload;
+/// being done → it is done once more afterwards, at this time or when it retries, whichever is earlier, with the new payload;
+/// done or dead → it starts anew.
+pub fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>, now_us: i64) -> Result<(), Error> {
+    let sql = "INSERT INTO job (id, kind, key, shop_id, payload, due_us, tries, state, created_us, updated_us) \
+               VALUES ($1, $2, $3, $4, $5, $6, 0, 'waiting', $7, $7) ON CONFLICT (key) DO UPDATE SET \
+               kind = excluded.kind, payload = excluded.payload, updated_us = excluded.updated_us, state = 'waiting', \
+               due_us = CASE WHEN job.state <> 'waiting' THEN excluded.due_us \
+                   WHEN job.lease_token IS NOT NULL OR job.due_us < excluded.due_us THEN job.due_us \
+                   ELSE excluded.due_us END, \
+               again_us = CASE WHEN job.state <> 'waiting' OR job.lease_token IS NULL THEN NULL \
+                   WHEN job.again_us < excluded.due_us THEN job.again_us ELSE excluded.due_us END, \
+               tries = CASE WHEN job.state <> 'waiting' THEN 0 ELSE job.tries END, \
+               last_error = CASE WHEN job.state <> 'waiting' THEN NULL ELSE job.last_error END";
+    let values = params![job.id, job.kind, job.key, job.shop_id, job.payload, job.due_us, now_us];
+    tx.execute(sql, values).map(|_| ())
+}
+
+/// Claims up to `limit` due jobs of these kinds (of all, when there are none named), earliest first. `token` must be
+/// random and new for each claim; it fences: whoever claims a job later makes it worthless.
+pub fn claim(
+    tx: &mut Tx<'_>,
+    kinds: &[&str],
+    now_us: i64,
+    lease_until_us: i64,
+    token: &str,
+    limit: i64,
+) -> Result<Vec<Job>, Error> {
+    let mut values: Vec<Value> = params![lease_until_us, token, now_us].to_vec();
+    let mut of_kinds = String::new();
+    if !kinds.is_empty() {
+        let places: Vec<String> = (4..).zip(kinds).map(|(at, _)| format!("${at}")).collect();
+        of_kinds = format!("AND kind IN ({}) ", places.join(", "));
+        values.extend(kinds.iter().map(ToValue::to_value));
+    }
+    values.push(limit.to_value());
+    let sql = format!(
+        "UPDATE job SET due_us = $1, lease_until_us = $1, lease_token = $2, tries = tries + 1, updated_us = $3 \
+         WHERE id IN (SELECT id FROM job WHERE state = 'waiting' AND due_us <= $3 {of_kinds}\
+         ORDER BY due_us, id LIMIT ${}{}) RETURNING {}",
+        values.len(),
+        tx.for_update_skip_locked(),
+        Job::COLUMNS,
+    );
+    let mut jobs = tx.query(&sql, &values, Job::read)?;
+    // RETURNING promises no order.
+    jobs.sort_by_key(|job| (job.created_us, job.id));
+    Ok(jobs)
+}
+
+/// Ends a job (or, if it was enqueued meanwhile, lets it wait for its next time). `false`: somebody else has it now.
+#[must_use = "false means that this work was fenced off"]
+pub fn finish(tx: &mut Tx<'_>, id: JobId, token: &str, now_us: i64) -> Result<bool, Error> {
+    let sql = "UPDATE job SET state = CASE WHEN again_us IS NULL THEN 'done' ELSE 'waiting' END, \
+               due_us = COALESCE(again_us, due_us), tries = CASE WHEN again_us IS NULL THEN tries ELSE 0 END, \
+               again_us = NULL, lease_until_us = NULL, lease_token = NULL, last_error = NULL, updated_us = $1 \
+               WHERE id = $2 AND lease_token = $3 AND state = 'waiting'";
+    tx.execute(sql, params![now_us, id, token]).map(|rows| rows == 1)
+}
+
+/// Puts a job off. `false`: somebody else has it now.
+#[must_use = "false means that this work was fenced off"]
+pub fn retry_at(
+    tx: &mut Tx<'_>,
+    (id, token): (JobId, &str),
+    due_us: i64,
+    error: Option<&str>,
+    now_us: i64,
+) -> Result<bool, Error> {
+    let sql = "UPDATE job SET due_us = CASE WHEN again_us < $1 THEN again_us ELSE $1 END, again_us = NULL, \
+               lease_until_us = NULL, lease_token = NULL, last_error = $2, updated_us = $3 \
+               WHERE id = $4 AND lease_token = $5 AND state = 'waiting'";
+    tx.execute(sql, params![due_us, error, now_us, id, token]).map(|rows| rows == 1)
+}
+
+/// Gives a job up. `false`: somebody else has it now.
+#[must_use = "false means that this work was fenced off"]
+pub fn give_up(tx: &mut Tx<'_>, id: JobId, token: &str, error: &str, now_us: i64) -> Result<bool, Error> {
+    let sql = "UPDATE job SET state = 'dead', again_us = NULL, lease_until_us = NULL, lease_token = NULL, \
+               last_error = $1, updated_us = $2 WHERE id = $3 AND lease_token = $4 AND state = 'waiting'";
+    tx.execute(sql, params![error, now_us, id, token]).map(|rows| rows == 1)
+}
+
+/// When the next job falls due (perhaps in the past).
+pub fn next_due(tx: &mut Tx<'_>) -> Result<Option<i64>, Error> {
+    tx.query_one("SELECT MIN(due_us) FROM job WHERE state = 'waiting'", params![], |row| row.get(0))
+}
+
+/// The job of a key.
+pub fn get(tx: &mut Tx<'_>, key: &str) -> Result<Option<Job>, Error> {
+    Job::select_opt(tx, "WHERE key = $1", params![key])
+}
+
+/// Forgets jobs that were done before a time; tells how many.
+pub fn purge_done(tx: &mut Tx<'_>, before_us: i64) -> Result<u64, Error> {
+    tx.execute("DELETE FROM job WHERE state = 'done' AND updated_us < $1", params![before_us])
+}

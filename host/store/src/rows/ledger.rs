@@ -1,0 +1,93 @@
+//! `ledger_entry`: double entry. Invariant: the lines of every fact sum to zero, so every payment, shop and the whole do.
+//! Lines are written by [`super::facts::record`] alone.
+
+use payhost_core::Currency;
+use payhost_core::id::{FactId, PaymentId, ShopId};
+use payhost_core::ledger::lines;
+
+use super::facts::FactRow;
+use crate::table::{Table, table};
+use crate::{Error, Tx, Value, params};
+
+table! {
+    /// One line; its key is its fact and account.
+    pub struct LedgerEntry in "ledger_entry" {
+        /// Whose.
+        shop_id: ShopId,
+        /// Of which fact.
+        fact_id: FactId,
+        /// `gateway`, `sales` or `refunds`.
+        account: String,
+        /// Of which payment.
+        payment_id: PaymentId,
+        /// Minor units, signed: debits are positive.
+        amount: i64,
+        /// Of what.
+        currency: Currency,
+        /// When it was written.
+        created_us: i64,
+    }
+}
+
+pub(super) fn write(tx: &mut Tx<'_>, fact: &FactRow) -> Result<(), Error> {
+    for line in lines(fact.fact()) {
+        let entry = LedgerEntry {
+            shop_id: fact.shop_id,
+            fact_id: fact.id,
+            account: line.account.as_str().to_owned(),
+            payment_id: fact.payment_id,
+            amount: line.amount,
+            currency: fact.currency,
+            created_us: fact.created_us,
+        };
+        entry.insert(tx)?;
+    }
+    Ok(())
+}
+
+/// What is added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// One payment of a shop.
+    Payment(ShopId, PaymentId),
+    /// A shop.
+    Shop(ShopId),
+    /// Everything.
+    All,
+}
+
+/// The balance of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balance {
+    /// Of what.
+    pub currency: Currency,
+    /// `gateway`, `sales` or `refunds`.
+    pub account: String,
+    /// Minor units, signed.
+    pub amount: i64,
+}
+
+/// Balances by currency and account. Those of one currency sum to zero.
+pub fn balances(tx: &mut Tx<'_>, of: Of) -> Result<Vec<Balance>, Error> {
+    let (condition, values): (&str, Vec<Value>) = match of {
+        Of::Payment(shop, payment) => {
+            ("WHERE shop_id = $1 AND payment_id = $2 ", params![shop, payment].to_vec())
+        }
+        Of::Shop(shop) => ("WHERE shop_id = $1 ", params![shop].to_vec()),
+        Of::All => ("", Vec::new()),
+    };
+    // The cast: a SUM of BIGINT is NUMERIC on PostgreSQL.
+    let sql = format!(
+        "SELECT currency, account, CAST(SUM(amount) AS BIGINT) FROM ledger_entry {condition}\
+         GROUP BY currency, account ORDER BY currency, account"
+    );
+    tx.query(&sql, &values, |row| {
+        Ok(Balance { currency: row.get(0)?, account: row.get(1)?, amount: row.get(2)? })
+    })
+}
+
+/// A payment's lines, in the order of their facts.
+pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Vec<LedgerEntry>, Error> {
+    let tail = "WHERE shop_id = $1 AND payment_id = $2 ORDER BY fact_id, account";
+    LedgerEntry::select(tx, tail, params![shop, payment])
+}

@@ -1,0 +1,220 @@
+//! `payment`. Invariant: at most one open payment per (shop, mode, order), money given back never exceeds money taken, and
+//! a change is made only to the version that was read (compare and set).
+
+use payhost_core::id::{ChannelId, CheckoutId, PaymentId, ShopId};
+use payhost_core::{Currency, PaymentState, Resolution};
+
+use super::{Mode, Order};
+use crate::table::{Table, table, word};
+use crate::{Error, Json, Sealed, ToValue, Tx, Value, params};
+
+/// The unique rule that refuses a second open payment of an order ([`Error::is_unique`]).
+pub const OPEN_ORDER: &str = "payment_open_order";
+
+word! {
+    /// Who says yes before the money is taken.
+    pub enum Confirm {
+        /// Nobody.
+        Automatic = "automatic",
+        /// The shop, by `POST /payments/{id}/confirm`.
+        Manual = "manual",
+    }
+}
+
+table! {
+    /// One order's payment.
+    pub struct Payment in "payment" {
+        /// Its id.
+        id: PaymentId,
+        /// Whose.
+        shop_id: ShopId,
+        /// How.
+        channel_id: ChannelId,
+        /// Test or live.
+        mode: Mode,
+        /// The shop's order.
+        order_id: String,
+        /// What is bought, for people.
+        order_name: String,
+        /// To be paid, minor units; positive.
+        total: i64,
+        /// Of what.
+        currency: Currency,
+        /// The part without tax; none: the gateway decides.
+        tax_free: Option<i64>,
+        /// The tax; none: the gateway decides.
+        vat: Option<i64>,
+        /// What the shop asked for.
+        method: Option<Json>,
+        /// The buyer's name, phone and address, sealed.
+        buyer: Sealed,
+        /// Options for the plugin.
+        options: Json,
+        /// The shop's own data.
+        metadata: Json,
+        /// Of the buyer.
+        language: String,
+        /// Who says yes.
+        confirm: Confirm,
+        /// Where the buyer goes afterwards.
+        return_url: Option<String>,
+        /// Where events of this payment go.
+        webhook_url: Option<String>,
+        /// Follows from the facts.
+        state: PaymentState,
+        /// Whether the last attempt's outcome is known.
+        resolution: Resolution,
+        /// 1, then one more with every [`save`].
+        version: i64,
+        /// Taken, minor units.
+        paid: i64,
+        /// Given back, minor units.
+        cancelled: i64,
+        /// The gateway's reference of the sale.
+        gateway_ref: Option<String>,
+        /// The checkout that paid.
+        approved_checkout_id: Option<CheckoutId>,
+        /// When the gateway approved.
+        approved_at_us: Option<i64>,
+        /// What the buyer paid with.
+        paid_method: Option<Json>,
+        /// Approval number, issuer and so on.
+        details: Option<Json>,
+        /// A checkout was opened.
+        opened: bool,
+        /// A charge without a window was declined.
+        failed: bool,
+        /// Its time is over.
+        expired: bool,
+        /// Until when it can be paid.
+        expires_us: i64,
+        /// Until when a deposit is expected.
+        deposit_deadline_us: Option<i64>,
+        /// The sequence of its next event; starts at 1.
+        next_event: i64,
+        /// When it was made.
+        created_us: i64,
+        /// When it was changed.
+        updated_us: i64,
+    }
+}
+
+/// Adds a payment. A second open one of the order is [`Error::Unique`] `payment_open_order`.
+pub fn insert(tx: &mut Tx<'_>, payment: &Payment) -> Result<(), Error> {
+    Table::insert(payment, tx)
+}
+
+/// A payment of a shop.
+pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Option<Payment>, Error> {
+    Payment::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+}
+
+/// A payment of a shop that this transaction is going to change: others wait until it ended.
+pub fn lock(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Option<Payment>, Error> {
+    let tail = format!("WHERE shop_id = $1 AND id = $2{}", tx.for_update());
+    Payment::select_opt(tx, &tail, params![shop, id])
+}
+
+/// A payment by its id alone, for pages that a buyer opens (with a token) and for jobs.
+pub fn get_of_any_shop(tx: &mut Tx<'_>, id: PaymentId) -> Result<Option<Payment>, Error> {
+    Payment::select_opt(tx, "WHERE id = $1", params![id])
+}
+
+/// The payment that holds an order: not cancelled, failed or expired.
+pub fn open_of_order(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    mode: Mode,
+    order_id: &str,
+) -> Result<Option<Payment>, Error> {
+    let tail = "WHERE shop_id = $1 AND mode = $2 AND order_id = $3 AND state NOT IN ('cancelled', 'failed', 'expired')";
+    Payment::select_opt(tx, tail, params![shop, mode, order_id])
+}
+
+/// What a list is narrowed to.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter<'a> {
+    /// Test or live.
+    pub mode: Mode,
+    /// Only this order's.
+    pub order_id: Option<&'a str>,
+    /// Only in this state.
+    pub state: Option<PaymentState>,
+    /// Which way.
+    pub order: Order,
+    /// Only what comes behind this one.
+    pub after: Option<PaymentId>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// A page of a shop's payments.
+pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter<'_>) -> Result<Vec<Payment>, Error> {
+    let (direction, behind) = match filter.order {
+        Order::NewestFirst => ("DESC", "<"),
+        Order::OldestFirst => ("ASC", ">"),
+    };
+    let mut tail = "WHERE shop_id = $1 AND mode = $2".to_owned();
+    let mut values: Vec<Value> = params![shop, filter.mode].to_vec();
+    let conditions = [
+        (" AND order_id = $", filter.order_id.map(ToValue::to_value)),
+        (" AND state = $", filter.state.map(|state| state.to_value())),
+        (&*format!(" AND id {behind} $"), filter.after.map(|id| id.to_value())),
+        (&*format!(" ORDER BY id {direction} LIMIT $"), Some(filter.limit.to_value())),
+    ];
+    for (text, value) in conditions {
+        if let Some(value) = value {
+            values.push(value);
+            tail.push_str(text);
+            tail.push_str(&values.len().to_string());
+        }
+    }
+    Payment::select(tx, &tail, &values)
+}
+
+/// Payments that are past their time and not over or paid, oldest deadline first: (shop, payment).
+pub fn due_to_expire(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<Vec<(ShopId, PaymentId)>, Error> {
+    let sql = "SELECT shop_id, id FROM payment WHERE state IN ('created', 'pending') AND expires_us <= $1 \
+               ORDER BY expires_us LIMIT $2";
+    tx.query(sql, params![now_us, limit], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Writes what may change, if nobody else did since it was read; raises `version` here and there and sets `updated_us`.
+/// [`Error::Stale`] otherwise, and nothing is changed.
+pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), Error> {
+    let sql = "UPDATE payment SET state = $1, resolution = $2, paid = $3, cancelled = $4, gateway_ref = $5, \
+               approved_checkout_id = $6, approved_at_us = $7, paid_method = $8, details = $9, opened = $10, failed = $11, \
+               expired = $12, expires_us = $13, deposit_deadline_us = $14, next_event = $15, updated_us = $16, \
+               version = $17 + 1 WHERE shop_id = $18 AND id = $19 AND version = $17";
+    let p = &*payment;
+    let changed = tx.execute(
+        sql,
+        params![
+            p.state,
+            p.resolution,
+            p.paid,
+            p.cancelled,
+            p.gateway_ref,
+            p.approved_checkout_id,
+            p.approved_at_us,
+            p.paid_method,
+            p.details,
+            p.opened,
+            p.failed,
+            p.expired,
+            p.expires_us,
+            p.deposit_deadline_us,
+            p.next_event,
+            now_us,
+            p.version,
+            p.shop_id,
+            p.id
+        ],
+    )?;
+    if changed != 1 {
+        return Err(Error::Stale { what: "payment" });
+    }
+    payment.version = payment.version.saturating_add(1);
+    payment.updated_us = now_us;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! `shop`: the tenants. Invariant: a shop's data key never changes without re-sealing what it sealed.
+
+use payhost_core::id::ShopId;
+
+use crate::table::{Table, table};
+use crate::{Error, Json, Sealed, Tx, params};
+
+table! {
+    /// A tenant.
+    pub struct Shop in "shop" {
+        /// Its id.
+        id: ShopId,
+        /// For people.
+        name: String,
+        /// Where the shop's checkout host is seen from outside, when it has its own.
+        public_url: Option<String>,
+        /// Origins that may receive results, as a JSON list of text.
+        allowed_origins: Json,
+        /// Its data key, wrapped ([`crate::Vault::new_data_key`]).
+        data_key: Sealed,
+        /// When it was made.
+        created_us: i64,
+        /// Since when it takes no payments.
+        disabled_us: Option<i64>,
+    }
+}
+
+/// Adds a shop.
+pub fn insert(tx: &mut Tx<'_>, shop: &Shop) -> Result<(), Error> {
+    Table::insert(shop, tx)
+}
+
+/// A shop.
+pub fn get(tx: &mut Tx<'_>, id: ShopId) -> Result<Option<Shop>, Error> {
+    Shop::select_opt(tx, "WHERE id = $1", params![id])
+}
+
+/// All shops after an id, in order of their ids.
+pub fn list(tx: &mut Tx<'_>, after: Option<ShopId>, limit: i64) -> Result<Vec<Shop>, Error> {
+    match after {
+        None => Shop::select(tx, "ORDER BY id LIMIT $1", params![limit]),
+        Some(after) => Shop::select(tx, "WHERE id > $1 ORDER BY id LIMIT $2", params![after, limit]),
+    }
+}
+
+/// Changes what a person may change: name, address, origins, disabled.
+pub fn update(tx: &mut Tx<'_>, shop: &Shop) -> Result<(), Error> {
+    let sql =
+        "UPDATE shop SET name = $1, public_url = $2, allowed_origins = $3, disabled_us = $4 WHERE id = $5";
+    let changed = tx
+        .execute(sql, params![shop.name, shop.public_url, shop.allowed_origins, shop.disabled_us, shop.id])?;
+    if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "shop" }) }
+}
+
+/// Its wrapped data key.
+pub(crate) fn data_key(tx: &mut Tx<'_>, id: ShopId) -> Result<Option<Sealed>, Error> {
+    tx.query_opt("SELECT data_key FROM shop WHERE id = $1", params![id], |row| row.get(0))
+}

@@ -1,0 +1,111 @@
+//! Two macros that say a thing once. Invariant: a row's struct, its column list and the order in which columns are written
+//! and read come from the same lines.
+
+use crate::{Error, Row, Tx, Value};
+
+/// A struct that is a row: `table! { pub struct Shop in "shop" { id: ShopId, … } }`. A field is a column of the same name.
+macro_rules! table {
+    (
+        $(#[$doc:meta])*
+        pub struct $name:ident in $table:literal {
+            $(#[$first_doc:meta])* $first:ident: $first_type:ty,
+            $($(#[$field_doc:meta])* $field:ident: $type:ty,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name {
+            $(#[$first_doc])* pub $first: $first_type,
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl $crate::table::Table for $name {
+            const TABLE: &'static str = $table;
+            const COLUMNS: &'static str = concat!(stringify!($first) $(, ", ", stringify!($field))*);
+
+            fn read(row: &$crate::Row<'_>) -> Result<Self, $crate::Error> {
+                let mut index = 0..;
+                let mut next = || index.next().unwrap_or(usize::MAX);
+                Ok(Self { $first: row.get(next())?, $($field: row.get(next())?,)* })
+            }
+
+            fn values(&self) -> Vec<$crate::Value> {
+                vec![$crate::ToValue::to_value(&self.$first), $($crate::ToValue::to_value(&self.$field)),*]
+            }
+        }
+    };
+}
+
+/// An enum whose cases are stored as words.
+macro_rules! word {
+    ($(#[$doc:meta])* pub enum $name:ident { $($(#[$case_doc:meta])* $case:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[$case_doc])* #[serde(rename = $text)] $case,)* }
+
+        impl $name {
+            /// All of them, with the text that is stored.
+            pub const TABLE: &'static [(Self, &'static str)] = &[$((Self::$case, $text)),*];
+
+            /// Its text.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$case => $text),* }
+            }
+
+            /// The value of a text.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::TABLE.iter().find(|(_, known)| *known == text).map(|(value, _)| *value)
+            }
+        }
+
+        $crate::value::words!($name);
+    };
+}
+
+pub(crate) use {table, word};
+
+/// A row type. Private: callers use the functions of [`crate::rows`].
+pub(crate) trait Table: Sized {
+    const TABLE: &'static str;
+    const COLUMNS: &'static str;
+
+    /// Reads a row whose columns are `COLUMNS`, in that order.
+    fn read(row: &Row<'_>) -> Result<Self, Error>;
+
+    /// The values of `COLUMNS`, in that order.
+    fn values(&self) -> Vec<Value>;
+
+    /// Adds the row.
+    fn insert(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        tx.execute(&self.insert_sql(""), &self.values()).map(|_| ())
+    }
+
+    /// Adds the row unless a unique rule refuses it; tells whether it was added.
+    fn insert_new(&self, tx: &mut Tx<'_>) -> Result<bool, Error> {
+        tx.execute(&self.insert_sql(" ON CONFLICT DO NOTHING"), &self.values()).map(|rows| rows > 0)
+    }
+
+    /// Adds the row with what follows (`ON CONFLICT …`).
+    fn insert_with(&self, tx: &mut Tx<'_>, tail: &str) -> Result<u64, Error> {
+        tx.execute(&self.insert_sql(tail), &self.values())
+    }
+
+    /// The statement of the three above.
+    fn insert_sql(&self, tail: &str) -> String {
+        let count = Self::COLUMNS.split(", ").count();
+        let places = (1..=count).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
+        format!("INSERT INTO {} ({}) VALUES ({places}){tail}", Self::TABLE, Self::COLUMNS)
+    }
+
+    /// Rows by what follows `SELECT … FROM table`.
+    fn select(tx: &mut Tx<'_>, tail: &str, params: &[Value]) -> Result<Vec<Self>, Error> {
+        let sql = format!("SELECT {} FROM {} {tail}", Self::COLUMNS, Self::TABLE);
+        tx.query(&sql, params, Self::read)
+    }
+
+    /// The one row by what follows `SELECT … FROM table`, if it exists.
+    fn select_opt(tx: &mut Tx<'_>, tail: &str, params: &[Value]) -> Result<Option<Self>, Error> {
+        let sql = format!("SELECT {} FROM {} {tail}", Self::COLUMNS, Self::TABLE);
+        tx.query_opt(&sql, params, Self::read)
+    }
+}

@@ -1,0 +1,156 @@
+//! Jobs.
+
+use payhost_store::Error;
+use payhost_store::Store;
+use payhost_store::rows::jobs::{self, Job, JobState, NewJob};
+
+use super::Database;
+use super::fixture::{err, job, ok};
+
+const LEASE: i64 = 30;
+
+async fn enqueue(store: &Store, key: &'static str, due_us: i64) {
+    ok(store, move |tx| jobs::enqueue(tx, &job(key, due_us), 0)).await;
+}
+
+async fn claim(store: &Store, now_us: i64, token: &'static str) -> Vec<Job> {
+    ok(store, move |tx| jobs::claim(tx, &[], now_us, now_us + LEASE, token, 10)).await
+}
+
+async fn finish(store: &Store, job: &Job, token: &'static str) -> bool {
+    let id = job.id;
+    ok(store, move |tx| jobs::finish(tx, id, token, 0)).await
+}
+
+async fn get(store: &Store, key: &'static str) -> Job {
+    ok(store, move |tx| jobs::get(tx, key)).await.unwrap()
+}
+
+pub async fn a_job_is_claimed_when_due_and_by_one_only(database: &Database) {
+    let store = database.open();
+    enqueue(&store, "a", 100).await;
+    assert!(claim(&store, 99, "t1").await.is_empty());
+    let claimed = claim(&store, 100, "t1").await;
+    assert_eq!(claimed.len(), 1);
+    assert_eq!((claimed[0].key.as_str(), claimed[0].tries), ("a", 1));
+    assert!(claim(&store, 100, "t2").await.is_empty());
+    assert!(finish(&store, &claimed[0], "t1").await);
+    assert_eq!(get(&store, "a").await.state, JobState::Done);
+    assert!(claim(&store, i64::MAX - LEASE, "t3").await.is_empty());
+}
+
+pub async fn a_lost_lease_lets_another_take_the_job_and_fences_the_first(database: &Database) {
+    let store = database.open();
+    enqueue(&store, "a", 100).await;
+    let first = claim(&store, 100, "t1").await;
+    assert!(claim(&store, 100 + LEASE - 1, "t2").await.is_empty());
+    let second = claim(&store, 100 + LEASE, "t2").await;
+    assert_eq!(second[0].tries, 2);
+    let id = first[0].id;
+    assert!(!finish(&store, &first[0], "t1").await);
+    assert!(!ok(&store, move |tx| jobs::retry_at(tx, (id, "t1"), 500, None, 0)).await);
+    assert!(!ok(&store, move |tx| jobs::give_up(tx, id, "t1", "no", 0)).await);
+    assert!(finish(&store, &second[0], "t2").await);
+    assert!(!finish(&store, &second[0], "t2").await);
+}
+
+pub async fn a_job_enqueued_twice_is_due_at_the_earlier_time(database: &Database) {
+    let store = database.open();
+    for (due_us, wanted) in [(100, 100), (50, 50), (200, 50)] {
+        enqueue(&store, "a", due_us).await;
+        let found = get(&store, "a").await;
+        assert_eq!(found.due_us, wanted);
+        assert_eq!(found.payload.as_str(), format!("{{\"due\":{due_us}}}"), "the newest payload counts");
+    }
+}
+
+pub async fn a_job_enqueued_while_it_runs_runs_again(database: &Database) {
+    let store = database.open();
+    enqueue(&store, "a", 100).await;
+    let claimed = claim(&store, 100, "t1").await;
+    enqueue(&store, "a", 300).await;
+    enqueue(&store, "a", 200).await;
+    enqueue(&store, "a", 250).await;
+    assert!(claim(&store, 101, "t2").await.is_empty(), "its lease stays");
+    assert!(finish(&store, &claimed[0], "t1").await);
+    let found = get(&store, "a").await;
+    assert_eq!((found.state, found.due_us, found.again_us, found.tries), (JobState::Waiting, 200, None, 0));
+    let claimed = claim(&store, 200, "t3").await;
+    enqueue(&store, "a", 210).await;
+    let id = claimed[0].id;
+    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t3"), 900, Some("no"), 0)).await);
+    assert_eq!(get(&store, "a").await.due_us, 210);
+}
+
+pub async fn a_done_job_starts_anew_when_enqueued(database: &Database) {
+    let store = database.open();
+    enqueue(&store, "a", 100).await;
+    let claimed = claim(&store, 100, "t1").await;
+    assert!(finish(&store, &claimed[0], "t1").await);
+    enqueue(&store, "a", 400).await;
+    let found = get(&store, "a").await;
+    assert_eq!((found.state, found.due_us, found.tries), (JobState::Waiting, 400, 0));
+    assert_eq!(claim(&store, 400, "t2").await.len(), 1);
+}
+
+pub async fn a_job_put_off_keeps_its_error_and_its_tries(database: &Database) {
+    let store = database.open();
+    enqueue(&store, "a", 100).await;
+    let id = claim(&store, 100, "t1").await[0].id;
+    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t1"), 500, Some("silent"), 0)).await);
+    let found = get(&store, "a").await;
+    assert_eq!((found.due_us, found.tries, found.lease_token), (500, 1, None));
+    assert_eq!(found.last_error.as_deref(), Some("silent"));
+    assert_eq!(claim(&store, 500, "t2").await[0].tries, 2);
+}
+
+pub async fn a_job_given_up_is_not_claimed(database: &Database) {
+    let store = database.open();
+    enqueue(&store, "a", 100).await;
+    let id = claim(&store, 100, "t1").await[0].id;
+    assert!(ok(&store, move |tx| jobs::give_up(tx, id, "t1", "hopeless", 0)).await);
+    assert_eq!(get(&store, "a").await.state, JobState::Dead);
+    assert!(claim(&store, 10_000, "t2").await.is_empty());
+}
+
+pub async fn claims_are_limited_by_kind_and_number(database: &Database) {
+    let store = database.open();
+    ok(&store, |tx| {
+        for (at, key) in ["a", "b", "c", "d"].into_iter().enumerate() {
+            let kind = if key == "b" { "other" } else { "resolve" };
+            let due_us = 100 - i64::try_from(at).unwrap();
+            jobs::enqueue(tx, &NewJob { kind, ..job(key, due_us) }, 0)?;
+        }
+        Ok(())
+    })
+    .await;
+    let keys = |found: Vec<Job>| found.into_iter().map(|job| job.key).collect::<Vec<_>>();
+    let two = ok(&store, |tx| jobs::claim(tx, &["resolve", "unused"], 100, 130, "t1", 2)).await;
+    assert_eq!(keys(two), ["c", "d"], "the earliest two of the kind");
+    let other = ok(&store, |tx| jobs::claim(tx, &["other"], 100, 130, "t2", 2)).await;
+    assert_eq!(keys(other), ["b"]);
+    assert_eq!(keys(claim(&store, 100, "t3").await), ["a"]);
+}
+
+pub async fn the_next_due_time_is_known(database: &Database) {
+    let store = database.open();
+    assert_eq!(ok(&store, jobs::next_due).await, None);
+    enqueue(&store, "a", 100).await;
+    enqueue(&store, "b", 400).await;
+    assert_eq!(ok(&store, jobs::next_due).await, Some(100));
+    let claimed = claim(&store, 100, "t1").await;
+    assert_eq!(ok(&store, jobs::next_due).await, Some(100 + LEASE), "an abandoned job falls due by itself");
+    assert!(finish(&store, &claimed[0], "t1").await);
+    assert_eq!(ok(&store, jobs::next_due).await, Some(400));
+}
+
+pub async fn a_rolled_back_enqueue_leaves_no_job(database: &Database) {
+    let store = database.open();
+    let error = err(&store, |tx| {
+        jobs::enqueue(tx, &job("a", 1), 0)?;
+        Err::<(), _>(Error::Busy)
+    })
+    .await;
+    assert_eq!(error, Error::Busy);
+    assert_eq!(ok(&store, |tx| jobs::get(tx, "a")).await, None);
+}

@@ -1,0 +1,106 @@
+//! The conformance suite: what every backend must do. A backend's test file makes a [`Database`] and calls `cases!`.
+
+#![allow(dead_code, reason = "each backend's test file compiles this module for itself")]
+
+pub mod attempts;
+pub mod fixture;
+pub mod jobs;
+pub mod payments;
+pub mod rows;
+pub mod transactions;
+pub mod vault;
+
+use payhost_store::{MasterKey, Options, Store, Vault};
+
+/// A database that can be opened again.
+pub struct Database {
+    pub options: Options,
+    /// What must live as long as the database: a folder, a server.
+    pub keep: Box<dyn std::any::Any + Send + Sync>,
+}
+
+impl Database {
+    pub fn open(&self) -> Store {
+        Store::open(self.options.clone()).unwrap()
+    }
+
+    pub async fn open_with_vault(&self) -> (Store, Vault) {
+        let store = self.open();
+        let vault = Vault::open(&store, MasterKey::from_bytes([7; 32])).await.unwrap();
+        (store, vault)
+    }
+}
+
+/// One test per case and backend: `cases!(database)`, where `database` is a function that answers a fresh [`Database`].
+#[macro_export]
+macro_rules! cases {
+    ($database:path) => {
+        $crate::cases! { @ $database;
+            transactions: what_was_acknowledged_is_there_after_reopening,
+                a_failing_closure_does_not_disturb_its_neighbours,
+                a_panic_rolls_back_its_own_closure_only,
+                any_mix_of_closures_keeps_exactly_those_that_succeeded,
+                an_error_that_is_swallowed_still_rolls_back,
+                a_nested_part_fails_alone,
+                a_read_cannot_write,
+                a_panic_in_a_read_is_an_error,
+                a_closed_store_says_so,
+                closing_finishes_what_was_handed_in,
+                a_closure_runs_though_its_caller_went_away;
+            payments: a_payment_reads_back_as_it_was_written,
+                an_order_has_one_open_payment,
+                an_order_is_free_again_when_its_payment_is_over,
+                amounts_are_guarded_by_the_database,
+                words_outside_the_tables_are_refused,
+                a_change_to_an_old_version_is_refused,
+                another_shops_payment_is_not_there,
+                lists_page_by_cursor_in_both_directions,
+                lists_filter_by_order_and_state,
+                an_order_ref_is_used_once,
+                a_checkout_advances_only_from_the_expected_state,
+                rows_cannot_point_into_another_shop;
+            attempts: a_cancel_is_refused_while_a_complete_is_open,
+                two_tabs_cannot_complete_at_once,
+                a_reload_finds_the_stored_attempt,
+                an_undo_is_possible_while_its_parent_is_in_doubt,
+                a_complete_needs_a_checkout_and_an_undo_a_parent,
+                an_attempt_that_was_taken_over_cannot_be_settled_by_its_maker,
+                a_fact_is_recorded_once_with_its_ledger_lines,
+                the_ledger_sums_to_zero_everywhere;
+            jobs: a_job_is_claimed_when_due_and_by_one_only,
+                a_lost_lease_lets_another_take_the_job_and_fences_the_first,
+                a_job_enqueued_twice_is_due_at_the_earlier_time,
+                a_job_enqueued_while_it_runs_runs_again,
+                a_done_job_starts_anew_when_enqueued,
+                a_job_put_off_keeps_its_error_and_its_tries,
+                a_job_given_up_is_not_claimed,
+                claims_are_limited_by_kind_and_number,
+                the_next_due_time_is_known,
+                a_rolled_back_enqueue_leaves_no_job;
+            rows: a_key_is_found_by_its_hash_until_it_is_revoked,
+                a_key_has_a_shop_or_is_the_operators,
+                an_idempotency_key_belongs_to_one_request,
+                an_expired_idempotency_key_is_free,
+                a_component_never_changes_and_a_plugin_moves_between_versions,
+                a_secrets_version_rises_with_every_change,
+                the_default_channel_is_found_by_purpose,
+                a_journal_record_is_forgotten_after_its_time,
+                events_of_a_payment_are_numbered_once,
+                the_gateway_map_is_replaced_and_removed;
+            vault: a_sealed_value_opens_only_in_its_place,
+                a_flipped_bit_refuses_to_open,
+                a_wrong_master_key_is_told_at_the_start,
+                the_same_master_key_opens_after_a_restart,
+                another_shops_key_row_does_not_unwrap,
+                api_key_hashes_depend_on_the_master_key;
+        }
+    };
+    (@ $database:path; $($module:ident: $($case:ident),+;)+) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::suite::$module::$case(&$database()).await;
+            }
+        )+)+
+    };
+}

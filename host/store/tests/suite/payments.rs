@@ -1,0 +1,236 @@
+//! Payments and checkouts.
+
+use payhost_core::{PaymentState, Resolution};
+use payhost_store::rows::checkouts::{self, CheckoutState};
+use payhost_store::rows::payments::{self, Filter, OPEN_ORDER, Payment};
+use payhost_store::rows::{Mode, Order};
+use payhost_store::{Error, params};
+use serde_json::json;
+
+use super::Database;
+use super::fixture::{NOW_US, World, err, json_of, ok, world};
+
+pub async fn a_payment_reads_back_as_it_was_written(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (mut payment, checkout, _) = world.stored(&store, "1").await;
+    payment.state = PaymentState::Paid;
+    payment.resolution = Resolution::InDoubt;
+    (payment.paid, payment.cancelled) = (1000, 400);
+    payment.gateway_ref = Some("tid".to_owned());
+    payment.approved_checkout_id = Some(checkout.id);
+    payment.approved_at_us = Some(5);
+    payment.paid_method = Some(json_of(json!({"card": "11"})));
+    payment.details = Some(json_of(json!({"z": 1, "a": [1.0]})));
+    (payment.opened, payment.failed, payment.expired) = (true, true, true);
+    (payment.expires_us, payment.deposit_deadline_us, payment.next_event) = (7, Some(8), 4);
+    let saved = ok(&store, move |tx| payments::save(tx, &mut payment, NOW_US + 9).map(|()| payment)).await;
+    assert_eq!((saved.version, saved.updated_us), (2, NOW_US + 9));
+    let (shop, id) = (world.shop, saved.id);
+    assert_eq!(store.read(move |tx| payments::get(tx, shop, id)).await.unwrap(), Some(saved.clone()));
+    assert_eq!(ok(&store, move |tx| payments::lock(tx, shop, id)).await, Some(saved.clone()));
+    assert_eq!(ok(&store, move |tx| payments::get_of_any_shop(tx, id)).await, Some(saved));
+}
+
+pub async fn an_order_has_one_open_payment(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    for state in PaymentState::TABLE.iter().map(|(state, _)| *state).filter(|state| !state.is_over()) {
+        let order = state.as_str();
+        let first = Payment { state, ..world.payment(order) };
+        let id = first.id;
+        ok(&store, move |tx| payments::insert(tx, &first)).await;
+        let second = world.payment(order);
+        let error = err(&store, move |tx| payments::insert(tx, &second)).await;
+        assert!(error.is_unique(OPEN_ORDER), "{error:?}");
+        let live = Payment { mode: Mode::Live, ..world.payment(order) };
+        ok(&store, move |tx| payments::insert(tx, &live)).await;
+        let found = ok(&store, move |tx| payments::open_of_order(tx, world.shop, Mode::Test, order)).await;
+        assert_eq!(found.unwrap().id, id);
+    }
+}
+
+pub async fn an_order_is_free_again_when_its_payment_is_over(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    for state in PaymentState::TABLE.iter().map(|(state, _)| *state).filter(|state| state.is_over()) {
+        let first = Payment { state, ..world.payment(state.as_str()) };
+        let second = world.payment(state.as_str());
+        ok(&store, move |tx| payments::insert(tx, &first)).await;
+        ok(&store, move |tx| payments::insert(tx, &second)).await;
+    }
+}
+
+pub async fn amounts_are_guarded_by_the_database(database: &Database) {
+    type Break = fn(&mut Payment);
+    let store = database.open();
+    let world = world(&store).await;
+    let table: [(&str, Break); 9] = [
+        ("payment_total_positive", |p| (p.total, p.tax_free) = (0, None)),
+        ("payment_total_positive", |p| (p.total, p.tax_free) = (-1, None)),
+        ("payment_paid_not_negative", |p| (p.paid, p.cancelled) = (-1, -1)),
+        ("payment_cancelled_not_negative", |p| p.cancelled = -1),
+        ("payment_cancelled_within_paid", |p| p.cancelled = 1),
+        ("payment_tax_free_range", |p| p.tax_free = Some(1001)),
+        ("payment_vat_range", |p| p.vat = Some(-1)),
+        ("payment_version_positive", |p| p.version = 0),
+        ("payment_next_event_positive", |p| p.next_event = 0),
+    ];
+    for (rule, spoil) in table {
+        let mut payment = world.payment("1");
+        spoil(&mut payment);
+        let error = err(&store, move |tx| payments::insert(tx, &payment)).await;
+        assert!(error.is_check(rule), "{rule}: {error:?}");
+    }
+    let (mut payment, ..) = world.stored(&store, "1").await;
+    payment.cancelled = 1;
+    let error = err(&store, move |tx| payments::save(tx, &mut payment, NOW_US)).await;
+    assert!(error.is_check("payment_cancelled_within_paid"), "{error:?}");
+}
+
+pub async fn words_outside_the_tables_are_refused(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, checkout, _) = world.stored(&store, "1").await;
+    let payment_columns = [
+        ("state", "payment_state_known"),
+        ("resolution", "payment_resolution_known"),
+        ("mode", "payment_mode_known"),
+        ("confirm", "payment_confirm_known"),
+    ];
+    for (column, rule) in payment_columns {
+        let sql = format!("UPDATE payment SET {column} = 'other' WHERE id = $1");
+        let error = err(&store, move |tx| tx.execute(&sql, params![payment.id])).await;
+        assert!(error.is_check(rule), "{error:?}");
+    }
+    let error = err(&store, move |tx| {
+        tx.execute("UPDATE checkout SET state = 'other' WHERE id = $1", params![checkout.id])
+    })
+    .await;
+    assert!(error.is_check("checkout_state_known"), "{error:?}");
+    // And every word that the host knows is accepted.
+    for (state, _) in CheckoutState::TABLE {
+        let sql = "UPDATE checkout SET state = $1 WHERE id = $2";
+        ok(&store, move |tx| tx.execute(sql, params![state, checkout.id])).await;
+    }
+    for (state, _) in PaymentState::TABLE {
+        let sql = "UPDATE payment SET state = $1 WHERE id = $2";
+        ok(&store, move |tx| tx.execute(sql, params![state, payment.id])).await;
+    }
+}
+
+pub async fn a_change_to_an_old_version_is_refused(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, ..) = world.stored(&store, "1").await;
+    let (mut first, mut second) = (payment.clone(), payment);
+    ok(&store, move |tx| payments::save(tx, &mut first, NOW_US)).await;
+    let error = err(&store, move |tx| payments::save(tx, &mut second, NOW_US)).await;
+    assert_eq!(error, Error::Stale { what: "payment" });
+}
+
+pub async fn another_shops_payment_is_not_there(database: &Database) {
+    let store = database.open();
+    let (ours, theirs) = (world(&store).await, world(&store).await);
+    let (payment, checkout, _) = ours.stored(&store, "1").await;
+    ok(&store, move |tx| {
+        assert_eq!(payments::get(tx, theirs.shop, payment.id)?, None);
+        assert_eq!(checkouts::get(tx, theirs.shop, checkout.id)?, None);
+        assert_eq!(payments::open_of_order(tx, theirs.shop, Mode::Test, "1")?, None);
+        assert!(checkouts::of_payment(tx, theirs.shop, payment.id)?.is_empty());
+        let mut stolen = Payment { shop_id: theirs.shop, ..payment };
+        assert_eq!(payments::save(tx, &mut stolen, NOW_US), Err(Error::Stale { what: "payment" }));
+        Ok(())
+    })
+    .await;
+}
+
+fn filter(order: Order) -> Filter<'static> {
+    Filter { mode: Mode::Test, order_id: None, state: None, order, after: None, limit: 2 }
+}
+
+async fn five(world: World, store: &payhost_store::Store) -> Vec<Payment> {
+    let rows: Vec<Payment> = (0..5).map(|at| world.payment(&at.to_string())).collect();
+    let copy = rows.clone();
+    ok(store, move |tx| rows.iter().try_for_each(|row| payments::insert(tx, row))).await;
+    copy
+}
+
+pub async fn lists_page_by_cursor_in_both_directions(database: &Database) {
+    let store = database.open();
+    let (ours, theirs) = (world(&store).await, world(&store).await);
+    let mut wanted: Vec<_> = five(ours, &store).await.iter().map(|row| row.id).collect();
+    five(theirs, &store).await;
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let filter = Filter { after, ..filter(order) };
+            let page = ok(&store, move |tx| payments::list(tx, ours.shop, &filter)).await;
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= 2);
+            after = Some(last.id);
+            seen.extend(page.iter().map(|row| row.id));
+        }
+        assert_eq!(seen, wanted);
+        wanted.reverse();
+    }
+}
+
+pub async fn lists_filter_by_order_and_state(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let rows = five(world, &store).await;
+    let expired = Payment { state: PaymentState::Expired, ..world.payment("3") };
+    let wanted = (rows[3].id, expired.id);
+    ok(&store, move |tx| {
+        payments::insert(tx, &expired)?;
+        let of_order = Filter { order_id: Some("3"), ..filter(Order::OldestFirst) };
+        let ids = |rows: Vec<Payment>| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+        assert_eq!(ids(payments::list(tx, world.shop, &of_order)?), [wanted.0, wanted.1]);
+        let behind = Filter { after: Some(wanted.0), ..of_order };
+        assert_eq!(ids(payments::list(tx, world.shop, &behind)?), [wanted.1]);
+        let both = Filter { state: Some(PaymentState::Expired), ..of_order };
+        assert_eq!(ids(payments::list(tx, world.shop, &both)?), [wanted.1]);
+        let live = Filter { mode: Mode::Live, ..of_order };
+        assert!(payments::list(tx, world.shop, &live)?.is_empty());
+        assert_eq!(payments::due_to_expire(tx, NOW_US + 1, 10)?.len(), 5);
+        assert!(payments::due_to_expire(tx, NOW_US, 10)?.is_empty());
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn an_order_ref_is_used_once(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, first, _) = world.stored(&store, "1").await;
+    let mut again = world.checkout(&payment);
+    again.order_ref = first.order_ref;
+    let error = err(&store, move |tx| checkouts::insert(tx, &again)).await;
+    assert!(error.is_unique("checkout_order_ref"), "{error:?}");
+    let mut long = world.checkout(&payment);
+    long.order_ref = "x".repeat(41);
+    let error = err(&store, move |tx| checkouts::insert(tx, &long)).await;
+    assert!(error.is_check("checkout_order_ref_length"), "{error:?}");
+}
+
+pub async fn a_checkout_advances_only_from_the_expected_state(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (_, mut checkout, _) = world.stored(&store, "1").await;
+    checkout.state = CheckoutState::Returned;
+    let copy = checkout.clone();
+    ok(&store, move |tx| checkouts::advance(tx, &copy, CheckoutState::Opened)).await;
+    let error = err(&store, move |tx| checkouts::advance(tx, &checkout, CheckoutState::Opened)).await;
+    assert_eq!(error, Error::Stale { what: "checkout" });
+}
+
+pub async fn rows_cannot_point_into_another_shop(database: &Database) {
+    let store = database.open();
+    let (ours, theirs) = (world(&store).await, world(&store).await);
+    let payment = Payment { channel_id: theirs.channel, ..ours.payment("1") };
+    assert_eq!(err(&store, move |tx| payments::insert(tx, &payment)).await, Error::ForeignKey);
+    let (payment, ..) = theirs.stored(&store, "1").await;
+    let checkout = ours.checkout(&payment);
+    assert_eq!(err(&store, move |tx| checkouts::insert(tx, &checkout)).await, Error::ForeignKey);
+}

@@ -1,0 +1,299 @@
+//! The other tables.
+
+use payhost_core::id::{EventId, KeyId};
+use payhost_store::rows::api_keys::{self, ApiKey, Scope};
+use payhost_store::rows::calls::{self, Call};
+use payhost_store::rows::channels::{self, ChannelDefault};
+use payhost_store::rows::events::{self, Event};
+use payhost_store::rows::gateway_map::{self, GatewayMap};
+use payhost_store::rows::idempotency::{self, Begun, Idempotency, IdempotencyState};
+use payhost_store::rows::plugins::{self, Component};
+use payhost_store::rows::{Mode, shops};
+use payhost_store::{Blob, Sealed};
+use serde_json::json;
+
+use super::Database;
+use super::fixture::{DIGEST, NOW_US, call_id, component, err, fresh, json_of, ok, world};
+
+fn operators_key(hash: u8) -> ApiKey {
+    let (now_ms, random) = fresh();
+    ApiKey {
+        id: KeyId::new(now_ms, random),
+        shop_id: None,
+        scope: Scope::Operator,
+        mode: None,
+        name: "console".to_owned(),
+        hash: Blob(vec![hash; 32]),
+        hint: "abcd".to_owned(),
+        created_us: NOW_US,
+        expires_us: Some(NOW_US + 10),
+        revoked_us: None,
+        last_used_us: None,
+    }
+}
+
+pub async fn a_key_is_found_by_its_hash_until_it_is_revoked(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let key =
+        ApiKey { shop_id: Some(world.shop), scope: Scope::Shop, mode: Some(Mode::Test), ..operators_key(1) };
+    ok(&store, move |tx| {
+        api_keys::insert(tx, &key)?;
+        assert_eq!(api_keys::find(tx, &[2; 32])?, None);
+        let found = api_keys::find(tx, &[1; 32])?.unwrap();
+        assert_eq!(found, key);
+        assert!(found.is_valid(NOW_US + 9) && !found.is_valid(NOW_US + 10));
+        assert!(!api_keys::revoke(tx, None, key.id, NOW_US)?, "not the operator's");
+        assert!(api_keys::revoke(tx, Some(world.shop), key.id, NOW_US)?);
+        api_keys::touch(tx, key.id, NOW_US)?;
+        let found = api_keys::find(tx, &[1; 32])?.unwrap();
+        assert!(!found.is_valid(NOW_US));
+        assert_eq!(found.last_used_us, Some(NOW_US));
+        assert_eq!(api_keys::list(tx, Some(world.shop))?.len(), 1);
+        assert!(api_keys::list(tx, None)?.is_empty());
+        Ok(())
+    })
+    .await;
+    let same = operators_key(1);
+    assert!(err(&store, move |tx| api_keys::insert(tx, &same)).await.is_unique("api_key_hash"));
+}
+
+pub async fn a_key_has_a_shop_or_is_the_operators(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let base = || operators_key(1);
+    let table = [
+        ApiKey { shop_id: Some(world.shop), ..base() },
+        ApiKey { mode: Some(Mode::Test), ..base() },
+        ApiKey { scope: Scope::Shop, mode: Some(Mode::Test), ..base() },
+        ApiKey { scope: Scope::Shop, shop_id: Some(world.shop), ..base() },
+    ];
+    for key in table {
+        let error = err(&store, move |tx| api_keys::insert(tx, &key)).await;
+        assert!(error.is_check("api_key_scope_fits"), "{error:?}");
+    }
+    ok(&store, move |tx| api_keys::insert(tx, &base())).await;
+}
+
+pub async fn an_idempotency_key_belongs_to_one_request(database: &Database) {
+    let store = database.open();
+    let (ours, theirs) = (world(&store).await, world(&store).await);
+    let row = |shop_id, mode, hash: u8| Idempotency {
+        shop_id,
+        mode,
+        key: "k".to_owned(),
+        request_hash: Blob(vec![hash]),
+        state: IdempotencyState::Running,
+        status: None,
+        body: None,
+        payment_id: None,
+        created_us: NOW_US,
+        expires_us: NOW_US + 10,
+    };
+    ok(&store, move |tx| {
+        let first = row(ours.shop, Mode::Test, 1);
+        assert_eq!(idempotency::begin(tx, &first)?, Begun::New);
+        assert_eq!(idempotency::begin(tx, &first)?, Begun::Known(Box::new(first.clone())));
+        assert_eq!(idempotency::begin(tx, &row(ours.shop, Mode::Test, 2))?, Begun::OtherRequest);
+        assert_eq!(idempotency::begin(tx, &row(ours.shop, Mode::Live, 2))?, Begun::New);
+        assert_eq!(idempotency::begin(tx, &row(theirs.shop, Mode::Test, 2))?, Begun::New);
+        for status in [202, 200] {
+            idempotency::finish(tx, (ours.shop, Mode::Test, "k"), status, "{}", None)?;
+            let known = idempotency::get(tx, ours.shop, Mode::Test, "k")?.unwrap();
+            assert_eq!((known.state, known.status), (IdempotencyState::Done, Some(status)));
+        }
+        idempotency::release(tx, ours.shop, Mode::Test, "k")?;
+        assert!(idempotency::get(tx, ours.shop, Mode::Test, "k")?.is_some(), "an answer is not released");
+        idempotency::release(tx, ours.shop, Mode::Live, "k")?;
+        assert_eq!(idempotency::begin(tx, &row(ours.shop, Mode::Live, 3))?, Begun::New);
+        Ok(())
+    })
+    .await;
+    let unanswered = "UPDATE idempotency SET state = 'done'";
+    let error = err(&store, move |tx| tx.execute(unanswered, &[])).await;
+    assert!(error.is_check("idempotency_done_has_answer"), "{error:?}");
+}
+
+pub async fn an_expired_idempotency_key_is_free(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let row = move |created_us: i64| Idempotency {
+        shop_id: world.shop,
+        mode: Mode::Test,
+        key: "k".to_owned(),
+        request_hash: Blob(created_us.to_be_bytes().to_vec()),
+        state: IdempotencyState::Running,
+        status: None,
+        body: None,
+        payment_id: None,
+        created_us,
+        expires_us: created_us + 10,
+    };
+    ok(&store, move |tx| {
+        assert_eq!(idempotency::begin(tx, &row(0))?, Begun::New);
+        assert_eq!(idempotency::begin(tx, &row(9))?, Begun::OtherRequest);
+        assert_eq!(idempotency::begin(tx, &row(10))?, Begun::New);
+        assert_eq!((idempotency::purge(tx, 19)?, idempotency::purge(tx, 20)?), (0, 1));
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_component_never_changes_and_a_plugin_moves_between_versions(database: &Database) {
+    let store = database.open();
+    ok(&store, |tx| {
+        assert!(plugins::add_component(tx, &component())?);
+        let other = Component { bytes: Blob(vec![9]), ..component() };
+        assert!(!plugins::add_component(tx, &other)?);
+        assert_eq!(plugins::component(tx, DIGEST)?, Some(component()));
+        let head = plugins::component_head(tx, DIGEST)?.unwrap();
+        assert_eq!(head, Component { bytes: Blob(Vec::new()), ..component() });
+        let newer = Component { digest: "d2".to_owned(), installed_us: NOW_US + 1, ..component() };
+        plugins::add_component(tx, &newer)?;
+        let versions = plugins::component_heads(tx, "gateway")?;
+        assert_eq!(
+            versions.iter().map(|version| version.digest.as_str()).collect::<Vec<_>>(),
+            ["d2", DIGEST]
+        );
+        plugins::activate(tx, "gateway", DIGEST, 1)?;
+        plugins::activate(tx, "gateway", "d2", 2)?;
+        let plugin = plugins::get(tx, "gateway")?.unwrap();
+        assert_eq!((plugin.active_digest.as_str(), plugin.installed_us, plugin.updated_us), ("d2", 1, 2));
+        assert_eq!(plugins::list(tx)?, [plugin]);
+        plugins::grant(tx, "gateway", "https://b", 1)?;
+        plugins::grant(tx, "gateway", "https://a", 1)?;
+        plugins::grant(tx, "gateway", "https://a", 2)?;
+        let origins: Vec<String> =
+            plugins::grants(tx, "gateway")?.into_iter().map(|row| row.origin).collect();
+        assert_eq!(origins, ["https://a", "https://b"]);
+        assert!(
+            plugins::revoke(tx, "gateway", "https://a")? && !plugins::revoke(tx, "gateway", "https://a")?
+        );
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_secrets_version_rises_with_every_change(database: &Database) {
+    let store = database.open();
+    let (ours, theirs) = (world(&store).await, world(&store).await);
+    ok(&store, move |tx| {
+        let key = (ours.shop, ours.channel);
+        for version in [1, 2] {
+            let sealed = Sealed::from_bytes(vec![1]);
+            assert_eq!(channels::put_secret(tx, key, "sign_key", &sealed, NOW_US)?, version);
+        }
+        let stored = channels::secrets(tx, ours.shop, ours.channel)?;
+        assert_eq!((stored.len(), stored[0].version), (1, 2));
+        assert!(channels::secrets(tx, theirs.shop, ours.channel)?.is_empty());
+        assert!(!channels::remove_secret(tx, theirs.shop, ours.channel, "sign_key")?);
+        assert!(channels::remove_secret(tx, ours.shop, ours.channel, "sign_key")?);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn the_default_channel_is_found_by_purpose(database: &Database) {
+    let store = database.open();
+    let (ours, theirs) = (world(&store).await, world(&store).await);
+    ok(&store, move |tx| {
+        let default = |channel_id| ChannelDefault {
+            shop_id: ours.shop,
+            mode: Mode::Test,
+            purpose: "pay".to_owned(),
+            channel_id,
+        };
+        let second = super::fixture::channel(ours.shop);
+        channels::insert(tx, &second)?;
+        channels::set_default(tx, &default(ours.channel))?;
+        channels::set_default(tx, &default(second.id))?;
+        assert_eq!(channels::default(tx, ours.shop, Mode::Test, "pay")?, Some(second.clone()));
+        assert_eq!(channels::default(tx, ours.shop, Mode::Live, "pay")?, None);
+        assert_eq!(channels::default(tx, theirs.shop, Mode::Test, "pay")?, None);
+        assert_eq!(channels::defaults(tx, ours.shop)?.len(), 1);
+        assert_eq!(channels::get(tx, theirs.shop, second.id)?, None);
+        assert_eq!(channels::list(tx, ours.shop)?.len(), 2);
+        let changed = channels::Channel { enabled: false, name: "새 이름".to_owned(), ..second };
+        channels::update(tx, &changed)?;
+        assert_eq!(channels::get_of_any_shop(tx, changed.id)?, Some(changed));
+        assert_eq!(shops::list(tx, None, 10)?.len(), 2);
+        assert_eq!(shops::list(tx, Some(ours.shop), 10)?.len(), 1);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_journal_record_is_forgotten_after_its_time(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let call = Call {
+        id: call_id(),
+        shop_id: world.shop,
+        channel_id: Some(world.channel),
+        payment_id: None,
+        attempt_id: None,
+        plugin_digest: DIGEST.to_owned(),
+        interface: "general-pay".to_owned(),
+        function: "begin".to_owned(),
+        at_us: NOW_US,
+        duration_us: 40,
+        fault: None,
+        record: Some(Sealed::from_bytes(vec![1])),
+        kept_until_us: NOW_US + 10,
+    };
+    ok(&store, move |tx| {
+        calls::insert(tx, &call)?;
+        assert_eq!(calls::get(tx, world.shop, call.id)?, Some(call.clone()));
+        assert_eq!((calls::forget(tx, NOW_US + 9)?, calls::forget(tx, NOW_US + 10)?), (0, 1));
+        assert_eq!(calls::get_of_any_shop(tx, call.id)?, Some(Call { record: None, ..call }));
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn events_of_a_payment_are_numbered_once(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, ..) = world.stored(&store, "1").await;
+    let event = move |sequence| {
+        let (now_ms, random) = fresh();
+        Event {
+            id: EventId::new(now_ms, random),
+            shop_id: world.shop,
+            payment_id: payment.id,
+            sequence,
+            name: "payment.paid".to_owned(),
+            payload: json_of(json!({})),
+            created_us: NOW_US,
+        }
+    };
+    let numbers = ok(&store, move |tx| {
+        events::insert(tx, &event(2))?;
+        events::insert(tx, &event(1))?;
+        events::of_payment(tx, world.shop, payment.id)
+    })
+    .await;
+    assert_eq!(numbers.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1, 2]);
+    let error = err(&store, move |tx| events::insert(tx, &event(2))).await;
+    assert!(error.is_unique("event_sequence"), "{error:?}");
+}
+
+pub async fn the_gateway_map_is_replaced_and_removed(database: &Database) {
+    let store = database.open();
+    let map = |connect: &str| GatewayMap {
+        origin: "https://gateway.example".to_owned(),
+        connect: connect.to_owned(),
+        ca_pem: None,
+        browser_origin: Some("https://127.0.0.1:1".to_owned()),
+        created_us: NOW_US,
+    };
+    ok(&store, move |tx| {
+        gateway_map::put(tx, &map("127.0.0.1:1"))?;
+        gateway_map::put(tx, &map("127.0.0.1:2"))?;
+        assert_eq!(gateway_map::list(tx)?, [map("127.0.0.1:2")]);
+        assert!(gateway_map::remove(tx, "https://gateway.example")?);
+        assert!(!gateway_map::remove(tx, "https://gateway.example")?);
+        Ok(())
+    })
+    .await;
+}

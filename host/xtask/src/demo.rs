@@ -1,0 +1,212 @@
+//! `cargo xtask demo`. Invariant: everything that the demo keeps is in one folder, it survives a restart, and it all ends with
+//! the demo: no process and no port is left behind.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::run::{cargo, root, step, target_dir};
+use crate::{Error, plugins};
+
+/// Where the demo runs.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of everything that the demo keeps.
+    #[arg(long, default_value = ".demo")]
+    data: PathBuf,
+    /// First of four ports on 127.0.0.1: shop, payhost, the gateway's pages, the gateway's API.
+    #[arg(long, default_value_t = 4100)]
+    port: u16,
+}
+
+/// Origins of the gateway that the simulator stands for, and whether browsers go there.
+const GATEWAY: &[(&str, bool)] = &[
+    ("https://stdpay.inicis.com", true),
+    ("https://stgstdpay.inicis.com", true),
+    ("https://fcstdpay.inicis.com", false),
+    ("https://ksstdpay.inicis.com", false),
+    ("https://iniapi.inicis.com", false),
+];
+/// Origins that the plugin may call.
+const GRANTS: &[&str] = &["https://fcstdpay.inicis.com", "https://ksstdpay.inicis.com", "https://iniapi.inicis.com"];
+
+/// Runs it until Ctrl-C.
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    let component = plugins::build()?.component("inicis");
+    step(cargo().args(["build", "--locked", "--bins", "-p", "payhost", "-p", "inicis-sim", "-p", "example-shop"]))?;
+    let data = root().join(&arguments.data);
+    std::fs::create_dir_all(&data).map_err(|cause| Error::File { path: data.display().to_string(), cause })?;
+    let demo = Demo { data, port: arguments.port };
+    let mut running = Running::default();
+    let outcome = demo.start(&mut running, &component);
+    if outcome.is_ok() {
+        println!();
+        println!("  The shop is open: {}", demo.origin(0));
+        println!();
+        println!("  payhost           {}", demo.origin(1));
+        println!("  the gateway       {}/_sim/   (a simulator: no real card, no real money)", demo.origin(2));
+        println!("  everything is in  {}", arguments.data.display());
+        println!("  Ctrl-C ends it all.");
+        wait(&mut running)?;
+    }
+    running.stop();
+    outcome
+}
+
+struct Demo {
+    data: PathBuf,
+    port: u16,
+}
+
+impl Demo {
+    fn address(&self, offset: u16) -> String {
+        format!("127.0.0.1:{}", self.port.saturating_add(offset))
+    }
+
+    fn origin(&self, offset: u16) -> String {
+        format!("http://{}", self.address(offset))
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.data.join(name)
+    }
+
+    fn start(&self, running: &mut Running, component: &Path) -> Result<(), Error> {
+        let gateway = running.start(
+            binary("inicis-sim")
+                .arg("--data")
+                .arg(self.folder("gateway"))
+                .args(["--browser", &self.address(2)])
+                .args(["--gateway", &self.address(3)]),
+        )?;
+        running.start(
+            self.payhost(&["serve", "--listen", &self.address(1), "--public-url", &self.origin(1)])
+                .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into())),
+        )?;
+        let key_file = self.set_up(component, &gateway)?;
+        running.start(
+            binary("example-shop")
+                .args(["--listen", &self.address(0)])
+                .args(["--payhost", &self.origin(1)])
+                .arg("--key-file")
+                .arg(key_file)
+                .arg("--data")
+                .arg(self.folder("shop")),
+        )?;
+        Ok(())
+    }
+
+    /// What a person would do once with the command line. Doing it again changes nothing.
+    fn set_up(&self, component: &Path, gateway: &Value) -> Result<PathBuf, Error> {
+        let ca_file = gateway.get("ca_file").and_then(Value::as_str).unwrap_or_default();
+        self.cli(&["plugin", "install", &component.display().to_string()])?;
+        for origin in GRANTS {
+            self.cli(&["plugin", "grant", "inicis", origin])?;
+        }
+        for (origin, browser) in GATEWAY {
+            let (connect, pages) = (self.address(3), self.origin(2));
+            let mut words = vec!["gateway-map", "set", origin, "--connect", &connect, "--ca", ca_file];
+            if *browser {
+                words.extend(["--browser-origin", pages.as_str()]);
+            }
+            self.cli(&words)?;
+        }
+        let key_file = self.folder("shop.key");
+        if key_file.exists() {
+            return Ok(key_file);
+        }
+        let shop =
+            self.cli(&["shop", "create", "--name", "작은 가게 (데모)", "--allowed-origin", &self.origin(0)])?;
+        let shop_id = text(&shop, "id")?;
+        let channel = ["channel", "create", "--shop", shop_id, "--plugin", "inicis", "--preset", "test_pay", "--mode", "test"];
+        self.cli(&channel)?;
+        let key = self.cli(&["key", "create", "--shop", shop_id, "--mode", "test", "--name", "demo shop"])?;
+        std::fs::write(&key_file, text(&key, "secret")?)
+            .map_err(|cause| Error::File { path: key_file.display().to_string(), cause })?;
+        Ok(key_file)
+    }
+
+    fn payhost(&self, words: &[&str]) -> Command {
+        let mut command = binary("payhost");
+        command.arg("--data").arg(self.folder("payhost")).args(words);
+        command
+    }
+
+    fn cli(&self, words: &[&str]) -> Result<Value, Error> {
+        let printed = crate::run::output(self.payhost(&["--json"]).args(words))?;
+        serde_json::from_str(&printed).map_err(|cause| Error::Other(format!("payhost {}: {cause}", words.join(" "))))
+    }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str, Error> {
+    value.get(name).and_then(Value::as_str).ok_or_else(|| Error::Other(format!("payhost answered without `{name}`")))
+}
+
+fn binary(name: &str) -> Command {
+    let mut command = Command::new(target_dir().join("debug").join(name));
+    command.current_dir(root());
+    command
+}
+
+/// Programs of the demo, in the order in which they were started.
+#[derive(Default)]
+struct Running(Vec<(String, Child)>);
+
+impl Running {
+    /// Starts a program and waits for its first line, which is JSON or an address.
+    fn start(&mut self, command: &mut Command) -> Result<Value, Error> {
+        let name = crate::run::typed(command);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|cause| Error::NotStarted { command: name.clone(), cause })?;
+        let stdout = child.stdout.take();
+        self.0.push((name.clone(), child));
+        let Some(stdout) = stdout else { return Ok(Value::Null) };
+        let mut lines = BufReader::new(stdout).lines();
+        let first = lines.next().and_then(Result::ok);
+        let first = first.ok_or_else(|| Error::Other(format!("`{name}` ended before it was ready")))?;
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        Ok(serde_json::from_str(&first).unwrap_or(Value::String(first)))
+    }
+
+    /// Ends them all, the last one first.
+    fn stop(&mut self) {
+        for (_, child) in self.0.iter_mut().rev() {
+            let pid = child.id().to_string();
+            // Standard Rust cannot send SIGTERM, and a graceful end is wanted.
+            let _ = Command::new("kill").args(["-TERM", &pid]).stderr(Stdio::null()).status();
+        }
+        for (_, child) in &mut self.0 {
+            let _ = child.wait();
+        }
+        self.0.clear();
+    }
+}
+
+/// Waits for Ctrl-C, or until one of the programs ends by itself.
+fn wait(running: &mut Running) -> Result<(), Error> {
+    let (send, receive) = channel();
+    ctrlc::set_handler(move || {
+        let _ = send.send(());
+    })
+    .map_err(|cause| Error::Other(cause.to_string()))?;
+    loop {
+        if receive.recv_timeout(std::time::Duration::from_millis(300)).is_ok() {
+            return Ok(());
+        }
+        for (name, child) in &mut running.0 {
+            if let Ok(Some(status)) = child.try_wait() {
+                let name = name.clone();
+                running.stop();
+                return Err(Error::Other(format!("`{name}` ended by itself ({status})")));
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `cargo xtask test`. Invariant: a green run means that formats, lints, licences and every test are green; nothing is
+//! skipped, and the last line is the test runner's own summary.
+
+use clap::Args;
+
+use crate::run::{cargo, root, step, target_dir};
+use crate::{Error, plugins, tools};
+
+/// What to test.
+#[derive(Args)]
+pub struct Arguments {
+    /// Only tests whose name contains this (formats, lints and licences are left out then).
+    filter: Option<String>,
+}
+
+/// Runs it.
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    tools::wasm_target()?;
+    tools::cargo_tool("nextest", "cargo-nextest")?;
+    tools::chromium()?;
+    if arguments.filter.is_none() {
+        tools::cargo_tool("deny", "cargo-deny")?;
+        checks()?;
+    }
+    let built = plugins::build_packages(&["inicis", "guests"])?;
+    step(cargo().args(["build", "--locked", "--bins", "-p", "payhost", "-p", "inicis-sim", "-p", "example-shop"]))?;
+    let mut tests = cargo();
+    tests.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]);
+    tests.env("PAYHOST_TEST_PLUGIN", built.component("inicis"));
+    tests.env("PAYHOST_GUESTS_WASM", built.component("guests"));
+    tests.env("PAYHOST_TEST_BINARIES", target_dir().join("debug"));
+    if let Some(filter) = &arguments.filter {
+        tests.arg(filter);
+    }
+    step(&mut tests)
+}
+
+fn checks() -> Result<(), Error> {
+    step(cargo().args(["fmt", "--all", "--check"]))?;
+    step(cargo().args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]))?;
+    step(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    let wasm = ["clippy", "--locked", "-p", "inicis", "-p", "guests", "--target", tools::WASM, "--", "-D", "warnings"];
+    step(cargo().args(wasm))?;
+    debug_assert!(root().join("README.md").exists(), "the workspace moved");
+    Ok(())
+}

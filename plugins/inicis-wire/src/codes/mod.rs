@@ -1,0 +1,173 @@
+//! Result codes of INICIS: their class and a sentence that a person can act on (`inicis.md §1.12, §8.4`).
+//!
+//! Invariant: a code that is not in a table says nothing; it gets the class and the sentence of its operation, never a guess.
+
+mod table;
+
+use crate::Sentence;
+
+/// Class of a refusal, from the host's registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The card company, bank or buyer said no.
+    Declined,
+    /// Too much, too little, too often.
+    Limit,
+    /// Too old to be taken.
+    Expired,
+    /// Was asked before.
+    Duplicate,
+    /// There is no such sale.
+    NotFound,
+    /// Was cancelled before.
+    AlreadyCancelled,
+    /// A cancel came too late.
+    TooLate,
+    /// Needs a contract.
+    NotContracted,
+    /// Not with this method.
+    UnsupportedMethod,
+    /// Keys or hashes.
+    Signature,
+    /// The gateway or what stands behind it does not work.
+    GatewayDown,
+    /// Anything else.
+    Other,
+}
+
+impl Class {
+    /// The registry's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Declined => "declined",
+            Self::Limit => "limit",
+            Self::Expired => "expired",
+            Self::Duplicate => "duplicate",
+            Self::NotFound => "not_found",
+            Self::AlreadyCancelled => "already_cancelled",
+            Self::TooLate => "too_late",
+            Self::NotContracted => "not_contracted",
+            Self::UnsupportedMethod => "unsupported_method",
+            Self::Signature => "signature",
+            Self::GatewayDown => "gateway_down",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What was asked when the no came; it gives the sentence of an unknown code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// The buyer in the window.
+    Authenticate,
+    /// Approval.
+    Approve,
+    /// Net cancel.
+    NetCancel,
+    /// Refund.
+    Cancel,
+    /// Inquiry.
+    Inquire,
+}
+
+/// A class with its sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meaning {
+    /// Class.
+    pub class: Class,
+    /// Sentence.
+    pub sentence: Sentence,
+}
+
+struct Row {
+    code: &'static str,
+    meaning: Meaning,
+}
+
+const fn row(code: &'static str, class: Class, ko: &'static str, en: &'static str) -> Row {
+    Row { code, meaning: Meaning { class, sentence: Sentence { ko, en } } }
+}
+
+/// Networks whose six-digit codes share the suffixes (`inicis.md §8.4`).
+const NETWORKS: [&str; 12] =
+    ["500", "501", "503", "504", "506", "507", "509", "511", "512", "516", "550", "556"];
+
+/// Codes that are not six digits (`inicis.md §1.12`).
+const WINDOW: [Row; 2] = [
+    row(
+        "V023",
+        Class::Other,
+        "결제창을 연 페이지와 결과를 받을 주소의 도메인이 다릅니다. 상점의 접속 주소(public_url)를 확인해 주세요.",
+        "The page and its return address have different domains. Check the shop's public_url.",
+    ),
+    row("R201", Class::Duplicate, "이미 승인된 결제입니다.", "This payment was approved before."),
+];
+
+/// The three digits that carry the meaning of a six-digit code of a network that we know.
+fn suffix(code: &str) -> Option<&str> {
+    let known = code.len() == 6 && NETWORKS.iter().any(|network| code.starts_with(network));
+    known.then(|| code.get(3..))?
+}
+
+/// What a code means.
+pub fn meaning(code: &str, operation: Operation) -> Meaning {
+    let listed = match suffix(code) {
+        Some(suffix) => table::SUFFIXES.iter().find(|row| row.code == suffix),
+        None => WINDOW.iter().find(|row| row.code == code),
+    };
+    listed.map_or_else(|| unknown(operation), |row| row.meaning)
+}
+
+const fn unknown(operation: Operation) -> Meaning {
+    let (class, ko, en) = match operation {
+        Operation::Authenticate => (
+            Class::Declined,
+            "결제가 인증되지 않았습니다. 다시 시도하거나 다른 결제수단을 선택해 주세요.",
+            "The payment was not authenticated. Try again or choose another method.",
+        ),
+        Operation::Approve => (
+            Class::Declined,
+            "결제가 승인되지 않았습니다. 다른 카드나 결제수단으로 다시 시도해 주세요.",
+            "The payment was not approved. Try another card or method.",
+        ),
+        Operation::NetCancel => (
+            Class::Other,
+            "결제사가 망취소를 받아들이지 않았습니다.",
+            "The gateway did not take the approval back.",
+        ),
+        Operation::Cancel => (
+            Class::Other,
+            "취소되지 않았습니다. 결제사의 사유를 확인해 주세요.",
+            "The sale was not cancelled. Look at the gateway's reason.",
+        ),
+        Operation::Inquire => (
+            Class::Other,
+            "거래를 조회하지 못했습니다. 결제사의 사유를 확인해 주세요.",
+            "The sale could not be asked about. Look at the gateway's reason.",
+        ),
+    };
+    Meaning { class, sentence: Sentence { ko, en } }
+}
+
+/// The gateway was not reached, and nothing left this machine.
+pub const NOT_REACHED: Meaning = Meaning {
+    class: Class::GatewayDown,
+    sentence: Sentence {
+        ko: "KG이니시스에 연결되지 않았습니다. 아무것도 결제되거나 취소되지 않았으니 잠시 후 다시 시도해 주세요.",
+        en: "KG INICIS could not be reached. Nothing was paid or cancelled; try again later.",
+    },
+};
+
+/// Suffixes of a refused refund after which money may have moved all the same: lost connections and database errors between
+/// INICIS and the card company, a partial cancel that is "possibly a duplicate", a cancel that is running (`inicis.md §8.4`).
+const OPEN: [&str; 9] = ["050", "051", "052", "055", "105", "106", "108", "127", "772"];
+
+/// Whether a refused refund leaves open whether money moved.
+pub fn leaves_open(code: &str) -> bool {
+    suffix(code).is_some_and(|suffix| OPEN.contains(&suffix))
+}
+
+/// Whether an inquiry was answered with "no such sale" (…623).
+pub fn says_no_such_sale(code: &str) -> bool {
+    suffix(code) == Some("623")
+}

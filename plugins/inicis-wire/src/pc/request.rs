@@ -1,0 +1,258 @@
+//! The form that opens the window (`inicis.md §1.2`).
+//!
+//! Invariant: order number, price and timestamp are the same text in the form and in its hashes; anything else that does not
+//! fit is cut or replaced with a warning.
+
+use crate::form::Field;
+use crate::recipe::{Algorithm, Part, Recipe, secret};
+use crate::{clock, text};
+
+/// Currencies of the window and how it names them (`inicis.md §1.2`: USD in cents, card only).
+pub const CURRENCIES: [(&str, &str); 2] = [("KRW", "WON"), ("USD", "USD")];
+
+/// INICIS's name of an ISO 4217 currency.
+pub fn currency_name(iso: &str) -> Option<&'static str> {
+    CURRENCIES.iter().find(|(code, _)| *code == iso).map(|(_, name)| *name)
+}
+
+/// The ISO 4217 currency of INICIS's name.
+pub fn currency_of(name: &str) -> Option<&'static str> {
+    CURRENCIES.iter().find(|(_, n)| *n == name).map(|(code, _)| *code)
+}
+
+/// What is to be paid, in the shop's words.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted<'a> {
+    /// MID.
+    pub mid: &'a str,
+    /// Our order number.
+    pub order_ref: &'a str,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: &'a str,
+    /// The moment of the call.
+    pub now_ms: i64,
+    /// What is sold.
+    pub goods: &'a str,
+    /// Buyer.
+    pub buyer_name: Option<&'a str>,
+    /// Buyer.
+    pub buyer_phone: Option<&'a str>,
+    /// Buyer.
+    pub buyer_email: Option<&'a str>,
+    /// `gopaymethod`.
+    pub methods: &'a str,
+    /// `ko`, `en` or a tag.
+    pub language: &'a str,
+    /// Where the result is posted.
+    pub return_url: &'a str,
+    /// Where a closed window goes.
+    pub close_url: &'a str,
+    /// Origin of the page that shows the form.
+    pub page_origin: &'a str,
+    /// Part free of tax.
+    pub tax_free: Option<i64>,
+    /// VAT.
+    pub vat: Option<i64>,
+    /// What the options add.
+    pub options: super::options::Options,
+}
+
+/// An order that INICIS would refuse. English, for the shop's developer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(pub String);
+
+/// An opened form, without its hashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    oid: String,
+    price: String,
+    timestamp: String,
+    before: Vec<Field>,
+    after: Vec<Field>,
+    /// What was changed.
+    pub warnings: Vec<String>,
+}
+
+/// Sent when the order names no buyer. INICIS demands a name, a telephone number and an e-mail address (`inicis.md §1.2`);
+/// the shops of today send a made-up number too (`wordpress.md §1`).
+pub const FALLBACK_NAME: &str = "구매자";
+/// See [`FALLBACK_NAME`]; nobody's number.
+pub const FALLBACK_PHONE: &str = "010-0000-0000";
+/// See [`FALLBACK_NAME`]; a domain that is reserved for examples, so that no mail reaches a stranger.
+pub const FALLBACK_EMAIL: &str = "buyer@example.com";
+const FALLBACK_GOODS: &str = "상품";
+
+/// Makes the form's fields.
+pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
+    let currency = fit(wanted)?;
+    let mut warnings = Vec::new();
+    let price = wanted.amount.to_string();
+    let timestamp = wanted.now_ms.to_string();
+    let before = vec![
+        Field::new("version", "1.0"),
+        Field::new("gopaymethod", wanted.methods),
+        Field::new("mid", wanted.mid),
+        Field::new("oid", wanted.order_ref),
+        Field::new("price", price.as_str()),
+        Field::new("timestamp", timestamp.as_str()),
+        Field::new("use_chkfake", "Y"),
+    ];
+    let mut after = vec![
+        Field::new("currency", currency),
+        Field::new("goodname", named("goodname", Some(wanted.goods), FALLBACK_GOODS, 40, &mut warnings)),
+        Field::new("buyername", named("buyername", wanted.buyer_name, FALLBACK_NAME, 30, &mut warnings)),
+        Field::new("buyertel", phone(wanted.buyer_phone, &mut warnings)),
+        Field::new("buyeremail", email(wanted.buyer_email, &mut warnings)),
+        Field::new("returnUrl", wanted.return_url),
+        Field::new("closeUrl", wanted.close_url),
+        Field::new("charset", "UTF-8"),
+        Field::new("languageView", language(wanted.language)),
+    ];
+    let tax = [("tax", wanted.vat), ("taxfree", wanted.tax_free)];
+    after.extend(tax.iter().filter_map(|(name, part)| part.map(|p| Field::new(name, p.to_string()))));
+    after.extend(wanted.options.fields.iter().cloned());
+    after.push(Field::new("acceptmethod", accept_method(wanted, currency)));
+    Ok(Opened { oid: wanted.order_ref.to_owned(), price, timestamp, before, after, warnings })
+}
+
+/// What no cutting can mend; gives INICIS's name of the currency.
+fn fit(wanted: &Wanted<'_>) -> Result<&'static str, Unfit> {
+    let no = |why: &str| Err(Unfit(why.to_owned()));
+    let same_origin = |url: &str| {
+        url.strip_prefix(wanted.page_origin)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+    };
+    let Some(currency) = currency_name(wanted.currency) else {
+        return no("INICIS takes KRW, and USD by card");
+    };
+    if wanted.amount <= 0 {
+        return no("the amount must be greater than 0");
+    }
+    if !is_order_ref(wanted.order_ref) {
+        return no("the order number must be 1 to 40 ASCII letters, digits, - or _");
+    }
+    if !clock::is_13_digits(wanted.now_ms) {
+        return no("the time of the call is not a millisecond timestamp of 13 digits");
+    }
+    if !same_origin(wanted.return_url) || !same_origin(wanted.close_url) {
+        return no(
+            "return and close address must have the origin of the page that opens the window (INICIS: V023)",
+        );
+    }
+    // inicis.md §1.2: a tax of more than 10 % of the price is refused.
+    let (vat, free) = (wanted.vat.unwrap_or(0), wanted.tax_free.unwrap_or(0));
+    if vat < 0 || free < 0 || free > wanted.amount || vat > wanted.amount / 10 {
+        return no("VAT must be at most a tenth of the amount, and the tax-free part at most the amount");
+    }
+    Ok(currency)
+}
+
+/// Whether the text can be an order number (`inicis.md §9.23`).
+pub fn is_order_ref(text: &str) -> bool {
+    (1..=40).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+/// `acceptmethod` (`inicis.md §1.4`): `centerCd(Y)` makes INICIS say its data centre; `below1000` is needed under 1,000 won.
+fn accept_method(wanted: &Wanted<'_>, currency: &str) -> String {
+    let mut options = vec!["centerCd(Y)"];
+    if currency == "WON" && wanted.amount < 1000 {
+        options.push("below1000");
+    }
+    options.extend(wanted.options.accept.iter().map(String::as_str));
+    options.join(":")
+}
+
+fn named(field: &str, value: Option<&str>, fallback: &str, max: usize, warnings: &mut Vec<String>) -> String {
+    let line = text::line(field, value.unwrap_or_default(), max, warnings);
+    if line.is_empty() {
+        warnings.push(format!("{field}: INICIS demands one, {fallback} was sent"));
+        return fallback.to_owned();
+    }
+    line
+}
+
+/// `buyertel`: digits and `-`, at most 20 (`inicis.md §1.2`).
+fn phone(value: Option<&str>, warnings: &mut Vec<String>) -> String {
+    let typed = value.unwrap_or_default().trim();
+    let kept: String = typed.chars().filter(|c| c.is_ascii_digit() || *c == '-').collect();
+    if !kept.bytes().any(|b| b.is_ascii_digit()) || kept.len() > 20 {
+        warnings.push(format!("buyertel: INICIS demands a number of at most 20, {FALLBACK_PHONE} was sent"));
+        return FALLBACK_PHONE.to_owned();
+    }
+    if kept != typed {
+        warnings.push("buyertel: everything but digits and - was left out".to_owned());
+    }
+    kept
+}
+
+/// `buyeremail`: at most 60. Of special characters only `@` and `.` are known to be safe (`inicis.md §1.2`); `-` and `_` are
+/// too common to lose and pass with a warning; an address with others would no longer be the buyer's once mended, and so the
+/// fallback is sent.
+fn email(value: Option<&str>, warnings: &mut Vec<String>) -> String {
+    let typed = value.unwrap_or_default().trim();
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'@' | b'.' | b'-' | b'_');
+    let halves: Vec<&str> = typed.split('@').collect();
+    let whole = matches!(halves.as_slice(), [user, domain] if !user.is_empty() && domain.contains('.'));
+    if !whole || typed.len() > 60 || !typed.bytes().all(known) {
+        warnings.push(format!("buyeremail: not an address that INICIS takes, {FALLBACK_EMAIL} was sent"));
+        return FALLBACK_EMAIL.to_owned();
+    }
+    if typed.bytes().any(|b| matches!(b, b'-' | b'_')) {
+        warnings.push("buyeremail: INICIS promises to take no special characters but @ and .".to_owned());
+    }
+    typed.to_owned()
+}
+
+/// `languageView`: `ko` or `en` (`inicis.md §1.2`; `cn` is not certain). Who does not read Korean gets English.
+fn language(tag: &str) -> &'static str {
+    let primary = tag.split(['-', '_']).next().unwrap_or_default();
+    if primary.is_empty() || primary.eq_ignore_ascii_case("ko") { "ko" } else { "en" }
+}
+
+/// `mKey` (`inicis.md §1.5`).
+pub fn m_key() -> Recipe {
+    Recipe::of(Algorithm::Sha256, [Part::Secret(secret::SIGN_KEY)])
+}
+
+/// `signature` of the form (`inicis.md §1.5`).
+pub fn signature(oid: &str, price: &str, timestamp: &str) -> Recipe {
+    Recipe::of_text(Algorithm::Sha256, format!("oid={oid}&price={price}&timestamp={timestamp}"))
+}
+
+/// `verification` of the form (`inicis.md §1.5`).
+pub fn verification(oid: &str, price: &str, timestamp: &str) -> Recipe {
+    Recipe::of(
+        Algorithm::Sha256,
+        [
+            Part::Text(format!("oid={oid}&price={price}&signKey=")),
+            Part::Secret(secret::SIGN_KEY),
+            Part::Text(format!("&timestamp={timestamp}")),
+        ],
+    )
+}
+
+impl Opened {
+    /// Recipe of `signature`.
+    pub fn signature(&self) -> Recipe {
+        signature(&self.oid, &self.price, &self.timestamp)
+    }
+
+    /// Recipe of `verification`.
+    pub fn verification(&self) -> Recipe {
+        verification(&self.oid, &self.price, &self.timestamp)
+    }
+
+    /// The whole form in order, with the three hashes as lower-case hex.
+    pub fn into_fields(self, signature: String, verification: String, m_key: String) -> Vec<Field> {
+        let mut fields = self.before;
+        fields.push(Field::new("signature", signature));
+        fields.push(Field::new("verification", verification));
+        fields.push(Field::new("mKey", m_key));
+        fields.extend(self.after);
+        fields
+    }
+}

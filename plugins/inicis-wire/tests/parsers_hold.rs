@@ -1,0 +1,144 @@
+//! Any bytes give an outcome or an error.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use inicis_wire::form::{Charset, Field, Form};
+use inicis_wire::iniapi::{answer, inquiry};
+use inicis_wire::pc::request::{self, Wanted};
+use inicis_wire::pc::{approval, details, reply};
+use inicis_wire::{banks, cards, codes, form, json, text};
+use proptest::prelude::*;
+
+/// Bytes that look like an answer, so that the parsers are entered deeply.
+fn answers() -> impl Strategy<Value = Vec<u8>> {
+    let name = prop_oneof![
+        Just("resultCode"),
+        Just("tid"),
+        Just("mid"),
+        Just("MOID"),
+        Just("TotPrice"),
+        Just("payMethod"),
+        Just("applDate"),
+        Just("applTime"),
+        Just("authSignature"),
+        Just("CARD_Quota"),
+        Just("CARD_UsePoint"),
+        Just("transactionStatus"),
+        Just("price"),
+        Just("partCancelTransInfo"),
+        Just("detailResultCode"),
+        Just("oid"),
+        Just("prtcRemains"),
+        Just("moid"),
+    ];
+    let value = prop_oneof![
+        Just("\"0000\"".to_owned()),
+        Just("\"00\"".to_owned()),
+        Just("\"SUCCESS\"".to_owned()),
+        Just("\"Card\"".to_owned()),
+        Just("\"APPROVAL\"".to_owned()),
+        Just("null".to_owned()),
+        Just("[{}]".to_owned()),
+        Just("[[1]]".to_owned()),
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<f64>().prop_map(|n| n.to_string()),
+        "\\PC{0,20}".prop_map(|t| serde_json::Value::from(t).to_string()),
+        "[0-9]{0,24}".prop_map(|t| format!("\"{t}\"")),
+    ];
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..300),
+        proptest::collection::vec((name, value), 0..20).prop_map(|pairs| {
+            let pairs: Vec<String> = pairs.into_iter().map(|(n, v)| format!("\"{n}\":{v}")).collect();
+            format!("{{{}}}", pairs.join(",")).into_bytes()
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_answer_gives_an_outcome_or_an_error(status in prop_oneof![Just(200_u16), any::<u16>()], body in answers()) {
+        let _ = approval::read(status, &body);
+        let _ = approval::read_net_cancel(status, &body, "order-1");
+        let _ = answer::read(status, &body);
+        let _ = inquiry::read(status, &body, "INIpayTest");
+        if let Ok(object) = json::Object::parse(&body) {
+            let _ = details::of_pc(&object);
+        }
+    }
+
+    #[test]
+    fn any_return_gives_an_outcome_or_an_error(body in proptest::collection::vec(any::<u8>(), 0..300), media in "\\PC{0,40}") {
+        let _ = reply::read("POST", "application/x-www-form-urlencoded", &body, "INIpayTest", "order-1");
+        let _ = reply::read("POST", &media, &body, "INIpayTest", "order-1");
+        let _ = form::words(&body);
+    }
+
+    #[test]
+    fn returns_that_look_real_hold(code in "0000|V801|\\PC{0,9}", token in "\\PC{0,30}", idc in "fc|ks|x", noise in "[ -~]{0,40}") {
+        let fields = [
+            Field::new("resultCode", code), Field::new("mid", "INIpayTest"), Field::new("orderNumber", "order-1"),
+            Field::new("authToken", token.as_str()), Field::new("authUrl", format!("https://{idc}stdpay.inicis.com/api/payAuth")),
+            Field::new("netCancelUrl", format!("https://{idc}stdpay.inicis.com/api/netCancel")), Field::new("idc_name", idc),
+        ];
+        let body = form::write(Charset::Utf8, &fields);
+        let read = reply::read("POST", "application/x-www-form-urlencoded", body.as_bytes(), "INIpayTest", "order-1");
+        if let Ok(reply::Reply::Authenticated(ticket)) = read {
+            prop_assert_eq!(ticket.token, token);
+        }
+        let _ = reply::read("POST", "application/x-www-form-urlencoded", format!("{body}&{noise}").as_bytes(), "INIpayTest", "order-1");
+    }
+
+    #[test]
+    fn a_form_reads_what_it_wrote(value in "\\PC{0,40}") {
+        let body = form::write(Charset::Utf8, &[Field::new("x", value.as_str())]);
+        let read = Form::parse(body.as_bytes()).unwrap();
+        prop_assert_eq!(read.optional("x").unwrap().unwrap_or_default(), value);
+    }
+
+    #[test]
+    fn what_was_cleaned_survives_euc_kr(value in "\\PC{0,40}") {
+        let clean = text::clean("x", &value, &mut Vec::new());
+        let body = form::write(Charset::EucKr, &[Field::new("x", clean.as_str())]);
+        let read = Form::parse(body.as_bytes()).unwrap();
+        let bytes = read.bytes("x").unwrap().unwrap_or_default().to_vec();
+        let (back, _, errors) = encoding_rs::EUC_KR.decode(&bytes);
+        prop_assert!(!errors);
+        prop_assert_eq!(back, clean);
+    }
+
+    #[test]
+    fn every_order_with_a_good_amount_and_number_fits_the_form(
+        goods in "\\PC{0,120}", name in proptest::option::of("\\PC{0,60}"), phone in proptest::option::of("\\PC{0,40}"),
+        email in proptest::option::of("\\PC{0,80}"), language in "\\PC{0,8}", amount in 1..=99_999_999_i64,
+        order_ref in "[A-Za-z0-9-]{1,40}", now_ms in 1_000_000_000_000..=9_999_999_999_999_i64,
+    ) {
+        let opened = request::open(&Wanted {
+            mid: "INIpayTest", order_ref: &order_ref, amount, currency: "KRW", now_ms, goods: &goods,
+            buyer_name: name.as_deref(), buyer_phone: phone.as_deref(), buyer_email: email.as_deref(), methods: "Card",
+            language: &language, return_url: "https://a.example/r", close_url: "https://a.example/c",
+            page_origin: "https://a.example", tax_free: None, vat: None, options: Default::default(),
+        }).unwrap();
+        let fields = opened.into_fields(String::new(), String::new(), String::new());
+        let max = [("oid", 40), ("goodname", 40), ("buyername", 30), ("buyertel", 20), ("buyeremail", 60), ("timestamp", 20)];
+        for (field, max) in max {
+            let value = &fields.iter().find(|f| f.name == field).unwrap().value;
+            prop_assert!((1..=max).contains(&value.len()), "{field}: {value}");
+            prop_assert!(value.chars().all(|c| text::in_cp949(c) && !c.is_control()), "{field}: {value}");
+        }
+    }
+
+    #[test]
+    fn tables_take_any_text(value in "\\PC{0,12}") {
+        let _ = (cards::by_code(&value), banks::by_code(&value));
+        for operation in [codes::Operation::Approve, codes::Operation::Cancel] {
+            let meaning = codes::meaning(&value, operation);
+            prop_assert!(!meaning.sentence.ko.is_empty());
+        }
+        let _ = codes::leaves_open(&value);
+    }
+
+    #[test]
+    fn any_option_is_followed_or_refused(name in "card_quota|allowed_cards|interest_free|service_period|skin|bypass_pc", value in "\\PC{0,40}") {
+        let _ = inicis_wire::pc::options::read([(name.as_str(), value.as_str())]);
+    }
+}

@@ -1,0 +1,309 @@
+//! The form of the window: what is cut, replaced, refused.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use inicis_wire::form::Field;
+use inicis_wire::pc::options::{self, OptionError, Options};
+use inicis_wire::pc::request::{self, FALLBACK_EMAIL, FALLBACK_NAME, FALLBACK_PHONE, Opened, Unfit, Wanted};
+use inicis_wire::text;
+
+fn wanted() -> Wanted<'static> {
+    Wanted {
+        mid: "INIpayTest",
+        order_ref: "order-1",
+        amount: 1004,
+        currency: "KRW",
+        now_ms: 1_767_193_200_123,
+        goods: "녹차 한 통",
+        buyer_name: Some("홍길동"),
+        buyer_phone: Some("010-1234-5678"),
+        buyer_email: Some("hong@shop.example"),
+        methods: "Card",
+        language: "ko",
+        return_url: "https://pay.shop.example/return/1",
+        close_url: "https://pay.shop.example/return/1/close",
+        page_origin: "https://pay.shop.example",
+        tax_free: None,
+        vat: None,
+        options: Options::default(),
+    }
+}
+
+fn fields(opened: Opened) -> Vec<Field> {
+    opened.into_fields("S".into(), "V".into(), "M".into())
+}
+
+fn value(opened: &Opened, name: &str) -> String {
+    fields(opened.clone()).iter().find(|f| f.name == name).map(|f| f.value.clone()).unwrap_or_default()
+}
+
+fn refused(wanted: &Wanted<'_>) -> bool {
+    matches!(request::open(wanted), Err(Unfit(_)))
+}
+
+#[test]
+fn the_form_has_these_fields_in_this_order() {
+    let opened = request::open(&wanted()).unwrap();
+    assert!(opened.warnings.is_empty(), "{:?}", opened.warnings);
+    let form: Vec<(String, String)> =
+        fields(opened).into_iter().map(|f| (f.name.into_owned(), f.value)).collect();
+    let expected = [
+        ("version", "1.0"),
+        ("gopaymethod", "Card"),
+        ("mid", "INIpayTest"),
+        ("oid", "order-1"),
+        ("price", "1004"),
+        ("timestamp", "1767193200123"),
+        ("use_chkfake", "Y"),
+        ("signature", "S"),
+        ("verification", "V"),
+        ("mKey", "M"),
+        ("currency", "WON"),
+        ("goodname", "녹차 한 통"),
+        ("buyername", "홍길동"),
+        ("buyertel", "010-1234-5678"),
+        ("buyeremail", "hong@shop.example"),
+        ("returnUrl", "https://pay.shop.example/return/1"),
+        ("closeUrl", "https://pay.shop.example/return/1/close"),
+        ("charset", "UTF-8"),
+        ("languageView", "ko"),
+        ("acceptmethod", "centerCd(Y)"),
+    ];
+    assert_eq!(form, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+}
+
+#[test]
+fn a_buyer_who_is_not_named_is_replaced_with_a_warning() {
+    let opened =
+        request::open(&Wanted { buyer_name: None, buyer_phone: None, buyer_email: None, ..wanted() })
+            .unwrap();
+    assert_eq!(value(&opened, "buyername"), FALLBACK_NAME);
+    assert_eq!(value(&opened, "buyertel"), FALLBACK_PHONE);
+    assert_eq!(value(&opened, "buyeremail"), FALLBACK_EMAIL);
+    assert_eq!(opened.warnings.len(), 3);
+}
+
+#[test]
+fn telephone_numbers_keep_digits_and_dashes() {
+    for (typed, sent, warned) in [
+        ("010-1234-5678", "010-1234-5678", false),
+        (" 01012345678 ", "01012345678", false),
+        ("+82 10 1234 5678", "821012345678", true),
+        ("(02) 123.4567", "021234567", true),
+        ("none", FALLBACK_PHONE, true),
+        ("---", FALLBACK_PHONE, true),
+        ("123456789012345678901", FALLBACK_PHONE, true),
+    ] {
+        let opened = request::open(&Wanted { buyer_phone: Some(typed), ..wanted() }).unwrap();
+        assert_eq!(
+            (value(&opened, "buyertel").as_str(), !opened.warnings.is_empty()),
+            (sent, warned),
+            "{typed}"
+        );
+    }
+}
+
+#[test]
+fn an_address_that_inicis_may_not_take_is_never_changed_into_a_strangers() {
+    for (typed, sent) in [
+        ("hong@shop.example", "hong@shop.example"),
+        ("hong-gil_dong@shop.example", "hong-gil_dong@shop.example"),
+        ("hong+tag@shop.example", FALLBACK_EMAIL),
+        ("홍@shop.example", FALLBACK_EMAIL),
+        ("hong", FALLBACK_EMAIL),
+        ("@shop.example", FALLBACK_EMAIL),
+        ("hong@localhost", FALLBACK_EMAIL),
+        ("a@b@c.example", FALLBACK_EMAIL),
+        ("a234567890123456789012345678901234567890123456789@shop.example", FALLBACK_EMAIL),
+    ] {
+        let opened = request::open(&Wanted { buyer_email: Some(typed), ..wanted() }).unwrap();
+        assert_eq!(value(&opened, "buyeremail"), sent, "{typed}");
+    }
+}
+
+#[test]
+fn characters_that_euc_kr_cannot_hold_become_question_marks() {
+    let opened = request::open(&Wanted {
+        goods: "똠방각하 🍵 茶 ①\n둘", buyer_name: Some("🙂"), ..wanted()
+    })
+    .unwrap();
+    assert_eq!(value(&opened, "goodname"), "똠방각하 ? 茶 ① 둘");
+    assert_eq!(value(&opened, "buyername"), "?");
+    assert_eq!(opened.warnings.len(), 2);
+}
+
+#[test]
+fn empty_names_are_replaced() {
+    let opened = request::open(&Wanted { goods: " \t\n", ..wanted() }).unwrap();
+    assert_eq!(value(&opened, "goodname"), "상품");
+    assert_eq!(opened.warnings.len(), 1);
+}
+
+#[test]
+fn korean_is_cut_on_whole_characters_at_every_length() {
+    let name = "가나다라a마바사아자차카타파하bc가나다라마바사";
+    for max in 0..=name.len() + 2 {
+        let mut warnings = Vec::new();
+        let cut = text::cut("goodname", name, max, &mut warnings);
+        assert!(cut.len() <= max, "{max}: {cut}");
+        assert_eq!(warnings.is_empty(), max >= name.len());
+        let head = cut.trim_end_matches('.');
+        assert!(name.starts_with(head), "{max}: {cut}");
+        if max >= 3 && max < name.len() {
+            assert!(cut.ends_with("...") && max - cut.len() < 3, "{max}: {cut}");
+        }
+    }
+}
+
+#[test]
+fn long_names_fit_the_form() {
+    let long = "가".repeat(200);
+    let opened = request::open(&Wanted { goods: &long, buyer_name: Some(&long), ..wanted() }).unwrap();
+    assert_eq!(value(&opened, "goodname"), format!("{}...", "가".repeat(12)));
+    assert_eq!(value(&opened, "buyername"), format!("{}...", "가".repeat(9)));
+    assert_eq!(opened.warnings.len(), 2);
+}
+
+#[test]
+fn amounts_and_references_are_errors() {
+    for amount in [0, -1, i64::MIN] {
+        assert!(refused(&Wanted { amount, ..wanted() }), "{amount}");
+    }
+    for order_ref in ["", "a b", "주문", "a/b", "12345678901234567890123456789012345678901"] {
+        assert!(refused(&Wanted { order_ref, ..wanted() }), "{order_ref}");
+    }
+    for currency in ["", "JPY", "krw", "WON"] {
+        assert!(refused(&Wanted { currency, ..wanted() }), "{currency}");
+    }
+    for now_ms in [0, 999_999_999_999, 10_000_000_000_000] {
+        assert!(refused(&Wanted { now_ms, ..wanted() }), "{now_ms}");
+    }
+}
+
+#[test]
+fn a_return_address_of_another_origin_is_refused_before_inicis_does() {
+    for url in [
+        "https://www.pay.shop.example/return",
+        "http://pay.shop.example/return",
+        "https://pay.shop.example.evil.example/return",
+        "https://pay.shop.example:8443/return",
+        "https://pay.shop.example@evil.example/",
+        "/return",
+    ] {
+        assert!(refused(&Wanted { return_url: url, ..wanted() }), "{url}");
+        assert!(refused(&Wanted { close_url: url, ..wanted() }), "{url}");
+    }
+}
+
+#[test]
+fn tax_parts_are_sent_when_given_and_refused_when_too_large() {
+    let opened = request::open(&Wanted { vat: Some(0), tax_free: Some(1004), ..wanted() }).unwrap();
+    assert_eq!((value(&opened, "tax"), value(&opened, "taxfree")), ("0".into(), "1004".into()));
+    assert!(!refused(&Wanted { vat: Some(100), ..wanted() }));
+    for (vat, tax_free) in [(Some(101), None), (Some(-1), None), (None, Some(1005)), (None, Some(-1))] {
+        assert!(refused(&Wanted { vat, tax_free, ..wanted() }), "{vat:?} {tax_free:?}");
+    }
+}
+
+#[test]
+fn small_amounts_ask_for_below_1000() {
+    let small = request::open(&Wanted { amount: 999, ..wanted() }).unwrap();
+    assert_eq!(value(&small, "acceptmethod"), "centerCd(Y):below1000");
+    let dollars = request::open(&Wanted { amount: 999, currency: "USD", ..wanted() }).unwrap();
+    assert_eq!(
+        (value(&dollars, "acceptmethod"), value(&dollars, "currency")),
+        ("centerCd(Y)".into(), "USD".into())
+    );
+}
+
+#[test]
+fn who_does_not_read_korean_gets_english() {
+    for (tag, view) in [
+        ("ko", "ko"),
+        ("KO-kr", "ko"),
+        ("", "ko"),
+        ("en", "en"),
+        ("en-US", "en"),
+        ("zh-CN", "en"),
+        ("ja", "en"),
+    ] {
+        assert_eq!(
+            value(&request::open(&Wanted { language: tag, ..wanted() }).unwrap(), "languageView"),
+            view,
+            "{tag}"
+        );
+    }
+}
+
+fn option(name: &str, value: &str) -> Result<Options, OptionError> {
+    options::read([(name, value)])
+}
+
+#[test]
+fn options_become_inicis_fields() {
+    for (name, given, field, sent) in [
+        ("card_quota", "[2,3,12]", "quotabase", "2:3:12"),
+        ("allowed_cards", "[\"01\",\"04\"]", "ini_onlycardcode", "01:04"),
+        ("direct_card", "14", "ini_cardcode", "14"),
+        ("interest_free", "{\"11\":[2,3],\"34\":[5,12]}", "nointerest", "11-2:3,34-5:12"),
+        ("service_period", "M2", "offerPeriod", "M2"),
+        ("service_period", "20260101-20261231", "offerPeriod", "20260101-20261231"),
+        ("logo_url", "https://shop.example/logo.png", "logo_url", "https://shop.example/logo.png"),
+        ("card_points", "true", "acceptmethod", "centerCd(Y):cardpoint"),
+        ("no_easy_pay", "true", "acceptmethod", "centerCd(Y):noeasypay"),
+        ("no_easy_pay", "false", "acceptmethod", "centerCd(Y)"),
+        ("skin", "#C1272C", "acceptmethod", "centerCd(Y):SKIN(#C1272C)"),
+        (
+            "bypass_pc",
+            "{\"acceptmethod\":\":cardshowopt(04-6):\"}",
+            "acceptmethod",
+            "centerCd(Y):cardshowopt(04-6)",
+        ),
+        ("bypass_pc", "{\"ini_PAYSHOT_KEY\":\"abc\"}", "ini_PAYSHOT_KEY", "abc"),
+        ("app_scheme", "shop://", "acceptmethod", "centerCd(Y)"),
+        ("escrow", "false", "acceptmethod", "centerCd(Y)"),
+    ] {
+        let opened = request::open(&Wanted { options: option(name, given).unwrap(), ..wanted() }).unwrap();
+        assert_eq!(value(&opened, field), sent, "{name} {given}");
+    }
+}
+
+#[test]
+fn an_option_that_cannot_be_followed_is_refused() {
+    for (name, given) in [
+        ("card_quota", "[]"),
+        ("card_quota", "[1]"),
+        ("card_quota", "[37]"),
+        ("card_quota", "2"),
+        ("allowed_cards", "[]"),
+        ("allowed_cards", "[\"99\"]"),
+        ("direct_card", "x"),
+        ("interest_free", "{}"),
+        ("interest_free", "{\"99\":[2]}"),
+        ("interest_free", "{\"11\":[]}"),
+        ("service_period", "W2"),
+        ("service_period", "20261231-20260101"),
+        ("service_period", "20260231-20260301"),
+        ("card_points", "yes"),
+        ("skin", "red"),
+        ("logo_url", "http://shop.example/logo.png"),
+        ("bypass_pc", "[]"),
+        ("bypass_pc", "{\"x\":1}"),
+        ("bypass_pc", "{\"PRICE\":\"1\"}"),
+        ("bypass_pc", "{\"mKey\":\"1\"}"),
+        ("bypass_pc", "{\"returnUrl\":\"https://evil.example\"}"),
+        ("bypass_pc", "{\"a b\":\"1\"}"),
+        ("bypass_pc", "{\"acceptmethod\":\"BILLAUTH(Card)\"}"),
+        ("bypass_pc", "{\"acceptmethod\":\"useescrow\"}"),
+    ] {
+        assert!(matches!(option(name, given), Err(OptionError::Value(..))), "{name} {given}");
+    }
+    assert!(matches!(option("escrow", "true"), Err(OptionError::Unsupported("escrow"))));
+    assert!(matches!(option("unheard_of", "1"), Err(OptionError::Unknown(_))));
+}
+
+#[test]
+fn the_payments_option_wins_over_the_channels() {
+    let both = options::read([("card_quota", "[2]"), ("card_quota", "[3]")]).unwrap();
+    assert_eq!(both.fields, [Field::new("quotabase", "2")]);
+}

@@ -1,0 +1,65 @@
+//! Invariant: a secret goes to the host by name; an answer that did not come is told apart by what left this machine.
+
+use inicis_wire::recipe::{Part as Piece, Recipe, hex};
+
+use crate::bindings::payhost::plugin::crypto::{self, CryptoError, Part};
+use crate::bindings::payhost::plugin::http::{
+    self, Effect, Encoding, Header, HttpError, Piece as BodyPiece, Request,
+};
+use crate::bindings::payhost::plugin::types::PluginError;
+use crate::words;
+
+/// The recipe's digest as lower-case hex.
+pub fn digest(recipe: Recipe) -> Result<String, PluginError> {
+    let parts: Vec<Part> = recipe
+        .parts
+        .into_iter()
+        .map(|part| match part {
+            Piece::Text(text) => Part::Text(text),
+            Piece::Secret(name) => Part::Secret(name.to_owned()),
+        })
+        .collect();
+    crypto::digest(recipe.algorithm.name(), &parts).map(|bytes| hex(&bytes)).map_err(crypto_error)
+}
+
+/// What a refused use of a secret means.
+pub fn crypto_error(error: CryptoError) -> PluginError {
+    let why = match error {
+        CryptoError::MissingSecret(name) => format!("{name}: this secret is not set"),
+        CryptoError::NotDeclared(what) => format!("the plugin may not use a secret like this: {what}"),
+        CryptoError::Unsupported(name) => format!("this host does not know the algorithm {name}"),
+        CryptoError::Invalid(what) => format!("a value cannot be encrypted: {what}"),
+    };
+    PluginError::Misconfigured(why)
+}
+
+/// An answer: status and body.
+pub type Answer = (u16, Vec<u8>);
+
+/// Posts text.
+///
+/// `refused` means that nothing was sent and a grant is missing: `misconfigured`. `not-sent` means that no connection came
+/// about, so nothing left this machine: `gateway` with the class `gateway_down`, because trying again is safe. Everything
+/// later is `unknown`.
+pub fn post(url: &str, content_type: &str, body: String, effect: Effect) -> Result<Answer, PluginError> {
+    let request = Request {
+        verb: "POST".to_owned(),
+        url: url.to_owned(),
+        headers: vec![Header {
+            name: "content-type".to_owned(),
+            value: vec![plain(content_type.to_owned())],
+        }],
+        body: vec![plain(body)],
+        effect,
+    };
+    match http::send(&request) {
+        Ok(response) => Ok((response.status, response.body)),
+        Err(HttpError::Refused(why)) => Err(PluginError::Misconfigured(why)),
+        Err(HttpError::NotSent(why)) => Err(PluginError::Gateway(words::not_reached(why))),
+        Err(HttpError::Unknown(why)) => Err(PluginError::Unknown(why)),
+    }
+}
+
+fn plain(text: String) -> BodyPiece {
+    BodyPiece { part: Part::Text(text), encoding: Encoding::Plain }
+}

@@ -1,0 +1,78 @@
+//! Invariant: what INICIS said goes to the host as it came, beside a class and a sentence from the tables.
+
+use inicis_wire::codes::{self, Meaning, Operation};
+use inicis_wire::pc::details::{Details as Read, Institution as Company};
+use inicis_wire::pc::request::Unfit;
+use inicis_wire::{No, Sentence, Unclear, methods, receipt};
+
+use crate::bindings::payhost::plugin::types::{
+    Details, Institution, Method, Named, PluginError, Refusal, Text,
+};
+
+/// A sentence.
+pub fn text(sentence: Sentence) -> Text {
+    Text { ko: sentence.ko.to_owned(), en: sentence.en.to_owned() }
+}
+
+/// A no, explained.
+pub fn refusal(no: No, operation: Operation) -> Refusal {
+    let meaning = codes::meaning(&no.code, operation);
+    explained(no.code, no.message, meaning)
+}
+
+/// INICIS was not reached.
+pub fn not_reached(why: String) -> Refusal {
+    explained(String::new(), why, codes::NOT_REACHED)
+}
+
+fn explained(code: String, message: String, meaning: Meaning) -> Refusal {
+    Refusal { code, message, class: meaning.class.name().to_owned(), explanation: text(meaning.sentence) }
+}
+
+/// What cannot be understood may hide a moved payment.
+pub fn unclear(unclear: Unclear) -> PluginError {
+    PluginError::Unknown(unclear.0)
+}
+
+/// What INICIS would refuse.
+pub fn unfit(unfit: Unfit) -> PluginError {
+    PluginError::InvalidRequest(unfit.0)
+}
+
+/// A method.
+pub fn method(method: methods::Method) -> Method {
+    Method { kind: method.kind.to_owned(), provider: method.provider.map(str::to_owned) }
+}
+
+/// A card company. Its KFTC code is left empty: `inicis.md` has no table from INICIS's codes to those.
+fn institution(company: Company) -> Institution {
+    Institution {
+        code: String::new(),
+        gateway_code: company.code,
+        name: Text { ko: company.ko, en: company.en },
+    }
+}
+
+/// Details of a sale with its receipt.
+pub fn details(read: Read, tid: &str) -> Details {
+    Details {
+        approval_number: read.approval_number,
+        issuer: read.issuer.map(institution),
+        acquirer: read.acquirer.map(institution),
+        masked_number: read.masked_number,
+        instalments: read.instalments,
+        interest_free: read.interest_free,
+        wallet: read.wallet.map(str::to_owned),
+        points: read.points,
+        discount: read.discount,
+        receipt_url: receipt::sale_url(tid),
+        cash_receipt: None,
+        partial_cancel: read.partial_cancel,
+        more: named(read.more),
+    }
+}
+
+/// Named values.
+pub fn named(pairs: Vec<(String, String)>) -> Vec<Named> {
+    pairs.into_iter().map(|(name, value)| Named { name, value }).collect()
+}

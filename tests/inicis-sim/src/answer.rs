@@ -1,0 +1,120 @@
+//! Invariant: an answer is fields until the last moment, so that a fault changes values and not bytes, and the charset
+//! that the merchant chose is applied once.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use crate::form::Charset;
+use crate::hash;
+
+/// How the fields are written (§1.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One flat object of strings on PC; INIAPI always.
+    Json,
+    /// Element names of a fork (§1.8); the root element's name is an assumption.
+    Xml,
+    /// `name=value` joined by `&`, names of a fork (§1.8).
+    Nvp,
+}
+
+impl Format {
+    /// Reads the field `format`; omitted it is XML (§1.7).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "" | "XML" => Some(Self::Xml),
+            "JSON" => Some(Self::Json),
+            "NVP" => Some(Self::Nvp),
+            _ => None,
+        }
+    }
+}
+
+/// What an operation answers.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Fields in order, by their JSON names.
+    pub fields: Map<String, Value>,
+    /// How they are written.
+    pub format: Format,
+    /// Charset of the body.
+    pub charset: Charset,
+    /// The merchant's timestamp, when the answer carries an authSignature.
+    pub tstamp: Option<String>,
+}
+
+impl Answer {
+    /// A JSON answer in UTF-8.
+    #[must_use]
+    pub fn json(fields: Map<String, Value>) -> Self {
+        Self { fields, format: Format::Json, charset: Charset::Utf8, tstamp: None }
+    }
+
+    /// The text of a field; absent or null is empty.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.fields.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Signs the answer as §1.9 says, if it is one that is signed.
+    pub fn sign(&mut self) {
+        let Some(tstamp) = &self.tstamp else { return };
+        let (moid, mid, price) = (self.text("MOID"), self.text("mid"), self.text("TotPrice"));
+        let signature = hash::auth_signature(moid, mid, price, tstamp);
+        self.fields.insert("authSignature".to_owned(), Value::String(signature));
+    }
+
+    /// Content type and body.
+    #[must_use]
+    pub fn render(&self) -> (String, Vec<u8>) {
+        let (kind, text) = match self.format {
+            Format::Json => ("application/json", Value::Object(self.fields.clone()).to_string()),
+            Format::Xml => ("text/xml", self.xml()),
+            Format::Nvp => ("text/plain", self.nvp()),
+        };
+        (format!("{kind};charset={}", self.charset.name()), self.charset.encode(&text))
+    }
+
+    fn forked(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|(name, value)| (fork_name(name), value.as_str().unwrap_or_default()))
+    }
+
+    fn xml(&self) -> String {
+        let mut text = format!("<?xml version=\"1.0\" encoding=\"{}\"?>\n<response>", self.charset.name());
+        for (name, value) in self.forked() {
+            let value = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let _ = write!(text, "<{name}>{value}</{name}>");
+        }
+        text.push_str("</response>");
+        text
+    }
+
+    fn nvp(&self) -> String {
+        let pairs: Vec<String> = self.forked().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join("&")
+    }
+}
+
+/// Names of the XML and NVP forms in the documented examples of a fork (§1.8), not confirmed for INICIS.
+fn fork_name(name: &str) -> &str {
+    match name {
+        "TotPrice" => "applPrice",
+        "MOID" => "oid",
+        "CARD_Code" => "cardCode",
+        "CARD_Num" => "cardNum",
+        "CARD_Quota" => "cardQuota",
+        "CARD_BankCode" => "cardBankCode",
+        "CARD_Interest" => "cardNoInterest",
+        "CARD_ApplPrice" => "price",
+        "CARD_PRTC_CODE" => "prtcCode",
+        other => other,
+    }
+}
+
+/// An object of strings from pairs.
+#[must_use]
+pub fn object<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Map<String, Value> {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+}

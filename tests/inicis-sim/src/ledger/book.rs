@@ -1,0 +1,198 @@
+//! Invariant: a [`Book`] is a function of the events applied to it; it is never changed in another way.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::event::{Authentication, Event};
+
+/// Where a sale stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SaleState {
+    /// Token issued, no approval yet.
+    Authenticated,
+    /// The approval failed.
+    Declined,
+    /// Money is held.
+    Approved,
+    /// A part of the money is held.
+    PartiallyCancelled,
+    /// Cancelled by INIAPI.
+    Cancelled,
+    /// Taken back by a net cancel.
+    NetCancelled,
+}
+
+/// One cancel of a sale.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cancel {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// `net_cancel`, `refund` or `partial_refund`.
+    pub kind: &'static str,
+    /// Amount.
+    pub price: u64,
+    /// Transaction of the partial cancel.
+    pub tid: Option<String>,
+}
+
+/// One authentication and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sale {
+    /// What the buyer authenticated; `oid` follows a renumbering.
+    #[serde(flatten)]
+    pub auth: Authentication,
+    /// Transaction id once approved.
+    pub tid: Option<String>,
+    /// Where it stands.
+    pub state: SaleState,
+    /// Amount still held.
+    pub remaining: u64,
+    /// Cancels in order.
+    pub cancels: Vec<Cancel>,
+    /// How often it was approved: 0 or 1.
+    pub approvals: u32,
+    /// Code of the decline.
+    pub decline: Option<String>,
+    /// When the token was issued.
+    pub authenticated_at: i64,
+    /// When it was approved.
+    pub approved_at: Option<i64>,
+    /// Whether a net cancel came before the approval.
+    pub net_cancelled_early: bool,
+    /// Approval number.
+    pub appl_num: String,
+    /// The approval request in byte order of its names.
+    #[serde(skip)]
+    pub approval_map: Vec<(String, String)>,
+}
+
+/// All sales, found by token, transaction and order number.
+#[derive(Debug, Default)]
+pub struct Book {
+    sales: Vec<Sale>,
+    by_token: HashMap<String, usize>,
+    by_tid: HashMap<String, usize>,
+    by_part_tid: HashMap<String, usize>,
+    by_oid: HashMap<(String, String), Vec<usize>>,
+}
+
+impl Book {
+    /// All sales in the order of their authentication.
+    #[must_use]
+    pub fn sales(&self) -> &[Sale] {
+        &self.sales
+    }
+
+    /// By authToken.
+    #[must_use]
+    pub fn by_token(&self, token: &str) -> Option<&Sale> {
+        self.by_token.get(token).and_then(|at| self.sales.get(*at))
+    }
+
+    /// By the transaction id of the approval.
+    #[must_use]
+    pub fn by_tid(&self, tid: &str) -> Option<&Sale> {
+        self.by_tid.get(tid).and_then(|at| self.sales.get(*at))
+    }
+
+    /// Whether the id is that of a partial cancel.
+    #[must_use]
+    pub fn is_part_tid(&self, tid: &str) -> bool {
+        self.by_part_tid.contains_key(tid)
+    }
+
+    /// The newest approved sale of an order.
+    #[must_use]
+    pub fn approved_by_oid(&self, mid: &str, oid: &str) -> Option<&Sale> {
+        let places = self.by_oid.get(&(mid.to_owned(), oid.to_owned()))?;
+        places.iter().rev().filter_map(|at| self.sales.get(*at)).find(|sale| sale.approvals > 0)
+    }
+
+    /// Applies one event. An event of an unknown sale is a ledger of another make and changes nothing.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Authenticated { at, token, auth } => self.open(*at, token, auth),
+            Event::Approved { at, token, tid, oid, appl_num, map } => {
+                let Some(place) = self.by_token.get(token).copied() else { return };
+                let Some(sale) = self.sales.get_mut(place) else { return };
+                let old = (sale.auth.mid.clone(), std::mem::replace(&mut sale.auth.oid, oid.clone()));
+                sale.state = SaleState::Approved;
+                sale.tid = Some(tid.clone());
+                sale.approvals += 1;
+                sale.remaining = sale.auth.price;
+                sale.approved_at = Some(*at);
+                sale.appl_num.clone_from(appl_num);
+                sale.approval_map.clone_from(map);
+                self.by_tid.insert(tid.clone(), place);
+                if old.1 != *oid {
+                    self.by_oid.entry((old.0, oid.clone())).or_default().push(place);
+                }
+            }
+            Event::Declined { token, code, .. } => {
+                if let Some(sale) = self.sale_of(token) {
+                    sale.state = SaleState::Declined;
+                    sale.decline = Some(code.clone());
+                }
+            }
+            Event::NetCancelled { at, token } => {
+                if let Some(sale) = self.sale_of(token) {
+                    let price = std::mem::take(&mut sale.remaining);
+                    sale.state = SaleState::NetCancelled;
+                    sale.cancels.push(Cancel { at: *at, kind: "net_cancel", price, tid: None });
+                }
+            }
+            Event::NetCancelledEarly { token, .. } => {
+                if let Some(sale) = self.sale_of(token) {
+                    sale.net_cancelled_early = true;
+                }
+            }
+            Event::Cancelled { at, tid, .. } => {
+                if let Some(sale) = self.by_tid.get(tid).and_then(|p| self.sales.get_mut(*p)) {
+                    let price = std::mem::take(&mut sale.remaining);
+                    sale.state = SaleState::Cancelled;
+                    sale.cancels.push(Cancel { at: *at, kind: "refund", price, tid: None });
+                }
+            }
+            Event::PartiallyCancelled { at, tid, part_tid, price, .. } => {
+                self.cancel_part(*at, tid, part_tid, *price);
+            }
+            Event::NotAuthenticated { .. } | Event::Refused { .. } => {}
+            Event::Reset { .. } => *self = Self::default(),
+        }
+    }
+
+    fn sale_of(&mut self, token: &str) -> Option<&mut Sale> {
+        self.by_token.get(token).and_then(|at| self.sales.get_mut(*at))
+    }
+
+    fn open(&mut self, at: i64, token: &str, auth: &Authentication) {
+        let place = self.sales.len();
+        self.by_token.insert(token.to_owned(), place);
+        self.by_oid.entry((auth.mid.clone(), auth.oid.clone())).or_default().push(place);
+        self.sales.push(Sale {
+            auth: auth.clone(),
+            tid: None,
+            state: SaleState::Authenticated,
+            remaining: 0,
+            cancels: Vec::new(),
+            approvals: 0,
+            decline: None,
+            authenticated_at: at,
+            approved_at: None,
+            net_cancelled_early: false,
+            appl_num: String::new(),
+            approval_map: Vec::new(),
+        });
+    }
+
+    fn cancel_part(&mut self, at: i64, tid: &str, part_tid: &str, price: u64) {
+        let Some(place) = self.by_tid.get(tid).copied() else { return };
+        let Some(sale) = self.sales.get_mut(place) else { return };
+        sale.remaining = sale.remaining.saturating_sub(price);
+        sale.state = if sale.remaining == 0 { SaleState::Cancelled } else { SaleState::PartiallyCancelled };
+        sale.cancels.push(Cancel { at, kind: "partial_refund", price, tid: Some(part_tid.to_owned()) });
+        self.by_part_tid.insert(part_tid.to_owned(), place);
+    }
+}

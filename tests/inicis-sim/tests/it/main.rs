@@ -1,0 +1,18 @@
+//! The simulator from outside: its listeners, with the vectors of the reference beside it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stand outside of test functions, where clippy.toml does not reach"
+)]
+
+mod approval;
+mod fault;
+mod iniapi;
+mod ledger;
+mod net_cancel;
+mod pages;
+mod rig;
+mod vectors;
+mod window;

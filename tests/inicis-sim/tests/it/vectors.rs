@@ -1,0 +1,129 @@
+//! The simulator's formulas against the vectors of the reference.
+
+use inicis_sim::hash;
+use serde_json::Value;
+
+fn all() -> Value {
+    serde_json::from_str(include_str!("../vectors/inicis-vectors.json")).unwrap()
+}
+
+/// Runs a formula over all its vectors, official ones too.
+fn check(name: &str, formula: impl Fn(&dyn Fn(&str) -> String) -> String) {
+    let all = all();
+    let generated = all["formulas"][name]["vectors"].as_array().cloned().unwrap_or_default();
+    let official = all["official_or_captured"].as_array().unwrap().iter();
+    let official = official.filter(|vector| vector["what"].as_str().is_some_and(|what| name.ends_with(what)));
+    let mut count = 0;
+    for vector in generated.iter().chain(official) {
+        let input = |key: &str| vector["input"][key].as_str().unwrap_or_default().to_owned();
+        assert_eq!(formula(&input), vector["output"].as_str().unwrap(), "{name}: {vector}");
+        count += 1;
+    }
+    assert!(count >= 3, "{name} has {count} vectors");
+}
+
+#[test]
+fn m_key() {
+    check("stdpay.mKey", |v| hash::m_key(&v("signKey")));
+}
+
+#[test]
+fn form_signature() {
+    check("stdpay.signature", |v| hash::form_signature(&v("oid"), &v("price"), &v("timestamp")));
+}
+
+#[test]
+fn form_verification() {
+    check("stdpay.verification", |v| {
+        hash::form_verification(&v("oid"), &v("price"), &v("signKey"), &v("timestamp"))
+    });
+}
+
+#[test]
+fn approval_signature() {
+    check("stdpay.approve.signature", |v| hash::approval_signature(&v("authToken"), &v("timestamp")));
+}
+
+#[test]
+fn approval_verification() {
+    check("stdpay.approve.verification", |v| {
+        hash::approval_verification(&v("authToken"), &v("signKey"), &v("timestamp"))
+    });
+}
+
+#[test]
+fn auth_signature_of_generated_and_captured_answers() {
+    check("stdpay.authSignature", |v| {
+        hash::auth_signature(&v("MOID"), &v("mid"), &v("TotPrice"), &v("tstamp"))
+    });
+}
+
+#[test]
+fn auth_signature_takes_the_fields_of_the_table_for_every_digit() {
+    for (digit, names) in all()["authSignature_order_by_last_digit"].as_object().unwrap() {
+        let tstamp = format!("176719320012{digit}");
+        let plain: Vec<String> = names
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| match name.as_str().unwrap() {
+                "MOID" => "MOID=O-1".to_owned(),
+                "mid" => "mid=INIpayTest".to_owned(),
+                "TotPrice" => "TotPrice=1000".to_owned(),
+                "tstamp" => format!("tstamp={tstamp}"),
+                other => panic!("{other}"),
+            })
+            .collect();
+        let expected = hash::sha256(&plain.join("&"));
+        assert_eq!(hash::auth_signature("O-1", "INIpayTest", "1000", &tstamp), expected, "digit {digit}");
+    }
+}
+
+fn v1(name: &str, values: &[&str]) {
+    check(name, |v| {
+        let values: Vec<String> = values.iter().map(|value| v(value)).collect();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        hash::iniapi_v1(&v("INIAPIKey"), &values)
+    });
+}
+
+#[test]
+fn iniapi_v1() {
+    let common = ["type", "paymethod", "timestamp", "clientIp", "mid"];
+    v1("iniapi.v1.refund", &[&common[..], &["tid"]].concat());
+    v1("iniapi.v1.partialRefund", &[&common[..], &["tid", "price", "confirmPrice"]].concat());
+    v1("iniapi.v1.inquiry", &common);
+}
+
+#[test]
+fn iniapi_v2_hashes_data_as_it_came() {
+    for name in ["iniapi.v2.refund", "iniapi.v2.partialRefund", "iniapi.v2.inquiry", "iniapi.v2.billing"] {
+        let all = all();
+        let vectors = all["formulas"][name]["vectors"].as_array().unwrap();
+        assert!(vectors.len() >= 3, "{name}");
+        for vector in vectors {
+            let input = &vector["input"];
+            let text = |key: &str| input[key].as_str().unwrap();
+            let key = text("INIAPIKey");
+            let got = hash::iniapi_v2(key, text("mid"), text("type"), text("timestamp"), &input["data"]);
+            assert_eq!(got, vector["output"].as_str().unwrap(), "{name}: {vector}");
+        }
+    }
+}
+
+#[test]
+fn common_mistakes_of_merchants_give_other_hashes() {
+    for example in all()["negative_examples"].as_array().unwrap() {
+        let Some(wrong) = example["wrong"].as_str() else { continue };
+        let name = example["name"].as_str().unwrap();
+        let right = match name {
+            _ if name.starts_with("mKey") => hash::m_key("SU5JTElURV9UUklQTEVERVNfS0VZU1RS"),
+            _ if name.starts_with("verification") => {
+                let key = "SU5JTElURV9UUklQTEVERVNfS0VZU1RS";
+                hash::form_verification("INIpayTest_1361252896871", "1004", key, "1361252896871")
+            }
+            _ => hash::form_signature("INIpayTest_1361252896871", "1004", "1361252896871"),
+        };
+        assert_ne!(right, wrong, "{name}");
+    }
+}
