@@ -169,6 +169,8 @@ pub(crate) struct Logs {
     bytes_left: usize,
     line_bytes: usize,
     dropped: u64,
+    /// Output that has not come to the end of its line: standard output and standard error.
+    unfinished: [(LogSource, Vec<u8>); 2],
 }
 
 impl Logs {
@@ -181,7 +183,37 @@ impl Logs {
             bytes_left: limits.log_bytes,
             line_bytes: limits.log_line_bytes,
             dropped: 0,
+            unfinished: [(LogSource::Stdout, vec![]), (LogSource::Stderr, vec![])],
         }
+    }
+
+    /// Keeps whole lines of an output stream; a line that comes in pieces is put together first, so that nothing hides
+    /// between two pieces.
+    pub(crate) fn write_output(&mut self, source: LogSource, bytes: &[u8]) {
+        let Some(slot) = self.unfinished.iter_mut().find(|(slot, _)| *slot == source) else { return };
+        let mut pending = std::mem::take(&mut slot.1);
+        let most = self.line_bytes.saturating_mul(2).max(1);
+        let mut pieces = bytes.split(|byte| *byte == b'\n').peekable();
+        while let Some(piece) = pieces.next() {
+            let room = most.saturating_sub(pending.len());
+            pending.extend_from_slice(piece.get(..room).unwrap_or(piece));
+            if pieces.peek().is_some() {
+                self.write_line_of(source, &pending);
+                pending.clear();
+            }
+        }
+        if let Some(slot) = self.unfinished.iter_mut().find(|(slot, _)| *slot == source) {
+            slot.1 = pending;
+        }
+    }
+
+    fn write_line_of(&mut self, source: LogSource, line: &[u8]) {
+        // What Rust adds to every panic helps nobody here.
+        if line.is_empty() || line.starts_with(b"note: run with `RUST_BACKTRACE") {
+            return;
+        }
+        let level = if source == LogSource::Stderr { Level::Error } else { Level::Info };
+        self.write(level, source, &String::from_utf8_lossy(line), &[]);
     }
 
     pub(crate) fn scrubber(&self) -> &Scrubber {
@@ -246,6 +278,11 @@ impl Logs {
 
     /// The lines, with a last one about what was dropped.
     pub(crate) fn take(&mut self) -> Vec<LogLine> {
+        for at in 0..self.unfinished.len() {
+            let Some((source, line)) = self.unfinished.get_mut(at) else { continue };
+            let (source, line) = (*source, std::mem::take(line));
+            self.write_line_of(source, &line);
+        }
         if self.dropped > 0 {
             let message = format!(
                 "{} more lines were dropped: a call may write {} lines and the bytes set in its limits",
@@ -324,6 +361,8 @@ mod tests {
         let mut logs = self::logs(&Limits { log_bytes: 10, ..Limits::default() });
         logs.write(Level::Info, LogSource::Log, &"y".repeat(1 << 20), &[]);
         logs.write(Level::Info, LogSource::Log, "z", &[]);
-        assert_eq!(logs.take().iter().map(|line| line.message.len()).max(), Some(102), "the host's own line");
+        let lines = logs.take();
+        assert_eq!(lines[0].message, "yyyyyyyyyy…");
+        assert_eq!(lines.len(), 2, "the second is the host's own");
     }
 }

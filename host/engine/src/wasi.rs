@@ -20,7 +20,6 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiView};
 
-use crate::contract::imports::Level;
 use crate::logs::LogSource;
 use crate::state::{SharedLogs, State};
 
@@ -158,11 +157,7 @@ struct Output {
 
 impl Output {
     fn lines(&self, bytes: &[u8]) {
-        let level = if self.source == LogSource::Stderr { Level::Error } else { Level::Info };
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            logs.write(level, self.source, &String::from_utf8_lossy(line), &[]);
-        }
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).write_output(self.source, bytes);
     }
 }
 

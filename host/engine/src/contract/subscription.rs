@@ -14,7 +14,7 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 pub const INTERFACE: &str = interface!("subscription");
 
 /// A registered card. The key itself is a one-time secret that the host keeps; only its name is here.
-#[derive(Clone, Debug, PartialEq, ComponentType, Lift, Lower, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, ComponentType, Lift, Lower, Serialize, Deserialize)]
 #[component(record)]
 #[serde(deny_unknown_fields)]
 pub struct BillingKey {
@@ -168,3 +168,16 @@ pub const ENCODE_BATCH: Function<(Context, Vec<BatchItem>, Carry, bool), Result<
 /// Reads the gateway's answer file, chunk by chunk.
 pub const DECODE_BATCH: Function<(Context, Vec<u8>, Carry, bool), Result<BatchResults, PluginError>> =
     Function::new(INTERFACE, "decode-batch", &["bytes", "carry", "last"], Network::Refused);
+
+/// The key itself is a secret: `Debug` leaves it out.
+impl std::fmt::Debug for BillingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BillingKey")
+            .field("gateway_ref", &self.gateway_ref)
+            .field("issuer", &self.issuer)
+            .field("masked_number", &self.masked_number)
+            .field("method", &self.method)
+            .field("approval", &self.approval)
+            .finish_non_exhaustive()
+    }
+}

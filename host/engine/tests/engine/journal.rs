@@ -1,1 +1,150 @@
-//! To come.
+//! A record holds all that a call saw, no secret, and can be run again.
+
+use std::sync::Arc;
+
+use payhost_engine::contract::{self, general_pay, subscription};
+use payhost_engine::egress::Recorded;
+use payhost_engine::{CallRecord, CallSetup, Called, Ended, Engine, Plugin, Transport, WriteEvidence};
+use serde_json::{Value, json};
+
+use crate::common::{Try, assert_no_secret, behave, callback, engine, order, plugin, secrets};
+use crate::gateway::{Gateway, ORIGIN};
+
+async fn approved(engine: &Engine, plugin: &Arc<Plugin>, gateway: &Gateway) -> CallRecord {
+    let call = behave("approve").with("url", &format!("{ORIGIN}/pay")).with("secret", "password").with("place", "body");
+    let called = call.egress(gateway.egress()).complete(engine, plugin).await;
+    assert_eq!(called.result.unwrap(), "200 hello");
+    called.record
+}
+
+/// Runs a record again without a network.
+async fn replay(engine: &Engine, plugin: &Arc<Plugin>, record: &CallRecord, gateway: &Gateway) -> (Called<Value>, Arc<Recorded>) {
+    let recorded = Arc::new(Recorded::new(record));
+    let function = contract::find(&record.interface, &record.function).unwrap();
+    let setup = CallSetup {
+        secrets: secrets(),
+        egress: Arc::new(gateway.egress()),
+        transport: Transport::Scripted(recorded.clone()),
+        ..CallSetup::new("again", record.now_ms, crate::common::SEED)
+    };
+    let context = record.context.clone().unwrap();
+    (function.call_json(engine, plugin, context, record.args.clone(), setup).await.unwrap(), recorded)
+}
+
+#[tokio::test]
+async fn a_record_has_names_of_secrets_in_place_of_values() {
+    let (engine, gateway) = (engine(), Gateway::start().await);
+    let plugin = plugin(&engine).await;
+    let record = approved(&engine, &plugin, &gateway).await;
+    let json = serde_json::to_value(&record).unwrap();
+    assert_no_secret(&json.to_string());
+    assert_eq!(json["imports"][0]["http"]["request"]["body"][0], json!({"part": {"secret": "password"}, "encoding": "plain"}));
+    assert_eq!(json["secrets_used"], json!([{"name": "password", "version": 1}]));
+    assert_eq!(json["args"]["order"]["name"], "사과");
+    assert_eq!(json["args"]["callback"]["body"], "YT0x");
+    assert_eq!(json["ended"]["answered"]["ok"]["approved"]["amount"], json!({"minor": 1004, "currency": "KRW"}));
+    assert!(record.replayable);
+    assert_eq!(serde_json::from_value::<CallRecord>(json).unwrap(), record);
+}
+
+#[tokio::test]
+async fn a_record_runs_again_to_the_same_end_without_a_network() {
+    let (engine, gateway) = (engine(), Gateway::start().await);
+    let plugin = plugin(&engine).await;
+    let record = approved(&engine, &plugin, &gateway).await;
+    let (called, recorded) = replay(&engine, &plugin, &record, &gateway).await;
+    assert_eq!(serde_json::to_string(&called.record.ended).unwrap(), serde_json::to_string(&record.ended).unwrap());
+    assert_eq!(recorded.differences(), []);
+    assert_eq!(called.evidence.writes(), WriteEvidence::Answered);
+    assert_eq!(gateway.requests().len(), 1, "the replay sent nothing");
+}
+
+#[tokio::test]
+async fn a_replay_tells_which_request_differs() {
+    let (engine, gateway) = (engine(), Gateway::start().await);
+    let plugin = plugin(&engine).await;
+    let mut record = approved(&engine, &plugin, &gateway).await;
+    let context = record.context.as_mut().unwrap();
+    context.settings.iter_mut().find(|setting| setting.key == "url").unwrap().value = format!("{ORIGIN}/other");
+    let (called, recorded) = replay(&engine, &plugin, &record, &gateway).await;
+    let differences = recorded.differences();
+    assert_eq!(differences.len(), 1);
+    assert!(differences[0].asked.as_ref().unwrap().url.ends_with("/other"));
+    assert!(differences[0].recorded.as_ref().unwrap().url.ends_with("/pay"));
+    assert_ne!(called.record.ended, record.ended);
+}
+
+#[tokio::test]
+async fn a_call_with_a_one_time_value_is_not_replayable() {
+    let (engine, gateway) = (engine(), Gateway::start().await);
+    let plugin = plugin(&engine).await;
+    let call = behave("approve").with("url", &format!("{ORIGIN}/pay")).with("secret", "card_number").with("place", "body");
+    let record = call.egress(gateway.egress()).complete(&engine, &plugin).await.record;
+    assert!(!record.replayable);
+    assert_eq!(record.secrets_used[0].version, None);
+    assert_no_secret(&serde_json::to_string(&record).unwrap());
+}
+
+#[tokio::test]
+async fn a_billing_key_that_the_gateway_made_is_in_the_answer_and_not_in_the_record() {
+    const KEY: &str = "KEY-0123456789";
+    let (engine, gateway) = (engine(), Gateway::start().await);
+    let plugin = plugin(&engine).await;
+    let call = behave("").with("url", &format!("{ORIGIN}/key")).egress(gateway.egress());
+    let mut callback = callback();
+    callback.body = KEY.into();
+    let params = (call.context(), order(), callback);
+    let called = engine.call(&plugin, &subscription::COMPLETE_REGISTRATION, params, call.setup).await;
+    let subscription::Registration::Registered(key) = called.result.unwrap().unwrap() else { panic!() };
+    assert_eq!(key.key, KEY);
+    assert!(!format!("{key:?}").contains(KEY), "{key:?}");
+    let record = &called.record;
+    let text = serde_json::to_string(record).unwrap();
+    use base64::Engine as _;
+    assert!(!text.contains(KEY) && !text.contains(&base64::engine::general_purpose::STANDARD.encode(KEY)), "{text}");
+    let contract::imports::Response { body, .. } = match &record.imports[0] {
+        payhost_engine::ImportRecord::Http { answer: Some(payhost_engine::HttpAnswerRecord::Ok(response)), .. } => response,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(String::from_utf8_lossy(body), "billing=[secret];");
+    assert!(!record.replayable);
+}
+
+#[tokio::test]
+async fn a_plugin_that_prints_a_secret_prints_nothing() {
+    let engine = engine();
+    let plugin = plugin(&engine).await;
+    // It cannot know a value; this one was put into its settings by mistake.
+    for value in [crate::common::SIGN_KEY, crate::common::CARD] {
+        let Try { settings, setup } = behave("log").with("text", &format!("<{value}>"));
+        let call = Try { settings, setup };
+        let called = call.begin(&engine, &plugin).await;
+        assert_eq!(called.log.len(), 2);
+        assert!(called.log.iter().all(|line| line.message == "<[secret]>"), "{:?}", called.log);
+        let called = behave("panic").with("text", value).begin(&engine, &plugin).await;
+        assert_no_secret(&called.result.unwrap_err().to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_fault_is_recorded_in_words() {
+    let engine = engine();
+    let plugin = plugin(&engine).await;
+    let record = behave("return").begin(&engine, &plugin).await.record;
+    let Ended::Fault(fault) = &record.ended else { panic!("{record:?}") };
+    assert_eq!(fault.name, "host_data");
+    assert!(fault.text.contains("2 MiB"), "{}", fault.text);
+    assert!(!record.replayable);
+}
+
+#[tokio::test]
+async fn wrong_arguments_in_json_are_told_before_anything_runs() {
+    let engine = engine();
+    let plugin = plugin(&engine).await;
+    let begin = contract::find("general-pay", "begin").unwrap();
+    let call = behave("ok");
+    let setup = CallSetup::new("call", 0, [0; 16]);
+    let error = begin.call_json(&engine, &plugin, call.context(), json!({"order": {}}), setup).await.err().unwrap();
+    assert!(error.to_string().starts_with("argument `order`: missing field"), "{error}");
+    assert_eq!(general_pay::BEGIN.parameters, ["order", "buyer"]);
+}
