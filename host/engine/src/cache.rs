@@ -42,7 +42,12 @@ impl Cache {
         // `DefaultHasher::new` has fixed keys, so that the hash is the same in every process of this build.
         let compatibility =
             BuildHasherDefault::<DefaultHasher>::default().hash_one(engine.precompile_compatibility_hash());
-        Self { dir: options.dir, key: Zeroizing::new(options.key), max_bytes: options.max_bytes, compatibility }
+        Self {
+            dir: options.dir,
+            key: Zeroizing::new(options.key),
+            max_bytes: options.max_bytes,
+            compatibility,
+        }
     }
 
     fn path(&self, digest: [u8; 32]) -> PathBuf {
@@ -61,7 +66,10 @@ impl Cache {
         match deserialize(engine, code) {
             Ok(component) => {
                 // Its time is when it was last used, for the eviction.
-                let _ = fs::File::options().write(true).open(&path).and_then(|f| f.set_modified(SystemTime::now()));
+                let _ = fs::File::options()
+                    .write(true)
+                    .open(&path)
+                    .and_then(|f| f.set_modified(SystemTime::now()));
                 Some(component)
             }
             Err(error) => {
@@ -100,7 +108,8 @@ impl Cache {
     fn write(&self, digest: [u8; 32], component: &Component) -> std::io::Result<()> {
         let code = component.serialize().map_err(std::io::Error::other)?;
         let fields = self.fields(digest);
-        let mac = self.mac(&fields, &code).ok_or_else(|| std::io::Error::other("the cache key is not usable"))?;
+        let mac =
+            self.mac(&fields, &code).ok_or_else(|| std::io::Error::other("the cache key is not usable"))?;
         let tag = mac.finalize().into_bytes();
         make_private_dir(&self.dir)?;
         let path = self.path(digest);
@@ -137,7 +146,10 @@ impl Cache {
     }
 }
 
-#[allow(unsafe_code, reason = "wasmtime cannot tell compiled code from any other bytes; the safety argument is below")]
+#[allow(
+    unsafe_code,
+    reason = "wasmtime cannot tell compiled code from any other bytes; the safety argument is below"
+)]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: `Component::deserialize` runs whatever machine code it is given, so the bytes must come from
     // `Component::serialize`. `checked` has verified an HMAC over exactly these bytes in memory (not over a file that may
@@ -241,7 +253,9 @@ mod tests {
         let old = SystemTime::UNIX_EPOCH;
         fs::File::options().write(true).open(cache.path([2; 32])).unwrap().set_modified(old).unwrap();
         cache.put([3; 32], &component(&engine));
-        assert!(cache.path([1; 32]).exists() && cache.path([3; 32]).exists() && !cache.path([2; 32]).exists());
+        assert!(
+            cache.path([1; 32]).exists() && cache.path([3; 32]).exists() && !cache.path([2; 32]).exists()
+        );
     }
 
     #[cfg(unix)]

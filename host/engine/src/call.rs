@@ -218,7 +218,8 @@ fn end_record<R: Answer>(mut record: CallRecord, ran: Ran<R>, evidence: Evidence
         blotted |= scrub_record(&mut record, &scrubber);
     }
     let one_time = secrets_used.iter().any(|used| used.version.is_none());
-    let by_limit = result.as_ref().is_err_and(|fault| fault.is_limit() || matches!(fault, Fault::Internal { .. }));
+    let by_limit =
+        result.as_ref().is_err_and(|fault| fault.is_limit() || matches!(fault, Fault::Internal { .. }));
     record.replayable = !one_time && !blotted && !by_limit;
     record.secrets_used = secrets_used;
     Called { result, evidence, record, log, cost }
@@ -265,8 +266,13 @@ fn scrub_json(value: &mut Value, scrubber: &Scrubber) -> bool {
             }
             None => false,
         },
-        Value::Array(values) => values.iter_mut().fold(false, |blotted, value| scrub_json(value, scrubber) || blotted),
-        Value::Object(map) => map.values_mut().fold(false, |blotted, value| scrub_json(value, scrubber) || blotted),
+        // Counted, not asked with `any`: every one of them must be looked at.
+        Value::Array(values) => {
+            values.iter_mut().filter_map(|v| scrub_json(v, scrubber).then_some(())).count() > 0
+        }
+        Value::Object(map) => {
+            map.values_mut().filter_map(|v| scrub_json(v, scrubber).then_some(())).count() > 0
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -285,6 +291,9 @@ async fn run<P: Arguments, R: Answer>(job: Job<P, R>, evidence: Evidence) -> Ran
         return Ran::not_started(Fault::Overloaded { waited }, waited);
     };
     let queued = asked.elapsed();
+    let mut setup = setup;
+    setup.limits.memory_bytes = setup.limits.memory_bytes.min(shared.options.memory_bytes);
+    setup.limits.table_elements = setup.limits.table_elements.min(shared.options.table_elements);
     let state = State::new(setup, policy, function.network, shared.client.clone(), evidence);
     let limits = state.limits.clone();
     let mut store = new_store(&shared.wasmtime, state);

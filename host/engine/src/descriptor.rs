@@ -214,8 +214,9 @@ fn allowed(fields: &Fields<'_>, key: &str, value: &str, place: impl FnOnce() -> 
         SettingType::Switch => matches!(value, "true" | "false"),
         SettingType::Integer((low, high)) => value.parse::<i64>().is_ok_and(|n| (*low..=*high).contains(&n)),
         SettingType::Choice(choices) => choices.iter().any(|choice| choice.value == value),
-        SettingType::Choices(choices) => serde_json::from_str::<Vec<String>>(value)
-            .is_ok_and(|values| values.iter().all(|value| choices.iter().any(|choice| choice.value == *value))),
+        SettingType::Choices(choices) => serde_json::from_str::<Vec<String>>(value).is_ok_and(|values| {
+            values.iter().all(|value| choices.iter().any(|choice| choice.value == *value))
+        }),
         SettingType::ReadOnly(_) => false,
     };
     if fits && pattern.as_ref().is_none_or(|pattern| pattern.is_match(value)) {

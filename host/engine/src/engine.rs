@@ -1,10 +1,10 @@
 //! One engine per process: it owns the compiler's configuration, the pool, the plugins' runtime and the way out, and every
 //! call goes through it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use std::path::PathBuf;
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -56,7 +56,10 @@ pub struct CacheOptions {
 
 impl std::fmt::Debug for CacheOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CacheOptions").field("dir", &self.dir).field("max_bytes", &self.max_bytes).finish_non_exhaustive()
+        f.debug_struct("CacheOptions")
+            .field("dir", &self.dir)
+            .field("max_bytes", &self.max_bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -152,7 +155,9 @@ impl Engine {
         let shared = Shared {
             linker,
             runtime: PluginRuntime::start(options.worker_threads).map_err(EngineError::Threads)?,
-            turns: Semaphore::new(usize::try_from(options.max_calls).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)),
+            turns: Semaphore::new(
+                usize::try_from(options.max_calls).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
+            ),
             compiling: Semaphore::new(1),
             client: Arc::new(Client::new()?),
             cache,
@@ -200,7 +205,8 @@ impl Engine {
         figures.pooled = self.shared.pooled;
         if let Some(metrics) = self.shared.wasmtime.pooling_allocator_metrics() {
             figures.memories = metrics.memories().try_into().unwrap_or(u64::MAX);
-            figures.idle_resident_bytes = metrics.unused_memory_bytes_resident().try_into().unwrap_or(u64::MAX);
+            figures.idle_resident_bytes =
+                metrics.unused_memory_bytes_resident().try_into().unwrap_or(u64::MAX);
         }
         figures
     }

@@ -138,7 +138,10 @@ impl Fault {
             | Fault::StackOverflow { .. }
             | Fault::HostData { .. }
             | Fault::Overloaded { .. } => true,
-            Fault::Panic { .. } | Fault::Exit { .. } | Fault::MissingExport { .. } | Fault::Internal { .. } => false,
+            Fault::Panic { .. }
+            | Fault::Exit { .. }
+            | Fault::MissingExport { .. }
+            | Fault::Internal { .. } => false,
         }
     }
 }
@@ -150,10 +153,17 @@ impl fmt::Display for Fault {
         match self {
             Fault::Panic { trap, .. } => write!(f, "The plugin panicked ({trap})")?,
             Fault::MemoryLimit { limit_bytes, .. } => {
-                write!(f, "The plugin wanted more than the {} of memory that a call may have", Size(*limit_bytes))?;
+                write!(
+                    f,
+                    "The plugin wanted more than the {} of memory that a call may have",
+                    Size(*limit_bytes)
+                )?;
             }
             Fault::TableLimit { limit_elements, .. } => {
-                write!(f, "The plugin wanted more than the {limit_elements} table elements that a call may have")?;
+                write!(
+                    f,
+                    "The plugin wanted more than the {limit_elements} table elements that a call may have"
+                )?;
             }
             Fault::CpuLimit { limit, .. } => {
                 write!(f, "The plugin computed for longer than the {limit:?} that a call may take")?;
@@ -165,12 +175,17 @@ impl fmt::Display for Fault {
             Fault::HostData { limit_bytes, .. } => {
                 write!(f, "The plugin handed the host more than {} at once", Size(*limit_bytes))?;
             }
-            Fault::Exit { code, .. } => write!(f, "The plugin ended its process with code {code} instead of answering")?,
+            Fault::Exit { code, .. } => {
+                write!(f, "The plugin ended its process with code {code} instead of answering")?
+            }
             Fault::MissingExport { interface, function } => {
                 write!(f, "The plugin has no function `{function}` in `{interface}`")?;
             }
             Fault::Overloaded { waited } => {
-                write!(f, "Too many plugin calls are running; this one waited {waited:?} and was not started")?;
+                write!(
+                    f,
+                    "Too many plugin calls are running; this one waited {waited:?} and was not started"
+                )?;
             }
             Fault::Internal { what } => write!(f, "The host failed while running the plugin: {what}")?,
         }
@@ -214,6 +229,8 @@ pub(crate) fn classify(error: &wasmtime::Error, limits: &Limits, last_lines: Vec
         // A Rust or C guest keeps its own stack at the low end of its memory and runs out of that first.
         Some(Trap::MemoryOutOfBounds) if deep => Fault::StackOverflow { trace },
         Some(trap) => Fault::Panic { trap: trap.to_string(), trace },
+        // An error of a host function that the guest had called, such as too many handles: the guest's doing.
+        None if !trace.frames.is_empty() => Fault::Panic { trap: text, trace },
         None => Fault::Internal { what: format!("{error:#}") },
     }
 }
@@ -227,7 +244,7 @@ fn frames(error: &wasmtime::Error) -> Vec<String> {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return vec![] };
     let frame = |frame: &wasmtime::FrameInfo| {
         let unnamed = || format!("function {}", frame.func_index());
-        frame.func_name().map_or_else(unnamed, |name| rustc_name(name))
+        frame.func_name().map_or_else(unnamed, rustc_name)
     };
     backtrace.frames().iter().map(frame).collect()
 }

@@ -31,7 +31,11 @@ pub struct Plugin {
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Descriptor { id, version, .. } = &self.descriptor;
-        f.debug_struct("Plugin").field("id", id).field("version", version).field("digest", &self.digest()).finish()
+        f.debug_struct("Plugin")
+            .field("id", id)
+            .field("version", version)
+            .field("digest", &self.digest())
+            .finish()
     }
 }
 
@@ -70,7 +74,9 @@ pub(crate) struct Code {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Larger than a component may be.
-    #[error("the file has {bytes} bytes; a plugin may have {limit}. Build it with optimisation and without debug information")]
+    #[error(
+        "the file has {bytes} bytes; a plugin may have {limit}. Build it with optimisation and without debug information"
+    )]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -78,7 +84,9 @@ pub enum LoadError {
         limit: usize,
     },
     /// Not a component.
-    #[error("the file is not a WebAssembly component: {0}. Build it for `wasm32-wasip2` (a core module is not enough)")]
+    #[error(
+        "the file is not a WebAssembly component: {0}. Build it for `wasm32-wasip2` (a core module is not enough)"
+    )]
     NotAComponent(String),
     /// It wants more than there is.
     #[error(
@@ -89,7 +97,9 @@ pub enum LoadError {
     )]
     Imports(Vec<String>),
     /// An import has another type than ours.
-    #[error("an import of the plugin has another type than this host's: {0}. Build it against the contract {VERSION}")]
+    #[error(
+        "an import of the plugin has another type than this host's: {0}. Build it against the contract {VERSION}"
+    )]
     ImportType(String),
     /// It exports none of the interfaces, or lacks `plugin`.
     #[error(
@@ -104,7 +114,9 @@ pub enum LoadError {
         found: Vec<String>,
     },
     /// An exported interface lacks a function or has it with other types.
-    #[error("`{function}` of the exported `{interface}` is not the contract's: {problem}. Build the plugin against the contract {VERSION}")]
+    #[error(
+        "`{function}` of the exported `{interface}` is not the contract's: {problem}. Build the plugin against the contract {VERSION}"
+    )]
     Export {
         /// Full name of the interface.
         interface: &'static str,
@@ -159,7 +171,10 @@ async fn compile(shared: &Arc<Shared>, digest: [u8; 32], bytes: &[u8]) -> Result
         }
         Ok(component)
     });
-    compiled.await.map_err(|error| internal(&error))?.map_err(|error: wasmtime::Error| LoadError::NotAComponent(format!("{error:#}")))
+    compiled
+        .await
+        .map_err(|error| internal(&error))?
+        .map_err(|error: wasmtime::Error| LoadError::NotAComponent(format!("{error:#}")))
 }
 
 /// Links it and finds its exports.
@@ -168,7 +183,10 @@ fn link(shared: &Shared, digest: String, component: &Component) -> Result<Code, 
     if !unknown.is_empty() {
         return Err(LoadError::Imports(unknown));
     }
-    let pre = shared.linker.instantiate_pre(component).map_err(|error| LoadError::ImportType(format!("{error:#}")))?;
+    let pre = shared
+        .linker
+        .instantiate_pre(component)
+        .map_err(|error| LoadError::ImportType(format!("{error:#}")))?;
     let mut interfaces: Vec<&'static str> = Vec::new();
     let mut exports = HashMap::new();
     for function in contract::functions() {

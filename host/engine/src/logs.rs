@@ -78,11 +78,18 @@ impl Scrubber {
         }
         let unpadded = STANDARD.encode(value).trim_end_matches('=').to_owned();
         let form = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        let percent = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let percent =
+            percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string();
         let hex = hex(value.as_bytes());
-        for writing in
-            [value.to_owned(), unpadded, URL_SAFE_NO_PAD.encode(value), form, percent, hex.to_uppercase(), hex]
-        {
+        for writing in [
+            value.to_owned(),
+            unpadded,
+            URL_SAFE_NO_PAD.encode(value),
+            form,
+            percent,
+            hex.to_uppercase(),
+            hex,
+        ] {
             if !self.needles.iter().any(|known| known.as_str() == writing) {
                 self.needles.push(Zeroizing::new(writing));
             }
@@ -221,7 +228,13 @@ impl Logs {
     }
 
     /// Keeps a line, or counts it once the call has said enough.
-    pub(crate) fn write(&mut self, level: Level, source: LogSource, message: &str, fields: &[(String, String)]) {
+    pub(crate) fn write(
+        &mut self,
+        level: Level,
+        source: LogSource,
+        message: &str,
+        fields: &[(String, String)],
+    ) {
         if self.lines.len() >= self.max_lines || self.bytes_left == 0 {
             self.dropped = self.dropped.saturating_add(1);
             return;
@@ -299,7 +312,8 @@ impl Logs {
 
 /// Characters that could forge lines or turn text around on a terminal.
 fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The longest prefix of at most `bytes` bytes that ends between characters.
@@ -329,7 +343,12 @@ mod tests {
         ];
         for writing in writings {
             let mut logs = logs(&Limits::default());
-            logs.write(Level::Info, LogSource::Log, &format!("a {writing} b"), &[(writing.clone(), writing.clone())]);
+            logs.write(
+                Level::Info,
+                LogSource::Log,
+                &format!("a {writing} b"),
+                &[(writing.clone(), writing.clone())],
+            );
             let line = logs.take().remove(0).to_string();
             assert!(line.contains("[secret]") && !line.contains(writing.trim_end_matches('=')), "{line}");
         }

@@ -42,7 +42,11 @@ impl Secrets {
 
     /// Names of the channel's secrets, sorted; one-time secrets are not among them.
     pub fn channel_names(&self) -> Vec<String> {
-        self.values.iter().filter(|(_, secret)| secret.version.is_some()).map(|(name, _)| name.clone()).collect()
+        self.values
+            .iter()
+            .filter(|(_, secret)| secret.version.is_some())
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Secret> {

@@ -29,7 +29,8 @@ pub(crate) const HANDLES: usize = 256;
 const RANDOM_BYTES: u64 = 64 << 10;
 
 /// Prefixes of the interfaces that [`link`] offers, for messages about those that it does not.
-pub(crate) const OFFERED: &[&str] = &["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"];
+pub(crate) const OFFERED: &[&str] =
+    &["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"];
 
 struct HasIo;
 

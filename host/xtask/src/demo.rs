@@ -10,7 +10,7 @@ use std::thread;
 use clap::Args;
 use serde_json::Value;
 
-use crate::run::{cargo, root, step, target_dir};
+use crate::run::{root, target_dir};
 use crate::{Error, plugins};
 
 /// Where the demo runs.
@@ -38,7 +38,7 @@ const GRANTS: &[&str] = &["https://fcstdpay.inicis.com", "https://ksstdpay.inici
 /// Runs it until Ctrl-C.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let component = plugins::build()?.component("inicis");
-    step(cargo().args(["build", "--locked", "--bins", "-p", "payhost", "-p", "inicis-sim", "-p", "example-shop"]))?;
+    crate::run::binaries()?;
     let data = root().join(&arguments.data);
     std::fs::create_dir_all(&data).map_err(|cause| Error::File { path: data.display().to_string(), cause })?;
     let demo = Demo { data, port: arguments.port };

@@ -25,8 +25,6 @@ impl Built {
 
 /// Packages that are plugins.
 const PLUGINS: &[&str] = &["inicis"];
-/// Packages that are components for tests.
-pub const GUESTS: &[&str] = &["guests"];
 
 /// Builds the plugins.
 pub fn build() -> Result<Built, Error> {

@@ -26,6 +26,12 @@ pub fn cargo() -> Command {
     command
 }
 
+/// Builds every program of the workspace. Always all of it: a choice of packages would choose other features of what they
+/// share, and build that twice.
+pub fn binaries() -> Result<(), Error> {
+    step(cargo().args(["build", "--locked", "--workspace", "--bins"]))
+}
+
 /// A command as it could be typed.
 pub fn typed(command: &Command) -> String {
     let program = Path::new(command.get_program());

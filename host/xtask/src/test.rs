@@ -23,7 +23,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         checks()?;
     }
     let built = plugins::build_packages(&["inicis", "guests"])?;
-    step(cargo().args(["build", "--locked", "--bins", "-p", "payhost", "-p", "inicis-sim", "-p", "example-shop"]))?;
+    crate::run::binaries()?;
     let mut tests = cargo();
     tests.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]);
     tests.env("PAYHOST_TEST_PLUGIN", built.component("inicis"));

@@ -28,7 +28,11 @@ pub fn run(behaviour: &str, context: &Context) -> Option<String> {
             "logged".into()
         }
         "log" => {
-            log::write(log::Level::Info, setting(context, "text"), &[("field".into(), setting(context, "text").into())]);
+            log::write(
+                log::Level::Info,
+                setting(context, "text"),
+                &[("field".into(), setting(context, "text").into())],
+            );
             println!("{}", setting(context, "text"));
             "logged".into()
         }

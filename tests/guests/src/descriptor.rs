@@ -45,7 +45,19 @@ pub fn describe() -> Descriptor {
     merchant.pattern = Some("[a-z]{1,20}".into());
     let mode = Choice { value: "one".into(), label: text("one") };
     let mut settings = vec![merchant, field("choice", SettingType::Choice(vec![mode]))];
-    for key in ["behaviour", "text", "url", "verb", "effect", "header", "body", "secret", "place", "encoding", "times"] {
+    for key in [
+        "behaviour",
+        "text",
+        "url",
+        "verb",
+        "effect",
+        "header",
+        "body",
+        "secret",
+        "place",
+        "encoding",
+        "times",
+    ] {
         settings.push(field(key, SettingType::Text));
     }
     settings.extend([
@@ -73,13 +85,18 @@ pub fn describe() -> Descriptor {
             title: text("Public test"),
             notes: vec![],
             purposes: vec!["pay".into()],
-            settings: vec![Named { name: "merchant".into(), value: "somebody".into() }],
+            settings: vec![Named { name: "merchant".into(), value: "merchantofsomelength".into() }],
         }],
         supports: vec![],
         lookup: Lookup::OrderRef,
         settles_within_ms: None,
         undo_within_ms: None,
-        hosts: vec![host(GATEWAY), host("https://other.test"), host("https://localhost"), host("https://gateway.test:8443")],
+        hosts: vec![
+            host(GATEWAY),
+            host("https://other.test"),
+            host("https://localhost"),
+            host("https://gateway.test:8443"),
+        ],
         browser_origins: vec![],
         notice_sources: vec!["192.0.2.0/24".into()],
         needs: vec![NeededSecrets { name: "general-pay".into(), secrets: vec!["sign_key".into()] }],

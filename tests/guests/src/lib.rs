@@ -72,7 +72,12 @@ impl money::Guest for Guest {
     ) -> Result<money::Cancellation, PluginError> {
         refuse(&context)
     }
-    fn undo(context: Context, _: Order, _: Callback, _: money::Attempt) -> Result<money::Undone, PluginError> {
+    fn undo(
+        context: Context,
+        _: Order,
+        _: Callback,
+        _: money::Attempt,
+    ) -> Result<money::Undone, PluginError> {
         refuse(&context)
     }
 }

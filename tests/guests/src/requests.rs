@@ -21,7 +21,9 @@ pub fn run(behaviour: &str, context: &Context) -> Option<String> {
         "hmac" => shown(crypto::hmac("hmac-sha-256", name, &[text()])),
         "encrypt" => shown(crypto::encrypt("aes-128-cbc-pkcs7", name, &[text()])),
         "encrypt a secret" => shown(crypto::encrypt("aes-128-cbc-pkcs7", "seal_key", &[secret()])),
-        "encrypt beside a secret" => shown(crypto::encrypt("aes-128-cbc-pkcs7", "seal_key", &[text(), secret()])),
+        "encrypt beside a secret" => {
+            shown(crypto::encrypt("aes-128-cbc-pkcs7", "seal_key", &[text(), secret()]))
+        }
         "decrypt" => shown(crypto::decrypt("aes-128-cbc-pkcs7", name, &unhex(setting(context, "text")))),
         "seal, then open" => {
             let sealed = crypto::encrypt("aes-128-cbc-pkcs7", "seal_key", &[secret()]).unwrap();
@@ -59,7 +61,8 @@ fn one(context: &Context) -> String {
         "form" => http::Encoding::Form,
         _ => http::Encoding::Plain,
     };
-    let plain = |text: &str| http::Piece { part: crypto::Part::Text(text.into()), encoding: http::Encoding::Plain };
+    let plain =
+        |text: &str| http::Piece { part: crypto::Part::Text(text.into()), encoding: http::Encoding::Plain };
     let secret = || http::Piece { part: crypto::Part::Secret(setting(context, "secret").into()), encoding };
     let mut headers = Vec::new();
     for line in setting(context, "header").split('|').filter(|line| !line.is_empty()) {
@@ -71,12 +74,19 @@ fn one(context: &Context) -> String {
         body.push(plain(setting(context, "body")));
     }
     match setting(context, "place") {
-        "header" => headers.push(http::Header { name: "authorization".into(), value: vec![plain("Bearer "), secret()] }),
+        "header" => headers
+            .push(http::Header { name: "authorization".into(), value: vec![plain("Bearer "), secret()] }),
         "body" => body.push(secret()),
         _ => {}
     }
     let effect = if setting(context, "effect") == "read" { http::Effect::Read } else { http::Effect::Write };
-    let request = http::Request { verb: or("verb", "POST"), url: setting(context, "url").into(), headers, body, effect };
+    let request = http::Request {
+        verb: or("verb", "POST"),
+        url: setting(context, "url").into(),
+        headers,
+        body,
+        effect,
+    };
     match http::send(&request) {
         Ok(response) => format!("{} {}", response.status, String::from_utf8_lossy(&response.body)),
         Err(http::HttpError::Refused(text)) => format!("refused: {text}"),

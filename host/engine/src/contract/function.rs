@@ -152,7 +152,11 @@ pub trait Arguments: ComponentNamedList + Lower + Send + Sync + Sized + 'static 
     ///
     /// # Errors
     /// When the JSON has other names or shapes.
-    fn from_json(context: Context, names: &'static [&'static str], args: Value) -> Result<Self, ArgumentsError>;
+    fn from_json(
+        context: Context,
+        names: &'static [&'static str],
+        args: Value,
+    ) -> Result<Self, ArgumentsError>;
 }
 
 impl Arguments for () {
@@ -200,10 +204,7 @@ fn next<T: Argument>(values: &mut impl Iterator<Item = (&'static str, Value)>) -
 }
 
 /// The values in the order of `names`; an absent one is `null`.
-fn named(
-    names: &'static [&'static str],
-    args: Value,
-) -> Result<Vec<(&'static str, Value)>, ArgumentsError> {
+fn named(names: &'static [&'static str], args: Value) -> Result<Vec<(&'static str, Value)>, ArgumentsError> {
     let Value::Object(mut map) = args else { return Err(ArgumentsError::NotAnObject(names)) };
     let values = names.iter().map(|name| (*name, map.remove(*name).unwrap_or_default())).collect();
     match map.into_iter().next() {
@@ -298,7 +299,10 @@ mod tests {
     use serde_json::json;
 
     fn context() -> Context {
-        serde_json::from_value(json!({"now_ms": 1, "seed": "00", "mode": "test", "settings": [], "secrets": []})).unwrap()
+        serde_json::from_value(
+            json!({"now_ms": 1, "seed": "00", "mode": "test", "settings": [], "secrets": []}),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -312,7 +316,8 @@ mod tests {
 
     #[test]
     fn an_unknown_argument_is_named_with_what_is_taken() {
-        let error = <(Context, String) as Arguments>::from_json(context(), &["key"], json!({"kye": "x"})).unwrap_err();
+        let error = <(Context, String) as Arguments>::from_json(context(), &["key"], json!({"kye": "x"}))
+            .unwrap_err();
         assert_eq!(error.to_string(), "`kye` is not a parameter of this function; it takes: key");
         let error = <(Context, String) as Arguments>::from_json(context(), &["key"], json!([])).unwrap_err();
         assert!(error.to_string().contains("takes: key"));
@@ -325,9 +330,11 @@ mod tests {
             warnings: vec![],
         });
         assert_eq!(begun.to_json(), json!({"ok": {"step": {"redirect": "https://x"}, "warnings": []}}));
-        let none: Result<general_pay::Authentication, PluginError> = Ok(general_pay::Authentication::Authenticated(None));
+        let none: Result<general_pay::Authentication, PluginError> =
+            Ok(general_pay::Authentication::Authenticated(None));
         assert_eq!(none.to_json(), json!({"ok": {"authenticated": null}}));
-        let closed: Result<general_pay::Authentication, PluginError> = Ok(general_pay::Authentication::CancelledByBuyer);
+        let closed: Result<general_pay::Authentication, PluginError> =
+            Ok(general_pay::Authentication::CancelledByBuyer);
         assert_eq!(closed.to_json(), json!({"ok": "cancelled_by_buyer"}));
         let error: Result<(), PluginError> = Err(PluginError::Unknown("?".into()));
         assert_eq!(error.to_json(), json!({"err": {"unknown": "?"}}));

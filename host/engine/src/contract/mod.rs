@@ -14,6 +14,8 @@
 //! | `list<u8>` | base64 text |
 //! | tuple | array |
 
+#![allow(clippy::large_enum_variant, clippy::type_complexity, reason = "the shapes are those of wit/")]
+
 /// The version of the package `payhost:plugin` that this host speaks.
 pub const VERSION: &str = version!();
 

@@ -56,12 +56,16 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 /// A network that does not parse blocks everything; the test proves that all parse.
 fn inside(address: IpAddr, networks: &[(&str, &str)]) -> bool {
-    networks.iter().any(|(network, _)| network.parse::<ipnet::IpNet>().map_or(true, |net| net.contains(&address)))
+    networks
+        .iter()
+        .any(|(network, _)| network.parse::<ipnet::IpNet>().map_or(true, |net| net.contains(&address)))
 }
 
 /// A name that resolves to no public address.
 #[derive(Debug, thiserror::Error)]
-#[error("{host} resolves to {found}, which is not on the public net; a gateway on a private network needs a gateway map")]
+#[error(
+    "{host} resolves to {found}, which is not on the public net; a gateway on a private network needs a gateway map"
+)]
 pub(crate) struct NotPublic {
     host: String,
     found: String,

@@ -30,7 +30,6 @@ const IDLE: Duration = Duration::from_secs(5);
 const MAPPED_CLIENTS: usize = 64;
 
 /// A request that was checked already.
-#[derive(Debug)]
 pub struct Outgoing {
     /// Verb.
     pub method: Method,
@@ -40,6 +39,14 @@ pub struct Outgoing {
     pub headers: HeaderMap,
     /// Body; empty for none.
     pub body: Bytes,
+}
+
+/// The body may hold secrets, and headers that do are marked as sensitive.
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (origin, path) = (self.url.origin().ascii_serialization(), self.url.path());
+        write!(f, "{} {origin}{path}, {} bytes", self.method, self.body.len())
+    }
 }
 
 /// A whole answer, whatever its status.
@@ -171,8 +178,11 @@ fn public_tls() -> Result<rustls::ClientConfig, ClientError> {
 fn private_tls(pem: &str) -> Result<rustls::ClientConfig, ClientError> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|error| ClientError(format!("the mapped CA is not PEM: {error}")))?;
-        roots.add(certificate).map_err(|error| ClientError(format!("the mapped CA is not usable: {error}")))?;
+        let certificate =
+            certificate.map_err(|error| ClientError(format!("the mapped CA is not PEM: {error}")))?;
+        roots
+            .add(certificate)
+            .map_err(|error| ClientError(format!("the mapped CA is not usable: {error}")))?;
     }
     if roots.is_empty() {
         return Err(ClientError("the mapped CA holds no certificate".to_owned()));
@@ -222,14 +232,19 @@ async fn receive(mut response: reqwest::Response) -> Result<Received, SendError>
     let mut header_bytes = 0_usize;
     for (name, value) in response.headers() {
         header_bytes = header_bytes.saturating_add(name.as_str().len()).saturating_add(value.len());
-        headers.push((name.as_str().to_owned(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect()));
+        headers.push((
+            name.as_str().to_owned(),
+            value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
+        ));
     }
     if header_bytes > HEADER_BYTES {
         let text = format!("status {status}, but its headers are larger than {} KiB", HEADER_BYTES >> 10);
         return Err(SendError::Unknown(text));
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| SendError::Unknown(chain(&error.without_url())))? {
+    while let Some(chunk) =
+        response.chunk().await.map_err(|error| SendError::Unknown(chain(&error.without_url())))?
+    {
         if body.len().saturating_add(chunk.len()) > BODY_BYTES {
             let text = format!("status {status}, but its body is larger than {} MiB", BODY_BYTES >> 20);
             return Err(SendError::Unknown(text));

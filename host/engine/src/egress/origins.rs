@@ -33,10 +33,14 @@ pub enum OriginError {
     #[error("`{0}` does not begin with `https://`: gateways are reached over TLS only")]
     NotHttps(String),
     /// An IP address where a name must be.
-    #[error("`{0}` has an address in place of a host name; names only, so that the certificate can be checked")]
+    #[error(
+        "`{0}` has an address in place of a host name; names only, so that the certificate can be checked"
+    )]
     Address(String),
     /// User info, path, query, fragment or a dot at the end of the name.
-    #[error("`{0}` has more than `https://host:port`: leave out user info, path, query, fragment and a final dot")]
+    #[error(
+        "`{0}` has more than `https://host:port`: leave out user info, path, query, fragment and a final dot"
+    )]
     NotAnOrigin(String),
 }
 
@@ -128,13 +132,21 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Origin>().unwrap().to_string(), shown, "{text}");
         }
-        for text in ["", "*", "x.example", "https://", "https:// x", "https://a b.example", "https://x.example:99999"] {
+        for text in
+            ["", "*", "x.example", "https://", "https:// x", "https://a b.example", "https://x.example:99999"]
+        {
             assert!(matches!(text.parse::<Origin>(), Err(OriginError::NotAUrl(_))), "{text}");
         }
         for text in ["http://x.example", "ftp://x.example", "file:///etc/passwd", "data:x"] {
             assert!(matches!(text.parse::<Origin>(), Err(OriginError::NotHttps(_))), "{text}");
         }
-        for text in ["https://10.0.0.1", "https://[::1]", "https://0x7f.1", "https://2130706433", "https://127.1:8443"] {
+        for text in [
+            "https://10.0.0.1",
+            "https://[::1]",
+            "https://0x7f.1",
+            "https://2130706433",
+            "https://127.1:8443",
+        ] {
             assert!(matches!(text.parse::<Origin>(), Err(OriginError::Address(_))), "{text}");
         }
         for text in [

@@ -21,18 +21,27 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         let computed = digest(store.data_mut(), &algorithm, &parts);
         finish(&store, computed)
     })?;
-    instance.func_wrap("hmac", |mut store: Store<'_>, (algorithm, key, parts): (String, String, Vec<Part>)| {
-        let computed = hmac(store.data_mut(), &algorithm, &key, &parts);
-        finish(&store, computed)
-    })?;
-    instance.func_wrap("encrypt", |mut store: Store<'_>, (algorithm, key, parts): (String, String, Vec<Part>)| {
-        let computed = encrypt(store.data_mut(), &algorithm, &key, &parts);
-        finish(&store, computed)
-    })?;
-    instance.func_wrap("decrypt", |mut store: Store<'_>, (algorithm, key, ciphertext): (String, String, Vec<u8>)| {
-        let computed = decrypt(store.data_mut(), &algorithm, &key, &ciphertext);
-        finish(&store, computed)
-    })
+    instance.func_wrap(
+        "hmac",
+        |mut store: Store<'_>, (algorithm, key, parts): (String, String, Vec<Part>)| {
+            let computed = hmac(store.data_mut(), &algorithm, &key, &parts);
+            finish(&store, computed)
+        },
+    )?;
+    instance.func_wrap(
+        "encrypt",
+        |mut store: Store<'_>, (algorithm, key, parts): (String, String, Vec<Part>)| {
+            let computed = encrypt(store.data_mut(), &algorithm, &key, &parts);
+            finish(&store, computed)
+        },
+    )?;
+    instance.func_wrap(
+        "decrypt",
+        |mut store: Store<'_>, (algorithm, key, ciphertext): (String, String, Vec<u8>)| {
+            let computed = decrypt(store.data_mut(), &algorithm, &key, &ciphertext);
+            finish(&store, computed)
+        },
+    )
 }
 
 /// Computing is the host's work, but the plugin pays for it. While a plugin describes itself nothing is computed.
@@ -122,7 +131,8 @@ fn decrypt(state: &mut State, algorithm: &str, key: &str, ciphertext: &[u8]) -> 
     }
     let (key, iv) = (key.as_bytes(), iv.as_bytes());
     let wrong = |_| wrong_length(bits);
-    let padding = |_| CryptoError::Invalid("the ciphertext is not whole blocks, or its padding is wrong".to_owned());
+    let padding =
+        |_| CryptoError::Invalid("the ciphertext is not whole blocks, or its padding is wrong".to_owned());
     match bits {
         Bits::Aes128 => cbc::Decryptor::<aes::Aes128>::new_from_slices(key, iv)
             .map_err(wrong)?
@@ -154,7 +164,9 @@ fn wrong_length(bits: Bits) -> CryptoError {
         Bits::Aes128 => 16,
         Bits::Aes256 => 32,
     };
-    CryptoError::Invalid(format!("the key must be {key} ASCII characters and its IV 16; check the channel's secrets"))
+    CryptoError::Invalid(format!(
+        "the key must be {key} ASCII characters and its IV 16; check the channel's secrets"
+    ))
 }
 
 /// Whether a value is that of a key that is declared for encryption: the same value under two names would serve both ways.
@@ -223,5 +235,7 @@ fn find<'a>(state: &'a State, name: &str) -> Result<&'a Secret, CryptoError> {
 }
 
 fn not_declared(name: &str, purpose: &str) -> CryptoError {
-    CryptoError::NotDeclared(format!("`{name}` is not declared for the use `{purpose}` in the descriptor's settings"))
+    CryptoError::NotDeclared(format!(
+        "`{name}` is not declared for the use `{purpose}` in the descriptor's settings"
+    ))
 }

@@ -34,15 +34,18 @@ const URL_BYTES: usize = 8 << 10;
 type Sent = Result<Response, HttpError>;
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    linker.instance(HTTP)?.func_wrap_async("send", |mut store: StoreContextMut<'_, State>, (request,): (Request,)| {
-        Box::new(async move {
-            store.data().bill_host_work()?;
-            let sent = send(store.data_mut(), request).await;
-            // Waiting was free; from here the plugin pays again.
-            store.data().meter.resume();
-            Ok((sent,))
-        })
-    })
+    linker.instance(HTTP)?.func_wrap_async(
+        "send",
+        |mut store: StoreContextMut<'_, State>, (request,): (Request,)| {
+            Box::new(async move {
+                store.data().bill_host_work()?;
+                let sent = send(store.data_mut(), request).await;
+                // Waiting was free; from here the plugin pays again.
+                store.data().meter.resume();
+                Ok((sent,))
+            })
+        },
+    )
 }
 
 /// A request that passed every rule.
@@ -178,7 +181,9 @@ fn target(state: &State, text: &str) -> Result<(Url, Origin), String> {
     }
     if !state.egress.granted.contains(&origin) {
         let plugin = &state.policy.plugin;
-        return Err(format!("{origin} was not granted to this plugin; an operator may: payhost plugin grant {plugin} {origin}"));
+        return Err(format!(
+            "{origin} was not granted to this plugin; an operator may: payhost plugin grant {plugin} {origin}"
+        ));
     }
     Ok((url, origin))
 }
@@ -186,14 +191,19 @@ fn target(state: &State, text: &str) -> Result<(Url, Origin), String> {
 fn allowed_effect(state: &State, effect: Effect, url: &Url, origin: &Origin) -> Result<(), String> {
     match effect {
         Effect::Read => {
-            let listed = state.policy.host(origin).is_some_and(|host| host.read_paths.iter().any(|p| p == url.path()));
+            let listed =
+                state.policy.host(origin).is_some_and(|host| host.read_paths.iter().any(|p| p == url.path()));
             let text = || {
-                format!("{} is not a read path of {origin} in the descriptor; list it there or send it as `write`", url.path())
+                format!(
+                    "{} is not a read path of {origin} in the descriptor; list it there or send it as `write`",
+                    url.path()
+                )
             };
             listed.then_some(()).ok_or_else(text)
         }
         Effect::Write if state.network < Network::Writes => {
-            Err("this function only reads; the contract lets it send nothing with the effect `write`".to_owned())
+            Err("this function only reads; the contract lets it send nothing with the effect `write`"
+                .to_owned())
         }
         Effect::Write if state.wrote => {
             Err("this call has written once already; a second write needs a call of its own".to_owned())
@@ -240,7 +250,8 @@ fn headers(state: &mut State, pieces: &[(String, Vec<Piece>)], origin: &Origin) 
         if name.chars().any(|c| c.is_ascii_uppercase()) {
             return Err(format!("header `{}`: names are lower case", short(name)));
         }
-        let reserved = RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|p| name.starts_with(p));
+        let reserved =
+            RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|p| name.starts_with(p));
         if reserved {
             return Err(format!("header `{}` is the host's; leave it out", short(name)));
         }
@@ -277,7 +288,12 @@ fn bytes_of(
         Part::Bytes(bytes) => bytes,
         Part::Secret(name) => {
             let allowed = match state.secrets.get(name) {
-                None => return Err(format!("this channel has no secret `{}`; set it in the channel's settings", short(name))),
+                None => {
+                    return Err(format!(
+                        "this channel has no secret `{}`; set it in the channel's settings",
+                        short(name)
+                    ));
+                }
                 Some(secret) if secret.version.is_none() => place == "body",
                 Some(_) => state.policy.secrets.get(name).is_some_and(|uses| declared(uses).contains(origin)),
             };

@@ -8,7 +8,9 @@ use payhost_engine::contract::general_pay::{self, BuyerEnv, CheckoutStep};
 use payhost_engine::contract::types::{
     Buyer, Callback, Context, Mode, Money, Order, Outcome, PluginError, Setting,
 };
-use payhost_engine::{CacheOptions, CallSetup, Called, Engine, EgressPolicy, Limits, Options, Plugin, Secrets};
+use payhost_engine::{
+    CacheOptions, CallSetup, Called, EgressPolicy, Engine, Limits, Options, Plugin, Secrets,
+};
 use zeroize::Zeroizing;
 
 /// The component: `PAYHOST_GUESTS_WASM`, or built here (in a target directory of its own, so that cargo does not wait for
@@ -23,19 +25,33 @@ fn workspace() -> PathBuf {
 }
 
 fn target_dir() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
     target.join("plugins-build")
 }
 
 fn build_guests() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "-p", "guests", "--target", "wasm32-wasip2", "--profile", "plugin", "--quiet", "--target-dir"])
+        .args([
+            "build",
+            "-p",
+            "guests",
+            "--target",
+            "wasm32-wasip2",
+            "--profile",
+            "plugin",
+            "--quiet",
+            "--target-dir",
+        ])
         .arg(target_dir())
         .current_dir(workspace())
         .status()
         .expect("cargo can be run");
-    assert!(built.success(), "the guests did not build; is the target there? rustup target add wasm32-wasip2");
+    assert!(
+        built.success(),
+        "the guests did not build; is the target there? rustup target add wasm32-wasip2"
+    );
     target_dir().join("wasm32-wasip2/plugin/guests.wasm")
 }
 
@@ -45,8 +61,10 @@ pub fn engine() -> Engine {
 }
 
 pub fn engine_with(change: impl FnOnce(&mut Options)) -> Engine {
-    let cache = CacheOptions { dir: target_dir().join("engine-tests-cache"), key: [7; 32], max_bytes: 1 << 28 };
-    let mut options = Options { max_calls: 64, worker_threads: Some(2), cache: Some(cache), ..Options::default() };
+    let cache =
+        CacheOptions { dir: target_dir().join("engine-tests-cache"), key: [7; 32], max_bytes: 1 << 28 };
+    let mut options =
+        Options { max_calls: 64, worker_threads: Some(2), cache: Some(cache), ..Options::default() };
     change(&mut options);
     Engine::new(options).unwrap()
 }
@@ -124,9 +142,11 @@ impl Try {
     /// Through `begin`, which reads only.
     pub async fn begin(self, engine: &Engine, plugin: &Arc<Plugin>) -> Called<String> {
         let params = (self.context(), order(), buyer());
-        engine.call(plugin, &general_pay::BEGIN, params, self.setup).await.map(|result| match result.unwrap().step {
-            CheckoutStep::Redirect(text) => text,
-            other => panic!("{other:?}"),
+        engine.call(plugin, &general_pay::BEGIN, params, self.setup).await.map(|result| {
+            match result.unwrap().step {
+                CheckoutStep::Redirect(text) => text,
+                other => panic!("{other:?}"),
+            }
         })
     }
 

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use payhost_engine::contract::general_pay;
 use payhost_engine::{EgressPolicy, Engine, Fault, Mapping, Phase, WriteEvidence};
 
-use crate::common::{
-    API_TOKEN, PASSWORD, Try, assert_no_secret, behave, callback, engine, order, plugin,
-};
+use crate::common::{API_TOKEN, PASSWORD, Try, assert_no_secret, behave, callback, engine, order, plugin};
 use crate::gateway::{Gateway, ORIGIN};
 
 fn fetch(gateway: &Gateway, path: &str) -> Try {
@@ -41,7 +39,10 @@ async fn a_write_that_was_answered_is_answered() {
     let request = gateway.requests().remove(0).to_lowercase();
     assert!(request.starts_with("post /pay?a=1 http/1.1\r\n"), "{request}");
     assert!(request.ends_with("\r\n\r\nx=1"), "{request}");
-    assert!(request.contains("\r\nhost: gateway.test\r\n") && request.contains("\r\ncontent-type: text/plain\r\n"));
+    assert!(
+        request.contains("\r\nhost: gateway.test\r\n")
+            && request.contains("\r\ncontent-type: text/plain\r\n")
+    );
     for absent in ["cookie", "referer", "accept-encoding", "user-agent", "proxy"] {
         assert!(!request.contains(absent), "{absent}: {request}");
     }
@@ -171,7 +172,8 @@ async fn a_host_needs_both_keys() {
 async fn a_private_address_is_refused_after_resolution() {
     let (engine, gateway) = (engine(), Gateway::start().await);
     let granted = vec!["https://localhost".parse().unwrap()];
-    let call = behave("fetch").with("url", "https://localhost/").egress(EgressPolicy { granted, map: vec![] });
+    let call =
+        behave("fetch").with("url", "https://localhost/").egress(EgressPolicy { granted, map: vec![] });
     refused(&engine, &gateway, call, "not on the public net").await;
 }
 
@@ -227,7 +229,8 @@ async fn headers_cannot_smuggle_a_request() {
     for verb in ["PUT", "CONNECT", "get", "GET /x HTTP/1.1\r\n"] {
         refused(&engine, &gateway, fetch(&gateway, "/pay").with("verb", verb), "`GET` or `POST`").await;
     }
-    refused(&engine, &gateway, fetch(&gateway, "/pay").with("verb", "GET").with("body", "x"), "no body").await;
+    refused(&engine, &gateway, fetch(&gateway, "/pay").with("verb", "GET").with("body", "x"), "no body")
+        .await;
 }
 
 #[tokio::test]
@@ -293,18 +296,30 @@ async fn an_attempt_whose_lease_has_run_out_cannot_send() {
 #[tokio::test]
 async fn a_secret_goes_only_where_it_is_declared_and_is_seen_only_there() {
     let (engine, gateway) = (engine(), Gateway::start().await);
-    let with = |secret: &str, place: &str| fetch(&gateway, "/pay").with("secret", secret).with("place", place);
-    for (secret, place) in
-        [("sign_key", "header"), ("sign_key", "body"), ("api_token", "body"), ("password", "header"), ("card_number", "header")]
-    {
+    let with =
+        |secret: &str, place: &str| fetch(&gateway, "/pay").with("secret", secret).with("place", place);
+    for (secret, place) in [
+        ("sign_key", "header"),
+        ("sign_key", "body"),
+        ("api_token", "body"),
+        ("password", "header"),
+        ("card_number", "header"),
+    ] {
         refused(&engine, &gateway, with(secret, place), &format!("may not go into a {place} to")).await;
     }
-    refused(&engine, &gateway, with("other_shops_key", "body"), "this channel has no secret `other_shops_key`").await;
+    refused(
+        &engine,
+        &gateway,
+        with("other_shops_key", "body"),
+        "this channel has no secret `other_shops_key`",
+    )
+    .await;
     let elsewhere = "https://gateway.test:8443";
     let call = with("password", "body").egress(gateway.egress_for(elsewhere));
     let mut call = call;
     call.settings.retain(|setting| setting.key != "url");
-    refused(&engine, &gateway, call.with("url", &format!("{elsewhere}/pay")), "may not go into a body to").await;
+    refused(&engine, &gateway, call.with("url", &format!("{elsewhere}/pay")), "may not go into a body to")
+        .await;
 
     send(&engine, with("api_token", "header")).await;
     send(&engine, with("password", "body").with("encoding", "form")).await;

@@ -11,14 +11,22 @@ use crate::common::{Try, assert_no_secret, behave, callback, engine, order, plug
 use crate::gateway::{Gateway, ORIGIN};
 
 async fn approved(engine: &Engine, plugin: &Arc<Plugin>, gateway: &Gateway) -> CallRecord {
-    let call = behave("approve").with("url", &format!("{ORIGIN}/pay")).with("secret", "password").with("place", "body");
+    let call = behave("approve")
+        .with("url", &format!("{ORIGIN}/pay"))
+        .with("secret", "password")
+        .with("place", "body");
     let called = call.egress(gateway.egress()).complete(engine, plugin).await;
     assert_eq!(called.result.unwrap(), "200 hello");
     called.record
 }
 
 /// Runs a record again without a network.
-async fn replay(engine: &Engine, plugin: &Arc<Plugin>, record: &CallRecord, gateway: &Gateway) -> (Called<Value>, Arc<Recorded>) {
+async fn replay(
+    engine: &Engine,
+    plugin: &Arc<Plugin>,
+    record: &CallRecord,
+    gateway: &Gateway,
+) -> (Called<Value>, Arc<Recorded>) {
     let recorded = Arc::new(Recorded::new(record));
     let function = contract::find(&record.interface, &record.function).unwrap();
     let setup = CallSetup {
@@ -38,11 +46,17 @@ async fn a_record_has_names_of_secrets_in_place_of_values() {
     let record = approved(&engine, &plugin, &gateway).await;
     let json = serde_json::to_value(&record).unwrap();
     assert_no_secret(&json.to_string());
-    assert_eq!(json["imports"][0]["http"]["request"]["body"][0], json!({"part": {"secret": "password"}, "encoding": "plain"}));
+    assert_eq!(
+        json["imports"][0]["http"]["request"]["body"][0],
+        json!({"part": {"secret": "password"}, "encoding": "plain"})
+    );
     assert_eq!(json["secrets_used"], json!([{"name": "password", "version": 1}]));
     assert_eq!(json["args"]["order"]["name"], "사과");
     assert_eq!(json["args"]["callback"]["body"], "YT0x");
-    assert_eq!(json["ended"]["answered"]["ok"]["approved"]["amount"], json!({"minor": 1004, "currency": "KRW"}));
+    assert_eq!(
+        json["ended"]["answered"]["ok"]["approved"]["amount"],
+        json!({"minor": 1004, "currency": "KRW"})
+    );
     assert!(record.replayable);
     assert_eq!(serde_json::from_value::<CallRecord>(json).unwrap(), record);
 }
@@ -53,7 +67,10 @@ async fn a_record_runs_again_to_the_same_end_without_a_network() {
     let plugin = plugin(&engine).await;
     let record = approved(&engine, &plugin, &gateway).await;
     let (called, recorded) = replay(&engine, &plugin, &record, &gateway).await;
-    assert_eq!(serde_json::to_string(&called.record.ended).unwrap(), serde_json::to_string(&record.ended).unwrap());
+    assert_eq!(
+        serde_json::to_string(&called.record.ended).unwrap(),
+        serde_json::to_string(&record.ended).unwrap()
+    );
     assert_eq!(recorded.differences(), []);
     assert_eq!(called.evidence.writes(), WriteEvidence::Answered);
     assert_eq!(gateway.requests().len(), 1, "the replay sent nothing");
@@ -65,7 +82,8 @@ async fn a_replay_tells_which_request_differs() {
     let plugin = plugin(&engine).await;
     let mut record = approved(&engine, &plugin, &gateway).await;
     let context = record.context.as_mut().unwrap();
-    context.settings.iter_mut().find(|setting| setting.key == "url").unwrap().value = format!("{ORIGIN}/other");
+    context.settings.iter_mut().find(|setting| setting.key == "url").unwrap().value =
+        format!("{ORIGIN}/other");
     let (called, recorded) = replay(&engine, &plugin, &record, &gateway).await;
     let differences = recorded.differences();
     assert_eq!(differences.len(), 1);
@@ -78,7 +96,10 @@ async fn a_replay_tells_which_request_differs() {
 async fn a_call_with_a_one_time_value_is_not_replayable() {
     let (engine, gateway) = (engine(), Gateway::start().await);
     let plugin = plugin(&engine).await;
-    let call = behave("approve").with("url", &format!("{ORIGIN}/pay")).with("secret", "card_number").with("place", "body");
+    let call = behave("approve")
+        .with("url", &format!("{ORIGIN}/pay"))
+        .with("secret", "card_number")
+        .with("place", "body");
     let record = call.egress(gateway.egress()).complete(&engine, &plugin).await.record;
     assert!(!record.replayable);
     assert_eq!(record.secrets_used[0].version, None);
@@ -101,9 +122,15 @@ async fn a_billing_key_that_the_gateway_made_is_in_the_answer_and_not_in_the_rec
     let record = &called.record;
     let text = serde_json::to_string(record).unwrap();
     use base64::Engine as _;
-    assert!(!text.contains(KEY) && !text.contains(&base64::engine::general_purpose::STANDARD.encode(KEY)), "{text}");
+    assert!(
+        !text.contains(KEY) && !text.contains(&base64::engine::general_purpose::STANDARD.encode(KEY)),
+        "{text}"
+    );
     let contract::imports::Response { body, .. } = match &record.imports[0] {
-        payhost_engine::ImportRecord::Http { answer: Some(payhost_engine::HttpAnswerRecord::Ok(response)), .. } => response,
+        payhost_engine::ImportRecord::Http {
+            answer: Some(payhost_engine::HttpAnswerRecord::Ok(response)),
+            ..
+        } => response,
         other => panic!("{other:?}"),
     };
     assert_eq!(String::from_utf8_lossy(body), "billing=[secret];");
@@ -144,7 +171,8 @@ async fn wrong_arguments_in_json_are_told_before_anything_runs() {
     let begin = contract::find("general-pay", "begin").unwrap();
     let call = behave("ok");
     let setup = CallSetup::new("call", 0, [0; 16]);
-    let error = begin.call_json(&engine, &plugin, call.context(), json!({"order": {}}), setup).await.err().unwrap();
+    let error =
+        begin.call_json(&engine, &plugin, call.context(), json!({"order": {}}), setup).await.err().unwrap();
     assert!(error.to_string().starts_with("argument `order`: missing field"), "{error}");
     assert_eq!(general_pay::BEGIN.parameters, ["order", "buyer"]);
 }

@@ -99,9 +99,17 @@ async fn a_plugin_that_sleeps_is_stopped_by_the_clock_and_not_billed() {
     let plugin = plugin(&engine).await;
     let limit = Duration::from_millis(300);
     let called = behave("sleep").limits(|limits| limits.wall = limit).begin(&engine, &plugin).await;
-    assert!(matches!(called.result, Err(Fault::WallTime { limit: l, .. }) if l == limit), "{:?}", called.result);
+    assert!(
+        matches!(called.result, Err(Fault::WallTime { limit: l, .. }) if l == limit),
+        "{:?}",
+        called.result
+    );
     assert!(called.cost.cpu < Duration::from_millis(100), "{:?}", called.cost);
-    assert!(called.cost.wall >= limit && called.cost.wall < limit + Duration::from_millis(200), "{:?}", called.cost);
+    assert!(
+        called.cost.wall >= limit && called.cost.wall < limit + Duration::from_millis(200),
+        "{:?}",
+        called.cost
+    );
 }
 
 #[tokio::test]
@@ -148,7 +156,9 @@ async fn more_calls_than_the_pool_has_wait_and_then_are_told() {
     let long = |_| {
         let (engine, plugin) = (engine.clone(), plugin.clone());
         let wall = Duration::from_millis(600);
-        tokio::spawn(async move { behave("sleep").limits(|limits| limits.wall = wall).begin(&engine, &plugin).await })
+        tokio::spawn(async move {
+            behave("sleep").limits(|limits| limits.wall = wall).begin(&engine, &plugin).await
+        })
     };
     let calls: Vec<_> = (0..4).map(long).collect();
     let mut overloaded = 0;
@@ -172,11 +182,19 @@ async fn every_limit_is_the_calls_own() {
     let engine = engine();
     let plugin = plugin(&engine).await;
     let called = behave("ok").limits(|limits| limits.memory_bytes = 1 << 20).begin(&engine, &plugin).await;
-    assert!(matches!(called.result, Err(Fault::MemoryLimit { limit_bytes: 1_048_576, .. })), "{:?}", called.result);
+    assert!(
+        matches!(called.result, Err(Fault::MemoryLimit { limit_bytes: 1_048_576, .. })),
+        "{:?}",
+        called.result
+    );
     let called = behave("ok").limits(|limits| limits.table_elements = 1).begin(&engine, &plugin).await;
     assert!(matches!(called.result, Err(Fault::TableLimit { limit_elements: 1, .. })), "{:?}", called.result);
     let cpu = Duration::from_millis(20);
     let called = behave("loop").limits(|limits| limits.cpu = cpu).begin(&engine, &plugin).await;
-    assert!(matches!(called.result, Err(Fault::CpuLimit { limit, .. }) if limit == cpu), "{:?}", called.result);
+    assert!(
+        matches!(called.result, Err(Fault::CpuLimit { limit, .. }) if limit == cpu),
+        "{:?}",
+        called.result
+    );
     assert!(called.cost.cpu < cpu * 3, "{:?}", called.cost);
 }
