@@ -156,6 +156,10 @@ pub(crate) async fn call<P: Arguments, R: Answer>(mut job: Job<P, R>) -> Called<
     let evidence = Evidence::default();
     let record = begin_record(&mut job);
     let lost = (evidence.clone(), CallRecord { args: Value::Null, ..record.clone() });
+    let Ok(accepted) = job.shared.gate.clone().try_acquire_owned() else {
+        let fault = Fault::Internal { what: SHUT_DOWN.to_owned() };
+        return end_record(record, Ran::not_started(fault, Duration::ZERO), evidence);
+    };
     let handle = job.shared.runtime.handle().clone();
     let (sender, receiver) = tokio::sync::oneshot::channel();
     handle.spawn(async move {
@@ -170,6 +174,7 @@ pub(crate) async fn call<P: Arguments, R: Answer>(mut job: Job<P, R>) -> Called<
             }
         };
         shared.counters.ended(ran.result.as_ref().err());
+        drop(accepted);
         let called = end_record(record, ran, evidence);
         if let Err(called) = sender.send(called) {
             let writes = called.evidence.writes();
@@ -180,7 +185,7 @@ pub(crate) async fn call<P: Arguments, R: Answer>(mut job: Job<P, R>) -> Called<
         Ok(called) => called,
         Err(_) => {
             let (evidence, record) = lost;
-            let fault = Fault::Internal { what: "the engine was shut down".to_owned() };
+            let fault = Fault::Internal { what: SHUT_DOWN.to_owned() };
             end_record(record, Ran::not_started(fault, Duration::ZERO), evidence)
         }
     }
@@ -337,6 +342,8 @@ fn finish<R>(
     let secrets_used = state.secrets_used();
     Ran { result, imports, secrets_used, log, cost, blotted }
 }
+
+const SHUT_DOWN: &str = "the engine was shut down";
 
 /// Log lines that a fault shows.
 const LAST_LINES: usize = 5;

@@ -118,6 +118,8 @@ pub(crate) struct Shared {
     pub(crate) linker: Linker<State>,
     pub(crate) runtime: PluginRuntime,
     pub(crate) turns: Semaphore,
+    /// Every call holds one of these from its acceptance to its end; `drain` takes them all.
+    pub(crate) gate: Arc<Semaphore>,
     /// One compilation at a time: it takes all processors.
     pub(crate) compiling: Semaphore,
     pub(crate) client: Arc<Client>,
@@ -158,6 +160,7 @@ impl Engine {
             turns: Semaphore::new(
                 usize::try_from(options.max_calls).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
             ),
+            gate: Arc::new(Semaphore::new(usize::try_from(ACCEPTED).unwrap_or(Semaphore::MAX_PERMITS))),
             compiling: Semaphore::new(1),
             client: Arc::new(Client::new()?),
             cache,
@@ -211,15 +214,18 @@ impl Engine {
         figures
     }
 
-    /// Waits until no call runs and lets none begin any more.
+    /// Lets no call begin any more and waits until all that were accepted have ended.
     pub async fn drain(&self) {
-        let all = self.shared.options.max_calls;
-        if let Ok(turns) = self.shared.turns.acquire_many(all).await {
-            turns.forget();
-            self.shared.turns.close();
+        // A semaphore is fair: from the moment that this waits, nobody else gets a permit.
+        if let Ok(all) = self.shared.gate.acquire_many(ACCEPTED).await {
+            all.forget();
+            self.shared.gate.close();
         }
     }
 }
+
+/// Calls that may be accepted at once, waiting ones included; more than any machine has room for.
+const ACCEPTED: u32 = 1 << 20;
 
 /// The largest pool that this machine has addresses for, or none: `ulimit -v`, 39-bit kernels.
 fn probe(options: &Options) -> wasmtime::Result<(wasmtime::Engine, bool)> {

@@ -280,11 +280,11 @@ mod tests {
 
     #[test]
     fn a_fault_is_a_sentence_with_limit_place_and_last_words() {
-        let trace = Trace { frames: vec!["inicis::begin".into()], last_lines: vec!["[info] hello".into()] };
+        let trace = Trace { frames: vec!["gateway::begin".into()], last_lines: vec!["[info] hello".into()] };
         let fault = Fault::MemoryLimit { limit_bytes: 64 << 20, trace };
         assert_eq!(
             fault.to_string(),
-            "The plugin wanted more than the 64 MiB of memory that a call may have, in inicis::begin. Its last words: [info] hello"
+            "The plugin wanted more than the 64 MiB of memory that a call may have, in gateway::begin. Its last words: [info] hello"
         );
         let fault = Fault::CpuLimit { limit: Duration::from_millis(200), trace: Trace::default() };
         assert_eq!(fault.to_string(), "The plugin computed for longer than the 200ms that a call may take.");

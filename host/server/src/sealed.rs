@@ -14,8 +14,10 @@ pub enum Place<'a> {
     Buyer(PaymentId),
     /// The order that a plugin was given.
     Order(CheckoutId),
-    /// What a browser brought back.
+    /// What a browser brought back, in the attempt that reads it.
     Callback(CheckoutId),
+    /// What a browser brought back, while the shop must say yes.
+    Held(CheckoutId),
     /// The record of a call.
     Record(CallId),
     /// A channel's secret.
@@ -28,6 +30,7 @@ impl Place<'_> {
             Self::Buyer(id) => ("payment", "buyer", id.to_string()),
             Self::Order(id) => ("checkout", "order_json", id.to_string()),
             Self::Callback(id) => ("attempt", "callback", id.to_string()),
+            Self::Held(id) => ("checkout", "callback", id.to_string()),
             Self::Record(id) => ("call", "record", id.to_string()),
             Self::Secret(id, name) => ("channel_secret", "sealed", secret_row(*id, name)),
         };

@@ -11,7 +11,7 @@
     });
   }
 
-  if (outcome.result === "in_doubt") {
+  if (outcome.result === "in_doubt" || outcome.result === "awaiting_confirm") {
     setTimeout(function () { location.reload(); }, POLL_MS);
   } else if (window.opener && outcome.origins.length > 0) {
     report();

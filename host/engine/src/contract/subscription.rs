@@ -121,9 +121,8 @@ pub struct BatchResult {
 #[component(record)]
 #[serde(deny_unknown_fields)]
 pub struct BatchChunk {
-    /// Bytes to append.
-    #[serde(with = "crate::contract::json::base64_bytes")]
-    pub bytes: Vec<u8>,
+    /// What to append. A billing key stands in it as the secret of its name: the plugin never sees one.
+    pub pieces: Vec<Piece>,
     /// For the next chunk.
     #[serde(with = "crate::contract::json::base64_bytes")]
     pub carry: Carry,

@@ -116,7 +116,7 @@ async fn whatever_goes_wrong_after_sending_is_unknown() {
 async fn a_kill_by_the_clock_keeps_what_was_seen() {
     let (engine, gateway) = (engine(), Gateway::start().await);
     let plugin = plugin(&engine).await;
-    let call = fetch(&gateway, "/hang").limits(|limits| limits.wall = Duration::from_millis(400));
+    let call = fetch(&gateway, "/hang").limits(|limits| limits.wall = Duration::from_millis(1_500));
     let called = call.complete(&engine, &plugin).await;
     assert!(matches!(called.result, Err(Fault::WallTime { .. })), "{:?}", called.result);
     assert_eq!(called.evidence.writes(), WriteEvidence::Unknown);

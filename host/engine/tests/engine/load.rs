@@ -21,7 +21,7 @@ fn patched(from: &str, to: &str) -> Vec<u8> {
 }
 
 async fn refused(engine: &Engine, bytes: &[u8]) -> String {
-    let error = engine.load(bytes).await.err().expect("it must not load");
+    let error = engine.load(bytes).await.expect_err("it must not load");
     assert!(!matches!(error, LoadError::Internal(_)), "{error}");
     error.to_string()
 }

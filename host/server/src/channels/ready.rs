@@ -173,8 +173,15 @@ impl Ready {
 
     /// The descriptor's origins as the buyer's browser must use them.
     pub fn browser_origins(&self) -> Vec<BrowserOrigin> {
-        let declared = self.plugin.descriptor().browser_origins.iter();
-        declared.map(|origin| BrowserOrigin { origin: self.browser_url(&origin.origin), uses: origin.uses.clone() }).collect()
+        let mut origins: Vec<BrowserOrigin> = Vec::new();
+        for declared in &self.plugin.descriptor().browser_origins {
+            let origin = BrowserOrigin { origin: self.browser_url(&declared.origin), uses: declared.uses.clone() };
+            // The map may lead several of them to one place.
+            if !origins.contains(&origin) {
+                origins.push(origin);
+            }
+        }
+        origins
     }
 }
 

@@ -67,7 +67,7 @@ async fn begin(host: &Host, ready: &Ready, id: CheckoutId, callback: &Callback) 
             return Ok(Begun::Theirs);
         }
         if let Some(reason) = refusal(tx, host, &payment)? {
-            if checkout.state == CheckoutState::Opened {
+            if matches!(checkout.state, CheckoutState::Opened | CheckoutState::AwaitingConfirm) {
                 refuse(tx, host, payment, &mut checkout, reason)?;
             }
             return Ok(Begun::Refused);
@@ -82,6 +82,7 @@ async fn begin(host: &Host, ready: &Ready, id: CheckoutId, callback: &Callback) 
         let Ok(attempt) = open(tx, host, &payment, &digest, opening)? else { return Ok(Begun::Theirs) };
         let from = checkout.state;
         checkout.state = CheckoutState::Returned;
+        checkout.callback = None;
         checkout.updated_us = host.now_us();
         checkouts::advance(tx, &checkout, from)?;
         Ok::<_, Error>(Begun::Mine(Box::new((attempt, payment, checkout))))
@@ -95,7 +96,7 @@ pub fn locked(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Payment, E
 }
 
 /// Why a return may not be completed: rule 6, and time.
-fn refusal(tx: &mut Tx<'_>, host: &Host, payment: &Payment) -> Result<Option<&'static str>, Error> {
+pub fn refusal(tx: &mut Tx<'_>, host: &Host, payment: &Payment) -> Result<Option<&'static str>, Error> {
     if payment.paid > payment.cancelled {
         return Ok(Some("already_paid"));
     }
@@ -106,7 +107,8 @@ fn refusal(tx: &mut Tx<'_>, host: &Host, payment: &Payment) -> Result<Option<&'s
     Ok(open.map(|_| "busy"))
 }
 
-fn refuse(
+/// Ends a checkout that may not be completed.
+pub fn refuse(
     tx: &mut Tx<'_>,
     host: &Host,
     payment: Payment,

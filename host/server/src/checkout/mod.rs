@@ -1,5 +1,6 @@
 //! The buyer's way: the checkout page, the gateway's window, the return, the result. One file is one step.
 
+pub mod authenticate;
 pub mod close;
 pub mod complete;
 pub mod open;

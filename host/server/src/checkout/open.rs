@@ -239,6 +239,7 @@ fn row(
         device,
         state: CheckoutState::Opened,
         order_json,
+        callback: None,
         close_script,
         result: None,
         opened_us: now_us,
@@ -248,10 +249,7 @@ fn row(
 
 fn buyer_env(host: &Host, shop: &Shop, payment: &Payment, headers: &HeaderMap) -> BuyerEnv {
     let user_agent = headers.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let options: Vec<Value> = payment.options.to().unwrap_or_default();
-    let chosen = options.iter().find(|option| option.get("name") == Some(&json!("device")));
-    let chosen = chosen.and_then(|option| option.get("value")).and_then(Value::as_str);
-    let device = chosen.map_or_else(|| device_of(user_agent), ToOwned::to_owned);
+    let device = payments::order::device(payment).unwrap_or_else(|| device_of(user_agent));
     let base = payments::order::base_url(host, shop);
     let page_origin = Url::parse(&base).map_or(base, |url| url.origin().ascii_serialization());
     BuyerEnv { user_agent: user_agent.to_owned(), device, page_origin, address: None }

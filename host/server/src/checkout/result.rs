@@ -7,11 +7,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
 use payhost_core::id::CheckoutId;
 use payhost_engine::contract::types::Callback;
+use payhost_store::Error;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::payments::{self, Confirm};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::authenticate::hold;
 use super::complete::complete;
 use super::open::{Opened, head, load};
 use super::page::{CheckoutPage, ResultPage, render, script_json};
@@ -52,11 +55,25 @@ pub async fn come_back(
 async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Response, Problem> {
     let host_in = host.clone();
     // Were the process to die, the attempt's job would find out: nothing depends on this task.
-    let work = tokio::spawn(async move { complete(&host_in, id, callback).await });
+    let work = tokio::spawn(async move { returned(&host_in, id, callback).await });
     match work.await.map_err(|error| Problem::internal(&error))? {
         Ok(()) => Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(host, id)?)).into_response()),
         Err(problem) if problem.code == "not_found" => Ok(bad_link()),
         Err(problem) => Err(problem),
+    }
+}
+
+/// A return is completed at once, or held until the shop confirms.
+async fn returned(host: &Host, id: CheckoutId, callback: Callback) -> Result<(), Problem> {
+    let found = host.store().read(move |tx| {
+        let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let payment = payments::get(tx, checkout.shop_id, checkout.payment_id)?;
+        Ok::<_, Error>(payment.map(|payment| (checkout, payment.confirm)))
+    });
+    match found.await? {
+        None => Err(Problem::not_found("checkout")),
+        Some((_, Confirm::Automatic)) => complete(host, id, callback).await,
+        Some((checkout, Confirm::Manual)) => hold(host, checkout, callback).await,
     }
 }
 
@@ -154,6 +171,7 @@ fn explanation(t: &Words, stored: &Value) -> Option<String> {
         "already_paid" => t.already_paid,
         "not_payable" => t.not_payable,
         "busy" => t.busy,
+        "not_confirmed" => t.not_confirmed,
         "gateway_unreachable" | "plugin_failed" | "misconfigured" => t.unavailable,
         _ => return None,
     };

@@ -62,6 +62,8 @@ pub struct Words {
     pub not_payable: &'static str,
     /// Running elsewhere.
     pub busy: &'static str,
+    /// The shop did not confirm in time.
+    pub not_confirmed: &'static str,
     /// The host or plugin failed before anything was sent.
     pub unavailable: &'static str,
     /// Label: approval number.
@@ -104,6 +106,7 @@ const KO: Words = Words {
     already_paid: "이미 결제가 완료된 주문입니다.",
     not_payable: "더 이상 결제할 수 없는 주문입니다. 상점으로 돌아가 다시 주문해 주세요.",
     busy: "다른 창에서 이 주문의 결제가 진행되고 있습니다. 이 창에서는 결제되지 않았습니다.",
+    not_confirmed: "상점이 제때 주문을 확인하지 못해 결제되지 않았습니다. 결제된 금액은 없습니다.",
     unavailable: "지금은 결제창을 열 수 없습니다. 결제된 금액은 없습니다. 잠시 후 다시 시도해 주세요.",
     approval_number: "승인번호",
     issuer: "결제 기관",
@@ -143,6 +146,7 @@ const EN: Words = Words {
     already_paid: "This order is already paid.",
     not_payable: "This order can no longer be paid. Please go back to the shop and order again.",
     busy: "This order is being paid in another window. Nothing was charged here.",
+    not_confirmed: "The shop did not confirm in time, so nothing was charged.",
     unavailable: "The payment window cannot be opened now. No money was taken. Please try again in a moment.",
     approval_number: "Approval number",
     issuer: "Card or bank",

@@ -60,6 +60,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("payment_in_doubt", 409, "The last attempt of this payment is not known yet"),
     ("payment_busy", 409, "Another attempt of this payment is running"),
     ("not_cancellable", 409, "This payment cannot be cancelled"),
+    ("not_confirmable", 409, "Nothing of this payment waits for a confirmation"),
     ("not_payable", 409, "This payment cannot be paid any more"),
     ("idempotency_running", 409, "The first request with this key is still running"),
     ("idempotency_mismatch", 422, "This key was used with another request"),

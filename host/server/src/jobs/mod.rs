@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use payhost_core::id::{AttemptId, JobId, PaymentId, ShopId};
+use payhost_core::id::{AttemptId, CheckoutId, JobId, PaymentId, ShopId};
 use payhost_store::rows::jobs::{self as rows, Job, NewJob};
 use payhost_store::{Error, Json, Tx};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,13 @@ pub enum Task {
         /// Which.
         attempt: AttemptId,
     },
+    /// End a checkout that the shop did not confirm.
+    Unconfirmed {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        checkout: CheckoutId,
+    },
     /// End a payment whose time is over.
     Expire {
         /// Whose.
@@ -53,6 +60,7 @@ impl Task {
     fn kind(&self) -> &'static str {
         match self {
             Self::Resolve { .. } => "resolve",
+            Self::Unconfirmed { .. } => "unconfirmed",
             Self::Expire { .. } => "expire",
         }
     }
@@ -60,13 +68,14 @@ impl Task {
     fn key(&self) -> String {
         match self {
             Self::Resolve { attempt, .. } => format!("resolve:{attempt}"),
+            Self::Unconfirmed { checkout, .. } => format!("unconfirmed:{checkout}"),
             Self::Expire { payment, .. } => format!("expire:{payment}"),
         }
     }
 
     fn shop(&self) -> ShopId {
         match self {
-            Self::Resolve { shop, .. } | Self::Expire { shop, .. } => *shop,
+            Self::Resolve { shop, .. } | Self::Unconfirmed { shop, .. } | Self::Expire { shop, .. } => *shop,
         }
     }
 }
@@ -163,6 +172,7 @@ async fn one(host: Host, job: Job, token: String) {
 async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String> {
     match task {
         Task::Resolve { shop, attempt } => payments::resolve::resolve(host, shop, attempt, tries).await,
+        Task::Unconfirmed { shop, checkout } => payments::confirm::unconfirmed(host, shop, checkout).await,
         Task::Expire { shop, payment } => payments::expire::expire(host, shop, payment).await,
     }
 }

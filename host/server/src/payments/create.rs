@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{ChannelId, PaymentId};
 use payhost_core::{Money, PaymentState, Resolution};
+use payhost_engine::contract::types::Named;
 use payhost_store::rows::channels::{self, Channel};
 use payhost_store::rows::payments::{self, Confirm, Payment};
 use payhost_store::rows::shops::{self, Shop};
@@ -17,7 +18,7 @@ use utoipa::ToSchema;
 use super::model::{
     AmountIn, BuyerIo, MethodIo, ORDER_ID_MAX, ORDER_NAME_MAX, PaymentCreated, PaymentOut, Support,
 };
-use super::order::base_url;
+use super::order::{self, base_url};
 use super::settle::Change;
 use crate::checkout::token;
 use crate::host::Host;
@@ -68,6 +69,13 @@ pub struct PaymentIn {
     /// Until when it can be paid: RFC 3339, or a date, which means 23:59 in Seoul. Default: a day.
     #[serde(default)]
     pub expires_at: Option<String>,
+    /// `pc` or `mobile`: which window is opened. Absent: as the buyer's browser is.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// `automatic` (default): approved when the buyer comes back. `manual`: approved by `POST /payments/{id}/confirm`, for
+    /// shops that check their stock first; without it in time nothing is charged.
+    #[serde(default)]
+    pub confirm: Option<String>,
     /// Options that the plugin knows, by name.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -98,6 +106,14 @@ impl PaymentIn {
         if !["ko", "en"].contains(&language.as_str()) {
             return Err(Problem::field("language", "ko or en"));
         }
+        let confirm = Confirm::parse(self.confirm.as_deref().unwrap_or("automatic"));
+        let confirm = confirm.ok_or_else(|| Problem::field("confirm", "automatic or manual"))?;
+        if self.device.as_deref().is_some_and(|device| !["pc", "mobile"].contains(&device)) {
+            return Err(Problem::field("device", "pc or mobile"));
+        }
+        if self.options.contains_key(order::DEVICE) {
+            return Err(Problem::field("options.device", "this is a member of the payment, not an option"));
+        }
         let sizes = [("metadata", &self.metadata), ("options", &self.options)];
         for (field, object) in sizes {
             if json!(object).to_string().len() > JSON_MAX {
@@ -110,13 +126,14 @@ impl PaymentIn {
                 .filter(|us| *us > now_us && *us <= now_us.saturating_add(EXPIRES_MAX_US))
                 .ok_or_else(|| Problem::field("expires_at", "RFC 3339 or a date, in the next 90 days"))?,
         };
-        Ok(Checked { amount, language, expires_us })
+        Ok(Checked { amount, language, confirm, expires_us })
     }
 }
 
 struct Checked {
     amount: Money,
     language: String,
+    confirm: Confirm,
     expires_us: i64,
 }
 
@@ -252,13 +269,14 @@ fn new_row(
     let now_us = host.now_us();
     let key = host.vault().shop_key(tx, channel.shop_id)?;
     let tax = input.amount.tax;
-    let options: Vec<Value> = input
+    let options: Vec<Named> = input
         .options
         .iter()
         .map(|(name, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-            json!({"name": name, "value": text})
+            Named { name: name.clone(), value: text }
         })
+        .chain(input.device.map(|value| Named { name: order::DEVICE.to_owned(), value }))
         .collect();
     Ok(Payment {
         id,
@@ -276,7 +294,7 @@ fn new_row(
         options: Stored::of(&options)?,
         metadata: Stored::of(&input.metadata)?,
         language: checked.language,
-        confirm: Confirm::Automatic,
+        confirm: checked.confirm,
         return_url: input.return_url,
         webhook_url: None,
         state: PaymentState::Created,

@@ -3,6 +3,7 @@
 
 pub mod attempt;
 pub mod cancel;
+pub mod confirm;
 pub mod create;
 pub mod expire;
 pub mod model;
@@ -22,6 +23,7 @@ pub fn routes() -> OpenApiRouter<Host> {
     OpenApiRouter::new()
         .routes(routes!(create::create, read::list))
         .routes(routes!(read::read))
+        .routes(routes!(confirm::confirm))
         .routes(routes!(cancel::cancel))
         .routes(routes!(read::timeline))
 }

@@ -20,6 +20,19 @@ pub fn base_url(host: &Host, shop: &Shop) -> String {
     own.as_ref().unwrap_or(host.public_url()).as_str().trim_end_matches('/').to_owned()
 }
 
+/// Name under which the window that the shop chose is kept among the options; it is not the plugin's.
+pub const DEVICE: &str = "device";
+
+/// Options of a payment.
+fn options(payment: &Payment) -> Vec<Named> {
+    payment.options.to().unwrap_or_default()
+}
+
+/// The window that the shop chose: `pc` or `mobile`.
+pub fn device(payment: &Payment) -> Option<String> {
+    options(payment).into_iter().find(|option| option.name == DEVICE).map(|option| option.value)
+}
+
 /// Who pays, from the sealed column.
 pub fn buyer(key: &ShopKey, payment: &Payment) -> Result<BuyerIo, Problem> {
     Ok(Place::Buyer(payment.id).open_json(key, &payment.buyer)?)
@@ -39,7 +52,7 @@ pub fn make(
     } else {
         Some(Tax { free: payment.tax_free, vat: payment.vat })
     };
-    let options: Vec<Named> = payment.options.to().unwrap_or_default();
+    let options = options(payment).into_iter().filter(|option| option.name != DEVICE).collect();
     Order {
         order_ref: order_ref(&payment.order_id, checkout),
         amount: Money { minor: payment.total, currency: payment.currency.to_string() },

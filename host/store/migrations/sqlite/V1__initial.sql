@@ -169,6 +169,7 @@ CREATE TABLE checkout (
         'opened', 'returned', 'approved', 'awaiting_deposit', 'awaiting_confirm', 'failed', 'cancelled_by_buyer',
         'in_doubt', 'undone')),
     order_json BLOB NOT NULL,
+    callback BLOB,
     close_script TEXT,
     result TEXT,
     opened_us INTEGER NOT NULL,

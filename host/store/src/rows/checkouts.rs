@@ -50,6 +50,8 @@ table! {
         state: CheckoutState,
         /// The exact order that the plugin was given, sealed.
         order_json: Sealed,
+        /// What the browser brought, sealed, while the shop must say yes.
+        callback: Option<Sealed>,
         /// For the close page.
         close_script: Option<String>,
         /// What the return page shows.
@@ -81,10 +83,11 @@ pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<V
     Checkout::select(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY id", params![shop, payment])
 }
 
-/// Writes state and result, if the state is still `from` ([`Error::Stale`] otherwise).
+/// Writes state, callback and result, if the state is still `from` ([`Error::Stale`] otherwise).
 pub fn advance(tx: &mut Tx<'_>, checkout: &Checkout, from: CheckoutState) -> Result<(), Error> {
-    let sql = "UPDATE checkout SET state = $1, result = $2, updated_us = $3 WHERE shop_id = $4 AND id = $5 AND state = $6";
+    let sql = "UPDATE checkout SET state = $1, callback = $2, result = $3, updated_us = $4 \
+               WHERE shop_id = $5 AND id = $6 AND state = $7";
     let c = checkout;
-    let changed = tx.execute(sql, params![c.state, c.result, c.updated_us, c.shop_id, c.id, from])?;
+    let changed = tx.execute(sql, params![c.state, c.callback, c.result, c.updated_us, c.shop_id, c.id, from])?;
     if changed == 1 { Ok(()) } else { Err(Error::Stale { what: "checkout" }) }
 }

@@ -163,6 +163,7 @@ impl World {
             device: "pc".to_owned(),
             state: CheckoutState::Opened,
             order_json: Sealed::from_bytes(vec![9]),
+            callback: None,
             close_script: None,
             result: None,
             opened_us: NOW_US,

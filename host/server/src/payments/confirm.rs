@@ -1,0 +1,117 @@
+//! `POST /v1/payments/{id}/confirm`. Invariant: a payment with manual confirmation is approved only here, once; asking again
+//! shows what came of it.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use payhost_core::Resolution;
+use payhost_core::id::{CheckoutId, PaymentId, ShopId};
+use payhost_engine::contract::types::Callback;
+use payhost_store::Error;
+use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use serde_json::{Value, json};
+
+use super::model::{PaymentOut, Support};
+use super::read::{find, show};
+use super::settle::{Change, checkout_ended};
+use crate::channels::ready::Ready;
+use crate::checkout::complete::{complete, locked};
+use crate::host::Host;
+use crate::http::auth::ShopCaller;
+use crate::http::json::PathId;
+use crate::http::problem::{GatewayAnswer, Problem};
+use crate::jobs::Done;
+use crate::sealed::Place;
+
+/// Approves a payment that waits for the shop (`confirm: manual`). Repeating it is safe: it is done once.
+#[utoipa::path(
+    post, path = "/v1/payments/{id}/confirm", tag = "payments", params(("id" = String, Path, description = "`pay_…`")),
+    responses(
+        (status = 200, description = "Paid", body = PaymentOut),
+        (status = 202, description = "Not known yet: `resolution` is `in_doubt`", body = PaymentOut),
+        (status = "default", description = "A problem", body = Problem),
+    )
+)]
+pub async fn confirm(
+    State(host): State<Host>,
+    caller: ShopCaller,
+    PathId(id): PathId<PaymentId>,
+) -> Result<(StatusCode, Json<PaymentOut>), Problem> {
+    let row = find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
+    let shop = row.shop_id;
+    let opened = host.store().read(move |tx| checkouts::of_payment(tx, shop, id)).await?;
+    let Some(waiting) = opened.into_iter().rev().find(|checkout| checkout.state == CheckoutState::AwaitingConfirm) else {
+        return settled(&host, caller, id, None).await;
+    };
+    let Some(held) = &waiting.callback else { return settled(&host, caller, id, None).await };
+    let ready = Ready::load(&host, shop, row.channel_id, Some(&waiting.plugin_digest)).await?;
+    let callback: Callback = Place::Held(waiting.id).open_json(&ready.key, held)?;
+    let (host_in, checkout) = (host.clone(), waiting.id);
+    // Like a return, it reaches its end even when the caller hangs up.
+    let work = tokio::spawn(async move { complete(&host_in, checkout, callback).await });
+    work.await.map_err(|error| Problem::internal(&error))??;
+    settled(&host, caller, id, Some(checkout)).await
+}
+
+/// The answer, from what is stored.
+async fn settled(
+    host: &Host,
+    caller: ShopCaller,
+    id: PaymentId,
+    checkout: Option<CheckoutId>,
+) -> Result<(StatusCode, Json<PaymentOut>), Problem> {
+    let row = find(host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
+    if row.resolution != Resolution::None {
+        return Ok((StatusCode::ACCEPTED, Json(show(host, &row).await)));
+    }
+    if row.paid > 0 {
+        return Ok((StatusCode::OK, Json(show(host, &row).await)));
+    }
+    let shop = row.shop_id;
+    let ended = match checkout {
+        Some(checkout) => host.store().read(move |tx| checkouts::get(tx, shop, checkout)).await?,
+        None => None,
+    };
+    Err(ended.map_or_else(
+        || Problem::new("not_confirmable", "no buyer has come back from the window, or the time to confirm is over"),
+        |checkout| refused(&checkout),
+    ))
+}
+
+/// Why the gateway did not approve.
+fn refused(checkout: &Checkout) -> Problem {
+    let result: Value = checkout.result.as_ref().and_then(|result| result.to().ok()).unwrap_or_default();
+    let text = |path: &str| result.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if result.get("refusal").is_none() {
+        return Problem::new("not_payable", format!("the payment was not approved: {}", text("/reason")));
+    }
+    let answer = GatewayAnswer {
+        code: text("/refusal/code"),
+        message: text("/refusal/message"),
+        class: text("/refusal/class"),
+    };
+    Problem::new("gateway_refused", text("/refusal/explanation/en"))
+        .for_buyer(text("/refusal/explanation/ko"))
+        .from_gateway(answer)
+}
+
+/// The time to confirm is over: nothing was sent, and nothing will be.
+pub async fn unconfirmed(host: &Host, shop: ShopId, id: CheckoutId) -> Result<Done, String> {
+    let host_in = host.clone();
+    let done = host.store().transact(move |tx| {
+        let host = &host_in;
+        let Some(mut checkout) = checkouts::get(tx, shop, id)? else { return Ok(Done::Finished) };
+        let payment = locked(tx, shop, checkout.payment_id)?;
+        if checkout.state != CheckoutState::AwaitingConfirm {
+            return Ok(Done::Finished);
+        }
+        checkout.callback = None;
+        checkout_ended(tx, host, &mut checkout, CheckoutState::Failed, json!({"reason": "not_confirmed"}))?;
+        let mut change = Change::begin(host, payment, Support::default());
+        change.event("checkout.failed", json!({"checkout_id": id, "reason": "not_confirmed"}));
+        change.write(tx)?;
+        Ok(Done::Finished)
+    });
+    let done: Result<Done, Error> = done.await;
+    done.map_err(|error| error.to_string())
+}

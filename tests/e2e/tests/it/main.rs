@@ -1,0 +1,13 @@
+//! Black-box tests: the real `payhost`, the real plugin and the real shop against the simulator of the gateway. One file is one
+//! capability; one test says one promise in its name.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: a surprise ends the test with its place"
+)]
+
+mod payments;
+mod stage;

@@ -1,0 +1,304 @@
+//! A shop, a host and a gateway for one test. Invariant: a stage shares no port, no folder and no process with another one, and
+//! nothing of it outlives the test.
+
+pub mod buyer;
+pub mod gateway;
+pub mod html;
+pub mod http;
+pub mod process;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use inicis_sim::{Options, Running};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use http::{Answer, Call};
+use process::{Ended, Process, binary, component};
+
+/// Merchant without the contract for inquiry by order id.
+pub const PLAIN: &str = "INIpayTest";
+/// Merchant that can be asked by order id.
+pub const LOOKUP: &str = "INIlookup0";
+
+/// Origins of the gateway, and whether browsers go there.
+const GATEWAY: &[(&str, bool)] = &[
+    ("https://stdpay.inicis.com", true),
+    ("https://stgstdpay.inicis.com", true),
+    ("https://fcstdpay.inicis.com", false),
+    ("https://ksstdpay.inicis.com", false),
+    ("https://iniapi.inicis.com", false),
+];
+/// Origins that the plugin may call.
+const GRANTS: &[&str] = &["https://fcstdpay.inicis.com", "https://ksstdpay.inicis.com", "https://iniapi.inicis.com"];
+
+/// A shop of a stage.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    /// `shop_…`.
+    pub id: String,
+    /// `sk_test_…`.
+    pub key: String,
+    /// Its default channel.
+    pub channel: String,
+}
+
+/// A host and a gateway with one shop.
+pub struct Stage {
+    /// Everything is in here.
+    pub folder: TempDir,
+    /// The gateway.
+    pub gateway: Running,
+    /// The host.
+    pub host: Process,
+    /// Address of the host.
+    pub url: String,
+    /// A client.
+    pub client: Client,
+    /// The first shop.
+    pub shop: Shop,
+}
+
+/// A host without anything installed.
+pub struct Bare {
+    pub folder: TempDir,
+    pub host: Process,
+    pub url: String,
+    pub client: Client,
+}
+
+impl Bare {
+    /// Starts a host on an empty folder.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, url) = serve(folder.path(), &[]);
+        Self { folder, host, url, client: http::client() }
+    }
+
+    /// A command beside the running host.
+    pub fn cli(&self, words: &[&str]) -> Ended {
+        Ended::of(payhost(self.folder.path()).arg("--json").args(words))
+    }
+
+    /// A request as the operator.
+    pub async fn operator(&self, verb: &str, path: &str, body: Option<Value>) -> Answer {
+        let call = Call::new(&self.client, verb, format!("{}{path}", self.url)).key(&operator_key(self.folder.path()));
+        match body {
+            Some(body) => call.json(&body).send().await,
+            None => call.send().await,
+        }
+    }
+}
+
+/// The program with its data in a folder, and nothing from the environment.
+pub fn payhost(folder: &Path) -> Command {
+    let mut command = Command::new(binary("payhost"));
+    command.current_dir(folder).arg("--data").arg(data(folder));
+    for name in ["MASTER_KEY", "MASTER_KEY_FILE", "DATA", "LISTEN", "PUBLIC_URL"] {
+        command.env_remove(format!("PAYHOST_{name}"));
+    }
+    command.env("RUST_LOG", "debug,hyper=info,hyper_util=info,reqwest=info,cranelift=info,wasmtime=info");
+    command
+}
+
+/// Folder of the host's data.
+pub fn data(folder: &Path) -> PathBuf {
+    folder.join("payhost")
+}
+
+/// Starts the server and gives its address.
+pub fn serve(folder: &Path, more: &[&str]) -> (Process, String) {
+    try_serve(&mut payhost(folder), folder, more).unwrap_or_else(|words| panic!("{words}"))
+}
+
+/// Starts the server, which may refuse to.
+pub fn try_serve(command: &mut Command, folder: &Path, more: &[&str]) -> Result<(Process, String), String> {
+    command.args(["serve", "--listen", "127.0.0.1:0"]).args(more);
+    let url = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("url")?.as_str().map(ToOwned::to_owned);
+    let (process, line) = Process::start(command, &folder.join("payhost.log"), |line| url(line).is_some())?;
+    Ok((process, url(&line).unwrap()))
+}
+
+/// The key that a running host leaves for commands beside it.
+pub fn operator_key(folder: &Path) -> String {
+    let text = std::fs::read_to_string(data(folder).join("server.json")).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    file["key"].as_str().unwrap().to_owned()
+}
+
+/// The text of a member.
+pub fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}")).to_owned()
+}
+
+/// Looks until a look gives something; panics with `what` after the deadline.
+pub async fn eventually<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+}
+
+impl Stage {
+    /// A host, a gateway, and a shop with the public test merchant.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let gateway = inicis_sim::start(Options::new(folder.path().join("gateway"))).await.unwrap();
+        let (host, url) = serve(folder.path(), &[]);
+        let mut stage = Self {
+            folder,
+            gateway,
+            host,
+            url,
+            client: http::client(),
+            shop: Shop { id: String::new(), key: String::new(), channel: String::new() },
+        };
+        stage.install().await;
+        stage.shop = stage.new_shop("작은 가게", json!({})).await;
+        stage
+    }
+
+    /// What an operator does once, through the API; `set_up.rs` does the same with commands.
+    async fn install(&self) {
+        let component = std::fs::read(component()).unwrap();
+        let call = self.call("POST", "/v1/plugins").key(&self.operator_key()).body("application/wasm", component);
+        call.send().await.expect(201);
+        for origin in GRANTS {
+            self.operator("POST", "/v1/plugins/inicis/grants", json!({"origin": origin})).await.expect(200);
+        }
+        for (origin, browser) in GATEWAY {
+            let entry = json!({
+                "origin": origin, "connect": self.gateway.gateway_address.to_string(), "ca_pem": self.gateway.ca_pem,
+                "browser_origin": browser.then_some(&self.gateway.browser_origin),
+            });
+            self.operator("PUT", "/v1/gateway-map", entry).await.expect(200);
+        }
+    }
+
+    /// Another shop with a channel of the preset `test_pay`; `settings` go over it.
+    pub async fn new_shop(&self, name: &str, settings: Value) -> Shop {
+        let body = json!({"name": name, "allowed_origins": ["http://127.0.0.1:9"]});
+        let id = text(&self.operator("POST", "/v1/shops", body).await.expect(201), "id");
+        let key = self.new_key(&id, "test").await;
+        let body = json!({"plugin": "inicis", "preset": "test_pay", "settings": settings});
+        let made = self.call("POST", "/v1/channels").key(&key).json(&body).send().await.expect(201);
+        Shop { id, key, channel: text(&made, "id") }
+    }
+
+    /// A shop whose gateway can be asked by order number.
+    pub async fn shop_with_lookup(&self) -> Shop {
+        self.new_shop("조회 가게", json!({"mid": LOOKUP, "lookup_by": "order_ref"})).await
+    }
+
+    /// A key of a shop.
+    pub async fn new_key(&self, shop: &str, mode: &str) -> String {
+        let body = json!({"shop_id": shop, "mode": mode, "name": "test"});
+        text(&self.operator("POST", "/v1/keys", body).await.expect(201), "secret")
+    }
+
+    /// The operator's key of this run of the host.
+    pub fn operator_key(&self) -> String {
+        operator_key(self.folder.path())
+    }
+
+    /// Begins a request to the host.
+    pub fn call(&self, verb: &str, path: &str) -> Call {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) };
+        Call::new(&self.client, verb, url)
+    }
+
+    /// A request with JSON as the operator.
+    pub async fn operator(&self, verb: &str, path: &str, body: Value) -> Answer {
+        self.call(verb, path).key(&self.operator_key()).json(&body).send().await
+    }
+
+    /// A `GET` as the first shop.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path).key(&self.shop.key).send().await
+    }
+
+    /// A `POST` with JSON as the first shop.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call("POST", path).key(&self.shop.key).json(body).send().await
+    }
+
+    /// A command beside the running host.
+    pub fn cli(&self, words: &[&str]) -> Ended {
+        Ended::of(payhost(self.folder.path()).arg("--json").args(words))
+    }
+
+    /// Asks for a payment as a shop would; `more` goes over the usual order.
+    pub async fn create_as(&self, shop: &Shop, order_id: &str, more: Value) -> Answer {
+        let body = order(order_id, more);
+        self.call("POST", "/v1/payments").key(&shop.key).json(&body).send().await
+    }
+
+    /// A new payment of 20,900 won.
+    pub async fn create(&self, order_id: &str) -> Value {
+        self.create_as(&self.shop, order_id, json!({})).await.expect(201)
+    }
+
+    /// A payment as it is now.
+    pub async fn payment(&self, created: &Value) -> Value {
+        self.payment_as(&self.shop, created).await
+    }
+
+    /// A shop's payment as it is now.
+    pub async fn payment_as(&self, shop: &Shop, created: &Value) -> Value {
+        self.call("GET", &format!("/v1/payments/{}", text(created, "id"))).key(&shop.key).send().await.expect(200)
+    }
+
+    /// Everything that happened to a payment.
+    pub async fn timeline(&self, shop: &Shop, created: &Value) -> Vec<Value> {
+        let path = format!("/v1/payments/{}/timeline", text(created, "id"));
+        let body = self.call("GET", &path).key(&shop.key).send().await.expect(200);
+        body["data"].as_array().unwrap().clone()
+    }
+
+    /// Names on a payment's timeline, oldest first.
+    pub async fn names(&self, shop: &Shop, created: &Value) -> Vec<String> {
+        self.timeline(shop, created).await.iter().map(|item| text(item, "name")).collect()
+    }
+
+    /// Cancels a payment in full.
+    pub async fn cancel(&self, shop: &Shop, created: &Value, key: &str) -> Answer {
+        let path = format!("/v1/payments/{}/cancel", text(created, "id"));
+        let body = json!({"reason": "고객 변심"});
+        self.call("POST", &path).key(&shop.key).header("idempotency-key", key).json(&body).send().await
+    }
+
+    /// Starts the host again on the same folder.
+    pub fn restart(&mut self) {
+        // Windows that are open carry the address, as they would behind a real domain.
+        let listen = self.url.strip_prefix("http://").unwrap().to_owned();
+        let mut command = payhost(self.folder.path());
+        command.args(["serve", "--listen", &listen]);
+        let log = self.folder.path().join("payhost.log");
+        let (host, _) = Process::start(&mut command, &log, |line| line.contains("\"url\"")).unwrap();
+        self.host = host;
+    }
+}
+
+/// The usual order with changes; a change of `null` takes a member away.
+pub fn order(order_id: &str, more: Value) -> Value {
+    let mut body = json!({
+        "order_id": order_id, "order_name": "수제 잼 외 1건", "amount": {"total": 20_900},
+        "buyer": {"name": "홍길동", "email": "hong@example.com", "phone": "010-1234-5678"},
+        "return_url": "http://127.0.0.1:9/orders/1",
+    });
+    for (name, value) in more.as_object().unwrap() {
+        if value.is_null() {
+            body.as_object_mut().unwrap().remove(name);
+        } else {
+            body[name] = value.clone();
+        }
+    }
+    body
+}
