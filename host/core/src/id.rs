@@ -154,7 +154,15 @@ mod tests {
     #[test]
     fn other_text_is_refused() {
         let good = PaymentId::new(1, [1; 10]).to_string();
-        for bad in ["", "pay_", "pay_ABC", &good.to_uppercase(), &good[1..], &format!("{good}0"), "pay_../../etc/passwd"] {
+        for bad in [
+            "",
+            "pay_",
+            "pay_ABC",
+            &good.to_uppercase(),
+            &good[1..],
+            &format!("{good}0"),
+            "pay_../../etc/passwd",
+        ] {
             assert!(bad.parse::<PaymentId>().is_err(), "{bad}");
         }
     }

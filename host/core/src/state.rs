@@ -75,7 +75,9 @@ impl PaymentState {
     pub fn is_over(self) -> bool {
         match self {
             Self::Cancelled | Self::Failed | Self::Expired => true,
-            Self::Created | Self::Pending | Self::AwaitingDeposit | Self::Paid | Self::PartiallyCancelled => false,
+            Self::Created | Self::Pending | Self::AwaitingDeposit | Self::Paid | Self::PartiallyCancelled => {
+                false
+            }
         }
     }
 
@@ -179,7 +181,11 @@ mod tests {
             (&[fact(Issued, 1000)], opened, PaymentState::AwaitingDeposit),
             (&[fact(Issued, 1000)], late, PaymentState::Expired),
             (&[fact(Issued, 1000), fact(Deposited, 1000)], late, PaymentState::Paid),
-            (&[fact(Issued, 1000), fact(Deposited, 1000), fact(DepositCancelled, 1000)], opened, PaymentState::Cancelled),
+            (
+                &[fact(Issued, 1000), fact(Deposited, 1000), fact(DepositCancelled, 1000)],
+                opened,
+                PaymentState::Cancelled,
+            ),
             (&[fact(Issued, 1000), fact(Closed, 1000)], opened, PaymentState::Cancelled),
         ];
         for (facts, standing, state) in table {
@@ -188,7 +194,8 @@ mod tests {
     }
 
     fn any_fact() -> impl Strategy<Value = Fact> {
-        (0..FactKind::TABLE.len(), 1..1_000_000_i64).prop_map(|(at, minor)| fact(FactKind::TABLE[at].0, minor))
+        (0..FactKind::TABLE.len(), 1..1_000_000_i64)
+            .prop_map(|(at, minor)| fact(FactKind::TABLE[at].0, minor))
     }
 
     proptest! {

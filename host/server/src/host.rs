@@ -80,8 +80,10 @@ impl Builder {
             key: vault.mac("compiled-code-cache", b"key")?,
             max_bytes: COMPILED_MAX,
         };
-        let engine =
-            Engine::new(payhost_engine::Options { cache: Some(cache), ..payhost_engine::Options::default() })?;
+        let engine = Engine::new(payhost_engine::Options {
+            cache: Some(cache),
+            ..payhost_engine::Options::default()
+        })?;
         let inner = Inner {
             plugins: Registry::default(),
             public_url: self.public_url.unwrap_or_else(default_url),

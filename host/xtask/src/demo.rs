@@ -33,14 +33,16 @@ const GATEWAY: &[(&str, bool)] = &[
     ("https://iniapi.inicis.com", false),
 ];
 /// Origins that the plugin may call.
-const GRANTS: &[&str] = &["https://fcstdpay.inicis.com", "https://ksstdpay.inicis.com", "https://iniapi.inicis.com"];
+const GRANTS: &[&str] =
+    &["https://fcstdpay.inicis.com", "https://ksstdpay.inicis.com", "https://iniapi.inicis.com"];
 
 /// Runs it until Ctrl-C.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let component = plugins::build()?.component("inicis");
     crate::run::binaries()?;
     let data = root().join(&arguments.data);
-    std::fs::create_dir_all(&data).map_err(|cause| Error::File { path: data.display().to_string(), cause })?;
+    std::fs::create_dir_all(&data)
+        .map_err(|cause| Error::File { path: data.display().to_string(), cause })?;
     let demo = Demo { data, port: arguments.port };
     let mut running = Running::default();
     let outcome = demo.start(&mut running, &component);
@@ -123,7 +125,10 @@ impl Demo {
         let shop =
             self.cli(&["shop", "create", "--name", "작은 가게 (데모)", "--allowed-origin", &self.origin(0)])?;
         let shop_id = text(&shop, "id")?;
-        let channel = ["channel", "create", "--shop", shop_id, "--plugin", "inicis", "--preset", "test_pay", "--mode", "test"];
+        let channel = [
+            "channel", "create", "--shop", shop_id, "--plugin", "inicis", "--preset", "test_pay", "--mode",
+            "test",
+        ];
         self.cli(&channel)?;
         let key = self.cli(&["key", "create", "--shop", shop_id, "--mode", "test", "--name", "demo shop"])?;
         std::fs::write(&key_file, text(&key, "secret")?)
@@ -139,12 +144,16 @@ impl Demo {
 
     fn cli(&self, words: &[&str]) -> Result<Value, Error> {
         let printed = crate::run::output(self.payhost(&["--json"]).args(words))?;
-        serde_json::from_str(&printed).map_err(|cause| Error::Other(format!("payhost {}: {cause}", words.join(" "))))
+        serde_json::from_str(&printed)
+            .map_err(|cause| Error::Other(format!("payhost {}: {cause}", words.join(" "))))
     }
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str, Error> {
-    value.get(name).and_then(Value::as_str).ok_or_else(|| Error::Other(format!("payhost answered without `{name}`")))
+    value
+        .get(name)
+        .and_then(Value::as_str)
+        .ok_or_else(|| Error::Other(format!("payhost answered without `{name}`")))
 }
 
 fn binary(name: &str) -> Command {

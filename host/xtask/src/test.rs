@@ -39,7 +39,19 @@ fn checks() -> Result<(), Error> {
     step(cargo().args(["fmt", "--all", "--check"]))?;
     step(cargo().args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]))?;
     step(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    let wasm = ["clippy", "--locked", "-p", "inicis", "-p", "guests", "--target", tools::WASM, "--", "-D", "warnings"];
+    let wasm = [
+        "clippy",
+        "--locked",
+        "-p",
+        "inicis",
+        "-p",
+        "guests",
+        "--target",
+        tools::WASM,
+        "--",
+        "-D",
+        "warnings",
+    ];
     step(cargo().args(wasm))?;
     debug_assert!(root().join("README.md").exists(), "the workspace moved");
     Ok(())

@@ -160,7 +160,7 @@ impl subscription::Guest for Guest {
         carry: Vec<u8>,
         _: bool,
     ) -> Result<subscription::BatchChunk, PluginError> {
-        Ok(subscription::BatchChunk { bytes: carry.clone(), carry })
+        Ok(subscription::BatchChunk { pieces: Vec::new(), carry })
     }
     fn decode_batch(
         _: Context,

@@ -174,7 +174,8 @@ pub async fn create(
     let mut given = preset.as_ref().map(|(_, values)| values.clone()).unwrap_or_default();
     given.extend(input.settings);
     let checked = settings::read(&descriptor, &given)?;
-    let purposes = purposes(input.purposes.or_else(|| preset.as_ref().map(|(preset, _)| preset.purposes.clone())))?;
+    let purposes =
+        purposes(input.purposes.or_else(|| preset.as_ref().map(|(preset, _)| preset.purposes.clone())))?;
     let title = preset.as_ref().map_or(&descriptor.name.ko, |(preset, _)| &preset.title.ko);
     let label = input.name.unwrap_or_else(|| title.clone());
     name("name", &label)?;
@@ -223,12 +224,20 @@ fn store_secrets(tx: &mut Tx<'_>, host: &Host, row: &Channel, checked: &Checked)
 }
 
 /// `Some(true)`: for all purposes; absent: where there is no default yet; `Some(false)`: for none.
-fn set_defaults(tx: &mut Tx<'_>, row: &Channel, purposes: &[String], wanted: Option<bool>) -> Result<(), Error> {
+fn set_defaults(
+    tx: &mut Tx<'_>,
+    row: &Channel,
+    purposes: &[String],
+    wanted: Option<bool>,
+) -> Result<(), Error> {
     for purpose in purposes {
         let free = channels::default(tx, row.shop_id, row.mode, purpose)?.is_none();
         if wanted.unwrap_or(free) {
             let (shop_id, mode, channel_id) = (row.shop_id, row.mode, row.id);
-            channels::set_default(tx, &ChannelDefault { shop_id, mode, purpose: purpose.clone(), channel_id })?;
+            channels::set_default(
+                tx,
+                &ChannelDefault { shop_id, mode, purpose: purpose.clone(), channel_id },
+            )?;
         }
     }
     Ok(())

@@ -59,7 +59,12 @@ impl Moment {
 
     /// That of an attempt.
     pub fn of(attempt: &Attempt) -> Self {
-        Self { call: attempt.call_id, now_ms: attempt.now_ms, seed: unhex(&attempt.seed), send_deadline: None }
+        Self {
+            call: attempt.call_id,
+            now_ms: attempt.now_ms,
+            seed: unhex(&attempt.seed),
+            send_deadline: None,
+        }
     }
 }
 
@@ -74,10 +79,16 @@ fn unhex(text: &str) -> [u8; 16] {
 
 impl Ready {
     /// Reads the channel; `digest` is the plugin version of a checkout that began earlier, absent for the pinned one.
-    pub async fn load(host: &Host, shop: ShopId, id: ChannelId, digest: Option<&str>) -> Result<Self, Problem> {
+    pub async fn load(
+        host: &Host,
+        shop: ShopId,
+        id: ChannelId,
+        digest: Option<&str>,
+    ) -> Result<Self, Problem> {
         let vault = host.vault().clone();
         let read = host.store().read(move |tx| {
-            let channel = channels::get(tx, shop, id)?.ok_or(payhost_store::Error::NotFound { what: "channel" })?;
+            let channel =
+                channels::get(tx, shop, id)?.ok_or(payhost_store::Error::NotFound { what: "channel" })?;
             let grants = plugins::grants(tx, &channel.plugin_id)?;
             let map = if channel.mode == Money::Test { gateway_map::list(tx)? } else { Vec::new() };
             let key = vault.shop_key(tx, shop)?;
@@ -124,7 +135,8 @@ impl Ready {
         setup.secrets = self.secrets.iter().fold(Secrets::new(), |secrets, (name, version, value)| {
             secrets.with_channel(name.clone(), *version, value.clone())
         });
-        let settings = self.settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() });
+        let settings =
+            self.settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() });
         let context = setup.context(self.mode(), settings.collect());
         host.engine().call(&self.plugin, function, arguments(context), setup).await
     }
@@ -157,7 +169,10 @@ impl Ready {
         let exact = supports.clone().find(|support| support.method == method);
         exact.or_else(|| supports.clone().find(|support| support.method.kind == method.kind)).map_or_else(
             Support::default,
-            |support| Support { partial: support.partial_cancel, needs_account: support.cancel_needs_account },
+            |support| Support {
+                partial: support.partial_cancel,
+                needs_account: support.cancel_needs_account,
+            },
         )
     }
 
@@ -175,7 +190,8 @@ impl Ready {
     pub fn browser_origins(&self) -> Vec<BrowserOrigin> {
         let mut origins: Vec<BrowserOrigin> = Vec::new();
         for declared in &self.plugin.descriptor().browser_origins {
-            let origin = BrowserOrigin { origin: self.browser_url(&declared.origin), uses: declared.uses.clone() };
+            let origin =
+                BrowserOrigin { origin: self.browser_url(&declared.origin), uses: declared.uses.clone() };
             // The map may lead several of them to one place.
             if !origins.contains(&origin) {
                 origins.push(origin);
@@ -196,7 +212,11 @@ fn parse_origins(grants: &[PluginGrant]) -> Vec<Origin> {
 
 fn mappings(rows: &[GatewayMap]) -> Vec<Mapping> {
     let read = |row: &GatewayMap| {
-        Some(Mapping { origin: row.origin.parse().ok()?, connect: row.connect.parse().ok()?, ca_pem: row.ca_pem.clone() })
+        Some(Mapping {
+            origin: row.origin.parse().ok()?,
+            connect: row.connect.parse().ok()?,
+            ca_pem: row.ca_pem.clone(),
+        })
     };
     rows.iter().filter_map(read).collect()
 }

@@ -91,7 +91,8 @@ pub fn missing(
 
 /// Settings with the defaults of everything that was not chosen.
 pub fn with_defaults(descriptor: &Descriptor, chosen: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let defaults = descriptor.settings.iter().filter_map(|field| Some((field.key.clone(), field.default.clone()?)));
+    let defaults =
+        descriptor.settings.iter().filter_map(|field| Some((field.key.clone(), field.default.clone()?)));
     let mut settings: BTreeMap<_, _> = defaults.collect();
     settings.extend(chosen.iter().map(|(key, value)| (key.clone(), value.clone())));
     settings
@@ -221,7 +222,8 @@ mod tests {
 
     #[test]
     fn settings_and_secrets_are_kept_apart() {
-        let checked = read(&descriptor(), &object(json!({"mid": "ABC", "key": "s3cret", "quota": 6}))).unwrap();
+        let checked =
+            read(&descriptor(), &object(json!({"mid": "ABC", "key": "s3cret", "quota": 6}))).unwrap();
         assert_eq!(checked.settings.get("quota").unwrap(), "6");
         assert_eq!(checked.secrets.get("key").unwrap(), "s3cret");
         assert!(!checked.settings.contains_key("key"));

@@ -26,7 +26,8 @@ pub async fn hold(host: &Host, checkout: Checkout, callback: Callback) -> Result
     if !matches!(checkout.state, CheckoutState::Opened | CheckoutState::CancelledByBuyer) {
         return Ok(());
     }
-    let ready = Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
+    let ready =
+        Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
     let order: Order = payments::order::open_sealed(&ready.key, &checkout)?;
     let held = Place::Held(checkout.id).seal_json(&ready.key, &callback)?;
     let moment = Moment::now(host);
@@ -36,8 +37,7 @@ pub async fn hold(host: &Host, checkout: Checkout, callback: Callback) -> Result
         payment: Some(checkout.payment_id),
         attempt: None,
     };
-    let called =
-        ready.call(host, &AUTHENTICATE, moment, |context| (context, order, callback)).await;
+    let called = ready.call(host, &AUTHENTICATE, moment, |context| (context, order, callback)).await;
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let stored = host.store().transact(move |tx| {
         let host = &host_in;

@@ -42,7 +42,8 @@ pub async fn complete(host: &Host, id: CheckoutId, callback: Callback) -> Result
     let Some(checkout) = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await? else {
         return Err(Problem::not_found("checkout"));
     };
-    let ready = Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
+    let ready =
+        Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
     match begin(host, &ready, id, &callback).await? {
         Begun::Mine(rows) => {
             let (attempt, payment, checkout) = *rows;
@@ -213,7 +214,12 @@ fn apply(
                 change.event("payment.alarm", json!({"checkout_id": checkout_id, "doubt": doubt.as_str()}));
             }
             change.payment.resolution = Resolution::InDoubt;
-            jobs::enqueue(tx, host, &jobs::Task::Resolve { shop: attempt.shop_id, attempt: attempt.id }, host.now_us())?;
+            jobs::enqueue(
+                tx,
+                host,
+                &jobs::Task::Resolve { shop: attempt.shop_id, attempt: attempt.id },
+                host.now_us(),
+            )?;
             (A::InDoubt, C::InDoubt, json!({"doubt": doubt.as_str()}))
         }
     };
@@ -266,11 +272,11 @@ async fn wait(host: &Host, id: CheckoutId) -> Result<(), Problem> {
         tokio::pin!(settled);
         settled.as_mut().enable();
         let checkout = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
-        let open = checkout
-            .is_some_and(|checkout| matches!(checkout.state, CheckoutState::Returned | CheckoutState::InDoubt));
+        let open = checkout.is_some_and(|checkout| {
+            matches!(checkout.state, CheckoutState::Returned | CheckoutState::InDoubt)
+        });
         if !open || tokio::time::timeout_at(deadline, settled).await.is_err() {
             return Ok(());
         }
     }
 }
-

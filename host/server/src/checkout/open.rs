@@ -163,8 +163,7 @@ async fn begin(
     let (call, now_ms) = (moment.call, moment.now_ms);
     let device = env.device.clone();
     let arguments = (order.clone(), env);
-    let called =
-        ready.call(host, &BEGIN, moment, |context| (context, arguments.0, arguments.1)).await;
+    let called = ready.call(host, &BEGIN, moment, |context| (context, arguments.0, arguments.1)).await;
     let begun = match &called.result {
         Ok(Ok(begun)) => Ok(begun.clone()),
         Ok(Err(error)) => Err(format!("{error:?}")),
@@ -191,9 +190,14 @@ async fn begin(
             None => {
                 checkouts::insert(tx, &row)?;
                 change.payment.opened = true;
-                change.event("checkout.opened", json!({"checkout_id": row.id, "order_ref": row.order_ref, "warnings": warnings}));
+                change.event(
+                    "checkout.opened",
+                    json!({"checkout_id": row.id, "order_ref": row.order_ref, "warnings": warnings}),
+                );
             }
-            Some(words) => change.event("checkout.failed", json!({"reason": "plugin_failed", "detail": words})),
+            Some(words) => {
+                change.event("checkout.failed", json!({"reason": "plugin_failed", "detail": words}))
+            }
         }
         change.write(tx)?;
         Ok::<_, Error>(None)
@@ -305,7 +309,8 @@ fn window_page(head: &Head, window: &Window, client_token: &str, payment: Paymen
 
 fn script_value(ready: &Ready, script: &Script) -> Value {
     let steps = script.steps.iter().map(|step| {
-        let args: Vec<Value> = step.args.iter().map(|arg| serde_json::from_str(arg).unwrap_or_default()).collect();
+        let args: Vec<Value> =
+            step.args.iter().map(|arg| serde_json::from_str(arg).unwrap_or_default()).collect();
         json!({"member": step.member, "args": args})
     });
     json!({

@@ -213,8 +213,10 @@ mod tests {
 
     #[test]
     fn the_policy_lists_the_declared_origins_and_no_form_action() {
-        let origin =
-            BrowserOrigin { origin: "https://gw.example".into(), uses: vec!["script".into(), "frame".into()] };
+        let origin = BrowserOrigin {
+            origin: "https://gw.example".into(),
+            uses: vec!["script".into(), "frame".into()],
+        };
         let text = policy("abc", &[origin]);
         assert!(text.contains("script-src 'nonce-abc' https://gw.example;"));
         assert!(text.contains("frame-src 'self' https://gw.example;"));

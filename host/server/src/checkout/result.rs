@@ -41,7 +41,8 @@ pub async fn come_back(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let callback = Callback {
         verb: "POST".to_owned(),
         query: query.unwrap_or_default(),
@@ -57,7 +58,9 @@ async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Respo
     // Were the process to die, the attempt's job would find out: nothing depends on this task.
     let work = tokio::spawn(async move { returned(&host_in, id, callback).await });
     match work.await.map_err(|error| Problem::internal(&error))? {
-        Ok(()) => Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(host, id)?)).into_response()),
+        Ok(()) => {
+            Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(host, id)?)).into_response())
+        }
         Err(problem) if problem.code == "not_found" => Ok(bad_link()),
         Err(problem) => Err(problem),
     }
@@ -125,18 +128,19 @@ fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Resp
     };
     let stored: Value = checkout.result.as_ref().and_then(|result| result.to().ok()).unwrap_or_default();
     let message = explanation(t, &stored).unwrap_or_else(|| sentence.to_owned());
-    let return_url = payment.return_url.as_deref().and_then(|url| with_result(url, payment.id.to_string(), result));
+    let return_url =
+        payment.return_url.as_deref().and_then(|url| with_result(url, payment.id.to_string(), result));
     let again = (result == "failed" || result == "cancelled_by_buyer") && payment.state.is_payable();
     let again = if again { Some(token::client(host, payment.id)?) } else { None };
     let again = again.map(|token| format!("/checkout/{}?token={token}", payment.id));
     let shown = PaymentOut::of(payment, Support::default());
-    let lines: Vec<(&str, String)> = [
-        (t.approval_number, shown.approval_number),
-        (t.issuer, shown.issuer.map(|issuer| issuer.name)),
-    ]
-    .into_iter()
-    .filter_map(|(label, value)| Some((label, value.filter(|value| !value.is_empty() && result == "paid")?)))
-    .collect();
+    let lines: Vec<(&str, String)> =
+        [(t.approval_number, shown.approval_number), (t.issuer, shown.issuer.map(|issuer| issuer.name))]
+            .into_iter()
+            .filter_map(|(label, value)| {
+                Some((label, value.filter(|value| !value.is_empty() && result == "paid")?))
+            })
+            .collect();
     let origins: Vec<String> = opened.shop.allowed_origins.to().unwrap_or_default();
     let outcome =
         json!({"payment": payment.id, "result": result, "origins": origins, "return_url": return_url});
@@ -164,7 +168,9 @@ fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Resp
 
 /// Why it failed, in words for the buyer.
 fn explanation(t: &Words, stored: &Value) -> Option<String> {
-    if let Some(text) = stored.pointer(&format!("/refusal/explanation/{}", t.language)).and_then(Value::as_str) {
+    if let Some(text) =
+        stored.pointer(&format!("/refusal/explanation/{}", t.language)).and_then(Value::as_str)
+    {
         return Some(text.to_owned());
     }
     let words = match stored.get("reason").and_then(Value::as_str)? {

@@ -95,7 +95,8 @@ async fn over_http(server: &ServerFile, request: &ApiRequest) -> Result<(u16, By
     let verb = reqwest::Method::from_bytes(request.verb.as_bytes()).unwrap_or(reqwest::Method::GET);
     let client = crate::http::client::loopback()?;
     let (kind, body) = request.content();
-    let mut call = client.request(verb, format!("{}{}", server.url, request.path)).bearer_auth(&server.key).body(body);
+    let mut call =
+        client.request(verb, format!("{}{}", server.url, request.path)).bearer_auth(&server.key).body(body);
     if let Some(kind) = kind {
         call = call.header("content-type", kind);
     }
@@ -133,7 +134,8 @@ async fn here(arguments: &Arguments, request: ApiRequest) -> Result<Value, Strin
     let call = call.body(Body::from(body)).map_err(|error| error.to_string())?;
     let answer = crate::http::router(host.clone()).oneshot(call).await.map_err(|error| error.to_string())?;
     let status = answer.status().as_u16();
-    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.map_err(|error| error.to_string())?;
+    let body =
+        axum::body::to_bytes(answer.into_body(), usize::MAX).await.map_err(|error| error.to_string())?;
     host.close().await;
     read(status, &body)
 }

@@ -32,7 +32,8 @@ impl ShopCommand {
     pub fn request(&self) -> Result<ApiRequest, String> {
         Ok(match self {
             Self::Create { name, public_url, allowed_origins } => {
-                let body = json!({"name": name, "public_url": public_url, "allowed_origins": allowed_origins});
+                let body =
+                    json!({"name": name, "public_url": public_url, "allowed_origins": allowed_origins});
                 ApiRequest::json("POST", "/v1/shops", body)
             }
             Self::List => ApiRequest::get("/v1/shops"),
@@ -78,7 +79,9 @@ impl KeyCommand {
             Self::Create { shop: Some(shop), mode, name } => {
                 ApiRequest::json("POST", "/v1/keys", json!({"shop_id": shop, "mode": mode, "name": name}))
             }
-            Self::Create { shop: None, name, .. } => ApiRequest::json("POST", "/v1/keys", json!({"name": name})),
+            Self::Create { shop: None, name, .. } => {
+                ApiRequest::json("POST", "/v1/keys", json!({"name": name}))
+            }
             Self::List { shop } => ApiRequest::get(format!("/v1/keys{}", of_shop(*shop))),
             Self::Revoke { shop, id } => {
                 ApiRequest { verb: "DELETE", ..ApiRequest::get(format!("/v1/keys/{id}{}", of_shop(*shop))) }
@@ -206,7 +209,8 @@ impl ChannelCommand {
 fn read_settings(given: &[String]) -> Result<Map<String, Value>, String> {
     let mut settings = Map::new();
     for words in given {
-        let (key, value) = words.split_once('=').ok_or_else(|| format!("--set {words}: expected key=value"))?;
+        let (key, value) =
+            words.split_once('=').ok_or_else(|| format!("--set {words}: expected key=value"))?;
         let value = match value.strip_prefix('@') {
             Some(file) => {
                 let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
@@ -249,7 +253,9 @@ impl PaymentCommand {
     /// The request.
     pub fn request(&self) -> Result<ApiRequest, String> {
         Ok(match self {
-            Self::Show { shop, mode, id } => ApiRequest::get(format!("/v1/payments/{id}")).for_shop(*shop, mode),
+            Self::Show { shop, mode, id } => {
+                ApiRequest::get(format!("/v1/payments/{id}")).for_shop(*shop, mode)
+            }
             Self::List { shop, mode } => ApiRequest::get("/v1/payments").for_shop(*shop, mode),
         })
     }
@@ -296,7 +302,9 @@ impl GatewayMapCommand {
                 ApiRequest::json("PUT", "/v1/gateway-map", body)
             }
             Self::List => ApiRequest::get("/v1/gateway-map"),
-            Self::Remove { origin } => ApiRequest::json("DELETE", "/v1/gateway-map", json!({"origin": origin})),
+            Self::Remove { origin } => {
+                ApiRequest::json("DELETE", "/v1/gateway-map", json!({"origin": origin}))
+            }
         })
     }
 }

@@ -10,7 +10,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use commands::{ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ShopCommand};
+pub use commands::{
+    ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ShopCommand,
+};
 pub use serve::ServeArguments;
 
 /// Payments through sandboxed plugins.

@@ -91,7 +91,11 @@ fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let set = if std::io::IsTerminal::is_terminal(&std::io::stderr()) { lines.try_init() } else { lines.json().try_init() };
+    let set = if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        lines.try_init()
+    } else {
+        lines.json().try_init()
+    };
     // Already set: an embedder's choice stands.
     let _ = set;
 }

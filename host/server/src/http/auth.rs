@@ -61,20 +61,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        let header =
+            |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
         let given = header(AUTHORIZATION.as_str());
-        let token = given.as_deref().and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = given
+            .as_deref()
+            .and_then(|text| text.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let Some((_, token)) = token else {
             return Err(Problem::new("unauthorized", "send a key: Authorization: Bearer sk_test_…"));
         };
-        let acting = header("payhost-shop").map(|shop| Acting { shop, mode: header("payhost-mode").unwrap_or_default() });
+        let acting = header("payhost-shop")
+            .map(|shop| Acting { shop, mode: header("payhost-mode").unwrap_or_default() });
         Ok(Self(token.trim().to_owned(), acting))
     }
 }
 
 /// Finds out who a bearer is.
 pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
-    let unauthorized = || Problem::new("unauthorized", "this key is not valid: it is wrong, expired or revoked");
+    let unauthorized =
+        || Problem::new("unauthorized", "this key is not valid: it is wrong, expired or revoked");
     if vault::same(bearer.0.as_bytes(), host.run_key().as_bytes()) {
         return operator(bearer);
     }

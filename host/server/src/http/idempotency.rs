@@ -117,7 +117,8 @@ impl Key {
                     Known::Answered(u16::try_from(status).unwrap_or(500), body)
                 }
                 _ => {
-                    let words = "the first request with this Idempotency-Key is still running; ask again in a moment";
+                    let words =
+                        "the first request with this Idempotency-Key is still running; ask again in a moment";
                     Known::Refused(Box::new(Problem::new("idempotency_running", words)))
                 }
             },
@@ -125,7 +126,13 @@ impl Key {
     }
 
     /// Stores the answer; a later one goes over it.
-    pub fn answer(&self, tx: &mut Tx<'_>, status: u16, body: &Value, payment: Option<PaymentId>) -> Result<(), Error> {
+    pub fn answer(
+        &self,
+        tx: &mut Tx<'_>,
+        status: u16,
+        body: &Value,
+        payment: Option<PaymentId>,
+    ) -> Result<(), Error> {
         rows::finish(tx, (self.shop, self.mode, &self.key), i64::from(status), &body.to_string(), payment)
     }
 

@@ -26,7 +26,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.to_ascii_lowercase().starts_with("application/json"));
         if !json {
-            return Err(Problem::new("invalid_json", "send the body as JSON, with content-type: application/json"));
+            return Err(Problem::new(
+                "invalid_json",
+                "send the body as JSON, with content-type: application/json",
+            ));
         }
         let raw = bytes::Bytes::from_request(request, state).await.map_err(|rejection| {
             let status = rejection.status().as_u16();
@@ -59,8 +62,9 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text) =
-            Path::<String>::from_request_parts(parts, state).await.map_err(|_| Problem::not_found("thing"))?;
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::not_found("thing"))?;
         text.parse().map(Self).map_err(|_| Problem::not_found("thing"))
     }
 }

@@ -42,14 +42,19 @@ pub fn router(host: Host) -> Router {
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal(&"a handler panicked").into_response()
         }))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(REQUEST_SECONDS)))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Duration::from_secs(REQUEST_SECONDS),
+        ))
         .layer(DefaultBodyLimit::max(BODY_MAX));
     Router::new()
         .merge(api)
         .merge(crate::checkout::pages())
         .route("/healthz", get(health))
         .fallback(|| async { Problem::not_found("address") })
-        .method_not_allowed_fallback(|| async { Problem::new("method_not_allowed", "see the API's description") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new("method_not_allowed", "see the API's description")
+        })
         .layer(layers)
         .with_state(host)
 }

@@ -19,7 +19,8 @@ static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 pub async fn layer(State(host): State<Host>, request: Request, next: Next) -> Response {
     let id: RequestId = host.new_id(RequestId::new);
     let text = id.to_string();
-    let span = tracing::info_span!("request", id = %text, verb = %request.method(), path = %request.uri().path());
+    let span =
+        tracing::info_span!("request", id = %text, verb = %request.method(), path = %request.uri().path());
     let started = std::time::Instant::now();
     async move {
         let mut response = next.run(request).await;

@@ -10,8 +10,8 @@ use payhost_engine::Called;
 use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge};
 use payhost_engine::contract::types::{Method, Money, PluginError, Tax};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
-use payhost_store::rows::{checkouts, facts};
 use payhost_store::rows::payments::Payment;
+use payhost_store::rows::{checkouts, facts};
 use payhost_store::{Error, Json as Stored, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -103,7 +103,8 @@ pub async fn cancel(
                 let (attempt, payment, asked) = *rows;
                 let charge = charge(&payment, &asked)?;
                 let request = request(&payment, &asked);
-                let called = run(&host, &ready, &attempt, &CANCEL, |context| (context, charge, request)).await;
+                let called =
+                    run(&host, &ready, &attempt, &CANCEL, |context| (context, charge, request)).await;
                 settle(&host, &ready, attempt, asked, called).await
             }
         }
@@ -147,7 +148,8 @@ async fn begin(
             return Ok(Err(problem));
         }
         let remaining = payment.paid.saturating_sub(payment.cancelled);
-        let made = facts::of_payment(tx, shop, id)?.iter().filter(|fact| fact.kind == FactKind::Cancelled).count();
+        let made =
+            facts::of_payment(tx, shop, id)?.iter().filter(|fact| fact.kind == FactKind::Cancelled).count();
         let asked = CancelAsked {
             amount: input.amount.unwrap_or(remaining),
             remaining,
@@ -190,11 +192,15 @@ fn allowed(
         return Err(Problem::new("payment_in_doubt", words));
     }
     if open.is_some() {
-        return Err(Problem::new("payment_busy", "another attempt of this payment is running; nothing was sent"));
+        return Err(Problem::new(
+            "payment_busy",
+            "another attempt of this payment is running; nothing was sent",
+        ));
     }
     let remaining = payment.paid.saturating_sub(payment.cancelled);
     if !matches!(payment.state, PaymentState::Paid | PaymentState::PartiallyCancelled) || remaining <= 0 {
-        let words = format!("a payment that is {} cannot be cancelled; nothing was sent", payment.state.as_str());
+        let words =
+            format!("a payment that is {} cannot be cancelled; nothing was sent", payment.state.as_str());
         return Err(Problem::new("not_cancellable", words));
     }
     let Some(amount) = input.amount else { return Ok(()) };
@@ -204,15 +210,16 @@ fn allowed(
     if amount > remaining {
         return Err(Problem::field("amount", format!("at most {remaining} minor units are left")));
     }
-    if amount < remaining && !PaymentOut::of(payment, ready.support(payment.paid_method.as_ref())).can_be_cancelled_in_parts() {
+    if amount < remaining
+        && !PaymentOut::of(payment, ready.support(payment.paid_method.as_ref())).can_be_cancelled_in_parts()
+    {
         return Err(Problem::field("amount", "this payment can only be cancelled as a whole"));
     }
     Ok(())
 }
 
 fn charge(payment: &Payment, asked: &CancelAsked) -> Result<Charge, Problem> {
-    let method: Option<Method> =
-        payment.paid_method.as_ref().and_then(|method| method.to().ok());
+    let method: Option<Method> = payment.paid_method.as_ref().and_then(|method| method.to().ok());
     let gateway_ref = payment.gateway_ref.clone();
     let (Some(method), Some(gateway_ref)) = (method, gateway_ref) else {
         return Err(Problem::internal(&format!("{} is paid without a gateway reference", payment.id)));
@@ -252,7 +259,8 @@ async fn settle(
     };
     let left = asked.remaining.saturating_sub(asked.amount);
     let verdict = judge(called.evidence.writes(), word, |done| {
-        done.amount.minor == asked.amount && done.remaining.as_ref().is_none_or(|remaining| remaining.minor == left)
+        done.amount.minor == asked.amount
+            && done.remaining.as_ref().is_none_or(|remaining| remaining.minor == left)
     });
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let done = host.store().transact(move |tx| {
@@ -311,7 +319,12 @@ pub fn apply(
         }
         Verdict::InDoubt(doubt) => {
             change.payment.resolution = Resolution::InDoubt;
-            jobs::enqueue(tx, host, &jobs::Task::Resolve { shop: attempt.shop_id, attempt: attempt.id }, host.now_us())?;
+            jobs::enqueue(
+                tx,
+                host,
+                &jobs::Task::Resolve { shop: attempt.shop_id, attempt: attempt.id },
+                host.now_us(),
+            )?;
             (A::InDoubt, json!({"doubt": doubt.as_str()}))
         }
     };
@@ -331,18 +344,22 @@ pub fn apply(
 
 fn not_sent_problem(why: &NotSent) -> Problem {
     match why {
-        NotSent::Refused(PluginError::Misconfigured(words)) => Problem::new("plugin_misconfigured", words.clone()),
+        NotSent::Refused(PluginError::Misconfigured(words)) => {
+            Problem::new("plugin_misconfigured", words.clone())
+        }
         NotSent::Refused(
             PluginError::InvalidRequest(words)
             | PluginError::Forged(words)
             | PluginError::Unknown(words)
             | PluginError::Unsupported(words),
         ) => Problem::new("plugin_refused", words.clone()),
-        NotSent::Refused(PluginError::Gateway(refusal)) => Problem::new("plugin_refused", refusal.message.clone()),
-        NotSent::Unreachable => {
-            Problem::new("gateway_unreachable", "no connection to the gateway came about; nothing was cancelled")
+        NotSent::Refused(PluginError::Gateway(refusal)) => {
+            Problem::new("plugin_refused", refusal.message.clone())
         }
+        NotSent::Unreachable => Problem::new(
+            "gateway_unreachable",
+            "no connection to the gateway came about; nothing was cancelled",
+        ),
         NotSent::Fault(words) => Problem::new("plugin_failed", words.clone()),
     }
 }
-

@@ -40,7 +40,9 @@ pub async fn confirm(
     let row = find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let shop = row.shop_id;
     let opened = host.store().read(move |tx| checkouts::of_payment(tx, shop, id)).await?;
-    let Some(waiting) = opened.into_iter().rev().find(|checkout| checkout.state == CheckoutState::AwaitingConfirm) else {
+    let Some(waiting) =
+        opened.into_iter().rev().find(|checkout| checkout.state == CheckoutState::AwaitingConfirm)
+    else {
         return settled(&host, caller, id, None).await;
     };
     let Some(held) = &waiting.callback else { return settled(&host, caller, id, None).await };
@@ -73,7 +75,12 @@ async fn settled(
         None => None,
     };
     Err(ended.map_or_else(
-        || Problem::new("not_confirmable", "no buyer has come back from the window, or the time to confirm is over"),
+        || {
+            Problem::new(
+                "not_confirmable",
+                "no buyer has come back from the window, or the time to confirm is over",
+            )
+        },
         |checkout| refused(&checkout),
     ))
 }

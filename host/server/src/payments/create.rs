@@ -153,7 +153,10 @@ fn text(field: &str, value: &str, longest: usize) -> Result<(), Problem> {
 /// An `http` or `https` address without user info.
 pub fn web_address(field: &str, text: &str) -> Result<Url, Problem> {
     let url = Url::parse(text).ok().filter(|url| {
-        ["http", "https"].contains(&url.scheme()) && url.has_host() && url.username().is_empty() && url.password().is_none()
+        ["http", "https"].contains(&url.scheme())
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
     });
     url.ok_or_else(|| Problem::field(field, "a whole address that begins with https:// (or http://)"))
 }
@@ -214,7 +217,9 @@ fn in_transaction(
         Err(problem) => return Ok(Err(problem)),
     };
     if let Some(open) = payments::open_of_order(tx, caller.shop_id, caller.mode, &input.order_id)? {
-        if open.expires_us > host.now_us() || open.state != PaymentState::Created && open.state != PaymentState::Pending {
+        if open.expires_us > host.now_us()
+            || open.state != PaymentState::Created && open.state != PaymentState::Pending
+        {
             let same = open.total == checked.amount.minor && open.currency == checked.amount.currency;
             return Ok(if same { Ok((200, shown(host, &shop, &open)?)) } else { Err(taken(&open)) });
         }
@@ -253,8 +258,12 @@ fn channel_of(
     };
     let found = found.filter(|channel| channel.mode == caller.mode && channel.enabled);
     Ok(found.ok_or_else(|| match named {
-        Some(_) => Problem::field("channel_id", "the shop has no such channel in this mode, or it is switched off"),
-        None => Problem::new("no_channel", "the shop has no default channel for payments in this mode; make one"),
+        Some(_) => {
+            Problem::field("channel_id", "the shop has no such channel in this mode, or it is switched off")
+        }
+        None => {
+            Problem::new("no_channel", "the shop has no default channel for payments in this mode; make one")
+        }
     }))
 }
 

@@ -49,7 +49,10 @@ impl AmountIn {
             return Err(Problem::field("amount.total", "the total is a whole number of minor units above 0"));
         }
         if self.total > AMOUNT_MAX {
-            return Err(Problem::field("amount.total", format!("the total is at most {AMOUNT_MAX} minor units")));
+            return Err(Problem::field(
+                "amount.total",
+                format!("the total is at most {AMOUNT_MAX} minor units"),
+            ));
         }
         let currency = match &self.currency {
             None => Currency::KRW,
@@ -283,7 +286,12 @@ pub struct Support {
     pub needs_account: bool,
 }
 
-fn cancellable(state: PaymentState, held: i64, details: Option<&Details>, support: Support) -> Option<Cancellable> {
+fn cancellable(
+    state: PaymentState,
+    held: i64,
+    details: Option<&Details>,
+    support: Support,
+) -> Option<Cancellable> {
     if held <= 0 || !matches!(state, PaymentState::Paid | PaymentState::PartiallyCancelled) {
         return None;
     }

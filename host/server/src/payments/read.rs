@@ -107,9 +107,9 @@ pub async fn list(
     };
     let state = match &params.state {
         None => None,
-        Some(text) => {
-            Some(PaymentState::parse(text).ok_or_else(|| Problem::field("state", "not a state of a payment"))?)
-        }
+        Some(text) => Some(
+            PaymentState::parse(text).ok_or_else(|| Problem::field("state", "not a state of a payment"))?,
+        ),
     };
     let rows = host.store().read(move |tx| {
         let filter = Filter {
@@ -173,7 +173,12 @@ pub async fn timeline(
         }
         for attempt in attempts::of_payment(tx, shop, id)? {
             let name = format!("{} {}", attempt.kind.as_str(), attempt.state.as_str());
-            items.push(item("attempt", attempt.created_us, name, attempt.outcome.map(|outcome| outcome.to()).transpose()?.unwrap_or_default()));
+            items.push(item(
+                "attempt",
+                attempt.created_us,
+                name,
+                attempt.outcome.map(|outcome| outcome.to()).transpose()?.unwrap_or_default(),
+            ));
         }
         for fact in facts::of_payment(tx, shop, id)? {
             let data = serde_json::json!({"amount": fact.amount, "gateway_ref": fact.gateway_ref});

@@ -6,7 +6,9 @@
 
 use payhost_core::id::{AttemptId, ShopId};
 use payhost_core::{FactKind, Resolution};
-use payhost_engine::contract::money::{self as contract, Cancellation, INQUIRE, Inquiry, Query, Sale, SaleState, UNDO, Undone};
+use payhost_engine::contract::money::{
+    self as contract, Cancellation, INQUIRE, Inquiry, Query, Sale, SaleState, UNDO, Undone,
+};
 use payhost_engine::contract::plugin::Lookup;
 use payhost_engine::contract::types::{Approval, Callback, Details, Method, Money, Order};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
@@ -204,7 +206,12 @@ async fn ask(
 }
 
 /// An attempt of its own: T1, the plugin, T2.
-async fn undo(host: &Host, ready: &Ready, doubtful: &Doubtful, checkout: &Checkout) -> Result<Found, Problem> {
+async fn undo(
+    host: &Host,
+    ready: &Ready,
+    doubtful: &Doubtful,
+    checkout: &Checkout,
+) -> Result<Found, Problem> {
     let parent = &doubtful.attempt;
     let order: Order = Place::Order(checkout.id).open_json(&ready.key, &checkout.order_json)?;
     let Some(sealed) = &parent.callback else {
@@ -228,8 +235,7 @@ async fn undo(host: &Host, ready: &Ready, doubtful: &Doubtful, checkout: &Checko
     let Ok(attempt) = opened else {
         return Ok(Found::Unknown("another undo is running".to_owned()));
     };
-    let called =
-        run(host, ready, &attempt, &UNDO, |context| (context, order, callback, earlier)).await;
+    let called = run(host, ready, &attempt, &UNDO, |context| (context, order, callback, earlier)).await;
     let word = match &called.result {
         Ok(word) => Ok(word.clone()),
         Err(fault) => Err(fault.to_string()),
@@ -237,14 +243,18 @@ async fn undo(host: &Host, ready: &Ready, doubtful: &Doubtful, checkout: &Checko
     let verdict = judge(called.evidence.writes(), word, |_| true);
     let (state, found) = match &verdict {
         Verdict::Done(Undone::Reversed) => (AttemptState::Succeeded, Found::Nothing("undone")),
-        Verdict::Done(Undone::NothingToUndo) => {
-            (AttemptState::Succeeded, Found::Unknown("the gateway says that there is nothing to undo".to_owned()))
-        }
-        Verdict::Declined(refusal) => {
-            (AttemptState::Declined, Found::Unknown(format!("undo refused: {} {}", refusal.code, refusal.message)))
-        }
+        Verdict::Done(Undone::NothingToUndo) => (
+            AttemptState::Succeeded,
+            Found::Unknown("the gateway says that there is nothing to undo".to_owned()),
+        ),
+        Verdict::Declined(refusal) => (
+            AttemptState::Declined,
+            Found::Unknown(format!("undo refused: {} {}", refusal.code, refusal.message)),
+        ),
         Verdict::NotSent(why) => (AttemptState::Failed, Found::Unknown(format!("undo not sent: {why:?}"))),
-        Verdict::InDoubt(doubt) => (AttemptState::InDoubt, Found::Unknown(format!("undo: {}", doubt.as_str()))),
+        Verdict::InDoubt(doubt) => {
+            (AttemptState::InDoubt, Found::Unknown(format!("undo: {}", doubt.as_str())))
+        }
     };
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let stored = host.store().transact(move |tx| {
@@ -293,7 +303,11 @@ async fn find_cancel(host: &Host, ready: &Ready, doubtful: &Doubtful, tries: i64
     // The gateway answers, and it answers "not cancelled": believed on the second time, seconds later, because the request
     // may still have been on its way at the first.
     let untouched = sale.cancels.len() == known && sale.state != SaleState::Cancelled;
-    Ok(if untouched && tries >= 2 { Found::NotCancelled } else { Found::Unknown("no such cancel yet".to_owned()) })
+    Ok(if untouched && tries >= 2 {
+        Found::NotCancelled
+    } else {
+        Found::Unknown("no such cancel yet".to_owned())
+    })
 }
 
 /// Writes what was found.
@@ -326,7 +340,8 @@ async fn write(
                 (AttemptState::Succeeded, json!({}))
             }
             Found::Nothing(reason) => {
-                change.event("checkout.failed", json!({"checkout_id": attempt.checkout_id, "reason": reason}));
+                change
+                    .event("checkout.failed", json!({"checkout_id": attempt.checkout_id, "reason": reason}));
                 (AttemptState::Failed, json!({"reason": reason}))
             }
         };
@@ -340,8 +355,11 @@ async fn write(
         if let Some(id) = attempt.checkout_id
             && let Some(mut checkout) = checkouts::get(tx, attempt.shop_id, id)?
         {
-            let ended =
-                if state == AttemptState::Succeeded { CheckoutState::Approved } else { CheckoutState::Undone };
+            let ended = if state == AttemptState::Succeeded {
+                CheckoutState::Approved
+            } else {
+                CheckoutState::Undone
+            };
             checkout_ended(tx, host, &mut checkout, ended, result)?;
         }
         change.write(tx)?;

@@ -8,9 +8,9 @@ use payhost_engine::contract::money::Cancellation;
 use payhost_engine::contract::types::{Approval, Refusal};
 use payhost_store::rows::attempts::Attempt;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::events;
 use payhost_store::rows::facts::{self, FactRow, Recorded};
 use payhost_store::rows::payments::{self, Payment};
-use payhost_store::rows::events;
 use payhost_store::{Error, Json, Tx};
 use serde_json::{Value, json};
 
@@ -71,7 +71,9 @@ impl<'a> Change<'a> {
         match facts::record(tx, &row)? {
             Recorded::New => Ok(true),
             Recorded::Known(known) => {
-                if (known.payment_id, known.amount, known.currency) != (row.payment_id, row.amount, row.currency) {
+                if (known.payment_id, known.amount, known.currency)
+                    != (row.payment_id, row.amount, row.currency)
+                {
                     tracing::error!(known = %known.id, payment = %row.payment_id, "the gateway contradicts a known fact");
                     self.event("payment.alarm", json!({"contradicts": known.id}));
                 }

@@ -76,7 +76,11 @@ pub fn judge<T>(
         (WriteEvidence::None, Ok(Err(error))) => Verdict::NotSent(NotSent::Refused(error)),
         (WriteEvidence::None, Err(fault)) => Verdict::NotSent(NotSent::Fault(fault)),
         (WriteEvidence::Answered, Ok(Ok(done))) => {
-            if agrees(&done) { Verdict::Done(done) } else { Verdict::InDoubt(Doubt::Differs) }
+            if agrees(&done) {
+                Verdict::Done(done)
+            } else {
+                Verdict::InDoubt(Doubt::Differs)
+            }
         }
         (WriteEvidence::Answered, Ok(Err(PluginError::Gateway(refusal)))) => Verdict::Declined(refusal),
         (WriteEvidence::Answered, Ok(Err(_)) | Err(_)) => Verdict::InDoubt(Doubt::NotUnderstood),
@@ -92,7 +96,9 @@ pub fn judge_complete(
 ) -> Verdict<Outcome> {
     let unsent = matches!(writes, WriteEvidence::None | WriteEvidence::NotSent);
     match word {
-        Ok(Ok(outcome @ (Outcome::Declined(_) | Outcome::CancelledByBuyer))) if unsent => Verdict::Done(outcome),
+        Ok(Ok(outcome @ (Outcome::Declined(_) | Outcome::CancelledByBuyer))) if unsent => {
+            Verdict::Done(outcome)
+        }
         word => judge(writes, word, |outcome| match outcome {
             Outcome::Approved(approval) => same(&approval.amount, &approval.order_ref, amount, order_ref),
             Outcome::AwaitingDeposit(account) => same(&account.amount, &account.order_ref, amount, order_ref),
@@ -107,5 +113,7 @@ fn same(
     amount: Money,
     order_ref: &str,
 ) -> bool {
-    answered.minor == amount.minor && answered.currency == amount.currency.as_str() && answered_ref == order_ref
+    answered.minor == amount.minor
+        && answered.currency == amount.currency.as_str()
+        && answered_ref == order_ref
 }

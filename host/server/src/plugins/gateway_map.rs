@@ -47,14 +47,26 @@ impl MapEntry {
         if self.ca_pem.as_deref().is_some_and(|pem| !pem.contains("BEGIN CERTIFICATE")) {
             return Err(Problem::field("ca_pem", "a certificate in PEM"));
         }
-        let browser_origin = self.browser_origin.as_deref().map(|text| origin("browser_origin", text)).transpose()?;
-        Ok(GatewayMap { origin: real, connect: self.connect, ca_pem: self.ca_pem, browser_origin, created_us })
+        let browser_origin =
+            self.browser_origin.as_deref().map(|text| origin("browser_origin", text)).transpose()?;
+        Ok(GatewayMap {
+            origin: real,
+            connect: self.connect,
+            ca_pem: self.ca_pem,
+            browser_origin,
+            created_us,
+        })
     }
 }
 
 impl From<GatewayMap> for MapEntry {
     fn from(row: GatewayMap) -> Self {
-        Self { origin: row.origin, connect: row.connect, ca_pem: row.ca_pem, browser_origin: row.browser_origin }
+        Self {
+            origin: row.origin,
+            connect: row.connect,
+            ca_pem: row.ca_pem,
+            browser_origin: row.browser_origin,
+        }
     }
 }
 
@@ -73,7 +85,11 @@ pub async fn list(State(host): State<Host>, _: Operator) -> Result<Json<Page<Map
     put, path = "/v1/gateway-map", tag = "set-up", request_body = MapEntry,
     responses((status = 200, body = MapEntry), (status = "default", description = "A problem", body = Problem))
 )]
-pub async fn put(State(host): State<Host>, _: Operator, body: Body<MapEntry>) -> Result<Json<MapEntry>, Problem> {
+pub async fn put(
+    State(host): State<Host>,
+    _: Operator,
+    body: Body<MapEntry>,
+) -> Result<Json<MapEntry>, Problem> {
     let row = body.value.row(host.now_us())?;
     let shown = MapEntry::from(row.clone());
     let stored: Result<(), Error> = host.store().transact(move |tx| gateway_map::put(tx, &row)).await;
@@ -86,8 +102,13 @@ pub async fn put(State(host): State<Host>, _: Operator, body: Body<MapEntry>) ->
     delete, path = "/v1/gateway-map", tag = "set-up", request_body = GrantIn,
     responses((status = 204, description = "Removed"), (status = "default", description = "A problem", body = Problem))
 )]
-pub async fn remove(State(host): State<Host>, _: Operator, body: Body<GrantIn>) -> Result<StatusCode, Problem> {
+pub async fn remove(
+    State(host): State<Host>,
+    _: Operator,
+    body: Body<GrantIn>,
+) -> Result<StatusCode, Problem> {
     let origin = body.value.origin;
-    let removed: Result<bool, Error> = host.store().transact(move |tx| gateway_map::remove(tx, &origin)).await;
+    let removed: Result<bool, Error> =
+        host.store().transact(move |tx| gateway_map::remove(tx, &origin)).await;
     if removed? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("origin in the map")) }
 }

@@ -89,7 +89,11 @@ pub async fn install(
     let bytes = axum::body::to_bytes(body, COMPONENT_MAX).await.map_err(|_| {
         Problem::new("payload_too_large", format!("a component has at most {COMPONENT_MAX} bytes"))
     })?;
-    let plugin = host.engine().load(&bytes).await.map_err(|error| Problem::new("plugin_invalid", error.to_string()))?;
+    let plugin = host
+        .engine()
+        .load(&bytes)
+        .await
+        .map_err(|error| Problem::new("plugin_invalid", error.to_string()))?;
     let component = component(&host, &plugin, bytes.to_vec())?;
     let now_us = host.now_us();
     let installed = host.store().transact(move |tx| {

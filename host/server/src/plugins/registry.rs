@@ -24,7 +24,8 @@ impl Registry {
         let Some(component) = component else {
             return Err(Problem::internal(&format!("the component {digest} is not in the database")));
         };
-        let plugin = host.engine().load(&component.bytes.0).await.map_err(|error| Problem::internal(&error))?;
+        let plugin =
+            host.engine().load(&component.bytes.0).await.map_err(|error| Problem::internal(&error))?;
         self.put(Arc::clone(&plugin));
         Ok(plugin)
     }

@@ -67,7 +67,8 @@ impl From<Shop> for ShopOut {
 
 /// A name that people read.
 pub fn name(field: &str, text: &str) -> Result<(), Problem> {
-    let fits = !text.trim().is_empty() && text.chars().count() <= NAME_MAX && !text.chars().any(char::is_control);
+    let fits =
+        !text.trim().is_empty() && text.chars().count() <= NAME_MAX && !text.chars().any(char::is_control);
     if fits { Ok(()) } else { Err(Problem::field(field, format!("one line of 1 to {NAME_MAX} characters"))) }
 }
 

@@ -88,6 +88,7 @@ pub fn advance(tx: &mut Tx<'_>, checkout: &Checkout, from: CheckoutState) -> Res
     let sql = "UPDATE checkout SET state = $1, callback = $2, result = $3, updated_us = $4 \
                WHERE shop_id = $5 AND id = $6 AND state = $7";
     let c = checkout;
-    let changed = tx.execute(sql, params![c.state, c.callback, c.result, c.updated_us, c.shop_id, c.id, from])?;
+    let changed =
+        tx.execute(sql, params![c.state, c.callback, c.result, c.updated_us, c.shop_id, c.id, from])?;
     if changed == 1 { Ok(()) } else { Err(Error::Stale { what: "checkout" }) }
 }

@@ -17,7 +17,10 @@ async fn a_buyer_pays_by_card_and_the_shop_reads_it() {
     let paid = stage.payment(&created).await;
     assert_eq!((text(&paid, "state"), text(&paid, "resolution")), ("paid".into(), "none".into()));
     assert_eq!(paid["amount"]["paid"], 20_900);
-    assert_eq!(paid["cancellable"], json!({"amount": 20_900, "partial": true, "until": null, "needs_account": false}));
+    assert_eq!(
+        paid["cancellable"],
+        json!({"amount": 20_900, "partial": true, "until": null, "needs_account": false})
+    );
     let sales = stage.sales(window.order_ref()).await;
     assert_eq!(sales.len(), 1);
     assert_eq!((&sales[0]["tid"], &sales[0]["remaining"]), (&paid["gateway_ref"], &json!(20_900)));
@@ -29,7 +32,16 @@ async fn a_buyer_pays_by_card_and_the_shop_reads_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_amount_that_is_no_whole_number_above_zero_is_refused_and_named() {
     let stage = Stage::start().await;
-    let bad = [json!(0), json!(-1), json!(10.5), json!("1000"), json!(1_000_000_000_001_i64), json!(1e30), json!(null), json!(true)];
+    let bad = [
+        json!(0),
+        json!(-1),
+        json!(10.5),
+        json!("1000"),
+        json!(1_000_000_000_001_i64),
+        json!(1e30),
+        json!(null),
+        json!(true),
+    ];
     for total in bad {
         let answer = stage.create_as(&stage.shop, "A-1", json!({"amount": {"total": total}})).await;
         let body = answer.json();

@@ -49,7 +49,11 @@ impl Return {
     /// The same with another value of a field.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut changed = self.clone();
-        changed.fields.iter_mut().filter(|(known, _)| known == name).for_each(|(_, old)| value.clone_into(old));
+        changed
+            .fields
+            .iter_mut()
+            .filter(|(known, _)| known == name)
+            .for_each(|(_, old)| value.clone_into(old));
         assert_ne!(changed.fields, self.fields, "{name} was not changed");
         changed
     }
@@ -97,7 +101,10 @@ impl Stage {
     pub async fn choose(&self, window: &Window, choice: Value) -> Return {
         let answer = self.play(&window.fields, choice).await.expect(200);
         assert_eq!(answer["charset"], "UTF-8", "{answer}");
-        Return { url: text(&answer, "return_url"), fields: serde_json::from_value(answer["fields"].clone()).unwrap() }
+        Return {
+            url: text(&answer, "return_url"),
+            fields: serde_json::from_value(answer["fields"].clone()).unwrap(),
+        }
     }
 
     /// The browser posts what the gateway gave it.

@@ -10,7 +10,9 @@ pub fn attribute(html: &str, mark: &str, name: &str) -> Option<String> {
 /// Hidden fields of a page, in order.
 pub fn hidden_fields(html: &str) -> Vec<(String, String)> {
     let inputs = html.split("<input type=\"hidden\"").skip(1);
-    inputs.map(|input| (attribute(input, "", "name").unwrap(), attribute(input, "", "value").unwrap())).collect()
+    inputs
+        .map(|input| (attribute(input, "", "name").unwrap(), attribute(input, "", "value").unwrap()))
+        .collect()
 }
 
 /// The text of a page without its markup and scripts.
@@ -32,7 +34,15 @@ pub fn visible(html: &str) -> String {
 
 /// Text without character references.
 pub fn plain(text: &str) -> String {
-    let pairs = [("&#34;", "\""), ("&quot;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&lt;", "<"), ("&#62;", ">"), ("&gt;", ">")];
+    let pairs = [
+        ("&#34;", "\""),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&#60;", "<"),
+        ("&lt;", "<"),
+        ("&#62;", ">"),
+        ("&gt;", ">"),
+    ];
     let text = pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
     text.replace("&#38;", "&").replace("&amp;", "&")
 }

@@ -33,7 +33,8 @@ const GATEWAY: &[(&str, bool)] = &[
     ("https://iniapi.inicis.com", false),
 ];
 /// Origins that the plugin may call.
-const GRANTS: &[&str] = &["https://fcstdpay.inicis.com", "https://ksstdpay.inicis.com", "https://iniapi.inicis.com"];
+const GRANTS: &[&str] =
+    &["https://fcstdpay.inicis.com", "https://ksstdpay.inicis.com", "https://iniapi.inicis.com"];
 
 /// A shop of a stage.
 #[derive(Clone, Debug)]
@@ -85,7 +86,8 @@ impl Bare {
 
     /// A request as the operator.
     pub async fn operator(&self, verb: &str, path: &str, body: Option<Value>) -> Answer {
-        let call = Call::new(&self.client, verb, format!("{}{path}", self.url)).key(&operator_key(self.folder.path()));
+        let call = Call::new(&self.client, verb, format!("{}{path}", self.url))
+            .key(&operator_key(self.folder.path()));
         match body {
             Some(body) => call.json(&body).send().await,
             None => call.send().await,
@@ -117,7 +119,8 @@ pub fn serve(folder: &Path, more: &[&str]) -> (Process, String) {
 /// Starts the server, which may refuse to.
 pub fn try_serve(command: &mut Command, folder: &Path, more: &[&str]) -> Result<(Process, String), String> {
     command.args(["serve", "--listen", "127.0.0.1:0"]).args(more);
-    let url = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("url")?.as_str().map(ToOwned::to_owned);
+    let url =
+        |line: &str| serde_json::from_str::<Value>(line).ok()?.get("url")?.as_str().map(ToOwned::to_owned);
     let (process, line) = Process::start(command, &folder.join("payhost.log"), |line| url(line).is_some())?;
     Ok((process, url(&line).unwrap()))
 }
@@ -168,7 +171,8 @@ impl Stage {
     /// What an operator does once, through the API; `set_up.rs` does the same with commands.
     async fn install(&self) {
         let component = std::fs::read(component()).unwrap();
-        let call = self.call("POST", "/v1/plugins").key(&self.operator_key()).body("application/wasm", component);
+        let call =
+            self.call("POST", "/v1/plugins").key(&self.operator_key()).body("application/wasm", component);
         call.send().await.expect(201);
         for origin in GRANTS {
             self.operator("POST", "/v1/plugins/inicis/grants", json!({"origin": origin})).await.expect(200);
@@ -252,7 +256,11 @@ impl Stage {
 
     /// A shop's payment as it is now.
     pub async fn payment_as(&self, shop: &Shop, created: &Value) -> Value {
-        self.call("GET", &format!("/v1/payments/{}", text(created, "id"))).key(&shop.key).send().await.expect(200)
+        self.call("GET", &format!("/v1/payments/{}", text(created, "id")))
+            .key(&shop.key)
+            .send()
+            .await
+            .expect(200)
     }
 
     /// Everything that happened to a payment.

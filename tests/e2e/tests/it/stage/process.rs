@@ -27,7 +27,9 @@ pub fn binary(name: &str) -> PathBuf {
 pub fn component() -> PathBuf {
     let path = match std::env::var_os("PAYHOST_TEST_PLUGIN") {
         Some(path) => PathBuf::from(path),
-        None => binary("payhost").parent().unwrap().parent().unwrap().join("wasm32-wasip2/plugin/inicis.wasm"),
+        None => {
+            binary("payhost").parent().unwrap().parent().unwrap().join("wasm32-wasip2/plugin/inicis.wasm")
+        }
     };
     assert!(path.exists(), "{} is not there; run: cargo xtask test", path.display());
     path
@@ -43,7 +45,11 @@ pub struct Process {
 
 impl Process {
     /// Starts it and gives its first line, for which `ready` says whether it is the one; stderr goes to a file.
-    pub fn start(command: &mut Command, log: &Path, ready: impl Fn(&str) -> bool) -> Result<(Self, String), String> {
+    pub fn start(
+        command: &mut Command,
+        log: &Path,
+        ready: impl Fn(&str) -> bool,
+    ) -> Result<(Self, String), String> {
         let name = format!("{command:?}");
         let errors = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn();
