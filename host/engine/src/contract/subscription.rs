@@ -3,6 +3,7 @@
 //! Mirrors wit/subscription.wit to the letter; the trial instance at load proves it.
 
 use crate::contract::general_pay::{Begun, BuyerEnv};
+use crate::contract::imports::Piece;
 use crate::contract::types::{
     Approval, Buyer, Callback, Context, Institution, Method, Money, Order, Outcome, PluginError, Refusal,
 };
@@ -13,7 +14,7 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 /// Name of the interface.
 pub const INTERFACE: &str = interface!("subscription");
 
-/// A registered card. The key itself is a one-time secret that the host keeps; only its name is here.
+/// A registered card. The one place where a key crosses from the plugin to the host; afterwards it has only a name.
 #[derive(Clone, PartialEq, ComponentType, Lift, Lower, Serialize, Deserialize)]
 #[component(record)]
 #[serde(deny_unknown_fields)]
