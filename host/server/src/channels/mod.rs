@@ -1,6 +1,7 @@
 //! Channels: a shop's configured uses of plugins. Invariant: a channel's settings fit its plugin's schema, its secrets are
 //! sealed, and its plugin version is pinned.
 
+pub mod check;
 pub mod manage;
 pub mod ready;
 pub mod settings;
@@ -15,4 +16,5 @@ pub fn routes() -> OpenApiRouter<Host> {
     OpenApiRouter::new()
         .routes(routes!(manage::create, manage::list))
         .routes(routes!(manage::read, manage::update))
+        .routes(routes!(check::check))
 }

@@ -118,6 +118,8 @@ pub enum PluginCommand {
         /// `https://host`.
         origin: String,
     },
+    /// Runs one function of a component file, without an installation.
+    Call(super::plugin_call::CallArguments),
 }
 
 impl PluginCommand {
@@ -129,6 +131,7 @@ impl PluginCommand {
                 ApiRequest { verb: "POST", body: ApiBody::Component(bytes), ..ApiRequest::get("/v1/plugins") }
             }
             Self::List => ApiRequest::get("/v1/plugins"),
+            Self::Call(_) => return Err("a call runs here, not through the API".to_owned()),
             Self::Grant { plugin, origin } => {
                 ApiRequest::json("POST", format!("/v1/plugins/{plugin}/grants"), json!({"origin": origin}))
             }

@@ -3,6 +3,8 @@
 
 mod client;
 mod commands;
+mod doctor;
+mod plugin_call;
 mod serve;
 
 use std::path::PathBuf;
@@ -57,6 +59,8 @@ pub enum Command {
     /// Where a gateway's addresses lead in test mode (a simulator, a staging proxy).
     #[command(subcommand)]
     GatewayMap(GatewayMapCommand),
+    /// Looks every channel over and says what to do.
+    Doctor(doctor::DoctorArguments),
     /// Prints the OpenAPI document.
     Openapi,
 }
@@ -85,6 +89,16 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Command::Serve(serve) => return serve::run(&arguments, serve).await,
         Command::Openapi => {
             println!("{}", crate::http::openapi::document());
+            return Ok(());
+        }
+        Command::Doctor(doctor) => {
+            let reports = doctor::run(&arguments, doctor).await?;
+            println!("{}", if json { reports.to_string() } else { doctor::readable(&reports) });
+            let failed = doctor::has_errors(&reports);
+            return if failed { Err("a channel has an error".to_owned()) } else { Ok(()) };
+        }
+        Command::Plugin(PluginCommand::Call(call)) => {
+            println!("{:#}", plugin_call::run(call).await?);
             return Ok(());
         }
         Command::Shop(command) => command.request(),

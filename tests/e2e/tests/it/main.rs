@@ -9,5 +9,8 @@
     reason = "tests: a surprise ends the test with its place"
 )]
 
+mod cancel;
+mod checkout;
 mod payments;
+mod returns;
 mod stage;
