@@ -68,7 +68,8 @@ impl Moment {
     }
 }
 
-fn unhex(text: &str) -> [u8; 16] {
+/// 16 bytes of lower-case hex.
+pub fn unhex(text: &str) -> [u8; 16] {
     let mut bytes = [0; 16];
     for (at, byte) in bytes.iter_mut().enumerate() {
         let digits = text.get(at * 2..at * 2 + 2);
@@ -79,11 +80,21 @@ fn unhex(text: &str) -> [u8; 16] {
 
 impl Ready {
     /// Reads the channel; `digest` is the plugin version of a checkout that began earlier, absent for the pinned one.
-    pub async fn load(
+    pub async fn load(host: &Host, shop: ShopId, id: ChannelId, digest: Option<&str>) -> Result<Self, Problem> {
+        Self::read(host, shop, id, digest, None).await
+    }
+
+    /// The same with a plugin that is not installed, for a trial.
+    pub async fn load_with(host: &Host, shop: ShopId, id: ChannelId, plugin: Arc<Plugin>) -> Result<Self, Problem> {
+        Self::read(host, shop, id, None, Some(plugin)).await
+    }
+
+    async fn read(
         host: &Host,
         shop: ShopId,
         id: ChannelId,
         digest: Option<&str>,
+        plugin: Option<Arc<Plugin>>,
     ) -> Result<Self, Problem> {
         let vault = host.vault().clone();
         let read = host.store().read(move |tx| {
@@ -104,7 +115,10 @@ impl Ready {
             Err(payhost_store::Error::NotFound { .. }) => return Err(Problem::not_found("channel")),
             read => read?,
         };
-        let plugin = host.plugins().get(host, digest.unwrap_or(&channel.plugin_digest)).await?;
+        let plugin = match plugin {
+            Some(plugin) => plugin,
+            None => host.plugins().get(host, digest.unwrap_or(&channel.plugin_digest)).await?,
+        };
         let chosen = channel_settings(&channel);
         let egress = EgressPolicy { granted: parse_origins(&grants), map: mappings(&map) };
         let browser = map.into_iter().filter_map(|row| Some((row.origin, row.browser_origin?))).collect();
@@ -119,14 +133,8 @@ impl Ready {
         })
     }
 
-    /// Calls the plugin.
-    pub async fn call<P: Arguments, R: Answer>(
-        &self,
-        host: &Host,
-        function: &'static Function<P, R>,
-        moment: Moment,
-        arguments: impl FnOnce(Context) -> P,
-    ) -> Called<R> {
+    /// What a call through this channel is given.
+    pub fn setup(&self, moment: &Moment) -> CallSetup {
         let mut setup = CallSetup::new(moment.call.to_string(), moment.now_ms, moment.seed);
         setup.shop_id = self.channel.shop_id.to_string();
         setup.channel_id = self.channel.id.to_string();
@@ -135,6 +143,23 @@ impl Ready {
         setup.secrets = self.secrets.iter().fold(Secrets::new(), |secrets, (name, version, value)| {
             secrets.with_channel(name.clone(), *version, value.clone())
         });
+        setup
+    }
+
+    /// The version of a secret that is set.
+    pub fn secret_version(&self, name: &str) -> Option<u32> {
+        self.secrets.iter().find(|(known, ..)| known == name).map(|(_, version, _)| *version)
+    }
+
+    /// Calls the plugin.
+    pub async fn call<P: Arguments, R: Answer>(
+        &self,
+        host: &Host,
+        function: &'static Function<P, R>,
+        moment: Moment,
+        arguments: impl FnOnce(Context) -> P,
+    ) -> Called<R> {
+        let setup = self.setup(&moment);
         let settings =
             self.settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() });
         let context = setup.context(self.mode(), settings.collect());

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
-use payhost_core::id::{ChannelId, KeyId, PaymentId, ShopId};
+use clap::{Args, Subcommand};
+use payhost_core::id::{CallId, ChannelId, KeyId, PaymentId, ShopId};
 use serde_json::{Map, Value, json};
 
 use super::client::{ApiBody, ApiRequest};
@@ -261,6 +261,34 @@ impl PaymentCommand {
             }
             Self::List { shop, mode } => ApiRequest::get("/v1/payments").for_shop(*shop, mode),
         })
+    }
+}
+
+/// `payhost replay …`
+#[derive(Args)]
+pub struct ReplayArguments {
+    /// A call, with the plugin that made it.
+    call: Option<CallId>,
+    /// The newest so many calls, with the component of `--plugin`.
+    #[arg(long, requires = "plugin", conflicts_with = "call")]
+    last: Option<u32>,
+    /// A component that is tried on real calls before it is installed.
+    #[arg(long, requires = "last")]
+    plugin: Option<PathBuf>,
+}
+
+impl ReplayArguments {
+    /// The request.
+    pub fn request(&self) -> Result<ApiRequest, String> {
+        match (&self.call, self.last, &self.plugin) {
+            (Some(call), ..) => Ok(ApiRequest { verb: "POST", ..ApiRequest::get(format!("/v1/calls/{call}/replay")) }),
+            (None, Some(last), Some(file)) => {
+                let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+                let path = format!("/v1/replays?last={last}");
+                Ok(ApiRequest { verb: "POST", body: ApiBody::Component(bytes), ..ApiRequest::get(path) })
+            }
+            _ => Err("give a call, or --last N --plugin FILE".to_owned()),
+        }
     }
 }
 

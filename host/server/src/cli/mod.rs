@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use commands::{
-    ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ShopCommand,
+    ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ReplayArguments, ShopCommand,
 };
 pub use serve::ServeArguments;
 
@@ -56,6 +56,8 @@ pub enum Command {
     /// Payments.
     #[command(subcommand)]
     Payment(PaymentCommand),
+    /// Runs journaled calls again; nothing is sent anywhere.
+    Replay(ReplayArguments),
     /// Where a gateway's addresses lead in test mode (a simulator, a staging proxy).
     #[command(subcommand)]
     GatewayMap(GatewayMapCommand),
@@ -106,6 +108,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Command::Plugin(command) => command.request(),
         Command::Channel(command) => command.request(),
         Command::Payment(command) => command.request(),
+        Command::Replay(command) => command.request(),
         Command::GatewayMap(command) => command.request(),
     }?;
     let answer = client::send(&arguments, request).await?;

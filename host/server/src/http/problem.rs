@@ -5,11 +5,12 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// The answer of a gateway inside a problem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GatewayAnswer {
     /// The gateway's own code; empty when it gave none.
     pub code: String,
@@ -98,6 +99,18 @@ impl Problem {
         }
     }
 
+    /// A problem that was stored as the answer of an idempotency key. Its request id is that of whoever asks now.
+    pub fn stored(body: &Value) -> Self {
+        let text = |name: &str| body.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+        let known = CODES.iter().map(|(code, ..)| *code).find(|code| text("code").as_deref() == Some(*code));
+        Self {
+            field: text("field"),
+            gateway: body.get("gateway").and_then(|answer| serde_json::from_value(answer.clone()).ok()),
+            buyer_message: text("buyer_message"),
+            ..Self::new(known.unwrap_or("internal"), text("detail").unwrap_or_default())
+        }
+    }
+
     /// A member of the request is wrong.
     pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { field: Some(field.into()), ..Self::new("invalid_request", detail) }
@@ -164,6 +177,13 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), all);
         assert!(CODES.iter().all(|(_, status, _)| (400..600).contains(status)));
+    }
+
+    #[test]
+    fn a_stored_problem_is_the_same_problem() {
+        let answer = GatewayAnswer { code: "500626".into(), message: "no".into(), class: "declined".into() };
+        let problem = Problem::new("gateway_refused", "words").for_buyer("말").from_gateway(answer);
+        assert_eq!(Problem::stored(&serde_json::json!(problem)), problem);
     }
 
     #[test]

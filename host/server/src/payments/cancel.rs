@@ -98,7 +98,7 @@ pub async fn cancel(
     // A cancel must reach its end even when the caller hangs up; were the process to die, its job would find out.
     let work = tokio::spawn(async move {
         match begin(&host, &ready, row.id, body.value, reason, key).await? {
-            Begun::Answered(status, body) => Ok(answer(status, body)),
+            Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, payment, asked) = *rows;
                 let charge = charge(&payment, &asked)?;
@@ -114,8 +114,12 @@ pub async fn cancel(
 
 type Answer = (StatusCode, Json<Value>);
 
-fn answer(status: u16, body: Value) -> Answer {
-    (StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body))
+/// The answer as it is stored: a payment, or a problem.
+fn answer(status: u16, body: Value) -> Result<Answer, Problem> {
+    if status >= 400 {
+        return Err(Problem::stored(&body));
+    }
+    Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)))
 }
 
 enum Begun {
@@ -276,7 +280,7 @@ async fn settle(
     host.settled().notify_waiters();
     host.jobs().notify_one();
     let (status, body) = done?;
-    Ok(answer(status, body))
+    answer(status, body)
 }
 
 /// Writes a verdict, and the answer of the caller's key.

@@ -1,10 +1,13 @@
 //! `POST /v1/plugins`. Invariant: a component is installed only after it was compiled, linked, described and checked here; a
 //! file that fails any of it changes nothing.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::State;
 use axum::http::StatusCode;
+use bytes::Bytes;
 use payhost_engine::Plugin;
 use payhost_engine::contract::plugin::Descriptor;
 use payhost_store::rows::plugins::{self, Component};
@@ -76,6 +79,15 @@ pub fn shown(tx: &mut Tx<'_>, id: &str) -> Result<Option<PluginOut>, Error> {
     }))
 }
 
+/// Reads and loads a component that was sent.
+pub async fn read_component(host: &Host, body: HttpBody) -> Result<(Arc<Plugin>, Bytes), Problem> {
+    let words = format!("a component has at most {COMPONENT_MAX} bytes");
+    let bytes = axum::body::to_bytes(body, COMPONENT_MAX).await;
+    let bytes = bytes.map_err(|_| Problem::new("payload_too_large", words))?;
+    let plugin = host.engine().load(&bytes).await;
+    Ok((plugin.map_err(|error| Problem::new("plugin_invalid", error.to_string()))?, bytes))
+}
+
 /// Installs a component, or a new version of one. The body is the component.
 #[utoipa::path(
     post, path = "/v1/plugins", tag = "set-up", request_body(content = Vec<u8>, content_type = "application/wasm"),
@@ -86,14 +98,7 @@ pub async fn install(
     _: Operator,
     body: HttpBody,
 ) -> Result<(StatusCode, Json<PluginOut>), Problem> {
-    let bytes = axum::body::to_bytes(body, COMPONENT_MAX).await.map_err(|_| {
-        Problem::new("payload_too_large", format!("a component has at most {COMPONENT_MAX} bytes"))
-    })?;
-    let plugin = host
-        .engine()
-        .load(&bytes)
-        .await
-        .map_err(|error| Problem::new("plugin_invalid", error.to_string()))?;
+    let (plugin, bytes) = read_component(&host, body).await?;
     let component = component(&host, &plugin, bytes.to_vec())?;
     let now_us = host.now_us();
     let installed = host.store().transact(move |tx| {

@@ -5,6 +5,7 @@ pub mod gateway_map;
 pub mod grant;
 pub mod install;
 pub mod registry;
+pub mod replay;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,5 +17,7 @@ pub fn routes() -> OpenApiRouter<Host> {
     OpenApiRouter::new()
         .routes(routes!(install::install, install::list))
         .routes(routes!(grant::grant, grant::revoke))
+        .routes(routes!(replay::replay))
+        .routes(routes!(replay::trial))
         .routes(routes!(gateway_map::list, gateway_map::put, gateway_map::remove))
 }

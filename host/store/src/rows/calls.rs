@@ -62,3 +62,15 @@ pub fn forget(tx: &mut Tx<'_>, now_us: i64) -> Result<u64, Error> {
     let sql = "UPDATE call SET record = NULL WHERE record IS NOT NULL AND kept_until_us <= $1";
     tx.execute(sql, params![now_us])
 }
+
+/// The newest calls that still have their record, of all shops, for the operator's trial of a plugin version.
+pub fn last_of_all_shops(tx: &mut Tx<'_>, plugin_digests: &[String], limit: i64) -> Result<Vec<Call>, Error> {
+    let mut calls = Vec::new();
+    for digest in plugin_digests {
+        let tail = "WHERE record IS NOT NULL AND plugin_digest = $1 ORDER BY at_us DESC, id DESC LIMIT $2";
+        calls.extend(Call::select(tx, tail, params![digest, limit])?);
+    }
+    calls.sort_by_key(|call| std::cmp::Reverse((call.at_us, call.id)));
+    calls.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(calls)
+}
