@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use payhost_core::PaymentState;
 use payhost_core::id::PaymentId;
 use payhost_store::rows::payments::{self, Filter, Payment};
-use payhost_store::rows::{Order, attempts, events, facts};
+use payhost_store::rows::{Order, attempts, calls, events, facts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -133,11 +133,11 @@ pub async fn list(
 /// Something that happened to a payment.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TimelineItem {
-    /// `event`, `attempt` or `fact`.
+    /// `event`, `attempt`, `fact` or `call`.
     pub kind: &'static str,
     /// When, RFC 3339.
     pub at: String,
-    /// Its name: of the event, or the attempt's kind and state, or the fact's kind.
+    /// Its name: of the event, or the attempt's kind and state, or the fact's kind, or the function that was called.
     pub name: String,
     /// More of it.
     #[schema(value_type = Object)]
@@ -153,7 +153,7 @@ pub struct Timeline {
     pub data: Vec<TimelineItem>,
 }
 
-/// Shows what happened to a payment: attempts, facts and events, oldest first.
+/// Shows what happened to a payment: attempts, facts, events and the plugin's calls, oldest first.
 #[utoipa::path(
     get, path = "/v1/payments/{id}/timeline", tag = "payments", params(("id" = String, Path, description = "`pay_…`")),
     responses((status = 200, body = Timeline), (status = "default", description = "A problem", body = Problem))
@@ -183,6 +183,10 @@ pub async fn timeline(
         for fact in facts::of_payment(tx, shop, id)? {
             let data = serde_json::json!({"amount": fact.amount, "gateway_ref": fact.gateway_ref});
             items.push(item("fact", fact.created_us, fact.kind.as_str().to_owned(), data));
+        }
+        for call in calls::of_payment(tx, shop, id)? {
+            let data = serde_json::json!({"id": call.id, "duration_us": call.duration_us, "fault": call.fault});
+            items.push(item("call", call.at_us, call.function, data));
         }
         items.sort_by_key(|item| item.at_us);
         Ok::<_, payhost_store::Error>(items)

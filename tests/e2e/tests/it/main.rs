@@ -11,6 +11,9 @@
 
 mod cancel;
 mod checkout;
+mod crash;
+mod doubt;
 mod payments;
 mod returns;
+mod shutdown;
 mod stage;

@@ -32,10 +32,10 @@ pub struct Answer {
 
 impl Answer {
     /// Sends a request.
-    pub async fn of(request: RequestBuilder) -> Self {
-        let answer = request.send().await.unwrap();
+    pub async fn of(request: RequestBuilder) -> Result<Self, reqwest::Error> {
+        let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Self { status, headers, text: answer.text().await.unwrap() }
+        Ok(Self { status, headers, text: answer.text().await? })
     }
 
     /// A header, or nothing.
@@ -111,8 +111,14 @@ impl Call {
         self.body("application/x-www-form-urlencoded", body)
     }
 
-    /// Sends it.
+    /// Sends it; it must be answered.
     pub async fn send(self) -> Answer {
+        let what = format!("{} {}", self.verb, self.url);
+        self.try_send().await.unwrap_or_else(|error| panic!("{what}: {error:?}"))
+    }
+
+    /// Sends it to a server that may go away.
+    pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
         let request = self.client.request(self.verb, self.url).headers(self.headers);
         Answer::of(match self.body {
             Some(body) => request.body(body),

@@ -277,9 +277,13 @@ impl Stage {
 
     /// Cancels a payment in full.
     pub async fn cancel(&self, shop: &Shop, created: &Value, key: &str) -> Answer {
+        self.cancel_with(shop, created, key, &json!({"reason": "고객 변심"})).await
+    }
+
+    /// Cancels a payment with a body of one's own.
+    pub async fn cancel_with(&self, shop: &Shop, created: &Value, key: &str, body: &Value) -> Answer {
         let path = format!("/v1/payments/{}/cancel", text(created, "id"));
-        let body = json!({"reason": "고객 변심"});
-        self.call("POST", &path).key(&shop.key).header("idempotency-key", key).json(&body).send().await
+        self.call("POST", &path).key(&shop.key).header("idempotency-key", key).json(body).send().await
     }
 
     /// Starts the host again on the same folder.

@@ -1,0 +1,234 @@
+//! What becomes of a payment when the gateway's answer is lost, late or wrong. The promise of every test: a payment is never
+//! called unpaid while the gateway holds its money, and never called paid while it does not.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::stage::buyer::{Outcome, Window, pay};
+use crate::stage::{Shop, Stage, eventually, text};
+
+/// A payment that went wrong.
+struct Tried {
+    created: Value,
+    window: Window,
+    outcome: Outcome,
+}
+
+/// Pays while an operation on just this order goes wrong.
+async fn try_to_pay(stage: &Stage, shop: &Shop, name: &str, faults: &[(&str, &str, Value)]) -> Tried {
+    let created = stage.create_as(shop, name, json!({})).await.expect(201);
+    let window = stage.open(&created).await;
+    for (operation, fault, more) in faults {
+        let mut more = more.clone();
+        more["oid"] = json!(window.order_ref());
+        stage.fault(operation, fault, more).await;
+    }
+    let outcome = stage.come_back(&stage.choose(&window, pay()).await).await;
+    Tried { created, window, outcome }
+}
+
+/// What the gateway holds for a checkout.
+async fn held(stage: &Stage, window: &Window) -> u64 {
+    stage.sales(window.order_ref()).await.iter().map(|sale| sale["remaining"].as_u64().unwrap()).sum()
+}
+
+/// The rule of this file, for a payment as it is now.
+async fn books_agree(stage: &Stage, shop: &Shop, tried: &Tried, what: &str) {
+    let payment = stage.payment_as(shop, &tried.created).await;
+    let held = held(stage, &tried.window).await;
+    if payment["resolution"] == "none" {
+        assert_eq!(payment["amount"]["cancellable"], held, "{what}: {payment}");
+        assert_eq!(payment["state"] == "paid", held > 0, "{what}: {payment}");
+    }
+}
+
+async fn resolved(stage: &Stage, shop: &Shop, created: &Value, within_seconds: u64) -> Value {
+    let what = format!("the outcome of {created} is known");
+    eventually(&what, Duration::from_secs(within_seconds), async || {
+        let now = stage.payment_as(shop, created).await;
+        (now["resolution"] == "none").then_some(now)
+    })
+    .await
+}
+
+/// Everything after which INICIS has the money and we have no answer that we understand.
+const TAKEN: &[&str] = &[
+    "drop_after",
+    "cut_off",
+    "truncated",
+    "html",
+    "empty",
+    "garbage",
+    "http_500",
+    "huge",
+    "wrong_amount",
+    "wrong_order",
+    "wrong_mid",
+    "wrong_signature",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_without_a_good_answer_is_undone_where_the_gateway_cannot_be_asked() {
+    let stage = Stage::start().await;
+    let shop = stage.shop.clone();
+    let all = TAKEN.iter().map(|&fault| {
+        let (stage, shop) = (&stage, &shop);
+        async move {
+            let tried = try_to_pay(stage, shop, fault, &[("pay_auth", fault, json!({}))]).await;
+            assert_eq!(tried.outcome.result, "failed", "{fault}: {}", tried.outcome.words);
+            let payment = stage.payment_as(shop, &tried.created).await;
+            assert_eq!(
+                (text(&payment, "state"), text(&payment, "resolution")),
+                ("pending".into(), "none".into()),
+                "{fault}"
+            );
+            assert_eq!(stage.sales(tried.window.order_ref()).await[0]["state"], "net_cancelled", "{fault}");
+            books_agree(stage, shop, &tried, fault).await;
+            // Nothing is held, so that the buyer may try again.
+            let window = stage.open(&tried.created).await;
+            let again = stage.come_back(&stage.choose(&window, pay()).await).await;
+            assert_eq!(again.result, "paid", "{fault}: {}", again.words);
+        }
+    });
+    futures_util::future::join_all(all).await;
+    assert_eq!(stage.held().await.len(), TAKEN.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_without_a_good_answer_is_found_where_the_gateway_can_be_asked() {
+    let stage = Stage::start().await;
+    let shop = stage.shop_with_lookup().await;
+    let all = TAKEN.iter().map(|&fault| {
+        let (stage, shop) = (&stage, &shop);
+        async move {
+            let tried = try_to_pay(stage, shop, fault, &[("pay_auth", fault, json!({}))]).await;
+            assert_eq!(tried.outcome.result, "paid", "{fault}: {}", tried.outcome.words);
+            books_agree(stage, shop, &tried, fault).await;
+            let paid = stage.payment_as(shop, &tried.created).await;
+            assert_eq!(paid["gateway_ref"], stage.sales(tried.window.order_ref()).await[0]["tid"], "{fault}");
+            // What was found by asking can be cancelled like any other payment.
+            let cancelled = stage.cancel(shop, &tried.created, fault).await.expect(200);
+            assert_eq!(cancelled["state"], "cancelled", "{fault}");
+            books_agree(stage, shop, &tried, fault).await;
+        }
+    });
+    futures_util::future::join_all(all).await;
+    assert!(stage.held().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_about_another_amount_or_order_raises_an_alarm() {
+    let stage = Stage::start().await;
+    for fault in ["wrong_amount", "wrong_order"] {
+        let tried = try_to_pay(&stage, &stage.shop, fault, &[("pay_auth", fault, json!({}))]).await;
+        let names = stage.names(&stage.shop, &tried.created).await;
+        assert!(names.contains(&"payment.alarm".to_owned()), "{fault}: {names:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_approval_is_final_and_takes_nothing() {
+    let stage = Stage::start().await;
+    for code in ["500644", "500601", "500055"] {
+        let tried =
+            try_to_pay(&stage, &stage.shop, code, &[("pay_auth", "decline", json!({"code": code}))]).await;
+        assert_eq!(tried.outcome.result, "failed", "{code}");
+        let payment = stage.payment(&tried.created).await;
+        assert_eq!(
+            (text(&payment, "state"), text(&payment, "resolution")),
+            ("pending".into(), "none".into()),
+            "{code}"
+        );
+        assert_eq!(held(&stage, &tried.window).await, 0, "{code}");
+        let names = stage.names(&stage.shop, &tried.created).await;
+        assert!(names.contains(&"complete declined".to_owned()), "{code}: {names:?}");
+    }
+    assert_eq!(stage.count("net_cancelled").await + stage.count("net_cancelled_early").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_may_not_have_arrived_stays_in_doubt_and_blocks_another_payment() {
+    let stage = Stage::start().await;
+    let lookup = stage.shop_with_lookup().await;
+    let both = [&stage.shop, &lookup].map(|shop| async {
+        let tried = try_to_pay(&stage, shop, "A-1", &[("pay_auth", "drop_before", json!({}))]).await;
+        assert_eq!(tried.outcome.result, "in_doubt");
+        assert!(tried.outcome.words.contains("다시 결제하지 말고"), "{}", tried.outcome.words);
+        let payment = stage.payment_as(shop, &tried.created).await;
+        assert_eq!(
+            (text(&payment, "state"), text(&payment, "resolution")),
+            ("pending".into(), "in_doubt".into())
+        );
+        let again = stage.create_as(shop, "A-1", json!({})).await.expect(200);
+        assert_eq!(again["resolution"], "in_doubt");
+        stage.cancel(shop, &tried.created, "k-1").await.problem(409, "payment_in_doubt");
+        let page = stage.open_page(&text(&tried.created, "checkout_url")).await;
+        assert!(page.status >= 400 && !page.text.contains("payhost-form"), "{}", page.text);
+        assert_eq!(held(&stage, &tried.window).await, 0);
+    });
+    futures_util::future::join_all(both).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_takes_longer_than_we_wait_is_undone_or_found() {
+    let stage = Stage::start().await;
+    let lookup = stage.shop_with_lookup().await;
+    let tries = [
+        (&stage.shop, "slow", json!({"ms": 20_000}), "failed"),
+        (&lookup, "slow", json!({"ms": 20_000}), "paid"),
+        (&stage.shop, "drip", json!({"ms": 500}), "failed"),
+        (&lookup, "drip", json!({"ms": 500}), "paid"),
+        (&stage.shop, "slow", json!({"ms": 1_500}), "paid"),
+    ];
+    let all = tries.into_iter().enumerate().map(|(number, (shop, fault, more, expected))| {
+        let stage = &stage;
+        async move {
+            let name = format!("A-{number}");
+            let tried = try_to_pay(stage, shop, &name, &[("pay_auth", fault, more)]).await;
+            assert_eq!(tried.outcome.result, expected, "{number} {fault}: {}", tried.outcome.words);
+            books_agree(stage, shop, &tried, fault).await;
+        }
+    });
+    futures_util::future::join_all(all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_goes_wrong_is_tried_again_until_nothing_is_held() {
+    let stage = Stage::start().await;
+    let all = ["drop_before", "drop_after", "html", "http_500", "empty"].map(|fault| {
+        let stage = &stage;
+        async move {
+            let faults = [("pay_auth", "drop_after", json!({})), ("net_cancel", fault, json!({}))];
+            let tried = try_to_pay(stage, &stage.shop, fault, &faults).await;
+            assert!(
+                ["failed", "in_doubt"].contains(&tried.outcome.result.as_str()),
+                "{fault}: {}",
+                tried.outcome.result
+            );
+            let after = resolved(stage, &stage.shop, &tried.created, 30).await;
+            assert_eq!(after["state"], "pending", "{fault}: {after}");
+            books_agree(stage, &stage.shop, &tried, fault).await;
+            assert_eq!(held(stage, &tried.window).await, 0, "{fault}");
+        }
+    });
+    futures_util::future::join_all(all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inquiry_that_goes_wrong_is_repeated_before_anything_is_undone() {
+    let stage = Stage::start().await;
+    let shop = stage.shop_with_lookup().await;
+    let all = ["drop_before", "html", "http_500", "wrong_mid"].map(|fault| {
+        let (stage, shop) = (&stage, &shop);
+        async move {
+            let faults = [("pay_auth", "drop_after", json!({})), ("inquiry", fault, json!({}))];
+            let tried = try_to_pay(stage, shop, fault, &faults).await;
+            let after = resolved(stage, shop, &tried.created, 30).await;
+            assert_eq!(after["state"], "paid", "{fault}: {after}");
+            books_agree(stage, shop, &tried, fault).await;
+        }
+    });
+    futures_util::future::join_all(all).await;
+    assert_eq!(stage.count("net_cancelled").await, 0);
+}
