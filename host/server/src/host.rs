@@ -7,8 +7,10 @@ use std::sync::Arc;
 use payhost_engine::{CacheOptions, Engine, EngineError};
 use payhost_store::{MasterKey, Store, Vault};
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
+use crate::http::problem::Problem;
 use crate::plugins::registry::Registry;
 use crate::time::{Clock, SystemClock};
 
@@ -69,7 +71,7 @@ impl Builder {
     /// Opens the database and the sandbox.
     pub async fn open(self) -> Result<Host, OpenError> {
         let folder = |cause| OpenError::Folder { path: self.data.display().to_string(), cause };
-        std::fs::create_dir_all(&self.data).map_err(folder)?;
+        make_folder(&self.data).map_err(folder)?;
         let now_us = self.clock.now_us();
         let database = self.data.join("payhost.sqlite");
         let key = master_key(&self.data, self.master_key_file.as_deref(), database.exists())?;
@@ -90,6 +92,7 @@ impl Builder {
             run_key: format!("op_run_{}", hex(&random::<32>())),
             settled: Notify::new(),
             jobs: Notify::new(),
+            finishing: TaskTracker::new(),
             data: self.data.clone(),
             clock: self.clock,
             store,
@@ -99,6 +102,12 @@ impl Builder {
         tracing::debug!(opened_us = inner.clock.now_us().saturating_sub(now_us), "host opened");
         Ok(Host(Arc::new(inner)))
     }
+}
+
+/// Makes the data folder for its user only: it holds keys and what buyers ordered.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// The master key: from the variable, the file that was named, or the data folder's own file, which is made for a new
@@ -113,7 +122,7 @@ fn master_key(data: &Path, named: Option<&Path>, old: bool) -> Result<MasterKey,
     }
 }
 
-#[allow(clippy::unwrap_used, reason = "a constant address that the test below reads")]
+#[allow(clippy::unwrap_used, reason = "a constant address")]
 fn default_url() -> Url {
     Url::parse("http://127.0.0.1:4101").unwrap()
 }
@@ -133,6 +142,7 @@ struct Inner {
     run_key: String,
     settled: Notify,
     jobs: Notify,
+    finishing: TaskTracker,
 }
 
 impl Host {
@@ -206,8 +216,20 @@ impl Host {
         &self.0.jobs
     }
 
-    /// Ends what is open in storage. Requests and jobs must have ended.
+    /// Runs work to its end even when its caller goes away, and before the host closes. Were the process to die, a job
+    /// would find out: nothing may depend on this for being done.
+    pub async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.0.finishing.spawn(work).await.map_err(|error| Problem::internal(&error))?
+    }
+
+    /// Waits for what must end, then closes storage. Requests and jobs must have ended.
     pub async fn close(&self) {
+        self.0.finishing.close();
+        self.0.finishing.wait().await;
+        self.0.engine.drain().await;
         self.0.store.close().await;
     }
 }

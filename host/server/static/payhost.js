@@ -18,6 +18,7 @@
   var script = document.currentScript;
   var base = new URL(script && script.src ? script.src : location.href).origin;
   var POLL_MS = 1500;
+  var CLOSED_MS = 20000;
   var WINDOW = "width=860,height=760,menubar=no,toolbar=no,location=yes,resizable=yes,scrollbars=yes";
 
   function isPhone() {
@@ -47,12 +48,10 @@
     });
   }
 
-  function resultOf(payment) {
-    if (payment.state === "paid" || payment.state === "partially_cancelled") return "paid";
-    if (payment.state === "awaiting_deposit") return "awaiting_deposit";
-    if (payment.resolution !== "none") return "in_doubt";
-    return null;
-  }
+  var RESULTS = {
+    paid: "paid", partially_cancelled: "paid", awaiting_deposit: "awaiting_deposit",
+    cancelled: "failed", failed: "failed", expired: "failed",
+  };
 
   /* Waits for the popup: its message first, and the API behind it in case the message is lost. */
   function follow(popup, payment) {
@@ -69,17 +68,21 @@
         if (!data || data.type !== "payhost.result" || data.payment !== payment.id) return;
         finish({ payment: payment.id, result: data.result });
       }
+      /* A closed popup may have sent the buyer's payment on its way: it is asked about for a while. */
+      var closedFor = 0;
       function poll() {
-        var closed = popup.closed;
+        if (popup.closed) closedFor += POLL_MS;
         read(payment).then(
           function (now) {
-            var result = resultOf(now);
-            if (result) return finish({ payment: payment.id, result: result });
-            if (closed) return finish({ payment: payment.id, result: "cancelled_by_buyer" });
+            if (RESULTS[now.state]) return finish({ payment: payment.id, result: RESULTS[now.state] });
+            if (closedFor > CLOSED_MS) {
+              return finish({ payment: payment.id, result: now.resolution === "none" ? "cancelled_by_buyer" : "in_doubt" });
+            }
             timer = setTimeout(poll, POLL_MS);
           },
           function () {
-            timer = setTimeout(poll, POLL_MS * 2);
+            if (closedFor > CLOSED_MS) return finish({ payment: payment.id, result: "in_doubt" });
+            timer = setTimeout(poll, POLL_MS);
           }
         );
       }

@@ -1,9 +1,10 @@
 /* Tells the shop's page that opened the window, then closes it; without an opener it leads the buyer back to the shop. While
-   the outcome is not known it asks again. */
+   the outcome is not known it asks again, less and less often. */
 (function () {
   "use strict";
   var outcome = JSON.parse(document.getElementById("payhost-outcome").textContent);
-  var POLL_MS = 2000;
+  var LEAVE_MS = 800;
+  var READ_MS = 6000;
 
   function report() {
     outcome.origins.forEach(function (origin) {
@@ -11,12 +12,19 @@
     });
   }
 
-  if (outcome.result === "in_doubt" || outcome.result === "awaiting_confirm") {
-    setTimeout(function () { location.reload(); }, POLL_MS);
-  } else if (window.opener && outcome.origins.length > 0) {
-    report();
-    setTimeout(function () { window.close(); }, outcome.result === "failed" ? 6000 : 800);
-  } else if (outcome.return_url && outcome.result !== "failed") {
-    setTimeout(function () { location.assign(outcome.return_url); }, 800);
+  function askAgain() {
+    var tries = Number(new URLSearchParams(location.hash.slice(1)).get("try") || 0) + 1;
+    if (tries > 60) return;
+    setTimeout(function () {
+      history.replaceState(null, "", "#try=" + tries);
+      location.reload();
+    }, Math.min(2000 * tries, 30000));
   }
+
+  if (outcome.result === "refused") return;
+  if (window.opener && outcome.origins.length > 0) report();
+  if (outcome.result === "in_doubt") return askAgain();
+  var wait = outcome.result === "failed" ? READ_MS : LEAVE_MS;
+  if (window.opener && outcome.origins.length > 0) setTimeout(function () { window.close(); }, wait);
+  else if (outcome.return_url && outcome.result !== "failed") setTimeout(function () { location.assign(outcome.return_url); }, wait);
 })();

@@ -51,7 +51,6 @@
     var tag = document.createElement("script");
     tag.src = script.url;
     tag.charset = script.charset;
-    tag.nonce = document.currentScript ? document.currentScript.nonce : step.nonce;
     tag.onerror = function () {
       tell(step.words.blocked);
     };

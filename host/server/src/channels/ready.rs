@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use payhost_core::id::{CallId, ChannelId, ShopId};
 use payhost_engine::contract::plugin::{BrowserOrigin, Lookup};
-use payhost_engine::contract::types::{Context, Method, Mode, Setting};
+use payhost_engine::contract::types::{Context, Mode, Setting};
 use payhost_engine::contract::{Answer, Arguments, Function};
 use payhost_engine::{CallSetup, Called, EgressPolicy, Mapping, Origin, Plugin, Secrets};
 use payhost_store::rows::attempts::Attempt;
@@ -80,12 +80,22 @@ pub fn unhex(text: &str) -> [u8; 16] {
 
 impl Ready {
     /// Reads the channel; `digest` is the plugin version of a checkout that began earlier, absent for the pinned one.
-    pub async fn load(host: &Host, shop: ShopId, id: ChannelId, digest: Option<&str>) -> Result<Self, Problem> {
+    pub async fn load(
+        host: &Host,
+        shop: ShopId,
+        id: ChannelId,
+        digest: Option<&str>,
+    ) -> Result<Self, Problem> {
         Self::read(host, shop, id, digest, None).await
     }
 
     /// The same with a plugin that is not installed, for a trial.
-    pub async fn load_with(host: &Host, shop: ShopId, id: ChannelId, plugin: Arc<Plugin>) -> Result<Self, Problem> {
+    pub async fn load_with(
+        host: &Host,
+        shop: ShopId,
+        id: ChannelId,
+        plugin: Arc<Plugin>,
+    ) -> Result<Self, Problem> {
         Self::read(host, shop, id, None, Some(plugin)).await
     }
 
@@ -188,17 +198,7 @@ impl Ready {
 
     /// What the plugin says of a method.
     pub fn support(&self, method: Option<&Json>) -> Support {
-        let method: Option<Method> = method.and_then(|json| json.to().ok());
-        let Some(method) = method else { return Support::default() };
-        let supports = self.plugin.descriptor().supports.iter();
-        let exact = supports.clone().find(|support| support.method == method);
-        exact.or_else(|| supports.clone().find(|support| support.method.kind == method.kind)).map_or_else(
-            Support::default,
-            |support| Support {
-                partial: support.partial_cancel,
-                needs_account: support.cancel_needs_account,
-            },
-        )
+        Support::of(self.plugin.descriptor(), method)
     }
 
     /// A gateway's address as the buyer's browser must use it: as it is, or as the gateway map says.

@@ -1,35 +1,43 @@
-//! A return that the shop must confirm. Invariant: nothing is sent to the gateway here; what the browser brought is kept,
-//! sealed, until the shop confirms or the time is over.
+//! The buyer's return, read. Invariant: a return is read by the plugin (without any network) before anything is written; what
+//! the gateway did not make changes nothing, and only what it did make opens an attempt.
 
+use payhost_engine::Called;
 use payhost_engine::contract::general_pay::{AUTHENTICATE, Authentication};
-use payhost_engine::contract::types::{Callback, Order};
+use payhost_engine::contract::types::{Callback, Method, Order, PluginError};
 use payhost_store::Error;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
-use serde_json::json;
+use payhost_store::rows::payments::{self as payment_rows, Confirm};
+use serde_json::{Value, json};
 
-use super::complete::{locked, not_sent, refusal, refuse};
+use super::complete::{Return, complete, refusal, refuse, wait};
 use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
 use crate::http::problem::Problem;
-use crate::payments::attempt::{JournalOf, journal};
-use crate::payments::model::Support;
+use crate::payments::attempt::{JournalOf, journal, locked};
 use crate::payments::settle::{Change, checkout_ended, refusal_json};
-use crate::payments::verdict::NotSent;
+use crate::payments::verdict::{NotSent, not_sent};
 use crate::sealed::Place;
 use crate::{jobs, payments};
 
 /// How long a shop may take to confirm, in microseconds: 4 minutes. Gateways keep an authentication for minutes only.
 const CONFIRM_US: i64 = 240 * 1_000_000;
+/// States in which a return may still lead to an approval.
+pub const OPEN: &[CheckoutState] = &[CheckoutState::Opened, CheckoutState::CancelledByBuyer];
 
-/// Reads a return without approving it, and keeps it for the shop.
-pub async fn hold(host: &Host, checkout: Checkout, callback: Callback) -> Result<(), Problem> {
-    if !matches!(checkout.state, CheckoutState::Opened | CheckoutState::CancelledByBuyer) {
-        return Ok(());
-    }
+/// What became of a return.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The checkout's row says how it ended, or that nobody knows yet.
+    Stored,
+    /// The gateway did not make it, or it could not be read; nothing was changed. The stable word says why.
+    Refused(&'static str),
+}
+
+/// Reads a return and acts on it: approves at once, holds it until the shop confirms, or ends the checkout.
+pub async fn arrive(host: &Host, checkout: Checkout, callback: Callback) -> Result<Arrival, Problem> {
     let ready =
         Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
     let order: Order = payments::order::open_sealed(&ready.key, &checkout)?;
-    let held = Place::Held(checkout.id).seal_json(&ready.key, &callback)?;
     let moment = Moment::now(host);
     let of = JournalOf {
         call: moment.call,
@@ -37,52 +45,117 @@ pub async fn hold(host: &Host, checkout: Checkout, callback: Callback) -> Result
         payment: Some(checkout.payment_id),
         attempt: None,
     };
-    let called = ready.call(host, &AUTHENTICATE, moment, |context| (context, order, callback)).await;
+    let arguments = (order.clone(), callback.clone());
+    let read = ready.call(host, &AUTHENTICATE, moment, |context| (context, arguments.0, arguments.1)).await;
+    let said = match &read.result {
+        Ok(Ok(said)) => said.clone(),
+        Ok(Err(error)) => return Ok(refused(&checkout, &NotSent::Refused(error.clone()))),
+        Err(fault) => return Ok(refused(&checkout, &NotSent::Fault(fault.to_string()))),
+    };
+    let id = checkout.id;
+    let authenticated = match &said {
+        Authentication::Authenticated(method) => Some(method.clone()),
+        Authentication::Declined(_) | Authentication::CancelledByBuyer => None,
+    };
+    match authenticated {
+        None => end(host, &ready, checkout, said, of, read).await?,
+        Some(method) => {
+            let (shop, payment) = (checkout.shop_id, checkout.payment_id);
+            let found = host.store().read(move |tx| payment_rows::get(tx, shop, payment)).await?;
+            let returned = Return { order, callback, read: Some((of, read)) };
+            match found.map(|payment| payment.confirm) {
+                Some(Confirm::Manual) => hold(host, &ready, checkout, method, returned).await?,
+                Some(Confirm::Automatic) => complete(host, &ready, id, OPEN, returned).await?,
+                None => return Err(Problem::not_found("payment")),
+            }
+        }
+    }
+    wait(host, id).await?;
+    Ok(Arrival::Stored)
+}
+
+/// A stranger's post costs a log line and nothing else.
+fn refused(checkout: &Checkout, why: &NotSent) -> Arrival {
+    let reason = not_sent(why);
+    tracing::warn!(checkout = %checkout.id, reason, ?why, "a return was refused; nothing was sent");
+    Arrival::Refused(reason)
+}
+
+/// The gateway's own "no": the checkout ends, the payment stays payable.
+async fn end(
+    host: &Host,
+    ready: &Ready,
+    checkout: Checkout,
+    said: Authentication,
+    of: JournalOf,
+    read: Called<Result<Authentication, PluginError>>,
+) -> Result<(), Problem> {
+    let (host_in, ready_in) = (host.clone(), ready.clone());
+    let ended = host.store().transact(move |tx| {
+        let host = &host_in;
+        let found = checkouts::get(tx, checkout.shop_id, checkout.id)?;
+        let Some(mut checkout) = found.filter(|checkout| OPEN.contains(&checkout.state)) else {
+            return Ok(());
+        };
+        journal(tx, host, &ready_in, of, &read)?;
+        let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
+        let mut change = Change::begin(host, payment, Some(&ready_in));
+        let (state, result) = match said {
+            Authentication::Declined(declined) => {
+                let refusal = refusal_json(&declined);
+                change.event("checkout.failed", json!({"checkout_id": checkout.id, "refusal": refusal}));
+                (CheckoutState::Failed, json!({"reason": "declined", "refusal": refusal}))
+            }
+            Authentication::CancelledByBuyer | Authentication::Authenticated(_) => {
+                change.event("checkout.cancelled_by_buyer", json!({"checkout_id": checkout.id}));
+                (CheckoutState::CancelledByBuyer, json!({"reason": "cancelled_by_buyer"}))
+            }
+        };
+        checkout_ended(tx, host, &mut checkout, state, result)?;
+        change.write(tx).map(|_| ())
+    });
+    let ended: Result<(), Error> = ended.await;
+    Ok(ended?)
+}
+
+/// Keeps a return, sealed, until the shop confirms or the time is over.
+async fn hold(
+    host: &Host,
+    ready: &Ready,
+    checkout: Checkout,
+    method: Option<Method>,
+    returned: Return,
+) -> Result<(), Problem> {
+    let held = Place::Held(checkout.id).seal_json(&ready.key, &returned.callback)?;
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let stored = host.store().transact(move |tx| {
         let host = &host_in;
-        journal(tx, host, &ready_in, of, &called)?;
         let found = checkouts::get(tx, checkout.shop_id, checkout.id)?;
-        let mut checkout = found.ok_or(Error::NotFound { what: "checkout" })?;
-        let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
-        if !matches!(checkout.state, CheckoutState::Opened | CheckoutState::CancelledByBuyer) {
+        let Some(mut checkout) = found.filter(|checkout| OPEN.contains(&checkout.state)) else {
             return Ok(());
+        };
+        if let Some((of, read)) = &returned.read {
+            journal(tx, host, &ready_in, *of, read)?;
         }
+        let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
         if let Some(reason) = refusal(tx, host, &payment)? {
             return refuse(tx, host, payment, &mut checkout, reason);
         }
-        let mut change = Change::begin(host, payment, Support::default());
-        let (id, shop) = (checkout.id, checkout.shop_id);
-        let (state, result) = match called.result {
-            Ok(Ok(Authentication::Authenticated(method))) => {
-                checkout.callback = Some(held);
-                let due_us = host.now_us().saturating_add(CONFIRM_US);
-                jobs::enqueue(tx, host, &jobs::Task::Unconfirmed { shop, checkout: id }, due_us)?;
-                change.event("checkout.awaiting_confirm", json!({"checkout_id": id, "method": method}));
-                (CheckoutState::AwaitingConfirm, json!({}))
-            }
-            Ok(Ok(Authentication::CancelledByBuyer)) => {
-                change.event("checkout.cancelled_by_buyer", json!({"checkout_id": id}));
-                (CheckoutState::CancelledByBuyer, json!({"reason": "cancelled_by_buyer"}))
-            }
-            Ok(Ok(Authentication::Declined(declined))) => {
-                let refusal = refusal_json(&declined);
-                change.event("checkout.failed", json!({"checkout_id": id, "refusal": refusal}));
-                (CheckoutState::Failed, json!({"reason": "declined", "refusal": refusal}))
-            }
-            Ok(Err(error)) => failed(&mut change, &checkout, &NotSent::Refused(error)),
-            Err(fault) => failed(&mut change, &checkout, &NotSent::Fault(fault.to_string())),
-        };
-        checkout_ended(tx, host, &mut checkout, state, result)?;
+        let mut change = Change::begin(host, payment, Some(&ready_in));
+        checkout.callback = Some(held);
+        let task = jobs::Task::Unconfirmed { shop: checkout.shop_id, checkout: checkout.id };
+        jobs::enqueue(tx, host, &task, host.now_us().saturating_add(CONFIRM_US))?;
+        change.event("checkout.awaiting_confirm", json!({"checkout_id": checkout.id, "method": method}));
+        checkout_ended(
+            tx,
+            host,
+            &mut checkout,
+            CheckoutState::AwaitingConfirm,
+            Value::Object(Default::default()),
+        )?;
         change.write(tx).map(|_| ())
     });
     let stored: Result<(), Error> = stored.await;
     host.jobs().notify_one();
     Ok(stored?)
-}
-
-fn failed(change: &mut Change<'_>, checkout: &Checkout, why: &NotSent) -> (CheckoutState, serde_json::Value) {
-    let reason = not_sent(why);
-    change.event("checkout.failed", json!({"checkout_id": checkout.id, "reason": reason}));
-    (CheckoutState::Failed, json!({"reason": reason, "detail": format!("{why:?}")}))
 }

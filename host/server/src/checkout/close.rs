@@ -17,7 +17,6 @@ use crate::channels::ready::Ready;
 use crate::host::{Host, hex, random};
 use crate::http::json::PathId;
 use crate::http::problem::Problem;
-use crate::payments::model::Support;
 use crate::payments::settle::{Change, checkout_ended};
 
 /// `GET /return/{checkout}/close`: the gateway's overlay shows this page when the buyer closed it. It tells the window page,
@@ -53,8 +52,8 @@ pub async fn leave(
         }
         let reason = json!({"reason": "cancelled_by_buyer"});
         checkout_ended(tx, host, &mut checkout, CheckoutState::CancelledByBuyer, reason)?;
-        let payment = super::complete::locked(tx, checkout.shop_id, checkout.payment_id)?;
-        let mut change = Change::begin(host, payment, Support::default());
+        let payment = crate::payments::attempt::locked(tx, checkout.shop_id, checkout.payment_id)?;
+        let mut change = Change::begin(host, payment, None);
         change.event("checkout.cancelled_by_buyer", json!({"checkout_id": id}));
         change.write(tx).map(|_| ())
     });

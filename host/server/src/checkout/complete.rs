@@ -3,75 +3,80 @@
 
 use std::time::Duration;
 
-use payhost_core::id::{CheckoutId, PaymentId, ShopId};
+use payhost_core::id::CheckoutId;
 use payhost_core::{FactKind, Money, Resolution};
 use payhost_engine::Called;
-use payhost_engine::contract::general_pay::COMPLETE;
+use payhost_engine::contract::general_pay::{Authentication, COMPLETE};
 use payhost_engine::contract::types::{Account, Callback, Order, Outcome, PluginError};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
-use payhost_store::rows::payments::{self as payment_rows, Payment};
-use payhost_store::{Error, Json, Tx};
+use payhost_store::rows::payments::Payment;
+use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::problem::Problem;
-use crate::payments::attempt::{JournalOf, Opening, evidence, journal, open, run};
-use crate::payments::settle::{self, Change, NewFact, checkout_ended, refusal_json};
-use crate::payments::verdict::{NotSent, Verdict, judge_complete};
+use crate::jobs;
+use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
+use crate::payments::settle::{self, Change, NewFact, Written, checkout_ended, refusal_json};
+use crate::payments::verdict::{Doubt, Verdict, judge_complete, not_sent};
 use crate::sealed::Place;
-use crate::{jobs, payments};
 
 /// How long a buyer waits for an outcome in doubt.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What T1 decided.
-enum Begun {
-    /// This request completes the checkout.
-    Mine(Box<(Attempt, Payment, Checkout)>),
-    /// Another request does, or did.
-    Theirs,
-    /// It may not be completed; the checkout says why.
-    Refused,
+/// What the buyer's browser brought, with the order that it belongs to.
+pub struct Return {
+    /// The order, as the plugin got it when the checkout opened.
+    pub order: Order,
+    /// What was brought.
+    pub callback: Callback,
+    /// The call that read it, to be journaled with the attempt.
+    pub read: Option<(JournalOf, Called<Result<Authentication, PluginError>>)>,
 }
 
-/// Completes a checkout with what the browser brought, or waits for the one who does. Afterwards the checkout's row says how
-/// it ended; `in_doubt` when nobody knows yet.
-pub async fn complete(host: &Host, id: CheckoutId, callback: Callback) -> Result<(), Problem> {
-    let Some(checkout) = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await? else {
-        return Err(Problem::not_found("checkout"));
+/// Approves a return, unless somebody else does, did, or must not. The checkout must be in one of the states `from`.
+/// Afterwards its row says how it ended; `in_doubt` when nobody knows yet.
+pub async fn complete(
+    host: &Host,
+    ready: &Ready,
+    id: CheckoutId,
+    from: &'static [CheckoutState],
+    returned: Return,
+) -> Result<(), Problem> {
+    let Return { order, callback, read } = returned;
+    let sealed = Place::Callback(id).seal_json(&ready.key, &callback)?;
+    let Some((attempt, payment, checkout)) = begin(host, ready, id, from, sealed, read).await? else {
+        return Ok(());
     };
-    let ready =
-        Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
-    match begin(host, &ready, id, &callback).await? {
-        Begun::Mine(rows) => {
-            let (attempt, payment, checkout) = *rows;
-            let order: Order = payments::order::open_sealed(&ready.key, &checkout)?;
-            let called = run(host, &ready, &attempt, &COMPLETE, |context| (context, order, callback)).await;
-            settle(host, &ready, attempt, payment, checkout, called).await?;
-        }
-        Begun::Theirs | Begun::Refused => {}
-    }
-    wait(host, id).await
+    let called = run(host, ready, &attempt, &COMPLETE, |context| (context, order, callback)).await;
+    settle(host, ready, attempt, payment, checkout, called).await
 }
 
-/// T1.
-async fn begin(host: &Host, ready: &Ready, id: CheckoutId, callback: &Callback) -> Result<Begun, Problem> {
-    let callback = Place::Callback(id).seal_json(&ready.key, callback)?;
-    let (host_in, digest) = (host.clone(), ready.plugin.digest().to_owned());
+/// T1. `None`: this return is not to be approved here; the checkout's row says why, or will.
+async fn begin(
+    host: &Host,
+    ready: &Ready,
+    id: CheckoutId,
+    from: &'static [CheckoutState],
+    callback: Sealed,
+    read: Option<(JournalOf, Called<Result<Authentication, PluginError>>)>,
+) -> Result<Option<(Attempt, Payment, Checkout)>, Problem> {
+    let (host_in, ready_in) = (host.clone(), ready.clone());
     let begun = host.store().transact(move |tx| {
         let host = &host_in;
-        let mut checkout = checkouts::get_of_any_shop(tx, id)?.ok_or(Error::NotFound { what: "checkout" })?;
+        let found = checkouts::get_of_any_shop(tx, id)?;
+        let Some(mut checkout) = found.filter(|checkout| from.contains(&checkout.state)) else {
+            return Ok(None);
+        };
         let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
-        if attempts::complete_of(tx, checkout.shop_id, id)?.is_some() {
-            return Ok(Begun::Theirs);
+        if let Some((of, read)) = &read {
+            journal(tx, host, &ready_in, *of, read)?;
         }
         if let Some(reason) = refusal(tx, host, &payment)? {
-            if matches!(checkout.state, CheckoutState::Opened | CheckoutState::AwaitingConfirm) {
-                refuse(tx, host, payment, &mut checkout, reason)?;
-            }
-            return Ok(Begun::Refused);
+            refuse(tx, host, payment, &mut checkout, reason)?;
+            return Ok(None);
         }
         let opening = Opening {
             kind: AttemptKind::Complete,
@@ -80,20 +85,17 @@ async fn begin(host: &Host, ready: &Ready, id: CheckoutId, callback: &Callback) 
             request: json!({"order_ref": checkout.order_ref}),
             callback: Some(callback),
         };
-        let Ok(attempt) = open(tx, host, &payment, &digest, opening)? else { return Ok(Begun::Theirs) };
-        let from = checkout.state;
+        let Ok(attempt) = open(tx, host, &payment, ready_in.plugin.digest(), opening)? else {
+            return Ok(None);
+        };
+        let before = checkout.state;
         checkout.state = CheckoutState::Returned;
         checkout.callback = None;
         checkout.updated_us = host.now_us();
-        checkouts::advance(tx, &checkout, from)?;
-        Ok::<_, Error>(Begun::Mine(Box::new((attempt, payment, checkout))))
+        checkouts::advance(tx, &checkout, before)?;
+        Ok::<_, Error>(Some((attempt, payment, checkout)))
     });
     Ok(begun.await?)
-}
-
-/// The payment, locked until this transaction ends.
-pub fn locked(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Payment, Error> {
-    payment_rows::lock(tx, shop, id)?.ok_or(Error::NotFound { what: "payment" })
 }
 
 /// Why a return may not be completed: rule 6, and time.
@@ -117,7 +119,7 @@ pub fn refuse(
     reason: &str,
 ) -> Result<(), Error> {
     checkout_ended(tx, host, checkout, CheckoutState::Failed, json!({"reason": reason}))?;
-    let mut change = Change::begin(host, payment, payments::model::Support::default());
+    let mut change = Change::begin(host, payment, None);
     change.event("checkout.failed", json!({"checkout_id": checkout.id, "reason": reason}));
     change.write(tx).map(|_| ())
 }
@@ -143,8 +145,7 @@ async fn settle(
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
         let Some(mut attempt) = mine(tx, &attempt)? else { return Ok(()) };
         let payment = locked(tx, payment.shop_id, payment.id)?;
-        let support = ready_in.support(payment.paid_method.as_ref());
-        let mut change = Change::begin(host, payment, support);
+        let mut change = Change::begin(host, payment, Some(&ready_in));
         let found = checkouts::get(tx, checkout.shop_id, checkout.id)?;
         let mut checkout = found.ok_or(Error::NotFound { what: "checkout" })?;
         let seen = evidence(&called.evidence);
@@ -161,16 +162,6 @@ async fn settle(
     Ok(done?)
 }
 
-/// The attempt as it is now, if it is still ours to settle.
-pub fn mine(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error> {
-    let now = attempts::get(tx, attempt.shop_id, attempt.id)?;
-    let ours = now.filter(|now| now.state.is_open() && now.lease_token == attempt.lease_token);
-    if ours.is_none() {
-        tracing::warn!(attempt = %attempt.id, "an outcome came after its attempt was taken over");
-    }
-    Ok(ours)
-}
-
 /// Writes a verdict.
 fn apply(
     tx: &mut Tx<'_>,
@@ -184,15 +175,15 @@ fn apply(
     use AttemptState as A;
     use CheckoutState as C;
     let checkout_id = json!(checkout.id);
+    let stands = match &verdict {
+        Verdict::Done(Outcome::Approved(approval)) => settle::approved(tx, change, attempt, approval)?,
+        Verdict::Done(Outcome::AwaitingDeposit(account)) => issued(tx, change, attempt, account)?,
+        Verdict::Done(_) | Verdict::Declined(_) | Verdict::NotSent(_) | Verdict::InDoubt(_) => true,
+    };
+    let verdict = if stands { verdict } else { Verdict::InDoubt(Doubt::Second) };
     let (attempt_state, checkout_state, result) = match verdict {
-        Verdict::Done(Outcome::Approved(approval)) => {
-            settle::approved(tx, change, attempt, &approval)?;
-            (A::Succeeded, C::Approved, json!({}))
-        }
-        Verdict::Done(Outcome::AwaitingDeposit(account)) => {
-            issued(tx, change, attempt, &account)?;
-            (A::Succeeded, C::AwaitingDeposit, json!({}))
-        }
+        Verdict::Done(Outcome::Approved(_)) => (A::Succeeded, C::Approved, json!({})),
+        Verdict::Done(Outcome::AwaitingDeposit(_)) => (A::Succeeded, C::AwaitingDeposit, json!({})),
         Verdict::Done(Outcome::CancelledByBuyer) => {
             change.event("checkout.cancelled_by_buyer", json!({"checkout_id": checkout_id}));
             (A::Declined, C::CancelledByBuyer, json!({"reason": "cancelled_by_buyer"}))
@@ -230,25 +221,12 @@ fn apply(
     checkout_ended(tx, host, checkout, checkout_state, result)
 }
 
-/// The stable word for why nothing was sent.
-pub fn not_sent(why: &NotSent) -> &'static str {
-    match why {
-        NotSent::Refused(PluginError::Forged(_)) => "forged",
-        NotSent::Refused(PluginError::Misconfigured(_)) => "misconfigured",
-        NotSent::Refused(PluginError::InvalidRequest(_)) => "invalid_request",
-        NotSent::Refused(PluginError::Unsupported(_)) => "unsupported",
-        NotSent::Refused(PluginError::Gateway(_) | PluginError::Unknown(_)) => "not_sent",
-        NotSent::Unreachable => "gateway_unreachable",
-        NotSent::Fault(_) => "plugin_failed",
-    }
-}
-
 fn issued(
     tx: &mut Tx<'_>,
     change: &mut Change<'_>,
     attempt: &Attempt,
     account: &Account,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let new = NewFact {
         kind: FactKind::Issued,
         amount: Money::new(account.amount.minor, change.payment.currency),
@@ -257,15 +235,17 @@ fn issued(
         at_ms: attempt.now_ms,
         detail: json!({"bank": account.bank, "holder": account.holder, "order_ref": account.order_ref}),
     };
-    change.fact(tx, Some(attempt), new)?;
+    if change.fact(tx, Some(attempt), new)? == Written::Contradicts {
+        return Ok(false);
+    }
     change.payment.gateway_ref = Some(account.gateway_ref.clone());
     change.payment.deposit_deadline_us = account.deadline_ms.map(|ms| ms.saturating_mul(1000));
     change.payment.details = Some(Json::of(&account.details)?);
-    Ok(())
+    Ok(true)
 }
 
 /// Waits until the checkout's outcome is known, for as long as a buyer waits.
-async fn wait(host: &Host, id: CheckoutId) -> Result<(), Problem> {
+pub async fn wait(host: &Host, id: CheckoutId) -> Result<(), Problem> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let settled = host.settled().notified();

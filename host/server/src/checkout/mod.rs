@@ -6,6 +6,7 @@ pub mod complete;
 pub mod open;
 pub mod page;
 pub mod result;
+pub mod step;
 pub mod token;
 pub mod words;
 

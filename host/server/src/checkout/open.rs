@@ -18,7 +18,7 @@ use url::Url;
 
 use super::page::{CheckoutPage, FormView, Head, WindowPage, render, script_json};
 use super::words::{Words, amount, words};
-use super::{result, token};
+use super::{result, step, token};
 use crate::channels::ready::{Moment, Ready};
 use crate::host::{Host, hex, random};
 use crate::http::json::PathId;
@@ -27,6 +27,9 @@ use crate::payments;
 use crate::payments::attempt::{JournalOf, journal};
 use crate::payments::settle::Change;
 use crate::sealed::Place;
+
+/// Most openings of one payment: a buyer needs a few, and each costs a row and a call.
+const CHECKOUTS_MAX: usize = 100;
 
 /// What the address carries.
 #[derive(Debug, Default, Deserialize)]
@@ -165,7 +168,7 @@ async fn begin(
     let arguments = (order.clone(), env);
     let called = ready.call(host, &BEGIN, moment, |context| (context, arguments.0, arguments.1)).await;
     let begun = match &called.result {
-        Ok(Ok(begun)) => Ok(begun.clone()),
+        Ok(Ok(begun)) => step::check(&begun.step, ready.plugin.descriptor()).map(|()| begun.clone()),
         Ok(Err(error)) => Err(format!("{error:?}")),
         Err(fault) => Err(fault.to_string()),
     };
@@ -178,14 +181,17 @@ async fn begin(
         let host = &host_in;
         let of = JournalOf { call, at_ms: now_ms, payment: Some(id), attempt: None };
         journal(tx, host, &ready_in, of, &called)?;
-        let payment = super::complete::locked(tx, row.shop_id, id)?;
+        let payment = crate::payments::attempt::locked(tx, row.shop_id, id)?;
         if attempts::open_of(tx, row.shop_id, id)?.is_some() {
             return Ok(Some(t.busy));
+        }
+        if checkouts::of_payment(tx, row.shop_id, id)?.len() >= CHECKOUTS_MAX {
+            return Ok(Some(t.not_payable));
         }
         if !payment.state.is_payable() {
             return Ok(Some(t.not_payable));
         }
-        let mut change = Change::begin(host, payment, payments::model::Support::default());
+        let mut change = Change::begin(host, payment, None);
         match failed {
             None => {
                 checkouts::insert(tx, &row)?;
@@ -288,7 +294,7 @@ fn window_page(head: &Head, window: &Window, client_token: &str, payment: Paymen
         CheckoutStep::Done(_) => ("done", None, Value::Null, String::new()),
     };
     let step = json!({
-        "kind": kind, "script": script, "url": url, "checkout": window.checkout, "now_ms": window.now_ms, "nonce": nonce,
+        "kind": kind, "script": script, "url": url, "checkout": window.checkout, "now_ms": window.now_ms,
         "words": {"blocked": t.blocked, "cookies": t.check_cookies, "clock": t.check_clock, "in_app": t.check_in_app},
     });
     let page = WindowPage {

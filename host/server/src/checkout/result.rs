@@ -5,17 +5,14 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use payhost_core::id::CheckoutId;
+use payhost_core::id::{CheckoutId, PaymentId};
 use payhost_engine::contract::types::Callback;
-use payhost_store::Error;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
-use payhost_store::rows::payments::{self, Confirm};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::authenticate::hold;
-use super::complete::complete;
+use super::authenticate::{Arrival, arrive};
 use super::open::{Opened, head, load};
 use super::page::{CheckoutPage, ResultPage, render, script_json};
 use super::token;
@@ -52,32 +49,48 @@ pub async fn come_back(
     finish(&host, id, callback).await
 }
 
-/// Completes, even when the browser hangs up, and leads to the result.
+/// Acts on a return, even when the browser hangs up, and leads to the result.
 async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Response, Problem> {
-    let host_in = host.clone();
-    // Were the process to die, the attempt's job would find out: nothing depends on this task.
-    let work = tokio::spawn(async move { returned(&host_in, id, callback).await });
-    match work.await.map_err(|error| Problem::internal(&error))? {
-        Ok(()) => {
+    let found = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
+    let Some(checkout) = found else { return Ok(bad_link()) };
+    let (host_in, payment) = (host.clone(), checkout.payment_id);
+    match host.finish(async move { arrive(&host_in, checkout, callback).await }).await? {
+        Arrival::Refused(reason) => not_from_gateway(host, payment, reason).await,
+        Arrival::Stored => {
             Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(host, id)?)).into_response())
         }
-        Err(problem) if problem.code == "not_found" => Ok(bad_link()),
-        Err(problem) => Err(problem),
     }
 }
 
-/// A return is completed at once, or held until the shop confirms.
-async fn returned(host: &Host, id: CheckoutId, callback: Callback) -> Result<(), Problem> {
-    let found = host.store().read(move |tx| {
-        let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
-        let payment = payments::get(tx, checkout.shop_id, checkout.payment_id)?;
-        Ok::<_, Error>(payment.map(|payment| (checkout, payment.confirm)))
-    });
-    match found.await? {
-        None => Err(Problem::not_found("checkout")),
-        Some((_, Confirm::Automatic)) => complete(host, id, callback).await,
-        Some((checkout, Confirm::Manual)) => hold(host, checkout, callback).await,
-    }
+/// A return that the gateway did not make, or that could not be read. Nothing was changed, and nothing is told beyond that.
+async fn not_from_gateway(
+    host: &Host,
+    payment: PaymentId,
+    reason: &'static str,
+) -> Result<Response, Problem> {
+    let Some(opened) = load(host, payment).await? else { return Ok(bad_link()) };
+    let t = words(&opened.payment.language);
+    let message = explanation(t, &json!({"reason": reason})).unwrap_or_else(|| t.bad_return.to_owned());
+    let nonce = hex(&random::<16>());
+    let page = ResultPage {
+        language: t.language,
+        nonce: &nonce,
+        t,
+        shop_name: &opened.shop.name,
+        order_name: t.bad_return_order,
+        total: "–",
+        test_mode: false,
+        result: "refused",
+        tone: "bad",
+        mark: "!",
+        heading: t.failed.0,
+        message: Some(&message),
+        lines: &[],
+        return_url: None,
+        again_url: None,
+        outcome_json: &script_json(&json!({"payment": null, "result": "refused", "origins": []})),
+    };
+    Ok(render(StatusCode::BAD_REQUEST, &page, &nonce, &[]))
 }
 
 /// `GET /return/{checkout}?token=…`: the result. Without our token it is a gateway that comes back by GET.

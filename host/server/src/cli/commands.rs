@@ -281,7 +281,9 @@ impl ReplayArguments {
     /// The request.
     pub fn request(&self) -> Result<ApiRequest, String> {
         match (&self.call, self.last, &self.plugin) {
-            (Some(call), ..) => Ok(ApiRequest { verb: "POST", ..ApiRequest::get(format!("/v1/calls/{call}/replay")) }),
+            (Some(call), ..) => {
+                Ok(ApiRequest { verb: "POST", ..ApiRequest::get(format!("/v1/calls/{call}/replay")) })
+            }
             (None, Some(last), Some(file)) => {
                 let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
                 let path = format!("/v1/replays?last={last}");

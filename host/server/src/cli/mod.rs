@@ -13,7 +13,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use commands::{
-    ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ReplayArguments, ShopCommand,
+    ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ReplayArguments,
+    ShopCommand,
 };
 pub use serve::ServeArguments;
 
@@ -25,7 +26,7 @@ pub struct Arguments {
     #[arg(long, global = true, default_value = "payhost-data", env = "PAYHOST_DATA")]
     pub data: PathBuf,
     /// File with the master key that encrypts secrets: 32 bytes as hex or base64. Default: `master.key` in the data folder,
-    /// made at the first start. The variable PAYHOST_MASTER_KEY with the key itself goes before both.
+    /// made at the first start. Without a file, the variable PAYHOST_MASTER_KEY may hold the key itself.
     #[arg(long, global = true, env = "PAYHOST_MASTER_KEY_FILE")]
     pub master_key_file: Option<PathBuf>,
     /// Print the API's JSON.

@@ -5,7 +5,11 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use payhost_core::id::{KeyId, ShopId};
-use payhost_store::rows::{Mode, api_keys};
+use payhost_store::rows::{
+    Mode,
+    api_keys::{self, Scope},
+    shops,
+};
 use payhost_store::vault;
 
 use super::problem::Problem;
@@ -82,21 +86,30 @@ pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
     let unauthorized =
         || Problem::new("unauthorized", "this key is not valid: it is wrong, expired or revoked");
     if vault::same(bearer.0.as_bytes(), host.run_key().as_bytes()) {
-        return operator(bearer);
+        return operator(host, bearer).await;
     }
     let hash = host.vault().hash_api_key(&bearer.0)?;
     let key = host.store().read(move |tx| api_keys::find(tx, &hash)).await?;
     let key = key.filter(|key| key.is_valid(host.now_us())).ok_or_else(unauthorized)?;
-    match (key.shop_id, key.mode) {
-        (Some(shop_id), Some(mode)) => Ok(Caller::Shop(ShopCaller { shop_id, mode, key_id: Some(key.id) })),
-        _ => operator(bearer),
+    match (key.scope, key.shop_id, key.mode) {
+        (Scope::Operator, None, None) => operator(host, bearer).await,
+        (Scope::Shop, Some(shop_id), Some(mode)) => {
+            let shop = host.store().read(move |tx| shops::get(tx, shop_id)).await?;
+            if shop.is_none_or(|shop| shop.disabled_us.is_some()) {
+                return Err(Problem::new("forbidden", "this shop is switched off; ask the operator"));
+            }
+            Ok(Caller::Shop(ShopCaller { shop_id, mode, key_id: Some(key.id) }))
+        }
+        (Scope::Operator | Scope::Shop, _, _) => Err(unauthorized()),
     }
 }
 
-fn operator(bearer: &Bearer) -> Result<Caller, Problem> {
+async fn operator(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
     let Some(acting) = &bearer.1 else { return Ok(Caller::Operator) };
-    let shop_id = acting.shop.parse().map_err(|_| Problem::not_found("shop"))?;
+    let shop_id: ShopId = acting.shop.parse().map_err(|_| Problem::not_found("shop"))?;
     let mode = Mode::parse(&acting.mode).ok_or_else(|| Problem::field("payhost-mode", "test or live"))?;
+    let shop = host.store().read(move |tx| shops::get(tx, shop_id)).await?;
+    shop.ok_or_else(|| Problem::not_found("shop"))?;
     Ok(Caller::Shop(ShopCaller { shop_id, mode, key_id: None }))
 }
 

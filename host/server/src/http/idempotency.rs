@@ -133,6 +133,10 @@ impl Key {
         body: &Value,
         payment: Option<PaymentId>,
     ) -> Result<(), Error> {
+        if rows::get(tx, self.shop, self.mode, &self.key)?.is_none() {
+            // Its time was over in the meantime; that must not undo what this transaction is about.
+            return Ok(());
+        }
         rows::finish(tx, (self.shop, self.mode, &self.key), i64::from(status), &body.to_string(), payment)
     }
 

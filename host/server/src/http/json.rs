@@ -27,7 +27,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             .is_some_and(|value| value.to_ascii_lowercase().starts_with("application/json"));
         if !json {
             return Err(Problem::new(
-                "invalid_json",
+                "unsupported_media_type",
                 "send the body as JSON, with content-type: application/json",
             ));
         }

@@ -62,6 +62,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("payment_busy", 409, "Another attempt of this payment is running"),
     ("not_cancellable", 409, "This payment cannot be cancelled"),
     ("not_confirmable", 409, "Nothing of this payment waits for a confirmation"),
+    ("cancel_not_made", 502, "The gateway did not make this cancel"),
     ("not_payable", 409, "This payment cannot be paid any more"),
     ("idempotency_running", 409, "The first request with this key is still running"),
     ("idempotency_mismatch", 422, "This key was used with another request"),
@@ -74,6 +75,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("plugin_failed", 502, "The plugin failed; nothing was sent to the gateway"),
     ("gateway_unreachable", 502, "The gateway could not be reached; nothing was sent"),
     ("plugin_invalid", 422, "This file is not a plugin that can be installed"),
+    ("unsupported_media_type", 415, "The body is of another type than expected"),
     ("payload_too_large", 413, "The request is too large"),
     ("unavailable", 503, "The host cannot take this request now"),
     ("internal", 500, "Something went wrong in the host"),
@@ -161,7 +163,16 @@ impl IntoResponse for Problem {
 
 impl From<payhost_store::Error> for Problem {
     fn from(error: payhost_store::Error) -> Self {
-        Self::internal(&error)
+        match error {
+            payhost_store::Error::Busy | payhost_store::Error::Closed | payhost_store::Error::Full => {
+                tracing::error!(%error, "storage is not available");
+                Self::new("unavailable", "the host cannot store anything now; nothing was changed, try again")
+            }
+            payhost_store::Error::Stale { .. } => {
+                Self::new("conflict", "this was changed at the same moment; read it again and decide again")
+            }
+            error => Self::internal(&error),
+        }
     }
 }
 

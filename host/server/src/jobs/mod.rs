@@ -17,6 +17,8 @@ const LEASE_US: i64 = 60_000_000;
 const BATCH: i64 = 16;
 /// Longest rest between two looks, in case a wake-up was lost.
 const REST: Duration = Duration::from_secs(1);
+/// Shortest rest, so that jobs which cannot be claimed do not keep a processor busy.
+const SHORTEST: Duration = Duration::from_millis(5);
 /// When a job that failed unexpectedly is tried again, in microseconds.
 const AGAIN_US: i64 = 15_000_000;
 
@@ -94,31 +96,41 @@ pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result
     rows::enqueue(tx, &job, host.now_us())
 }
 
-/// Does jobs until `stop` rings; what is running then is finished first.
+/// Does jobs until `stop` rings; what is running then is finished first. A job that is slow, or panics, delays no other.
 pub async fn run(host: Host, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
+    let mut tasks = tokio::task::JoinSet::new();
     loop {
         let woken = host.jobs().notified();
-        let found = match claim(&host).await {
-            Ok(jobs) => jobs,
-            Err(error) => {
-                tracing::error!(%error, "jobs cannot be read");
-                Vec::new()
+        let free = BATCH.saturating_sub(i64::try_from(tasks.len()).unwrap_or(BATCH));
+        let mut pause = REST;
+        match claim(&host, free).await {
+            Ok(found) => {
+                for (job, token) in found {
+                    tasks.spawn(one(host.clone(), job, token));
+                }
+                if free > 0 {
+                    pause = rest(&host).await;
+                }
             }
-        };
-        if found.is_empty() {
-            tokio::select! {
-                () = &mut stop => return,
-                () = woken => {}
-                () = tokio::time::sleep(rest(&host).await) => {}
-            }
-            continue;
+            Err(error) => tracing::error!(%error, "jobs cannot be read"),
         }
-        let mut tasks = tokio::task::JoinSet::new();
-        for (job, token) in found {
-            tasks.spawn(one(host.clone(), job, token));
+        tokio::select! {
+            () = &mut stop => break,
+            () = woken => {}
+            Some(ended) = tasks.join_next() => ended_badly(ended),
+            () = tokio::time::sleep(pause) => {}
         }
-        tasks.join_all().await;
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended_badly(ended);
+    }
+}
+
+/// A job that panicked is still leased, and is done again when the lease ends.
+fn ended_badly(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a job panicked; it is done again");
     }
 }
 
@@ -126,10 +138,14 @@ pub async fn run(host: Host, stop: impl Future<Output = ()>) {
 async fn rest(host: &Host) -> Duration {
     let due = host.store().read(rows::next_due).await;
     let left = due.ok().flatten().map(|due_us| due_us.saturating_sub(host.now_us()).max(0));
-    left.and_then(|us| u64::try_from(us).ok()).map_or(REST, |us| Duration::from_micros(us).min(REST))
+    let left = left.and_then(|us| u64::try_from(us).ok()).map_or(REST, Duration::from_micros);
+    left.clamp(SHORTEST, REST)
 }
 
-async fn claim(host: &Host) -> Result<Vec<(Job, String)>, Error> {
+async fn claim(host: &Host, limit: i64) -> Result<Vec<(Job, String)>, Error> {
+    if limit <= 0 {
+        return Ok(Vec::new());
+    }
     let now_us = host.now_us();
     // A look costs nothing; a claim costs a commit.
     let due: Option<i64> = host.store().read(rows::next_due).await?;
@@ -139,7 +155,7 @@ async fn claim(host: &Host) -> Result<Vec<(Job, String)>, Error> {
     let token = hex(&random::<16>());
     let lease_until_us = now_us.saturating_add(LEASE_US);
     let mine = token.clone();
-    let claim = host.store().transact(move |tx| rows::claim(tx, &[], now_us, lease_until_us, &mine, BATCH));
+    let claim = host.store().transact(move |tx| rows::claim(tx, &[], now_us, lease_until_us, &mine, limit));
     Ok(claim.await?.into_iter().map(|job| (job, token.clone())).collect())
 }
 

@@ -4,13 +4,13 @@
 
 use std::time::{Duration, Instant};
 
-use payhost_core::id::{AttemptId, CallId};
+use payhost_core::id::{AttemptId, CallId, PaymentId, ShopId};
 use payhost_engine::contract::types::Context;
 use payhost_engine::contract::{Answer, Arguments, Function};
 use payhost_engine::{Called, Evidence};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState, Started};
 use payhost_store::rows::calls;
-use payhost_store::rows::payments::Payment;
+use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
@@ -136,7 +136,7 @@ pub struct JournalOf {
     /// Its moment.
     pub at_ms: i64,
     /// Of which payment.
-    pub payment: Option<payhost_core::id::PaymentId>,
+    pub payment: Option<PaymentId>,
     /// Of which attempt.
     pub attempt: Option<AttemptId>,
 }
@@ -156,4 +156,19 @@ impl JournalOf {
 /// What the network saw, for the attempt's row.
 pub fn evidence(evidence: &Evidence) -> Value {
     json!({"writes": evidence.writes(), "exchanges": evidence.exchanges()})
+}
+
+/// The payment, locked until this transaction ends.
+pub fn locked(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Payment, Error> {
+    payments::lock(tx, shop, id)?.ok_or(Error::NotFound { what: "payment" })
+}
+
+/// The attempt as it is now, if it is still ours to settle.
+pub fn mine(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error> {
+    let now = attempts::get(tx, attempt.shop_id, attempt.id)?;
+    let ours = now.filter(|now| now.state.is_open() && now.lease_token == attempt.lease_token);
+    if ours.is_none() {
+        tracing::warn!(attempt = %attempt.id, "an outcome came after its attempt was taken over");
+    }
+    Ok(ours)
 }

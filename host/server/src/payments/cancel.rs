@@ -17,12 +17,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::attempt::{JournalOf, Opening, evidence, journal, open, run};
+use super::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
 use super::model::{PaymentOut, TaxIn};
 use super::settle::{self, Change, refusal_json};
-use super::verdict::{NotSent, Verdict, judge};
+use super::verdict::{Doubt, NotSent, Verdict, judge, not_sent};
 use crate::channels::ready::Ready;
-use crate::checkout::complete::{locked, mine, not_sent};
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
 use crate::http::idempotency::{Key, Known, RequiredKey};
@@ -54,6 +53,8 @@ pub struct CancelIn {
 pub struct CancelAsked {
     /// Minor units.
     pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
     /// What was left before.
     pub remaining: i64,
     /// Parts.
@@ -95,21 +96,20 @@ pub async fn cancel(
     let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw);
     let ready = Ready::load(&host, row.shop_id, row.channel_id, None).await?;
-    // A cancel must reach its end even when the caller hangs up; were the process to die, its job would find out.
-    let work = tokio::spawn(async move {
+    let host_in = host.clone();
+    host.finish(async move {
+        let host = host_in;
         match begin(&host, &ready, row.id, body.value, reason, key).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
-                let (attempt, payment, asked) = *rows;
-                let charge = charge(&payment, &asked)?;
-                let request = request(&payment, &asked);
+                let (attempt, charge, request, asked) = *rows;
                 let called =
                     run(&host, &ready, &attempt, &CANCEL, |context| (context, charge, request)).await;
                 settle(&host, &ready, attempt, asked, called).await
             }
         }
-    });
-    work.await.map_err(|error| Problem::internal(&error))?
+    })
+    .await
 }
 
 type Answer = (StatusCode, Json<Value>);
@@ -123,7 +123,7 @@ fn answer(status: u16, body: Value) -> Result<Answer, Problem> {
 }
 
 enum Begun {
-    Mine(Box<(Attempt, Payment, CancelAsked)>),
+    Mine(Box<(Attempt, Charge, CancelRequest, CancelAsked)>),
     Answered(u16, Value),
 }
 
@@ -156,6 +156,7 @@ async fn begin(
             facts::of_payment(tx, shop, id)?.iter().filter(|fact| fact.kind == FactKind::Cancelled).count();
         let asked = CancelAsked {
             amount: input.amount.unwrap_or(remaining),
+            currency: payment.currency.to_string(),
             remaining,
             tax: input.tax.map(|tax| (tax.free, tax.vat)),
             reason,
@@ -163,6 +164,14 @@ async fn begin(
             order_ref: paid_order_ref(tx, &payment)?,
             key,
         };
+        let charge = match charge(&payment, &asked) {
+            Ok(charge) => charge,
+            Err(problem) => {
+                asked.key.forget(tx)?;
+                return Ok(Err(problem));
+            }
+        };
+        let request = request(&payment, &asked);
         let opening = Opening {
             kind: AttemptKind::Cancel,
             checkout: None,
@@ -173,7 +182,7 @@ async fn begin(
         let Ok(attempt) = open(tx, host, &payment, &digest, opening)? else {
             return Err(Error::Stale { what: "payment" });
         };
-        Ok::<_, Error>(Ok(Begun::Mine(Box::new((attempt, payment, asked)))))
+        Ok::<_, Error>(Ok(Begun::Mine(Box::new((attempt, charge, request, asked)))))
     });
     begun.await?
 }
@@ -263,15 +272,24 @@ async fn settle(
     };
     let left = asked.remaining.saturating_sub(asked.amount);
     let verdict = judge(called.evidence.writes(), word, |done| {
-        done.amount.minor == asked.amount
-            && done.remaining.as_ref().is_none_or(|remaining| remaining.minor == left)
+        let same = done.amount.minor == asked.amount && done.amount.currency == asked.currency;
+        same && done.remaining.as_ref().is_none_or(|remaining| remaining.minor == left)
     });
+    // "Already cancelled" may be this very cancel, or one in the gateway's admin: the gateway is asked which.
+    let verdict = match verdict {
+        Verdict::Declined(refusal) if refusal.class == "already_cancelled" => {
+            Verdict::InDoubt(Doubt::NotUnderstood)
+        }
+        verdict => verdict,
+    };
     let (host_in, ready_in) = (host.clone(), ready.clone());
+    let asked_of = (attempt.shop_id, attempt.payment_id);
     let done = host.store().transact(move |tx| {
         let host = &host_in;
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
         let Some(attempt) = mine(tx, &attempt)? else {
-            return Ok((202, Value::Null));
+            let payment = locked(tx, asked_of.0, asked_of.1)?;
+            return Ok((202, json!(Change::begin(host, payment, Some(&ready_in)).shown())));
         };
         let seen = evidence(&called.evidence);
         apply(tx, host, &ready_in, attempt, &asked, verdict, seen)
@@ -295,13 +313,13 @@ pub fn apply(
 ) -> Result<(u16, Value), Error> {
     use AttemptState as A;
     let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
-    let support = ready.support(payment.paid_method.as_ref());
-    let mut change = Change::begin(host, payment, support);
+    let mut change = Change::begin(host, payment, Some(ready));
     change.payment.resolution = Resolution::None;
     let mut problem = None;
     let (state, result) = match verdict {
         Verdict::Done(cancellation) => {
-            settle::cancelled(tx, &mut change, &attempt, asked.sequence, &asked.reason, &cancellation)?;
+            let _written =
+                settle::cancelled(tx, &mut change, &attempt, asked.sequence, &asked.reason, &cancellation)?;
             (A::Succeeded, json!({"cancellation": cancellation}))
         }
         Verdict::Declined(refusal) => {
@@ -322,6 +340,10 @@ pub fn apply(
             (A::Failed, json!({"reason": not_sent(&why), "detail": format!("{why:?}")}))
         }
         Verdict::InDoubt(doubt) => {
+            if doubt.alarms() {
+                tracing::error!(attempt = %attempt.id, doubt = doubt.as_str(), "a cancel's answer must not stand");
+                change.event("payment.alarm", json!({"attempt": attempt.id, "doubt": doubt.as_str()}));
+            }
             change.payment.resolution = Resolution::InDoubt;
             jobs::enqueue(
                 tx,
@@ -336,13 +358,19 @@ pub fn apply(
     attempt.outcome = Some(Stored::from(json!({"result": result, "network": seen})));
     attempt.updated_us = host.now_us();
     attempts::settle(tx, &attempt)?;
+    let support = ready.support(change.payment.paid_method.as_ref());
     let row = change.write(tx)?;
     let (status, body) = match &problem {
         Some(problem) => (problem.status, json!(problem)),
         None => (if state == A::InDoubt { 202 } else { 200 }, json!(PaymentOut::of(&row, support))),
     };
-    // A stored 202 is not final: the resolution writes the outcome over it.
-    asked.key.answer(tx, status, &body, Some(row.id))?;
+    if problem.as_ref().is_some_and(|problem| problem.code != "cancel_not_made" && state == A::Failed) {
+        // Nothing left this machine, so the same key may do it.
+        asked.key.forget(tx)?;
+    } else {
+        // A stored 202 is not final: the resolution writes the outcome over it.
+        asked.key.answer(tx, status, &body, Some(row.id))?;
+    }
     Ok((status, body))
 }
 
@@ -365,5 +393,9 @@ fn not_sent_problem(why: &NotSent) -> Problem {
             "no connection to the gateway came about; nothing was cancelled",
         ),
         NotSent::Fault(words) => Problem::new("plugin_failed", words.clone()),
+        NotSent::NotMade => Problem::new(
+            "cancel_not_made",
+            "the gateway says that it did not make this cancel; nothing was given back",
+        ),
     }
 }

@@ -7,15 +7,16 @@ use axum::http::StatusCode;
 use payhost_core::Resolution;
 use payhost_core::id::{CheckoutId, PaymentId, ShopId};
 use payhost_engine::contract::types::Callback;
-use payhost_store::Error;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::{Error, Sealed};
 use serde_json::{Value, json};
 
-use super::model::{PaymentOut, Support};
+use super::attempt::locked;
+use super::model::PaymentOut;
 use super::read::{find, show};
 use super::settle::{Change, checkout_ended};
 use crate::channels::ready::Ready;
-use crate::checkout::complete::{complete, locked};
+use crate::checkout::complete::{Return, complete, wait};
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
 use crate::http::json::PathId;
@@ -37,22 +38,37 @@ pub async fn confirm(
     caller: ShopCaller,
     PathId(id): PathId<PaymentId>,
 ) -> Result<(StatusCode, Json<PaymentOut>), Problem> {
-    let row = find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
-    let shop = row.shop_id;
-    let opened = host.store().read(move |tx| checkouts::of_payment(tx, shop, id)).await?;
-    let Some(waiting) =
-        opened.into_iter().rev().find(|checkout| checkout.state == CheckoutState::AwaitingConfirm)
-    else {
-        return settled(&host, caller, id, None).await;
-    };
-    let Some(held) = &waiting.callback else { return settled(&host, caller, id, None).await };
-    let ready = Ready::load(&host, shop, row.channel_id, Some(&waiting.plugin_digest)).await?;
-    let callback: Callback = Place::Held(waiting.id).open_json(&ready.key, held)?;
-    let (host_in, checkout) = (host.clone(), waiting.id);
-    // Like a return, it reaches its end even when the caller hangs up.
-    let work = tokio::spawn(async move { complete(&host_in, checkout, callback).await });
-    work.await.map_err(|error| Problem::internal(&error))??;
-    settled(&host, caller, id, Some(checkout)).await
+    let newest = newest(&host, caller, id).await?;
+    if let Some((checkout, held)) = newest.and_then(|checkout| Some((checkout.clone(), checkout.callback?)))
+        && checkout.state == CheckoutState::AwaitingConfirm
+    {
+        approve(&host, checkout, held).await?;
+    }
+    settled(&host, caller, id).await
+}
+
+/// The payment's newest checkout: where a buyer who comes back last is.
+async fn newest(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<Option<Checkout>, Problem> {
+    let row = find(host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
+    let opened = host.store().read(move |tx| checkouts::of_payment(tx, row.shop_id, id)).await?;
+    // An older window that waits goes before a newer one that was only opened.
+    let waiting = opened.iter().rev().find(|checkout| checkout.state != CheckoutState::Opened);
+    Ok(waiting.or(opened.last()).cloned())
+}
+
+/// Like a return, it reaches its end even when the caller hangs up.
+async fn approve(host: &Host, checkout: Checkout, held: Sealed) -> Result<(), Problem> {
+    let ready =
+        Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
+    let callback: Callback = Place::Held(checkout.id).open_json(&ready.key, &held)?;
+    let order = super::order::open_sealed(&ready.key, &checkout)?;
+    let (host_in, id) = (host.clone(), checkout.id);
+    host.finish(async move {
+        let returned = Return { order, callback, read: None };
+        complete(&host_in, &ready, id, &[CheckoutState::AwaitingConfirm], returned).await?;
+        wait(&host_in, id).await
+    })
+    .await
 }
 
 /// The answer, from what is stored.
@@ -60,29 +76,22 @@ async fn settled(
     host: &Host,
     caller: ShopCaller,
     id: PaymentId,
-    checkout: Option<CheckoutId>,
 ) -> Result<(StatusCode, Json<PaymentOut>), Problem> {
     let row = find(host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
-    if row.resolution != Resolution::None {
-        return Ok((StatusCode::ACCEPTED, Json(show(host, &row).await)));
-    }
     if row.paid > 0 {
         return Ok((StatusCode::OK, Json(show(host, &row).await)));
     }
-    let shop = row.shop_id;
-    let ended = match checkout {
-        Some(checkout) => host.store().read(move |tx| checkouts::get(tx, shop, checkout)).await?,
-        None => None,
-    };
-    Err(ended.map_or_else(
-        || {
-            Problem::new(
-                "not_confirmable",
-                "no buyer has come back from the window, or the time to confirm is over",
-            )
-        },
-        |checkout| refused(&checkout),
-    ))
+    let newest = newest(host, caller, id).await?;
+    let running = newest
+        .as_ref()
+        .is_some_and(|checkout| matches!(checkout.state, CheckoutState::Returned | CheckoutState::InDoubt));
+    if row.resolution != Resolution::None || running {
+        return Ok((StatusCode::ACCEPTED, Json(show(host, &row).await)));
+    }
+    let words = "no buyer has come back from the window, or the time to confirm is over; nothing was charged";
+    Err(newest
+        .filter(|checkout| checkout.state == CheckoutState::Failed)
+        .map_or_else(|| Problem::new("not_confirmable", words), |checkout| refused(&checkout)))
 }
 
 /// Why the gateway did not approve.
@@ -114,7 +123,7 @@ pub async fn unconfirmed(host: &Host, shop: ShopId, id: CheckoutId) -> Result<Do
         }
         checkout.callback = None;
         checkout_ended(tx, host, &mut checkout, CheckoutState::Failed, json!({"reason": "not_confirmed"}))?;
-        let mut change = Change::begin(host, payment, Support::default());
+        let mut change = Change::begin(host, payment, None);
         change.event("checkout.failed", json!({"checkout_id": id, "reason": "not_confirmed"}));
         change.write(tx)?;
         Ok(Done::Finished)

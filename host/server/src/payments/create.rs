@@ -5,9 +5,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{ChannelId, PaymentId};
 use payhost_core::{Money, PaymentState, Resolution};
+use payhost_engine::contract::plugin::Descriptor;
 use payhost_engine::contract::types::Named;
 use payhost_store::rows::channels::{self, Channel};
 use payhost_store::rows::payments::{self, Confirm, Payment};
+use payhost_store::rows::plugins;
 use payhost_store::rows::shops::{self, Shop};
 use payhost_store::{Error, Json as Stored, Tx};
 use serde::Deserialize;
@@ -20,6 +22,8 @@ use super::model::{
 };
 use super::order::{self, base_url};
 use super::settle::Change;
+use crate::channels::ready::channel_settings;
+use crate::channels::settings;
 use crate::checkout::token;
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
@@ -36,6 +40,9 @@ const EXPIRES_US: i64 = 24 * 3600 * 1_000_000;
 const EXPIRES_MAX_US: i64 = 90 * EXPIRES_US;
 /// Most bytes of metadata and of options, as JSON.
 const JSON_MAX: usize = 8 * 1024;
+/// How money is paid: the registry `method` of the contract.
+const METHODS: &[&str] =
+    &["card", "transfer", "virtual_account", "phone", "easy_pay", "gift_voucher", "points"];
 /// Longest part of the buyer, in characters.
 const BUYER_MAX: usize = 255;
 
@@ -113,6 +120,9 @@ impl PaymentIn {
         }
         if self.options.contains_key(order::DEVICE) {
             return Err(Problem::field("options.device", "this is a member of the payment, not an option"));
+        }
+        if self.method.as_ref().is_some_and(|method| !METHODS.contains(&method.kind.as_str())) {
+            return Err(Problem::field("method.kind", format!("one of: {}", METHODS.join(", "))));
         }
         let sizes = [("metadata", &self.metadata), ("options", &self.options)];
         for (field, object) in sizes {
@@ -217,21 +227,20 @@ fn in_transaction(
         Err(problem) => return Ok(Err(problem)),
     };
     if let Some(open) = payments::open_of_order(tx, caller.shop_id, caller.mode, &input.order_id)? {
-        if open.expires_us > host.now_us()
-            || open.state != PaymentState::Created && open.state != PaymentState::Pending
-        {
+        let over = open.state.is_payable() && open.expires_us <= host.now_us();
+        // Its time is over and its job has not come to it yet; an open attempt keeps it, for money may turn out to be held.
+        if !over || !super::expire::end(tx, host, open.clone())? {
             let same = open.total == checked.amount.minor && open.currency == checked.amount.currency;
             return Ok(if same { Ok((200, shown(host, &shop, &open)?)) } else { Err(taken(&open)) });
         }
-        // Its time is over and its job has not come to it yet.
-        let mut change = Change::begin(host, open, Support::default());
-        change.payment.expired = true;
-        change.write(tx)?;
+    }
+    if let Err(problem) = usable(tx, &channel, &input, checked.amount)? {
+        return Ok(Err(problem));
     }
     let row = new_row(tx, host, &channel, input, checked)?;
     payments::insert(tx, &row)?;
     jobs::enqueue(tx, host, &jobs::Task::Expire { shop: row.shop_id, payment: row.id }, row.expires_us)?;
-    let mut change = Change::begin(host, row, Support::default());
+    let mut change = Change::begin(host, row, None);
     change.event("payment.created", Value::Null);
     let row = change.write(tx)?;
     Ok(Ok((201, shown(host, &shop, &row)?)))
@@ -265,6 +274,50 @@ fn channel_of(
             Problem::new("no_channel", "the shop has no default channel for payments in this mode; make one")
         }
     }))
+}
+
+/// Whether the channel can take this payment: its purposes, its settings, and what the plugin says of method and currency.
+fn usable(
+    tx: &mut Tx<'_>,
+    channel: &Channel,
+    input: &PaymentIn,
+    amount: Money,
+) -> Result<Result<(), Problem>, Error> {
+    let purposes: Vec<String> = channel.purposes.to()?;
+    if !purposes.iter().any(|purpose| purpose == "pay") {
+        return Ok(Err(Problem::field(
+            "channel_id",
+            "this channel is not for payments (its purposes lack pay)",
+        )));
+    }
+    let head =
+        plugins::component_head(tx, &channel.plugin_digest)?.ok_or(Error::NotFound { what: "component" })?;
+    let descriptor: Descriptor = head.descriptor.to()?;
+    let secrets = channels::secrets(tx, channel.shop_id, channel.id)?;
+    let set = secrets.into_iter().map(|secret| secret.name).collect();
+    let missing = settings::missing(&descriptor, &["pay".to_owned()], &channel_settings(channel), &set);
+    if !missing.is_empty() {
+        let words = format!("the channel {} lacks: {}", channel.id, missing.join(", "));
+        return Ok(Err(Problem::new("channel_incomplete", words)));
+    }
+    let currency = amount.currency.as_str();
+    let kind = input.method.as_ref().map(|method| method.kind.as_str());
+    let mut methods =
+        descriptor.supports.iter().filter(|support| kind.is_none_or(|kind| support.method.kind == kind));
+    let methods_known = descriptor.supports.is_empty() || methods.clone().next().is_some();
+    if !methods_known {
+        return Ok(Err(Problem::field("method.kind", "the channel's plugin does not offer this method")));
+    }
+    let currency_known = descriptor.supports.is_empty()
+        || methods.any(|support| support.currencies.iter().any(|known| known == currency));
+    Ok(if currency_known {
+        Ok(())
+    } else {
+        Err(Problem::field(
+            "amount.currency",
+            format!("the channel's plugin does not take {currency} this way"),
+        ))
+    })
 }
 
 fn new_row(

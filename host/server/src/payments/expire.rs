@@ -3,16 +3,28 @@
 
 use payhost_core::id::{PaymentId, ShopId};
 use payhost_core::{PaymentState, Resolution};
-use payhost_store::Error;
-use payhost_store::rows::{attempts, payments};
+use payhost_store::rows::attempts;
+use payhost_store::rows::payments::{self, Payment};
+use payhost_store::{Error, Tx};
 
-use super::model::Support;
 use super::settle::Change;
 use crate::host::Host;
 use crate::jobs::Done;
 
 /// When an open attempt stands in the way, in microseconds.
 const AGAIN_US: i64 = 60_000_000;
+
+/// Ends a payment whose time is over, unless an attempt is open; tells whether it ended.
+pub fn end(tx: &mut Tx<'_>, host: &Host, payment: Payment) -> Result<bool, Error> {
+    let open = attempts::open_of(tx, payment.shop_id, payment.id)?.is_some();
+    if open || payment.resolution != Resolution::None {
+        return Ok(false);
+    }
+    let mut change = Change::begin(host, payment, None);
+    change.payment.expired = true;
+    change.write(tx)?;
+    Ok(true)
+}
 
 /// Ends the payment when its time is over.
 pub async fn expire(host: &Host, shop: ShopId, id: PaymentId) -> Result<Done, String> {
@@ -27,12 +39,9 @@ pub async fn expire(host: &Host, shop: ShopId, id: PaymentId) -> Result<Done, St
         if payment.expires_us > now_us {
             return Ok(Done::Again(payment.expires_us, "not yet".to_owned()));
         }
-        if payment.resolution != Resolution::None || attempts::open_of(tx, shop, id)?.is_some() {
+        if !end(tx, host, payment)? {
             return Ok(Done::Again(now_us.saturating_add(AGAIN_US), "an attempt is open".to_owned()));
         }
-        let mut change = Change::begin(host, payment, Support::default());
-        change.payment.expired = true;
-        change.write(tx)?;
         Ok(Done::Finished)
     });
     let done: Result<Done, Error> = done.await;

@@ -6,11 +6,13 @@ pub mod cancel;
 pub mod confirm;
 pub mod create;
 pub mod expire;
+pub mod inquire;
 pub mod model;
 pub mod order;
 pub mod read;
 pub mod resolve;
 pub mod settle;
+pub mod undo;
 pub mod verdict;
 
 use utoipa_axum::router::OpenApiRouter;

@@ -2,6 +2,7 @@
 //! gateway, no personal data beyond what the shop sent.
 
 use payhost_core::{Currency, Money, PaymentState};
+use payhost_engine::contract::plugin::Descriptor;
 use payhost_engine::contract::types::{Details, Institution, Method};
 use payhost_store::Json;
 use payhost_store::rows::payments::Payment;
@@ -252,7 +253,7 @@ impl PaymentOut {
                 cancelled: row.cancelled,
                 cancellable: held.max(0),
             },
-            cancellable: cancellable(row.state, held, details, support),
+            cancellable: cancellable(row, held, details, support),
             channel_id: row.channel_id.to_string(),
             method: method.and_then(|json| json.to().ok()),
             gateway_ref: row.gateway_ref.clone(),
@@ -284,19 +285,37 @@ pub struct Support {
     pub partial: bool,
     /// Whether a cancel needs an account.
     pub needs_account: bool,
+    /// Days after the approval while a cancel is taken.
+    pub within_days: Option<u32>,
 }
 
-fn cancellable(
-    state: PaymentState,
-    held: i64,
-    details: Option<&Details>,
-    support: Support,
-) -> Option<Cancellable> {
-    if held <= 0 || !matches!(state, PaymentState::Paid | PaymentState::PartiallyCancelled) {
+impl Support {
+    /// What a plugin says of a paid method, which stands as JSON in the payment's row.
+    pub fn of(descriptor: &Descriptor, method: Option<&Json>) -> Self {
+        let method: Option<Method> = method.and_then(|json| json.to().ok());
+        let Some(method) = method else { return Self::default() };
+        let exact = descriptor.supports.iter().find(|support| support.method == method);
+        let kind = || descriptor.supports.iter().find(|support| support.method.kind == method.kind);
+        exact.or_else(kind).map_or_else(Self::default, |support| Self {
+            partial: support.partial_cancel,
+            needs_account: support.cancel_needs_account,
+            within_days: support.cancel_within_days,
+        })
+    }
+}
+
+/// A day, in microseconds.
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+
+fn cancellable(row: &Payment, held: i64, details: Option<&Details>, support: Support) -> Option<Cancellable> {
+    if held <= 0 || !matches!(row.state, PaymentState::Paid | PaymentState::PartiallyCancelled) {
         return None;
     }
     let partial = details.and_then(|details| details.partial_cancel).unwrap_or(support.partial);
-    Some(Cancellable { amount: held, partial, until: None, needs_account: support.needs_account })
+    let until = row.approved_at_us.zip(support.within_days);
+    let until =
+        until.map(|(from_us, days)| rfc3339(from_us.saturating_add(i64::from(days).saturating_mul(DAY_US))));
+    Some(Cancellable { amount: held, partial, until, needs_account: support.needs_account })
 }
 
 impl PaymentOut {

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use payhost_core::PaymentState;
 use payhost_core::id::PaymentId;
 use payhost_store::rows::payments::{self, Filter, Payment};
-use payhost_store::rows::{Order, attempts, calls, events, facts};
+use payhost_store::rows::{Order, attempts, calls, channels, events, facts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -32,15 +32,20 @@ pub async fn read(
     PathId(id): PathId<PaymentId>,
     bearer: Bearer,
 ) -> Result<impl IntoResponse, Problem> {
-    let row = if token::is_client(&host, id, &bearer.0) {
+    let client = token::is_client(&host, id, &bearer.0);
+    let row = if client {
         let row = host.store().read(move |tx| payments::get_of_any_shop(tx, id)).await?;
-        row.filter(|row| row.expires_us > host.now_us() || !row.state.is_payable())
+        row.filter(|row| row.expires_us > host.now_us())
     } else {
         let caller = identify(&host, &bearer).await?.shop()?;
         find(&host, caller, id).await?
     };
     let row = row.ok_or_else(|| Problem::not_found("payment"))?;
-    let shown = show(&host, &row).await;
+    let mut shown = show(&host, &row).await;
+    if client {
+        // The shop's own values are not the buyer's.
+        shown.metadata.clear();
+    }
     // A client token is in the hands of the page that asks; the origin adds nothing to it.
     Ok(([(ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (CACHE_CONTROL, "no-store")], Json(shown)))
 }
@@ -71,8 +76,18 @@ pub async fn support(host: &Host, row: &Payment) -> Support {
     if row.paid <= row.cancelled {
         return Support::default();
     }
-    let ready = crate::channels::ready::Ready::load(host, row.shop_id, row.channel_id, None).await;
-    ready.map_or_else(|_| Support::default(), |ready| ready.support(row.paid_method.as_ref()))
+    let (shop, id) = (row.shop_id, row.channel_id);
+    let channel = host.store().read(move |tx| channels::get(tx, shop, id)).await;
+    let Ok(Some(channel)) =
+        channel.inspect_err(|error: &payhost_store::Error| tracing::error!(%error, "no channel"))
+    else {
+        return Support::default();
+    };
+    let plugin = host.plugins().get(host, &channel.plugin_digest).await;
+    plugin.map_or_else(
+        |_| Support::default(),
+        |plugin| Support::of(plugin.descriptor(), row.paid_method.as_ref()),
+    )
 }
 
 /// Which payments.
@@ -185,7 +200,8 @@ pub async fn timeline(
             items.push(item("fact", fact.created_us, fact.kind.as_str().to_owned(), data));
         }
         for call in calls::of_payment(tx, shop, id)? {
-            let data = serde_json::json!({"id": call.id, "duration_us": call.duration_us, "fault": call.fault});
+            let data =
+                serde_json::json!({"id": call.id, "duration_us": call.duration_us, "fault": call.fault});
             items.push(item("call", call.at_us, call.function, data));
         }
         items.sort_by_key(|item| item.at_us);

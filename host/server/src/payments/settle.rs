@@ -14,7 +14,8 @@ use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Tx};
 use serde_json::{Value, json};
 
-use super::model::{PaymentOut, Support};
+use super::model::PaymentOut;
+use crate::channels::ready::Ready;
 use crate::host::Host;
 
 /// Something that happened at the gateway, to be written.
@@ -38,21 +39,47 @@ pub struct Change<'a> {
     host: &'a Host,
     /// The payment as it will be.
     pub payment: Payment,
-    before: PaymentState,
-    before_resolution: Resolution,
-    support: Support,
+    before: Before,
+    ready: Option<&'a Ready>,
     events: Vec<(String, Value)>,
 }
 
+/// What was true of the payment before.
+#[derive(Clone, Copy)]
+struct Before {
+    state: PaymentState,
+    resolution: Resolution,
+    cancelled: i64,
+}
+
+/// What became of a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Written {
+    /// It was news.
+    New,
+    /// It is known to the letter.
+    Known,
+    /// Another payment, amount or currency is known under its number: it must not be believed.
+    Contradicts,
+}
+
 impl<'a> Change<'a> {
-    /// Begins with the payment as it is now, in this transaction.
-    pub fn begin(host: &'a Host, payment: Payment, support: Support) -> Self {
-        let (before, before_resolution) = (payment.state, payment.resolution);
-        Self { host, payment, before, before_resolution, support, events: Vec::new() }
+    /// Begins with the payment as it is now, in this transaction. `ready` tells what the plugin says of the paid method;
+    /// without it, nothing is known of that.
+    pub fn begin(host: &'a Host, payment: Payment, ready: Option<&'a Ready>) -> Self {
+        let before =
+            Before { state: payment.state, resolution: payment.resolution, cancelled: payment.cancelled };
+        Self { host, payment, before, ready, events: Vec::new() }
     }
 
     /// Writes a fact; tells whether it was new.
-    pub fn fact(&mut self, tx: &mut Tx<'_>, attempt: Option<&Attempt>, new: NewFact) -> Result<bool, Error> {
+    pub fn fact(
+        &mut self,
+        tx: &mut Tx<'_>,
+        attempt: Option<&Attempt>,
+        new: NewFact,
+    ) -> Result<Written, Error> {
         let row = FactRow {
             id: self.host.new_id(FactId::new),
             shop_id: self.payment.shop_id,
@@ -69,15 +96,16 @@ impl<'a> Change<'a> {
             created_us: self.host.now_us(),
         };
         match facts::record(tx, &row)? {
-            Recorded::New => Ok(true),
+            Recorded::New => Ok(Written::New),
             Recorded::Known(known) => {
                 if (known.payment_id, known.amount, known.currency)
                     != (row.payment_id, row.amount, row.currency)
                 {
                     tracing::error!(known = %known.id, payment = %row.payment_id, "the gateway contradicts a known fact");
                     self.event("payment.alarm", json!({"contradicts": known.id}));
+                    return Ok(Written::Contradicts);
                 }
-                Ok(false)
+                Ok(Written::Known)
             }
         }
     }
@@ -102,7 +130,7 @@ impl<'a> Change<'a> {
         self.payment.paid = sums.paid;
         self.payment.cancelled = sums.cancelled;
         self.state_events();
-        let shown = PaymentOut::of(&self.payment, self.support);
+        let shown = self.shown();
         for (name, data) in std::mem::take(&mut self.events) {
             let sequence = self.payment.next_event;
             self.payment.next_event = sequence.saturating_add(1);
@@ -121,53 +149,62 @@ impl<'a> Change<'a> {
         Ok(self.payment)
     }
 
+    /// The payment as the API shows it.
+    pub fn shown(&self) -> PaymentOut {
+        let support = self.ready.map(|ready| ready.support(self.payment.paid_method.as_ref()));
+        PaymentOut::of(&self.payment, support.unwrap_or_default())
+    }
+
     fn state_events(&mut self) {
         let (state, resolution) = (self.payment.state, self.payment.resolution);
-        let cancelled_more = state == PaymentState::PartiallyCancelled && self.before == state;
-        if state != self.before || cancelled_more {
+        let cancelled_more =
+            state == PaymentState::PartiallyCancelled && self.payment.cancelled != self.before.cancelled;
+        if state != self.before.state || cancelled_more {
             let name = format!("payment.{}", state.as_str());
             if !self.events.iter().any(|(known, _)| *known == name) {
                 self.events.insert(0, (name, Value::Null));
             }
         }
-        if resolution != self.before_resolution && resolution != Resolution::None {
+        if resolution != self.before.resolution && resolution != Resolution::None {
             self.events.push((format!("payment.{}", resolution.as_str()), Value::Null));
         }
     }
 }
 
-/// The gateway took the money.
+/// The gateway took the money. `false`: this approval must not stand (the payment is paid by another sale, or the sale is
+/// known as another payment's), and nothing but an alarm was written: it must be undone.
 pub fn approved(
     tx: &mut Tx<'_>,
     change: &mut Change<'_>,
     attempt: &Attempt,
     approval: &Approval,
-) -> Result<(), Error> {
-    let amount = Money::new(approval.amount.minor, change.payment.currency);
+) -> Result<bool, Error> {
+    let known_sale = change.payment.gateway_ref.as_ref().filter(|known| **known != approval.gateway_ref);
+    if let (Some(known), true) = (known_sale, change.payment.paid > 0) {
+        // Rule 6 keeps this from happening; if it did, money was taken twice, and it goes back.
+        tracing::error!(payment = %change.payment.id, %known, second = %approval.gateway_ref, "a second approval");
+        change.event("payment.alarm", json!({"second_approval": approval.gateway_ref}));
+        return Ok(false);
+    }
     let new = NewFact {
         kind: FactKind::Approved,
-        amount,
+        amount: Money::new(approval.amount.minor, change.payment.currency),
         gateway_ref: approval.gateway_ref.clone(),
         sequence: 0,
         at_ms: approval.approved_at_ms,
         detail: json!({"order_ref": approval.order_ref}),
     };
-    if !change.fact(tx, Some(attempt), new)? {
-        return Ok(());
-    }
-    if change.payment.gateway_ref.is_some() {
-        // Rule 6 keeps this from happening; if it did, money was taken twice and a person must hear of it.
-        tracing::error!(payment = %change.payment.id, gateway_ref = %approval.gateway_ref, "a payment was approved twice");
-        change.event("payment.approved_twice", json!({"gateway_ref": approval.gateway_ref}));
-        change.payment.resolution = Resolution::NeedsOperator;
-        return Ok(());
+    match change.fact(tx, Some(attempt), new)? {
+        Written::New => {}
+        Written::Known => return Ok(true),
+        Written::Contradicts => return Ok(false),
     }
     change.payment.gateway_ref = Some(approval.gateway_ref.clone());
     change.payment.approved_at_us = Some(approval.approved_at_ms.saturating_mul(1000));
     change.payment.approved_checkout_id = attempt.checkout_id;
     change.payment.paid_method = Some(Json::of(&approval.method)?);
     change.payment.details = Some(Json::of(&approval.details)?);
-    Ok(())
+    Ok(true)
 }
 
 /// The gateway gave money back.
@@ -178,7 +215,7 @@ pub fn cancelled(
     sequence: i64,
     reason: &str,
     cancellation: &Cancellation,
-) -> Result<(), Error> {
+) -> Result<Written, Error> {
     let new = NewFact {
         kind: FactKind::Cancelled,
         amount: Money::new(cancellation.amount.minor, change.payment.currency),
@@ -187,7 +224,7 @@ pub fn cancelled(
         at_ms: cancellation.at_ms,
         detail: json!({"cancel_ref": cancellation.gateway_ref, "reason": reason}),
     };
-    change.fact(tx, Some(attempt), new).map(|_| ())
+    change.fact(tx, Some(attempt), new)
 }
 
 /// What a checkout's result page shows of a refusal.

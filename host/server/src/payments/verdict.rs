@@ -28,6 +28,22 @@ pub enum NotSent {
     Unreachable,
     /// The plugin died.
     Fault(String),
+    /// It was in doubt, and the gateway says for certain that it was not made.
+    NotMade,
+}
+
+/// The stable word for why nothing was sent.
+pub fn not_sent(why: &NotSent) -> &'static str {
+    match why {
+        NotSent::Refused(PluginError::Forged(_)) => "forged",
+        NotSent::Refused(PluginError::Misconfigured(_)) => "misconfigured",
+        NotSent::Refused(PluginError::InvalidRequest(_)) => "invalid_request",
+        NotSent::Refused(PluginError::Unsupported(_)) => "unsupported",
+        NotSent::Refused(PluginError::Gateway(_) | PluginError::Unknown(_)) => "not_sent",
+        NotSent::Unreachable => "gateway_unreachable",
+        NotSent::Fault(_) => "plugin_failed",
+        NotSent::NotMade => "not_made",
+    }
 }
 
 /// Why an outcome is not known.
@@ -41,6 +57,8 @@ pub enum Doubt {
     Differs,
     /// The plugin claims a success that this machine did not see being asked for.
     Unfounded,
+    /// The payment is paid by another sale already: it must be undone.
+    Second,
 }
 
 impl Doubt {
@@ -51,13 +69,14 @@ impl Doubt {
             Self::NotUnderstood => "not_understood",
             Self::Differs => "differs",
             Self::Unfounded => "unfounded",
+            Self::Second => "second",
         }
     }
 
     /// Whether a person must hear of it even if it resolves itself.
     pub fn alarms(self) -> bool {
         match self {
-            Self::Differs | Self::Unfounded => true,
+            Self::Differs | Self::Unfounded | Self::Second => true,
             Self::NoAnswer | Self::NotUnderstood => false,
         }
     }

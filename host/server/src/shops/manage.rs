@@ -95,7 +95,7 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<ShopOut>), Problem> {
     let input = body.value;
     name("name", &input.name)?;
-    let public_url = input.public_url.as_deref().map(|url| web_address("public_url", url)).transpose()?;
+    let public_url = input.public_url.as_deref().map(|url| origin("public_url", url)).transpose()?;
     if input.allowed_origins.len() > ORIGINS_MAX {
         return Err(Problem::field("allowed_origins", format!("at most {ORIGINS_MAX}")));
     }
@@ -105,7 +105,7 @@ pub async fn create(
     let row = Shop {
         id,
         name: input.name,
-        public_url: public_url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        public_url,
         allowed_origins: Stored::of(&origins)?,
         data_key: host.vault().new_data_key(id)?,
         created_us: host.now_us(),

@@ -151,8 +151,9 @@ CREATE TABLE payment (
 ) STRICT;
 CREATE UNIQUE INDEX payment_id ON payment (id);
 -- One charge per order (design.md "Money" 6).
+-- An expired payment stands outside: money that comes late is recorded, also when the order has another payment by then.
 CREATE UNIQUE INDEX payment_open_order ON payment (shop_id, mode, order_id)
-    WHERE state NOT IN ('cancelled', 'failed', 'expired');
+    WHERE state NOT IN ('cancelled', 'failed', 'expired') AND expired = 0;
 CREATE INDEX payment_list ON payment (shop_id, mode, id);
 CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
 CREATE INDEX payment_expiry ON payment (expires_us) WHERE state IN ('created', 'pending');

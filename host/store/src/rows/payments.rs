@@ -127,7 +127,8 @@ pub fn open_of_order(
     mode: Mode,
     order_id: &str,
 ) -> Result<Option<Payment>, Error> {
-    let tail = "WHERE shop_id = $1 AND mode = $2 AND order_id = $3 AND state NOT IN ('cancelled', 'failed', 'expired')";
+    let tail = "WHERE shop_id = $1 AND mode = $2 AND order_id = $3 AND state NOT IN ('cancelled', 'failed', 'expired') \
+                ORDER BY expired, id";
     Payment::select_opt(tx, tail, params![shop, mode, order_id])
 }
 

@@ -41,12 +41,6 @@ impl Stage {
         self.call("POST", &self.control("faults")).json(&body).send().await.expect(201);
     }
 
-    /// How often the faults struck.
-    pub async fn hits(&self) -> u64 {
-        let body = self.call("GET", &self.control("faults")).send().await.expect(200);
-        body["faults"].as_array().unwrap().iter().map(|fault| fault["hits"].as_u64().unwrap()).sum()
-    }
-
     /// Ends all faults.
     pub async fn no_faults(&self) {
         self.call("DELETE", &self.control("faults")).send().await.expect(204);

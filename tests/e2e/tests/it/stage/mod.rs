@@ -19,8 +19,6 @@ use tempfile::TempDir;
 use http::{Answer, Call};
 use process::{Ended, Process, binary, component};
 
-/// Merchant without the contract for inquiry by order id.
-pub const PLAIN: &str = "INIpayTest";
 /// Merchant that can be asked by order id.
 pub const LOOKUP: &str = "INIlookup0";
 
@@ -49,10 +47,6 @@ pub struct Shop {
 
 /// A host and a gateway with one shop.
 pub struct Stage {
-    /// Everything is in here.
-    pub folder: TempDir,
-    /// The gateway.
-    pub gateway: Running,
     /// The host.
     pub host: Process,
     /// Address of the host.
@@ -61,14 +55,22 @@ pub struct Stage {
     pub client: Client,
     /// The first shop.
     pub shop: Shop,
+    /// The gateway.
+    pub gateway: Running,
+    /// Everything is in here; it goes last, when nobody writes any more.
+    pub folder: TempDir,
 }
 
 /// A host without anything installed.
 pub struct Bare {
-    pub folder: TempDir,
+    /// The host.
     pub host: Process,
+    /// Its address.
     pub url: String,
+    /// A client.
     pub client: Client,
+    /// Everything is in here.
+    pub folder: TempDir,
 }
 
 impl Bare {
@@ -152,8 +154,15 @@ pub async fn eventually<T>(what: &str, within: Duration, mut look: impl AsyncFnM
 impl Stage {
     /// A host, a gateway, and a shop with the public test merchant.
     pub async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// The same with another gateway.
+    pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let gateway = inicis_sim::start(Options::new(folder.path().join("gateway"))).await.unwrap();
+        let mut options = Options::new(folder.path().join("gateway"));
+        change(&mut options);
+        let gateway = inicis_sim::start(options).await.unwrap();
         let (host, url) = serve(folder.path(), &[]);
         let mut stage = Self {
             folder,
