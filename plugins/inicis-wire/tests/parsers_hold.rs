@@ -138,7 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn any_option_is_followed_or_refused(name in "card_quota|allowed_cards|interest_free|service_period|skin|bypass_pc", value in "\\PC{0,40}") {
-        let _ = inicis_wire::pc::options::read([(name.as_str(), value.as_str())]);
+    fn any_option_is_followed_or_refused(name in "card_quota|allowed_cards|interest_free|service_period|skin|bypass|deposit_deadline|direct_card|app_scheme", value in "\\PC{0,40}") {
+        let _ = inicis_wire::options::Wishes::read([(name.as_str(), value.as_str())]);
     }
 }

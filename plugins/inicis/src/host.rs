@@ -1,6 +1,6 @@
 //! Invariant: a secret goes to the host by name; an answer that did not come is told apart by what left this machine.
 
-use inicis_wire::recipe::{Part as Piece, Recipe, hex};
+use inicis_wire::recipe::{Part as Piece, Recipe, base64, hex, secret};
 
 use crate::bindings::payhost::plugin::crypto::{self, CryptoError, Part};
 use crate::bindings::payhost::plugin::http::{
@@ -11,6 +11,23 @@ use crate::words;
 
 /// The recipe's digest as lower-case hex.
 pub fn digest(recipe: Recipe) -> Result<String, PluginError> {
+    raw(recipe).map(|bytes| hex(&bytes))
+}
+
+/// The recipe's digest as base64, for `P_CHKFAKE` (`inicis.md §2.2`).
+pub fn digest_base64(recipe: Recipe) -> Result<String, PluginError> {
+    raw(recipe).map(|bytes| base64(&bytes))
+}
+
+/// A one-time value, encrypted alone with the INIAPI key and IV, as base64 (`inicis.md §5.4`).
+pub fn encrypted(one_time: &str) -> Result<String, PluginError> {
+    let parts = [Part::Secret(one_time.to_owned())];
+    crypto::encrypt("aes-128-cbc-pkcs7", secret::INIAPI_KEY, &parts)
+        .map(|bytes| base64(&bytes))
+        .map_err(crypto_error)
+}
+
+fn raw(recipe: Recipe) -> Result<Vec<u8>, PluginError> {
     let parts: Vec<Part> = recipe
         .parts
         .into_iter()
@@ -19,7 +36,7 @@ pub fn digest(recipe: Recipe) -> Result<String, PluginError> {
             Piece::Secret(name) => Part::Secret(name.to_owned()),
         })
         .collect();
-    crypto::digest(recipe.algorithm.name(), &parts).map(|bytes| hex(&bytes)).map_err(crypto_error)
+    crypto::digest(recipe.algorithm.name(), &parts).map_err(crypto_error)
 }
 
 /// What a refused use of a secret means.

@@ -6,16 +6,15 @@ use inicis_wire::codes::Operation;
 use inicis_wire::iniapi::answer::{self, RefundAnswer, Refunded};
 use inicis_wire::iniapi::inquiry::{self, Inquired, State};
 use inicis_wire::iniapi::v2::{self, By, PartOfSale, Refund};
-use inicis_wire::pc::approval::{self, Ask, NetCancelled};
-use inicis_wire::pc::reply::Reply;
-use inicis_wire::pc::request::CURRENCIES;
+use inicis_wire::order::CURRENCIES;
 
 use crate::bindings::exports::payhost::plugin::money::{
     Attempt, CancelRequest, Cancellation, Cancelled, Charge, Inquiry, Query, Sale, SaleState, Undone,
 };
 use crate::bindings::payhost::plugin::http::Effect;
 use crate::bindings::payhost::plugin::types::{Callback, Context, Money, Order, PluginError};
-use crate::{channel, host, pay, words};
+use crate::pay::{self, Reply};
+use crate::{channel, host, words};
 
 /// Asks for the state of a sale: by order number when the merchant has the contract, else by TID.
 pub fn inquire(context: &Context, query: &Query) -> Result<Inquiry, PluginError> {
@@ -137,7 +136,7 @@ fn call(request: &v2::Request, effect: Effect) -> Result<host::Answer, PluginErr
     host::post(request.service.url(), v2::CONTENT_TYPE, request.body(&hash), effect)
 }
 
-/// Net cancel: the approval's map again, to the letter, at the net-cancel address of the same data centre.
+/// Net cancel of a `complete` whose answer was lost or wrong.
 pub fn undo(
     context: &Context,
     order: &Order,
@@ -147,18 +146,10 @@ pub fn undo(
     if attempt.order_ref != order.order_ref {
         return Err(PluginError::InvalidRequest("the attempt is of another order".into()));
     }
-    let ticket = match pay::read_reply(context, order, callback)? {
-        Reply::Authenticated(ticket) => ticket,
+    match pay::read_reply(context, order, callback)? {
+        Reply::Pc(ticket) => pay::undo_pc(context, order, &ticket, attempt),
+        Reply::Mobile(ticket) => pay::undo_mobile(context, order, &ticket),
         // INICIS itself said that there is no authentication: `complete` sent nothing for this callback.
-        Reply::Declined(_) => return Ok(Undone::NothingToUndo),
-    };
-    let mid = channel::mid(context)?;
-    let ask = Ask { mid, token: &ticket.token, amount: order.amount.minor, now_ms: attempt.now_ms };
-    let body = pay::approval_body(&ask)?;
-    let (status, answer) =
-        host::post(ticket.idc.pc_net_cancel(), approval::CONTENT_TYPE, body, Effect::Write)?;
-    match approval::read_net_cancel(status, &answer, &order.order_ref).map_err(words::unclear)? {
-        NetCancelled::Reversed => Ok(Undone::Reversed),
-        NetCancelled::Refused(no) => Err(PluginError::Gateway(words::refusal(no, Operation::NetCancel))),
+        Reply::Declined(_) => Ok(Undone::NothingToUndo),
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: `data` is written once and never holds a backslash, so that every reading of the rule gives the same hash.
 
 use crate::clock;
-use crate::pc::request::Unfit;
+use crate::order::Unfit;
 use crate::receipt::is_tid;
 use crate::recipe::{Algorithm, Part, Recipe, secret};
 use crate::text;
@@ -174,7 +174,7 @@ impl Refund<'_> {
         let reason = reason(self.reason);
         let mut data = vec![("tid", self.tid.to_owned()), ("msg", reason)];
         if let Some(part) = part {
-            let currency = crate::pc::request::currency_name(part.currency)
+            let currency = crate::order::currency_name(part.currency)
                 .ok_or_else(|| Unfit("INICIS knows only KRW and USD".into()))?;
             data.push(("price", part.price.to_string()));
             data.push(("confirmPrice", part.left.to_string()));
