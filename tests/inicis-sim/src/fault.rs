@@ -34,6 +34,12 @@ pub enum Operation {
     PartialRefund,
     /// Inquiry, v1 and v2.
     Inquiry,
+    /// `/smart/payReq.ini`
+    MobileApprove,
+    /// `/smart/payNetCancel.ini`
+    MobileNetCancel,
+    /// What the buyer's browser posts to returnUrl or P_NEXT_URL.
+    ReturnPost,
 }
 
 impl Operation {
@@ -46,6 +52,9 @@ impl Operation {
             Self::Refund => "refund",
             Self::PartialRefund => "partial_refund",
             Self::Inquiry => "inquiry",
+            Self::MobileApprove => "mobile_approve",
+            Self::MobileNetCancel => "mobile_net_cancel",
+            Self::ReturnPost => "return_post",
         }
     }
 }
@@ -99,6 +108,22 @@ pub enum Kind {
     },
     /// The inquiry does not find the sale.
     NotFound,
+    /// The bytes are in the other charset than was asked for and than the header says.
+    WrongCharset,
+    /// A field is missing.
+    MissingField {
+        /// Its name.
+        field: String,
+    },
+    /// A field comes twice with the same value.
+    DoubledField {
+        /// Its name.
+        field: String,
+    },
+    /// The text of the result is empty.
+    EmptyText,
+    /// The addresses in the post lead to a host that is not INICIS's.
+    WrongHost,
 }
 
 const fn drip_ms() -> u64 {
@@ -109,14 +134,25 @@ impl Kind {
     /// Whether the fault makes sense for the operation.
     #[must_use]
     pub fn fits(&self, operation: Operation) -> bool {
+        use Operation::{
+            Inquiry, MobileApprove, MobileNetCancel, NetCancel, PartialRefund, PayAuth, Refund, ReturnPost,
+        };
         match self {
-            Self::WrongSignature => operation == Operation::PayAuth,
-            Self::NotFound => operation == Operation::Inquiry,
-            Self::Decline { .. } => operation != Operation::Inquiry,
-            Self::WrongAmount => operation != Operation::NetCancel && operation != Operation::Refund,
+            Self::WrongSignature => operation == PayAuth,
+            Self::NotFound => operation == Inquiry,
+            Self::WrongHost => operation == ReturnPost,
+            Self::Decline { .. } => operation != Inquiry && operation != ReturnPost,
+            Self::WrongAmount => !matches!(operation, NetCancel | Refund | MobileNetCancel),
             Self::WrongOrder | Self::WrongMid => {
-                matches!(operation, Operation::PayAuth | Operation::NetCancel | Operation::Inquiry)
+                matches!(operation, PayAuth | NetCancel | Inquiry | MobileApprove | ReturnPost)
             }
+            Self::DoubledField { .. } => {
+                matches!(operation, MobileApprove | MobileNetCancel | ReturnPost)
+            }
+            Self::WrongCharset => {
+                matches!(operation, PayAuth | NetCancel | MobileApprove | MobileNetCancel | ReturnPost)
+            }
+            Self::MissingField { .. } | Self::EmptyText => true,
             Self::DropBefore
             | Self::DropAfter
             | Self::Slow { .. }
@@ -127,7 +163,12 @@ impl Kind {
             | Self::Garbage
             | Self::Drip { .. }
             | Self::Huge
-            | Self::Http500 => true,
+            | Self::Http500 => match operation {
+                ReturnPost => false,
+                PayAuth | NetCancel | Refund | PartialRefund | Inquiry | MobileApprove | MobileNetCancel => {
+                    true
+                }
+            },
         }
     }
 }
@@ -265,6 +306,8 @@ fn whole(answer: &Answer) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
+const AMOUNTS: &[&str] = &["TotPrice", "CARD_ApplPrice", "prtcPrice", "price", "P_AMT", "P_CARD_APPLPRICE"];
+
 async fn spoil(kind: &Kind, mut answer: Answer) -> Response {
     match kind {
         Kind::DropBefore | Kind::DropAfter => hang_up(),
@@ -272,9 +315,9 @@ async fn spoil(kind: &Kind, mut answer: Answer) -> Response {
             tokio::time::sleep(Duration::from_millis(*ms)).await;
             whole(&answer)
         }
-        Kind::WrongAmount => altered(answer, &["TotPrice", "CARD_ApplPrice", "prtcPrice", "price"], plus_one),
-        Kind::WrongOrder => altered(answer, &["MOID", "moid", "oid"], |old| format!("{old}X")),
-        Kind::WrongMid => altered(answer, &["mid"], |_| "WRONGmid00".to_owned()),
+        Kind::WrongAmount => altered(answer, AMOUNTS, plus_one),
+        Kind::WrongOrder => altered(answer, &["MOID", "moid", "oid", "P_OID"], |old| format!("{old}X")),
+        Kind::WrongMid => altered(answer, &["mid", "P_MID"], |_| "WRONGmid00".to_owned()),
         Kind::WrongSignature => {
             let wrong = Value::String(crate::hash::sha256(answer.text("authSignature")));
             answer.fields.insert("authSignature".to_owned(), wrong);
@@ -295,8 +338,23 @@ async fn spoil(kind: &Kind, mut answer: Answer) -> Response {
         Kind::Drip { ms } => drip(&answer, *ms),
         Kind::Huge => huge(&answer),
         Kind::Http500 => page(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
-        // Already said by the operation itself, which was told so.
-        Kind::Decline { .. } | Kind::NotFound => whole(&answer),
+        Kind::WrongCharset => {
+            let (kind, _) = answer.render();
+            answer.charset = answer.charset.other();
+            ([(header::CONTENT_TYPE, kind)], answer.render().1).into_response()
+        }
+        Kind::MissingField { field } => {
+            answer.fields.shift_remove(field);
+            whole(&answer)
+        }
+        Kind::DoubledField { field } => {
+            let (kind, mut body) = answer.render();
+            body.extend(answer.charset.encode(&format!("&{field}={}", answer.text(field))));
+            ([(header::CONTENT_TYPE, kind)], body).into_response()
+        }
+        Kind::EmptyText => altered(answer, &["resultMsg", "P_RMESG1"], |_| String::new()),
+        // Already said by the operation itself, which was told so, or said by the window.
+        Kind::Decline { .. } | Kind::NotFound | Kind::WrongHost => whole(&answer),
     }
 }
 
