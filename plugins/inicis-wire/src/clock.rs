@@ -92,6 +92,18 @@ pub fn from_rfc3339(text: &str) -> Option<i64> {
     Some(as_korean + KST_MS - offset_ms)
 }
 
+/// The moment of an HTTP `date` header: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub fn from_http_date(text: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let (day, month, year) = (words.next()?, words.next()?, words.next()?);
+    let (time, zone) = (words.next()?, words.next()?);
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let time: String = time.split(':').collect();
+    from_kst(&format!("{year}{month:02}{day}"), &time).filter(|_| zone == "GMT").map(|at| at + KST_MS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +150,19 @@ mod tests {
             ["2026-01-01", "2026-01-01T00:00:00", "2026-01-01T25:00Z", "T", "2026-01-01T00:00:00+9", "한T국Z"]
         {
             assert_eq!(from_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_http_date_is_read_in_greenwich() {
+        assert_eq!(from_http_date("Wed, 31 Dec 2025 15:00:00 GMT"), Some(1_767_193_200_000));
+        for text in [
+            "",
+            "Wed, 31 Dec 2025 15:00:00",
+            "Wed, 31 Dec 2025 15:00:00 KST",
+            "Wed, 31 Foo 2025 15:00:00 GMT",
+        ] {
+            assert_eq!(from_http_date(text), None, "{text}");
         }
     }
 

@@ -4,7 +4,7 @@ use inicis_wire::recipe::{Part as Piece, Recipe, base64, hex, secret};
 
 use crate::bindings::payhost::plugin::crypto::{self, CryptoError, Part};
 use crate::bindings::payhost::plugin::http::{
-    self, Effect, Encoding, Header, HttpError, Piece as BodyPiece, Request,
+    self, Effect, Encoding, Header, HttpError, Piece as BodyPiece, Request, Response,
 };
 use crate::bindings::payhost::plugin::types::PluginError;
 use crate::words;
@@ -59,7 +59,17 @@ pub type Answer = (u16, Vec<u8>);
 /// about, so nothing left this machine: `gateway` with the class `gateway_down`, because trying again is safe. Everything
 /// later is `unknown`.
 pub fn post(url: &str, content_type: &str, body: String, effect: Effect) -> Result<Answer, PluginError> {
-    let request = Request {
+    match exchange(url, content_type, body, effect) {
+        Ok(response) => Ok((response.status, response.body)),
+        Err(HttpError::Refused(why)) => Err(PluginError::Misconfigured(why)),
+        Err(HttpError::NotSent(why)) => Err(PluginError::Gateway(words::not_reached(why))),
+        Err(HttpError::Unknown(why)) => Err(PluginError::Unknown(why)),
+    }
+}
+
+/// Posts text; the host's own words for what became of it.
+pub fn exchange(url: &str, content_type: &str, body: String, effect: Effect) -> Result<Response, HttpError> {
+    http::send(&Request {
         verb: "POST".to_owned(),
         url: url.to_owned(),
         headers: vec![Header {
@@ -68,13 +78,7 @@ pub fn post(url: &str, content_type: &str, body: String, effect: Effect) -> Resu
         }],
         body: vec![plain(body)],
         effect,
-    };
-    match http::send(&request) {
-        Ok(response) => Ok((response.status, response.body)),
-        Err(HttpError::Refused(why)) => Err(PluginError::Misconfigured(why)),
-        Err(HttpError::NotSent(why)) => Err(PluginError::Gateway(words::not_reached(why))),
-        Err(HttpError::Unknown(why)) => Err(PluginError::Unknown(why)),
-    }
+    })
 }
 
 fn plain(text: String) -> BodyPiece {
