@@ -64,6 +64,46 @@ pub fn from_kst(date: &str, time: &str) -> Option<i64> {
     Some(days * DAY_MS + ((h * 60 + m) * 60 + s) * 1000 - KST_MS)
 }
 
+/// The moment of `YYYYMMDDhhmmss` in Korean time.
+pub fn from_kst14(text: &str) -> Option<i64> {
+    let (date, time) = text.split_at_checked(8)?;
+    from_kst(date, time)
+}
+
+/// The moment of `2026-12-31T23:59:00+09:00`; seconds, a fraction and `Z` as in RFC 3339. Absent when it is not one.
+pub fn from_rfc3339(text: &str) -> Option<i64> {
+    let (date, rest) = text.split_once(['T', 't'])?;
+    let zone = rest.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = rest.split_at_checked(zone)?;
+    let time = time.split('.').next()?;
+    let digits = |text: &str| text.split([':', '-']).collect::<String>();
+    let time = if time.len() == 5 { format!("{}00", digits(time)) } else { digits(time) };
+    let as_korean = from_kst(&digits(date), &time)?;
+    let offset_ms = match zone.get(1..)? {
+        "" => 0,
+        hhmm => {
+            let (hours, minutes) = hhmm.split_once(':')?;
+            let whole = hours.len() == 2 && minutes.len() == 2;
+            let (hours, minutes) = (hours.parse::<i64>().ok()?, minutes.parse::<i64>().ok()?);
+            let minutes = Some(hours * 60 + minutes).filter(|_| whole && hours <= 23 && minutes <= 59)?;
+            if zone.starts_with('-') { -minutes * 60_000 } else { minutes * 60_000 }
+        }
+    };
+    Some(as_korean + KST_MS - offset_ms)
+}
+
+/// The moment of an HTTP `date` header: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub fn from_http_date(text: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let (day, month, year) = (words.next()?, words.next()?, words.next()?);
+    let (time, zone) = (words.next()?, words.next()?);
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let time: String = time.split(':').collect();
+    from_kst(&format!("{year}{month:02}{day}"), &time).filter(|_| zone == "GMT").map(|at| at + KST_MS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +139,31 @@ mod tests {
         assert_eq!(kst14(-1), None);
         assert_eq!(kst14(i64::MAX), None);
         assert_eq!(kst14(253_402_300_800_000), None);
+    }
+
+    #[test]
+    fn a_moment_with_its_zone_is_the_same_moment() {
+        for text in ["2026-01-01T00:00:00+09:00", "2025-12-31T15:00Z", "2025-12-31T14:00:00.5-01:00"] {
+            assert_eq!(from_rfc3339(text), Some(1_767_193_200_000), "{text}");
+        }
+        for text in
+            ["2026-01-01", "2026-01-01T00:00:00", "2026-01-01T25:00Z", "T", "2026-01-01T00:00:00+9", "한T국Z"]
+        {
+            assert_eq!(from_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_http_date_is_read_in_greenwich() {
+        assert_eq!(from_http_date("Wed, 31 Dec 2025 15:00:00 GMT"), Some(1_767_193_200_000));
+        for text in [
+            "",
+            "Wed, 31 Dec 2025 15:00:00",
+            "Wed, 31 Dec 2025 15:00:00 KST",
+            "Wed, 31 Foo 2025 15:00:00 GMT",
+        ] {
+            assert_eq!(from_http_date(text), None, "{text}");
+        }
     }
 
     proptest::proptest! {

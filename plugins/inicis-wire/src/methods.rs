@@ -27,10 +27,10 @@ pub const PC_ANSWERS: [(&str, Method); 16] = [
     ("VBank", of("virtual_account")),
     ("HPP", of("phone")),
     ("PhoneBill", of("phone")),
-    ("Culture", with("gift_voucher", "culture")),
+    ("Culture", with("gift_voucher", "cultureland")),
     ("DGCL", with("gift_voucher", "smart_culture")),
-    ("Bookcash", with("gift_voucher", "book")),
-    ("HPMN", with("gift_voucher", "happy_money")),
+    ("Bookcash", with("gift_voucher", "booknlife")),
+    ("HPMN", with("gift_voucher", "happymoney")),
     ("TEEN", with("gift_voucher", "teen_cash")),
     ("OCBPoint", with("points", "ok_cashbag")),
     ("GSPT", with("points", "gs")),
@@ -68,10 +68,94 @@ pub fn wallet(code: &str) -> Option<&'static str> {
     WALLETS.iter().find(|(name, _)| *name == code).map(|(_, wallet)| *wallet)
 }
 
-/// `gopaymethod` of a method that this version offers on PC (`inicis.md §1.3`); absent: not offered.
-pub fn pc_request(kind: &str, provider: Option<&str>) -> Option<&'static str> {
-    PC_REQUESTS.iter().find(|(k, p, _)| *k == kind && *p == provider).map(|(_, _, name)| *name)
+/// `P_TYPE` of an approval on a phone, and what it is to us (`inicis.md §1.3`).
+pub const MOBILE_ANSWERS: [(&str, Method); 7] = [
+    ("CARD", of("card")),
+    ("ISP", of("card")),
+    ("BANK", of("transfer")),
+    ("VBANK", of("virtual_account")),
+    ("MOBILE", of("phone")),
+    ("CULTURE", with("gift_voucher", "cultureland")),
+    ("HPMN", with("gift_voucher", "happymoney")),
+];
+
+/// The method of a mobile approval; a card sale with a wallet's source code is easy pay.
+pub fn of_mobile_answer(kind: &str, wallet_code: Option<&str>) -> Option<Method> {
+    let (_, method) = MOBILE_ANSWERS.iter().find(|(name, _)| *name == kind)?;
+    match wallet_code.and_then(wallet) {
+        Some(provider) if method.kind == "card" => Some(with("easy_pay", provider)),
+        Some(_) | None => Some(*method),
+    }
 }
 
-/// Methods that a PC payment can be opened with: kind, provider, `gopaymethod` (`inicis.md §1.3`).
-pub const PC_REQUESTS: [(&str, Option<&str>, &str); 1] = [("card", None, "Card")];
+/// How a method is opened on each device; absent: there is no wire fact for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// Ours.
+    pub method: Method,
+    /// `gopaymethod` and a word of `acceptmethod` (empty: none).
+    pub pc: Option<(&'static str, &'static str)>,
+    /// `P_INI_PAYMENT` and a word of `P_RESERVED` (empty: none).
+    pub mobile: Option<(&'static str, &'static str)>,
+}
+
+const fn request(
+    method: Method,
+    pc: Option<(&'static str, &'static str)>,
+    mobile: Option<(&'static str, &'static str)>,
+) -> Request {
+    Request { method, pc, mobile }
+}
+
+const fn wallet_request(provider: &'static str, go: &'static str, reserved: &'static str) -> Request {
+    request(with("easy_pay", provider), Some((go, "cardonly")), Some(("CARD", reserved)))
+}
+
+/// Methods that a payment can be opened with (`inicis.md §1.3`). Wallets are `onlykakaopay` … with `cardonly` on a PC and
+/// `CARD` with `d_…=Y` on a phone; the file names four of the former and none of the latter in full. The rest of both lists is
+/// from its own sources and other public clients: `onlyssp`, `d_samsungpay`, `d_npay`, `d_lpay`, `d_kakaopay` of
+/// gnuboard/g7-plugin-sirsoft-pay_kginicis and gnuboard5; `onlypayco`, `onlytosspay`, `d_payco`, `d_tosspay`, `d_ssgpay` of at
+/// least two unrelated clients each. Chai has no wire fact anywhere, applepay only in one client: they stay out. `BCSH` on a
+/// phone is unverified (`[K]`), and so stays out too.
+pub const REQUESTS: [Request; 22] = [
+    request(of("card"), Some(("Card", "")), Some(("CARD", ""))),
+    request(of("transfer"), Some(("DirectBank", "")), Some(("BANK", ""))),
+    request(of("virtual_account"), Some(("VBank", "")), Some(("VBANK", ""))),
+    request(of("phone"), Some(("HPP", "")), Some(("MOBILE", ""))),
+    request(of("easy_pay"), Some(("EasyPay", "")), None),
+    wallet_request("kakaopay", "onlykakaopay", "d_kakaopay=Y"),
+    wallet_request("naverpay", "onlynaverpay", "d_npay=Y"),
+    wallet_request("samsungpay", "onlyssp", "d_samsungpay=Y"),
+    wallet_request("payco", "onlypayco", "d_payco=Y"),
+    wallet_request("tosspay", "onlytosspay", "d_tosspay=Y"),
+    wallet_request("ssgpay", "onlyssgcard", "d_ssgpay=Y"),
+    wallet_request("lpay", "onlylpay", "d_lpay=Y"),
+    request(with("easy_pay", "chai"), None, None),
+    request(with("easy_pay", "applepay"), None, None),
+    request(with("gift_voucher", "cultureland"), Some(("Culture", "")), Some(("CULTURE", ""))),
+    request(with("gift_voucher", "smart_culture"), Some(("DGCL", "")), None),
+    request(with("gift_voucher", "happymoney"), Some(("HPMN", "")), Some(("HPMN", ""))),
+    request(with("gift_voucher", "booknlife"), Some(("Bcsh", "")), None),
+    request(of("points"), Some(("POINT", "")), None),
+    request(with("points", "ok_cashbag"), Some(("OCBPoint", "")), None),
+    request(with("points", "gs"), Some(("GSPT", "")), None),
+    request(with("points", "u_point"), Some(("UPNT", "")), None),
+];
+
+/// The row of a method.
+pub fn requested(kind: &str, provider: Option<&str>) -> Option<&'static Request> {
+    REQUESTS.iter().find(|row| row.method.kind == kind && row.method.provider == provider)
+}
+
+/// `paymethod` of INIAPI (`inicis.md §1.3, §5.1`); absent: not documented. Of virtual accounts this is that of a deposit.
+pub fn iniapi(kind: &str) -> Option<&'static str> {
+    let table = [
+        ("card", "Card"),
+        ("easy_pay", "Card"),
+        ("transfer", "Acct"),
+        ("virtual_account", "Vacct"),
+        ("phone", "HPP"),
+        ("gift_voucher", "Voucher"),
+    ];
+    table.iter().find(|(ours, _)| *ours == kind).map(|(_, name)| *name)
+}

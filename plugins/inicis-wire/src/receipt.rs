@@ -13,3 +13,19 @@ pub fn sale_url(tid: &str) -> Option<String> {
         )
     })
 }
+
+/// The page that shows a buyer the cash receipt of a sale (`inicis.md §6.4`).
+pub fn cash_url(tid: &str) -> Option<String> {
+    is_tid(tid).then(|| {
+        format!("https://iniweb.inicis.com/DefaultWebApp/mall/cr/cm/Cash_mCmReceipt.jsp?noTid={tid}&clpaymethod=22")
+    })
+}
+
+/// The receipt of a sale of a method, where a page for it is documented; `cash`: whether a cash receipt was made.
+pub fn url(kind: &str, cash: bool, tid: &str) -> Option<String> {
+    match kind {
+        "card" | "easy_pay" | "virtual_account" => sale_url(tid),
+        _ if cash => cash_url(tid),
+        _ => None,
+    }
+}

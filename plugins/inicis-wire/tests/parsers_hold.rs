@@ -4,6 +4,8 @@
 
 use inicis_wire::form::{Charset, Field, Form};
 use inicis_wire::iniapi::{answer, inquiry};
+use inicis_wire::mobile;
+use inicis_wire::options::{PhoneGoods, Wishes};
 use inicis_wire::pc::request::{self, Wanted};
 use inicis_wire::pc::{approval, details, reply};
 use inicis_wire::{banks, cards, codes, form, json, text};
@@ -50,6 +52,53 @@ fn answers() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec((name, value), 0..20).prop_map(|pairs| {
             let pairs: Vec<String> = pairs.into_iter().map(|(n, v)| format!("\"{n}\":{v}")).collect();
             format!("{{{}}}", pairs.join(",")).into_bytes()
+        }),
+    ]
+}
+
+/// Bytes that look like a text answer or return of the mobile servers.
+fn text_answers() -> impl Strategy<Value = Vec<u8>> {
+    let name = prop_oneof![
+        Just("P_STATUS"),
+        Just("P_TID"),
+        Just("P_MID"),
+        Just("P_OID"),
+        Just("P_AMT"),
+        Just("P_TYPE"),
+        Just("P_AUTH_DT"),
+        Just("P_NOTI"),
+        Just("P_REQ_URL"),
+        Just("idc_name"),
+        Just("P_RMESG1"),
+        Just("P_RMESG2"),
+        Just("P_HPP_NUM"),
+        Just("P_VACT_NUM"),
+        Just("P_VACT_DATE"),
+        Just("P_VACT_TIME"),
+        Just("P_CSHR_CODE"),
+        Just("P_CSHR_DT"),
+        Just("P_SRC_CODE"),
+    ];
+    let value = prop_oneof![
+        Just("00".to_owned()),
+        Just("01".to_owned()),
+        Just("220000".to_owned()),
+        Just("CARD".to_owned()),
+        Just("VBANK".to_owned()),
+        Just("MOBILE".to_owned()),
+        Just("order-1".to_owned()),
+        Just("1004".to_owned()),
+        Just("fc".to_owned()),
+        Just("https://fcmobile.inicis.com/smart/payReq.ini".to_owned()),
+        "\\PC{0,20}",
+        "[0-9]{0,24}",
+        "%[0-9A-F]{2}%[0-9A-Z]{0,3}",
+    ];
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..300),
+        proptest::collection::vec((name, value), 0..20).prop_map(|pairs| {
+            let pairs: Vec<String> = pairs.into_iter().map(|(n, v)| format!("{n}={v}")).collect();
+            pairs.join("&").into_bytes()
         }),
     ]
 }
@@ -138,7 +187,66 @@ proptest! {
     }
 
     #[test]
-    fn any_option_is_followed_or_refused(name in "card_quota|allowed_cards|interest_free|service_period|skin|bypass_pc", value in "\\PC{0,40}") {
-        let _ = inicis_wire::pc::options::read([(name.as_str(), value.as_str())]);
+    fn any_option_is_followed_or_refused(name in "card_quota|allowed_cards|interest_free|service_period|skin|bypass|deposit_deadline|direct_card|app_scheme", value in "\\PC{0,40}") {
+        let _ = inicis_wire::options::Wishes::read([(name.as_str(), value.as_str())]);
+    }
+
+    #[test]
+    fn any_text_answer_gives_an_outcome_or_an_error(status in prop_oneof![Just(200_u16), any::<u16>()], body in text_answers()) {
+        if let Ok(mobile::approval::Answer::Approved(sale)) = mobile::approval::read(status, &body) {
+            prop_assert!(sale.amount >= 0 && inicis_wire::receipt::is_tid(&sale.tid));
+        }
+        let _ = mobile::approval::read_net_cancel(status, &body);
+        if let Ok(nvp) = mobile::nvp::Nvp::parse(&body) {
+            let _ = (mobile::details::of_mobile(&nvp), mobile::details::account(&nvp));
+        }
+    }
+
+    #[test]
+    fn any_mobile_return_gives_an_outcome_or_an_error(body in text_answers()) {
+        if let Ok(form) = Form::parse(&body) {
+            let _ = mobile::reply::is_mobile(&form);
+            if let Ok(mobile::reply::Reply::Authenticated(ticket)) = mobile::reply::read(&form, "order-1", 1004) {
+                prop_assert!(ticket.idc.mobile_approval().starts_with("https://"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_order_fits_the_mobile_form(
+        goods in "\\PC{0,120}", name in proptest::option::of("\\PC{0,60}"), phone in proptest::option::of("\\PC{0,40}"),
+        email in proptest::option::of("\\PC{0,80}"), language in "\\PC{0,8}", amount in 1..=99_999_999_i64,
+        order_ref in "[A-Za-z0-9-]{1,40}", now_ms in 1_000_000_000_000..=9_999_999_999_999_i64,
+        payment in "CARD|BANK|VBANK|MOBILE|CULTURE", quota in proptest::collection::vec(2_u64..=36, 0..6),
+    ) {
+        let quota = format!("{quota:?}");
+        let wishes = Wishes::read([("card_quota", quota.as_str()), ("card_points", "true")]).unwrap();
+        let opening = mobile::options::Opening {
+            payment: &payment, phone_goods: PhoneGoods::Digital, app_scheme: "shop://", app_base: "", now_ms,
+        };
+        let opened = mobile::request::open(&mobile::request::Wanted {
+            mid: "INIpayTest", order_ref: &order_ref, amount, currency: "KRW", now_ms, goods: &goods,
+            buyer_name: name.as_deref(), buyer_phone: phone.as_deref(), buyer_email: email.as_deref(), payment: &payment,
+            reserved: "", language: &language, return_url: "https://a.example/r", notify_url: "https://a.example/n",
+            charset: Charset::EucKr, tax_free: None, vat: None,
+            options: mobile::options::write(&wishes, opening).unwrap(),
+        }).unwrap();
+        let fields = opened.into_fields("h".repeat(88));
+        let max = [("P_OID", 40), ("P_AMT", 8), ("P_GOODS", 80), ("P_UNAME", 30), ("P_NOTI", 600), ("P_TIMESTAMP", 13)];
+        for (field, max) in max {
+            let value = &fields.iter().find(|f| f.name == field).unwrap().value;
+            prop_assert!((1..=max).contains(&value.len()), "{field}: {value}");
+            prop_assert!(value.chars().all(|c| text::in_cp949(c) && !c.is_control()), "{field}: {value}");
+        }
+        let mut names: Vec<_> = fields.iter().map(|f| f.name.clone()).collect();
+        names.sort();
+        names.dedup();
+        prop_assert_eq!(names.len(), fields.len(), "a field is there twice");
+    }
+
+    #[test]
+    fn any_moment_is_read_or_not(value in "\\PC{0,40}") {
+        let _ = (inicis_wire::clock::from_rfc3339(&value), inicis_wire::clock::from_http_date(&value));
+        let _ = inicis_wire::clock::from_kst14(&value);
     }
 }

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use inicis_wire::form::Field;
-use inicis_wire::pc::options::{self, OptionError, Options};
-use inicis_wire::pc::request::{self, FALLBACK_EMAIL, FALLBACK_NAME, FALLBACK_PHONE, Opened, Unfit, Wanted};
+use inicis_wire::options::{OptionError, PhoneGoods, Wishes};
+use inicis_wire::order::{FALLBACK_EMAIL, FALLBACK_NAME, FALLBACK_PHONE, Unfit};
+use inicis_wire::pc::options::{self, Opening, Options};
+use inicis_wire::pc::request::{self, Opened, Wanted};
 use inicis_wire::text;
 
 fn wanted() -> Wanted<'static> {
@@ -236,7 +238,8 @@ fn who_does_not_read_korean_gets_english() {
 }
 
 fn option(name: &str, value: &str) -> Result<Options, OptionError> {
-    options::read([(name, value)])
+    let opening = Opening { methods: "Card", phone_goods: PhoneGoods::Physical, now_ms: 1_767_193_200_123 };
+    options::write(&Wishes::read([(name, value)])?, opening)
 }
 
 #[test]
@@ -254,12 +257,34 @@ fn options_become_inicis_fields() {
         ("no_easy_pay", "false", "acceptmethod", "centerCd(Y)"),
         ("skin", "#C1272C", "acceptmethod", "centerCd(Y):SKIN(#C1272C)"),
         (
-            "bypass_pc",
-            "{\"acceptmethod\":\":cardshowopt(04-6):\"}",
+            "bypass",
+            r#"{"pc":{"acceptmethod":":cardshowopt(04-6):mallpoint(11:34)"}}"#,
             "acceptmethod",
-            "centerCd(Y):cardshowopt(04-6)",
+            "centerCd(Y):cardshowopt(04-6):mallpoint(11:34)",
         ),
-        ("bypass_pc", "{\"ini_PAYSHOT_KEY\":\"abc\"}", "ini_PAYSHOT_KEY", "abc"),
+        (
+            "bypass",
+            r#"{"pc":{"acceptmethod":["hidebar","ocb"]},"mobile":{}}"#,
+            "acceptmethod",
+            "centerCd(Y):hidebar:ocb",
+        ),
+        ("bypass", r#"{"pc":{"ini_PAYSHOT_KEY":"abc"}}"#, "ini_PAYSHOT_KEY", "abc"),
+        ("allowed_cards", r#"["366","367"]"#, "ini_onlycardcode", "14:04"),
+        ("direct_card", r#"{"code":"367","quota":3}"#, "ini_cardcode", "04"),
+        ("direct_card", r#"{"code":"367","quota":3}"#, "quotabase", "3"),
+        (
+            "interest_free",
+            "3",
+            "nointerest",
+            "01-2:3,03-2:3,04-2:3,06-2:3,11-2:3,12-2:3,14-2:3,16-2:3,17-2:3",
+        ),
+        ("service_period", r#"{"from":"20260101","to":"20261231"}"#, "offerPeriod", "20260101-20261231"),
+        ("deposit_deadline", "20261231", "acceptmethod", "centerCd(Y):vbank(202612312359)"),
+        ("deposit_deadline", "2026-12-31 23:50:00", "acceptmethod", "centerCd(Y):vbank(202612312350)"),
+        ("deposit_deadline", "2026-12-31T14:50:00Z", "acceptmethod", "centerCd(Y):vbank(202612312350)"),
+        ("deposit_cash_receipt", "true", "acceptmethod", "centerCd(Y):va_receipt"),
+        ("transfer_cash_receipt", "false", "acceptmethod", "centerCd(Y):no_receipt"),
+        ("device", "pc", "acceptmethod", "centerCd(Y)"),
         ("app_scheme", "shop://", "acceptmethod", "centerCd(Y)"),
         ("escrow", "false", "acceptmethod", "centerCd(Y)"),
     ] {
@@ -286,15 +311,25 @@ fn an_option_that_cannot_be_followed_is_refused() {
         ("service_period", "20260231-20260301"),
         ("card_points", "yes"),
         ("skin", "red"),
+        ("direct_card", r#"{"code":"04","quota":1}"#),
+        ("interest_free", "1"),
+        ("phone_goods", "books"),
+        ("deposit_deadline", "20200101"),
+        ("deposit_deadline", "20260230"),
+        ("deposit_deadline", "tomorrow"),
+        ("app_scheme", "shop"),
+        ("bypass", r#"{"pc":{"acceptmethod":"HPP(1)"}}"#),
+        ("bypass", r#"{"pc":{"goodname":["a","b"]}}"#),
+        ("bypass", r#"{"tv":{"x":"1"}}"#),
         ("logo_url", "http://shop.example/logo.png"),
-        ("bypass_pc", "[]"),
-        ("bypass_pc", "{\"x\":1}"),
-        ("bypass_pc", "{\"PRICE\":\"1\"}"),
-        ("bypass_pc", "{\"mKey\":\"1\"}"),
-        ("bypass_pc", "{\"returnUrl\":\"https://evil.example\"}"),
-        ("bypass_pc", "{\"a b\":\"1\"}"),
-        ("bypass_pc", "{\"acceptmethod\":\"BILLAUTH(Card)\"}"),
-        ("bypass_pc", "{\"acceptmethod\":\"useescrow\"}"),
+        ("bypass", "[]"),
+        ("bypass", r#"{"pc":{"x":1}}"#),
+        ("bypass", r#"{"pc":{"PRICE":"1"}}"#),
+        ("bypass", r#"{"pc":{"mKey":"1"}}"#),
+        ("bypass", r#"{"pc":{"returnUrl":"https://evil.example"}}"#),
+        ("bypass", r#"{"pc":{"a b":"1"}}"#),
+        ("bypass", r#"{"pc":{"acceptmethod":"BILLAUTH(Card)"}}"#),
+        ("bypass", r#"{"pc":{"acceptmethod":"useescrow"}}"#),
     ] {
         assert!(matches!(option(name, given), Err(OptionError::Value(..))), "{name} {given}");
     }
@@ -304,6 +339,23 @@ fn an_option_that_cannot_be_followed_is_refused() {
 
 #[test]
 fn the_payments_option_wins_over_the_channels() {
-    let both = options::read([("card_quota", "[2]"), ("card_quota", "[3]")]).unwrap();
-    assert_eq!(both.fields, [Field::new("quotabase", "2")]);
+    let both = Wishes::read([("card_quota", "[2]"), ("card_quota", "[3]")]).unwrap();
+    assert_eq!(both.quota, Some(vec![2]));
+}
+
+#[test]
+fn phone_payment_says_what_is_sold_whenever_it_is_offered() {
+    let accept = |methods, option: Option<(&str, &str)>| {
+        let opening = Opening { methods, phone_goods: PhoneGoods::Physical, now_ms: 1_767_193_200_123 };
+        options::write(&Wishes::read(option).unwrap(), opening).unwrap().accept
+    };
+    assert_eq!(accept("", None), ["HPP(2)"]);
+    assert_eq!(accept("HPP", Some(("phone_goods", "digital"))), ["HPP(1)"]);
+    assert!(accept("Card", None).is_empty());
+}
+
+#[test]
+fn dollars_are_taken_by_card_only() {
+    assert!(!refused(&Wanted { currency: "USD", ..wanted() }));
+    assert!(refused(&Wanted { currency: "USD", methods: "", ..wanted() }));
 }

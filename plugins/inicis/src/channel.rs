@@ -1,7 +1,10 @@
 //! Invariant: a call works with settings that are present and of the right form, or it ends as `misconfigured` before it
 //! sends anything.
 
+use inicis_wire::form::Charset;
 use inicis_wire::iniapi::is_ipv4;
+use inicis_wire::methods;
+use inicis_wire::options::PhoneGoods;
 use inicis_wire::pc::ScriptHost;
 
 use crate::bindings::payhost::plugin::types::{Context, PluginError};
@@ -16,6 +19,18 @@ pub mod key {
     pub const CLIENT_IP: &str = "client_ip";
     /// `stdpay` or `stgstdpay`.
     pub const PC_SCRIPT_HOST: &str = "pc_script_host";
+    /// `digital` or `physical`.
+    pub const PHONE_GOODS: &str = "phone_goods";
+    /// `card`, `transfer`, `virtual_account` or `phone`.
+    pub const MOBILE_METHOD: &str = "mobile_method";
+    /// `utf8` or `euc-kr`.
+    pub const MOBILE_CHARSET: &str = "mobile_charset";
+    /// `shop://`.
+    pub const APP_SCHEME: &str = "app_scheme";
+    /// Text of `P_APP_BASE`.
+    pub const APP_BASE: &str = "app_base";
+    /// `v2` or `v1`.
+    pub const INIAPI_VERSION: &str = "iniapi_version";
 }
 
 /// The text of a setting; empty when there is none.
@@ -55,4 +70,48 @@ pub fn script_host(context: &Context) -> Result<ScriptHost, PluginError> {
 /// Whether the merchant may ask by order number.
 pub fn asks_by_order(context: &Context) -> bool {
     setting(context, key::LOOKUP_BY) == "order_ref"
+}
+
+/// What is sold by phone, unless a payment says otherwise. A channel of an older version has no such setting: goods, as the
+/// guide's `digital` is off by default (`portone.md §3.1`).
+pub fn phone_goods(context: &Context) -> Result<PhoneGoods, PluginError> {
+    match setting(context, key::PHONE_GOODS) {
+        "" => Ok(PhoneGoods::Physical),
+        text => PhoneGoods::of(text)
+            .ok_or_else(|| PluginError::Misconfigured("phone_goods: must be digital or physical".into())),
+    }
+}
+
+/// `P_INI_PAYMENT` of a mobile payment without a method.
+pub fn mobile_method(context: &Context) -> Result<&'static str, PluginError> {
+    let kind = match setting(context, key::MOBILE_METHOD) {
+        "" => "card",
+        kind => kind,
+    };
+    methods::requested(kind, None)
+        .and_then(|row| row.mobile)
+        .map(|(payment, _)| payment)
+        .ok_or_else(|| PluginError::Misconfigured("mobile_method: not a method of the mobile window".into()))
+}
+
+/// Charset of the mobile window.
+pub fn mobile_charset(context: &Context) -> Result<Charset, PluginError> {
+    match setting(context, key::MOBILE_CHARSET) {
+        "" | "utf8" => Ok(Charset::Utf8),
+        "euc-kr" => Ok(Charset::EucKr),
+        _ => Err(PluginError::Misconfigured("mobile_charset: must be utf8 or euc-kr".into())),
+    }
+}
+
+/// `accept-charset` of a form.
+pub const fn accept_charset(charset: Charset) -> &'static str {
+    match charset {
+        Charset::Utf8 => "utf-8",
+        Charset::EucKr => "euc-kr",
+    }
+}
+
+/// Whether refunds go through the older INIAPI.
+pub fn iniapi_v1(context: &Context) -> bool {
+    setting(context, key::INIAPI_VERSION) == "v1"
 }

@@ -1,16 +1,33 @@
 //! Invariant: a secret goes to the host by name; an answer that did not come is told apart by what left this machine.
 
-use inicis_wire::recipe::{Part as Piece, Recipe, hex};
+use inicis_wire::recipe::{Part as Piece, Recipe, base64, hex, secret};
 
 use crate::bindings::payhost::plugin::crypto::{self, CryptoError, Part};
 use crate::bindings::payhost::plugin::http::{
-    self, Effect, Encoding, Header, HttpError, Piece as BodyPiece, Request,
+    self, Effect, Encoding, Header, HttpError, Piece as BodyPiece, Request, Response,
 };
 use crate::bindings::payhost::plugin::types::PluginError;
 use crate::words;
 
 /// The recipe's digest as lower-case hex.
 pub fn digest(recipe: Recipe) -> Result<String, PluginError> {
+    raw(recipe).map(|bytes| hex(&bytes))
+}
+
+/// The recipe's digest as base64, for `P_CHKFAKE` (`inicis.md §2.2`).
+pub fn digest_base64(recipe: Recipe) -> Result<String, PluginError> {
+    raw(recipe).map(|bytes| base64(&bytes))
+}
+
+/// A one-time value, encrypted alone with the INIAPI key and IV, as base64 (`inicis.md §5.4`).
+pub fn encrypted(one_time: &str) -> Result<String, PluginError> {
+    let parts = [Part::Secret(one_time.to_owned())];
+    crypto::encrypt("aes-128-cbc-pkcs7", secret::INIAPI_KEY, &parts)
+        .map(|bytes| base64(&bytes))
+        .map_err(crypto_error)
+}
+
+fn raw(recipe: Recipe) -> Result<Vec<u8>, PluginError> {
     let parts: Vec<Part> = recipe
         .parts
         .into_iter()
@@ -19,7 +36,7 @@ pub fn digest(recipe: Recipe) -> Result<String, PluginError> {
             Piece::Secret(name) => Part::Secret(name.to_owned()),
         })
         .collect();
-    crypto::digest(recipe.algorithm.name(), &parts).map(|bytes| hex(&bytes)).map_err(crypto_error)
+    crypto::digest(recipe.algorithm.name(), &parts).map_err(crypto_error)
 }
 
 /// What a refused use of a secret means.
@@ -42,7 +59,17 @@ pub type Answer = (u16, Vec<u8>);
 /// about, so nothing left this machine: `gateway` with the class `gateway_down`, because trying again is safe. Everything
 /// later is `unknown`.
 pub fn post(url: &str, content_type: &str, body: String, effect: Effect) -> Result<Answer, PluginError> {
-    let request = Request {
+    match exchange(url, content_type, body, effect) {
+        Ok(response) => Ok((response.status, response.body)),
+        Err(HttpError::Refused(why)) => Err(PluginError::Misconfigured(why)),
+        Err(HttpError::NotSent(why)) => Err(PluginError::Gateway(words::not_reached(why))),
+        Err(HttpError::Unknown(why)) => Err(PluginError::Unknown(why)),
+    }
+}
+
+/// Posts text; the host's own words for what became of it.
+pub fn exchange(url: &str, content_type: &str, body: String, effect: Effect) -> Result<Response, HttpError> {
+    http::send(&Request {
         verb: "POST".to_owned(),
         url: url.to_owned(),
         headers: vec![Header {
@@ -51,13 +78,7 @@ pub fn post(url: &str, content_type: &str, body: String, effect: Effect) -> Resu
         }],
         body: vec![plain(body)],
         effect,
-    };
-    match http::send(&request) {
-        Ok(response) => Ok((response.status, response.body)),
-        Err(HttpError::Refused(why)) => Err(PluginError::Misconfigured(why)),
-        Err(HttpError::NotSent(why)) => Err(PluginError::Gateway(words::not_reached(why))),
-        Err(HttpError::Unknown(why)) => Err(PluginError::Unknown(why)),
-    }
+    })
 }
 
 fn plain(text: String) -> BodyPiece {

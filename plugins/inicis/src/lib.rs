@@ -2,8 +2,9 @@
 //!
 //! Invariant: nothing is decided here about the wire. A call reads the channel's settings, takes a request or a reading from
 //! `inicis-wire`, uses the host's `crypto` and `http`, and puts the result into the contract's words. One file is one
-//! interface: [`describe`] and [`check`] are `plugin`, [`pay`] is `general-pay`, [`money`] is `money`.
+//! interface: [`describe`] and [`check`] are `plugin`, [`pay`] is `general-pay`, [`money`] and [`cancel`] are `money`.
 
+mod cancel;
 mod channel;
 mod check;
 mod describe;
@@ -66,7 +67,7 @@ impl Money for Component {
     }
 
     fn cancel(context: Context, charge: Charge, request: CancelRequest) -> Result<Cancellation, PluginError> {
-        money::cancel(&context, &charge, &request)
+        cancel::cancel(&context, &charge, &request)
     }
 
     fn undo(

@@ -1,21 +1,18 @@
-//! `money`: what can be done with a sale that exists (`inicis.md §1.10, §5.3, §6.1`).
+//! `money`: what can be done with a sale that exists (`inicis.md §1.10, §2.6, §6.1`); `cancel` is [`crate::cancel`].
 //!
-//! Invariant: `inquire` reads; `cancel` writes once through INIAPI v2; `undo` writes once, with the very map of the approval.
+//! Invariant: `inquire` reads; `undo` writes once, by the window that the callback is of.
 
 use inicis_wire::codes::Operation;
-use inicis_wire::iniapi::answer::{self, RefundAnswer, Refunded};
 use inicis_wire::iniapi::inquiry::{self, Inquired, State};
-use inicis_wire::iniapi::v2::{self, By, PartOfSale, Refund};
-use inicis_wire::pc::approval::{self, Ask, NetCancelled};
-use inicis_wire::pc::reply::Reply;
-use inicis_wire::pc::request::CURRENCIES;
+use inicis_wire::iniapi::v2::{self, By};
 
 use crate::bindings::exports::payhost::plugin::money::{
-    Attempt, CancelRequest, Cancellation, Cancelled, Charge, Inquiry, Query, Sale, SaleState, Undone,
+    Attempt, Cancelled, Inquiry, Query, Sale, SaleState, Undone,
 };
 use crate::bindings::payhost::plugin::http::Effect;
 use crate::bindings::payhost::plugin::types::{Callback, Context, Money, Order, PluginError};
-use crate::{channel, host, pay, words};
+use crate::pay::{self, Reply};
+use crate::{channel, host, words};
 
 /// Asks for the state of a sale: by order number when the merchant has the contract, else by TID.
 pub fn inquire(context: &Context, query: &Query) -> Result<Inquiry, PluginError> {
@@ -68,76 +65,7 @@ fn found(sale: inquiry::Sale, currency: &str) -> Sale {
     }
 }
 
-/// Gives money back through INIAPI v2.
-pub fn cancel(
-    context: &Context,
-    charge: &Charge,
-    request: &CancelRequest,
-) -> Result<Cancellation, PluginError> {
-    if charge.method.kind == "virtual_account" || request.account.is_some() {
-        return Err(PluginError::Unsupported(
-            "this version of the plugin does not refund virtual accounts".into(),
-        ));
-    }
-    let part = part_of(charge, request)?;
-    let refund = Refund {
-        mid: channel::mid(context)?,
-        tid: &charge.gateway_ref,
-        reason: &request.reason,
-        client_ip: channel::client_ip(context)?,
-        now_ms: context.now_ms,
-    };
-    let wire = refund.request(part, None).map_err(words::unfit)?;
-    let (status, body) = call(&wire, Effect::Write)?;
-    match answer::read(status, &body).map_err(words::unclear)? {
-        RefundAnswer::No(no) => Err(PluginError::Gateway(words::refusal(no, Operation::Cancel))),
-        RefundAnswer::Done(refunded) => Ok(cancellation(context, request, refunded)),
-    }
-}
-
-/// Absent: all of it. A first partial cancel of everything is refused by INICIS, and the last part stays a partial cancel
-/// that leaves 0 (`inicis.md §5.1`).
-fn part_of(charge: &Charge, request: &CancelRequest) -> Result<Option<PartOfSale>, PluginError> {
-    let no = |why: &str| Err(PluginError::InvalidRequest(why.to_owned()));
-    let iso = &charge.amount.currency;
-    let Some((currency, _)) = CURRENCIES.iter().find(|(code, _)| code == iso) else {
-        return no("INICIS knows only KRW and USD");
-    };
-    if request.amount.currency != *iso || charge.remaining.currency != *iso {
-        return no("the currency of the cancel is not that of the sale");
-    }
-    let (price, remaining) = (request.amount.minor, charge.remaining.minor);
-    if price <= 0 || price > remaining || remaining > charge.amount.minor {
-        return no("the amount of a cancel must be greater than 0 and at most what remains");
-    }
-    if price == charge.amount.minor {
-        return Ok(None);
-    }
-    let (vat, tax_free) = (request.tax.and_then(|t| t.vat), request.tax.and_then(|t| t.free));
-    let fits = |part: Option<i64>| part.is_none_or(|part| (0..=price).contains(&part));
-    if !fits(vat) || !fits(tax_free) {
-        return no("VAT and tax-free part must be at most the amount of the cancel");
-    }
-    Ok(Some(PartOfSale { price, left: remaining - price, currency, vat, tax_free }))
-}
-
-fn cancellation(context: &Context, request: &CancelRequest, refunded: Refunded) -> Cancellation {
-    let money = |minor: i64| Money { minor, currency: request.amount.currency.clone() };
-    Cancellation {
-        gateway_ref: None,
-        amount: money(refunded.price.unwrap_or(request.amount.minor)),
-        remaining: refunded.left.map(money),
-        at_ms: refunded.at_ms.unwrap_or(context.now_ms),
-        more: words::named(refunded.more),
-    }
-}
-
-fn call(request: &v2::Request, effect: Effect) -> Result<host::Answer, PluginError> {
-    let hash = host::digest(request.hash())?;
-    host::post(request.service.url(), v2::CONTENT_TYPE, request.body(&hash), effect)
-}
-
-/// Net cancel: the approval's map again, to the letter, at the net-cancel address of the same data centre.
+/// Net cancel of a `complete` whose answer was lost or wrong.
 pub fn undo(
     context: &Context,
     order: &Order,
@@ -147,18 +75,16 @@ pub fn undo(
     if attempt.order_ref != order.order_ref {
         return Err(PluginError::InvalidRequest("the attempt is of another order".into()));
     }
-    let ticket = match pay::read_reply(context, order, callback)? {
-        Reply::Authenticated(ticket) => ticket,
+    match pay::read_reply(context, order, callback)? {
+        Reply::Pc(ticket) => pay::undo_pc(context, order, &ticket, attempt),
+        Reply::Mobile(ticket) => pay::undo_mobile(context, order, &ticket),
         // INICIS itself said that there is no authentication: `complete` sent nothing for this callback.
-        Reply::Declined(_) => return Ok(Undone::NothingToUndo),
-    };
-    let mid = channel::mid(context)?;
-    let ask = Ask { mid, token: &ticket.token, amount: order.amount.minor, now_ms: attempt.now_ms };
-    let body = pay::approval_body(&ask)?;
-    let (status, answer) =
-        host::post(ticket.idc.pc_net_cancel(), approval::CONTENT_TYPE, body, Effect::Write)?;
-    match approval::read_net_cancel(status, &answer, &order.order_ref).map_err(words::unclear)? {
-        NetCancelled::Reversed => Ok(Undone::Reversed),
-        NetCancelled::Refused(no) => Err(PluginError::Gateway(words::refusal(no, Operation::NetCancel))),
+        Reply::Declined(_) => Ok(Undone::NothingToUndo),
     }
+}
+
+/// Sends a request of INIAPI v2.
+pub fn call(request: &v2::Request, effect: Effect) -> Result<host::Answer, PluginError> {
+    let hash = host::digest(request.hash())?;
+    host::post(request.service.url(), v2::CONTENT_TYPE, request.body(&hash), effect)
 }

@@ -1,12 +1,12 @@
 //! Invariant: what INICIS said goes to the host as it came, beside a class and a sentence from the tables.
 
 use inicis_wire::codes::{self, Meaning, Operation};
-use inicis_wire::pc::details::{Details as Read, Institution as Company};
-use inicis_wire::pc::request::Unfit;
+use inicis_wire::details::{Details as Read, Institution as Company};
+use inicis_wire::order::Unfit;
 use inicis_wire::{No, Sentence, Unclear, methods, receipt};
 
 use crate::bindings::payhost::plugin::types::{
-    Details, Institution, Method, Named, PluginError, Refusal, Text,
+    CashReceipt, Details, Institution, Method, Named, PluginError, Refusal, Text,
 };
 
 /// A sentence.
@@ -14,9 +14,10 @@ pub fn text(sentence: Sentence) -> Text {
     Text { ko: sentence.ko.to_owned(), en: sentence.en.to_owned() }
 }
 
-/// A no, explained.
+/// A no, explained. A mobile window that was left without words gets a sentence of its own (`inicis.md §2.4`).
 pub fn refusal(no: No, operation: Operation) -> Refusal {
-    let meaning = codes::meaning(&no.code, operation);
+    let left = operation == Operation::Authenticate && no.code == "01" && no.message.is_empty();
+    let meaning = if left { codes::LEFT } else { codes::meaning(&no.code, operation) };
     explained(no.code, no.message, meaning)
 }
 
@@ -44,17 +45,18 @@ pub fn method(method: methods::Method) -> Method {
     Method { kind: method.kind.to_owned(), provider: method.provider.map(str::to_owned) }
 }
 
-/// A card company. Its KFTC code is left empty: `inicis.md` has no table from INICIS's codes to those.
-fn institution(company: Company) -> Institution {
+/// A card company or bank.
+pub fn institution(company: Company) -> Institution {
     Institution {
-        code: String::new(),
+        code: company.kftc.to_owned(),
         gateway_code: company.code,
         name: Text { ko: company.ko, en: company.en },
     }
 }
 
-/// Details of a sale with its receipt.
-pub fn details(read: Read, tid: &str) -> Details {
+/// Details of a sale of a method with its receipt.
+pub fn details(read: Read, kind: &str, tid: &str) -> Details {
+    let receipt_url = receipt::url(kind, read.cash_receipt.is_some(), tid);
     Details {
         approval_number: read.approval_number,
         issuer: read.issuer.map(institution),
@@ -65,8 +67,12 @@ pub fn details(read: Read, tid: &str) -> Details {
         wallet: read.wallet.map(str::to_owned),
         points: read.points,
         discount: read.discount,
-        receipt_url: receipt::sale_url(tid),
-        cash_receipt: None,
+        receipt_url,
+        cash_receipt: read.cash_receipt.map(|made| CashReceipt {
+            kind: made.kind.to_owned(),
+            number: made.number,
+            issued_at_ms: made.at_ms,
+        }),
         partial_cancel: read.partial_cancel,
         more: named(read.more),
     }

@@ -17,6 +17,10 @@ pub enum Format {
     Xml,
     /// `name=value` joined by `&`, names of a fork (§1.8).
     Nvp,
+    /// `name=value` joined by `&` with the names as they are, values not encoded: the answers of the phone (§2.5).
+    Text,
+    /// The same with values percent-encoded.
+    EncodedText,
 }
 
 impl Format {
@@ -70,11 +74,28 @@ impl Answer {
     #[must_use]
     pub fn render(&self) -> (String, Vec<u8>) {
         let (kind, text) = match self.format {
+            Format::EncodedText => return ("text/plain".to_owned(), self.encoded().into_bytes()),
+            Format::Text => ("text/plain", self.text_pairs()),
             Format::Json => ("application/json", Value::Object(self.fields.clone()).to_string()),
             Format::Xml => ("text/xml", self.xml()),
             Format::Nvp => ("text/plain", self.nvp()),
         };
         (format!("{kind};charset={}", self.charset.name()), self.charset.encode(&text))
+    }
+
+    fn text_pairs(&self) -> String {
+        let pair =
+            |(name, value): (&String, &Value)| format!("{name}={}", value.as_str().unwrap_or_default());
+        self.fields.iter().map(pair).collect::<Vec<_>>().join("&")
+    }
+
+    fn encoded(&self) -> String {
+        let bytes = |value: &Value| self.charset.encode(value.as_str().unwrap_or_default());
+        let pair = |(name, value): (&String, &Value)| {
+            let value: String = form_urlencoded::byte_serialize(&bytes(value)).collect();
+            format!("{name}={value}")
+        };
+        self.fields.iter().map(pair).collect::<Vec<_>>().join("&")
     }
 
     fn forked(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -109,6 +130,11 @@ fn fork_name(name: &str) -> &str {
         "CARD_Interest" => "cardNoInterest",
         "CARD_ApplPrice" => "price",
         "CARD_PRTC_CODE" => "prtcCode",
+        "VACT_Num" => "vactNum",
+        "VACT_BankCode" => "vactBankCode",
+        "VACT_Name" => "vactName",
+        "VACT_Date" => "vactDate",
+        "VACT_Time" => "vactTime",
         other => other,
     }
 }

@@ -9,14 +9,12 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use url::Url;
 
 use crate::fault::Fault;
-use crate::form::Fields;
 use crate::ledger::LedgerError;
+use crate::play;
 use crate::sim::Shared;
-use crate::stdpay::window::{self, Choice, Leaving, WindowError};
-use crate::stdpay::{pages, request};
+use crate::stdpay::pages;
 
 /// Kinds of faults that the page offers.
 const KINDS: &[&str] = &[
@@ -37,6 +35,11 @@ const KINDS: &[&str] = &[
     "drip",
     "huge",
     "http_500",
+    "wrong_charset",
+    "missing_field",
+    "doubled_field",
+    "empty_text",
+    "wrong_host",
 ];
 
 /// Most sales on the page.
@@ -70,11 +73,13 @@ pub fn router(sim: Shared) -> Router {
         .route("/_sim/reset", post(reset))
         .route("/_sim/clock", post(clock))
         .route("/_sim/faults", get(faults).post(arm).delete(disarm))
-        .route("/_sim/window", post(play))
+        .route("/_sim/window", post(play::window))
+        .route("/_sim/deposit", post(play::deposit))
         .with_state(sim)
 }
 
-fn failed(error: &LedgerError) -> Response {
+/// The ledger could not be written or read.
+pub fn failed(error: &LedgerError) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
 }
 
@@ -162,57 +167,4 @@ async fn arm(State(sim): State<Shared>, Json(fault): Json<Fault>) -> Response {
 async fn disarm(State(sim): State<Shared>) -> StatusCode {
     sim.faults.clear();
     StatusCode::NO_CONTENT
-}
-
-/// What a person would do: the form, the page that shows it, and the choice in the window.
-#[derive(Deserialize)]
-struct Play {
-    /// The form as an object or as a list of pairs; requestByJs is added as the script does.
-    fields: FormFields,
-    /// Address of the page that shows the form.
-    referer: Option<String>,
-    #[serde(flatten)]
-    choice: Choice,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum FormFields {
-    Pairs(Vec<(String, String)>),
-    Object(std::collections::BTreeMap<String, String>),
-}
-
-async fn play(State(sim): State<Shared>, Json(play): Json<Play>) -> Response {
-    let mut fields = Fields::new(match play.fields {
-        FormFields::Pairs(pairs) => pairs,
-        FormFields::Object(object) => object.into_iter().collect(),
-    });
-    if !fields.has("requestByJs") {
-        fields.push("requestByJs", "true");
-    }
-    let page = play.referer.as_deref().and_then(|url| Url::parse(url).ok());
-    let decided = match request::check(&sim, &fields, page.as_ref()) {
-        Ok(request) => window::decide(&sim, &request, play.choice).await,
-        Err(refusal) => {
-            let event = sim.refused("window", fields.get("mid"), fields.get("oid"), &refusal);
-            match sim.ledger.note(event).await {
-                Ok(()) => Err(WindowError::Refused(refusal)),
-                Err(error) => Err(WindowError::Ledger(error)),
-            }
-        }
-    };
-    match decided {
-        Ok(Leaving::Post(post)) => Json(json!({
-            "return_url": post.url,
-            "charset": post.charset.name(),
-            "fields": post.fields,
-        }))
-        .into_response(),
-        Ok(Leaving::Close(url)) => Json(json!({ "close_url": url })).into_response(),
-        Err(WindowError::Refused(refusal)) => {
-            let body = json!({"refused": {"code": refusal.code, "message": refusal.message}});
-            (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
-        }
-        Err(WindowError::Ledger(error)) => failed(&error),
-    }
 }

@@ -1,20 +1,14 @@
 //! Invariant: an operation is (booking, answer); a fault is applied around that pair in [`exchange`] and nowhere else,
-//! so that every fault works for every operation and no operation knows of faults.
+//! so that every fault works for every operation and no operation knows of faults. What the browser posts is no answer
+//! and is spoiled in [`crate::choice::spoil`].
 
-use std::convert::Infallible;
-use std::future::Future;
+mod exchange;
+
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::answer::Answer;
-use crate::ledger::LedgerError;
+pub use exchange::{exchange, forced};
 
 /// Marks a response that is never written: the server closes the connection instead.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +28,12 @@ pub enum Operation {
     PartialRefund,
     /// Inquiry, v1 and v2.
     Inquiry,
+    /// `/smart/payReq.ini`
+    MobileApprove,
+    /// `/smart/payNetCancel.ini`
+    MobileNetCancel,
+    /// What the buyer's browser posts to returnUrl or P_NEXT_URL.
+    ReturnPost,
 }
 
 impl Operation {
@@ -46,6 +46,9 @@ impl Operation {
             Self::Refund => "refund",
             Self::PartialRefund => "partial_refund",
             Self::Inquiry => "inquiry",
+            Self::MobileApprove => "mobile_approve",
+            Self::MobileNetCancel => "mobile_net_cancel",
+            Self::ReturnPost => "return_post",
         }
     }
 }
@@ -99,6 +102,22 @@ pub enum Kind {
     },
     /// The inquiry does not find the sale.
     NotFound,
+    /// The bytes are in the other charset than was asked for and than the header says.
+    WrongCharset,
+    /// A field is missing.
+    MissingField {
+        /// Its name.
+        field: String,
+    },
+    /// A field comes twice with the same value.
+    DoubledField {
+        /// Its name.
+        field: String,
+    },
+    /// The text of the result is empty.
+    EmptyText,
+    /// The addresses in the post lead to a host that is not INICIS's.
+    WrongHost,
 }
 
 const fn drip_ms() -> u64 {
@@ -109,14 +128,25 @@ impl Kind {
     /// Whether the fault makes sense for the operation.
     #[must_use]
     pub fn fits(&self, operation: Operation) -> bool {
+        use Operation::{
+            Inquiry, MobileApprove, MobileNetCancel, NetCancel, PartialRefund, PayAuth, Refund, ReturnPost,
+        };
         match self {
-            Self::WrongSignature => operation == Operation::PayAuth,
-            Self::NotFound => operation == Operation::Inquiry,
-            Self::Decline { .. } => operation != Operation::Inquiry,
-            Self::WrongAmount => operation != Operation::NetCancel && operation != Operation::Refund,
+            Self::WrongSignature => operation == PayAuth,
+            Self::NotFound => operation == Inquiry,
+            Self::WrongHost => operation == ReturnPost,
+            Self::Decline { .. } => operation != Inquiry && operation != ReturnPost,
+            Self::WrongAmount => !matches!(operation, NetCancel | Refund | MobileNetCancel),
             Self::WrongOrder | Self::WrongMid => {
-                matches!(operation, Operation::PayAuth | Operation::NetCancel | Operation::Inquiry)
+                matches!(operation, PayAuth | NetCancel | Inquiry | MobileApprove | ReturnPost)
             }
+            Self::DoubledField { .. } => {
+                matches!(operation, MobileApprove | MobileNetCancel | ReturnPost)
+            }
+            Self::WrongCharset => {
+                matches!(operation, PayAuth | NetCancel | MobileApprove | MobileNetCancel | ReturnPost)
+            }
+            Self::MissingField { .. } | Self::EmptyText => true,
             Self::DropBefore
             | Self::DropAfter
             | Self::Slow { .. }
@@ -127,7 +157,12 @@ impl Kind {
             | Self::Garbage
             | Self::Drip { .. }
             | Self::Huge
-            | Self::Http500 => true,
+            | Self::Http500 => match operation {
+                ReturnPost => false,
+                PayAuth | NetCancel | Refund | PartialRefund | Inquiry | MobileApprove | MobileNetCancel => {
+                    true
+                }
+            },
         }
     }
 }
@@ -229,140 +264,4 @@ impl Faults {
             Some(fault.kind.clone())
         })
     }
-}
-
-/// The code of a decline that a fault asks for.
-#[must_use]
-pub fn forced(fault: Option<&Kind>) -> Option<String> {
-    fault.and_then(|kind| if let Kind::Decline { code } = kind { Some(code.clone()) } else { None })
-}
-
-/// Runs an operation under a fault. `booking` must do nothing before it is polled.
-pub async fn exchange(
-    fault: Option<Kind>,
-    booking: impl Future<Output = Result<Answer, LedgerError>>,
-) -> Response {
-    if fault == Some(Kind::DropBefore) {
-        return hang_up();
-    }
-    match booking.await {
-        Ok(answer) => match fault {
-            Some(kind) => spoil(&kind, answer).await,
-            None => whole(&answer),
-        },
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("inicis-sim: {error}")).into_response(),
-    }
-}
-
-fn hang_up() -> Response {
-    let mut response = ().into_response();
-    response.extensions_mut().insert(Hangup);
-    response
-}
-
-fn whole(answer: &Answer) -> Response {
-    let (kind, body) = answer.render();
-    ([(header::CONTENT_TYPE, kind)], body).into_response()
-}
-
-async fn spoil(kind: &Kind, mut answer: Answer) -> Response {
-    match kind {
-        Kind::DropBefore | Kind::DropAfter => hang_up(),
-        Kind::Slow { ms } => {
-            tokio::time::sleep(Duration::from_millis(*ms)).await;
-            whole(&answer)
-        }
-        Kind::WrongAmount => altered(answer, &["TotPrice", "CARD_ApplPrice", "prtcPrice", "price"], plus_one),
-        Kind::WrongOrder => altered(answer, &["MOID", "moid", "oid"], |old| format!("{old}X")),
-        Kind::WrongMid => altered(answer, &["mid"], |_| "WRONGmid00".to_owned()),
-        Kind::WrongSignature => {
-            let wrong = Value::String(crate::hash::sha256(answer.text("authSignature")));
-            answer.fields.insert("authSignature".to_owned(), wrong);
-            whole(&answer)
-        }
-        Kind::Truncated => {
-            let (kind, mut body) = answer.render();
-            body.truncate(body.len() / 2);
-            ([(header::CONTENT_TYPE, kind)], body).into_response()
-        }
-        Kind::CutOff => cut_off(&answer),
-        Kind::Html => page(StatusCode::OK, "시스템 점검 중입니다"),
-        Kind::Empty => ().into_response(),
-        Kind::Garbage => {
-            ([(header::CONTENT_TYPE, "application/json")], vec![0xff_u8, 0x00, 0xfe, 0x80, b'{'])
-                .into_response()
-        }
-        Kind::Drip { ms } => drip(&answer, *ms),
-        Kind::Huge => huge(&answer),
-        Kind::Http500 => page(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
-        // Already said by the operation itself, which was told so.
-        Kind::Decline { .. } | Kind::NotFound => whole(&answer),
-    }
-}
-
-fn plus_one(old: &str) -> String {
-    old.parse::<u64>().map_or_else(|_| old.to_owned(), |n| n.saturating_add(1).to_string())
-}
-
-fn altered(mut answer: Answer, names: &[&str], change: impl Fn(&str) -> String) -> Response {
-    for name in names {
-        if let Some(Value::String(old)) = answer.fields.get_mut(*name) {
-            *old = change(old);
-        }
-    }
-    if answer.fields.contains_key("authSignature") {
-        answer.sign();
-    }
-    whole(&answer)
-}
-
-fn page(status: StatusCode, text: &str) -> Response {
-    let body = format!("<!doctype html><html lang=\"ko\"><body><h1>{text}</h1></body></html>");
-    (status, [(header::CONTENT_TYPE, "text/html; charset=UTF-8")], body).into_response()
-}
-
-fn streamed(kind: &str, length: usize, body: Body) -> Response {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(kind) {
-        headers.insert(header::CONTENT_TYPE, value);
-    }
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    response
-}
-
-fn cut_off(answer: &Answer) -> Response {
-    let (kind, body) = answer.render();
-    let length = body.len();
-    let half = Bytes::copy_from_slice(body.get(..length / 2).unwrap_or_default());
-    // The server writes out what it has when the body makes it wait; an error at once would hide the head as well.
-    let cut = stream::once(async {
-        tokio::task::yield_now().await;
-        Err(std::io::Error::other("cut off on demand"))
-    });
-    let parts = stream::once(async { Ok(half) }).chain(cut);
-    streamed(&kind, length, Body::from_stream(parts))
-}
-
-fn drip(answer: &Answer, ms: u64) -> Response {
-    let (kind, body) = answer.render();
-    let length = body.len();
-    let bytes = stream::unfold(body.into_iter(), move |mut rest| async move {
-        let byte = rest.next()?;
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-        Some((Ok::<_, Infallible>(Bytes::copy_from_slice(&[byte])), rest))
-    });
-    streamed(&kind, length, Body::from_stream(bytes))
-}
-
-fn huge(answer: &Answer) -> Response {
-    const BLOCKS: usize = 16 * 1024;
-    static BLANKS: [u8; 64 * 1024] = [b' '; 64 * 1024];
-    let (kind, body) = answer.render();
-    let length = body.len() + BLOCKS * BLANKS.len();
-    let (head, tail) = body.split_at_checked(1).unwrap_or((&body, &[]));
-    let (head, tail) = (Bytes::copy_from_slice(head), Bytes::copy_from_slice(tail));
-    let blocks = (0..BLOCKS).map(|_| Bytes::from_static(&BLANKS));
-    let parts = std::iter::once(head).chain(blocks).chain(std::iter::once(tail)).map(Ok::<_, Infallible>);
-    streamed(&kind, length, Body::from_stream(stream::iter(parts)))
 }

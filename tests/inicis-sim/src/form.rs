@@ -26,6 +26,26 @@ impl Fields {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
+    /// Decodes a form of a charset. Bytes that are no text of it are refused, and also UTF-8 where EUC-KR belongs,
+    /// which would decode into other characters.
+    ///
+    /// # Errors
+    /// The field whose bytes are wrong.
+    pub fn parse_in(body: &[u8], charset: Charset) -> Result<Self, Refusal> {
+        let refuse = |name: &[u8]| {
+            let name = String::from_utf8_lossy(name);
+            let text = format!("{name}: {} 로 인코딩되지 않았습니다", charset.name());
+            Refusal::new("SIM:CHARS", text)
+        };
+        let mut fields = Vec::new();
+        for (name, value) in raw_pairs(body) {
+            let decoded = (charset.decode(&name), charset.decode(&value));
+            let (Some(key), Some(text)) = decoded else { return Err(refuse(&name)) };
+            fields.push((key, text));
+        }
+        Ok(Self(fields))
+    }
+
     /// The value of a field; an absent field is empty.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
@@ -36,6 +56,14 @@ impl Fields {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(n, _)| n == name)
+    }
+
+    /// The form as a browser sends it in a charset: what the charset does not have becomes `&#NNNN;`.
+    #[must_use]
+    pub fn to_body(&self, charset: Charset) -> String {
+        let encoded = |text: &str| form_urlencoded::byte_serialize(&charset.encode(text)).collect::<String>();
+        let pair = |(name, value): &(String, String)| format!("{}={}", encoded(name), encoded(value));
+        self.0.iter().map(pair).collect::<Vec<_>>().join("&")
     }
 
     /// Adds a field.
@@ -76,6 +104,54 @@ impl Fields {
             None => Ok(()),
         }
     }
+}
+
+/// Names and values of a form as bytes, percent-decoded once.
+#[must_use]
+pub fn raw_pairs(body: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let end = body.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    let parts = body.get(..end).unwrap_or_default().split(|b| *b == b'&').filter(|part| !part.is_empty());
+    let pair = |part: &[u8]| {
+        let at = part.iter().position(|b| *b == b'=').unwrap_or(part.len());
+        let (name, value) = part.split_at_checked(at).unwrap_or((part, &[]));
+        (percent_decode(name), percent_decode(value.get(1..).unwrap_or_default()))
+    };
+    parts.map(pair).collect()
+}
+
+fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let hex = |b: &u8| char::from(*b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let decoded = match (first, after) {
+            (b'%', [high, low, ..]) => hex(high).zip(hex(low)).map(|(high, low)| high * 16 + low),
+            _ => None,
+        };
+        bytes.push(decoded.unwrap_or(if *first == b'+' { b' ' } else { *first }));
+        rest = if decoded.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    bytes
+}
+
+/// The text fields of `multipart/form-data`; `None` if the request is none. PHP clients send it (§2.5).
+#[must_use]
+pub fn multipart(headers: &HeaderMap, body: &[u8]) -> Option<Fields> {
+    let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    if !media_type(headers).eq_ignore_ascii_case("multipart/form-data") {
+        return None;
+    }
+    let boundary = kind.split("boundary=").nth(1)?.split(';').next()?.trim().trim_matches('"');
+    let text = String::from_utf8_lossy(body);
+    let mut fields = Fields::default();
+    for part in text.split(&format!("--{boundary}")).skip(1) {
+        let Some((head, value)) = part.split_once("\r\n\r\n") else { continue };
+        let Some(name) = head.split("name=\"").nth(1).and_then(|rest| rest.split('"').next()) else {
+            continue;
+        };
+        fields.push(name, value.strip_suffix("\r\n").unwrap_or(value));
+    }
+    Some(fields)
 }
 
 /// Whether the request says that its body is a form. The official Java client adds `; text/html; charset=euc-kr`.
@@ -121,6 +197,29 @@ impl Charset {
         match self {
             Self::Utf8 => "UTF-8",
             Self::EucKr => "EUC-KR",
+        }
+    }
+
+    /// The text of bytes; `None` if they are not in this charset.
+    #[must_use]
+    pub fn decode(self, bytes: &[u8]) -> Option<String> {
+        let utf8 = std::str::from_utf8(bytes).ok().map(str::to_owned);
+        match self {
+            Self::Utf8 => utf8,
+            // Text of three-byte characters only is hardly ever windows-949.
+            Self::EucKr if utf8.is_some_and(|text| text.chars().any(|c| c.len_utf8() == 3)) => None,
+            Self::EucKr => EUC_KR
+                .decode_without_bom_handling_and_without_replacement(bytes)
+                .map(|text| text.into_owned()),
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Utf8 => Self::EucKr,
+            Self::EucKr => Self::Utf8,
         }
     }
 

@@ -1,8 +1,12 @@
 //! Invariant: every formula of `reference/inicis.md` that the simulator checks or answers with is written here once,
 //! over raw values, and nowhere else. SHA-256 and SHA-512 are printed in lower-case hex.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sha2::{Digest, Sha256, Sha512};
+
+use crate::aes;
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
@@ -90,4 +94,17 @@ pub fn iniapi_v1(key: &str, values: &[&str]) -> String {
 pub fn iniapi_v2(key: &str, mid: &str, kind: &str, timestamp: &str, data: &Value) -> String {
     let data = data.to_string().replace('\\', "");
     sha512(&[key, mid, kind, timestamp, &data])
+}
+
+/// P_CHKFAKE (§2.2): base64 of the raw hash.
+#[must_use]
+pub fn chkfake(amount: &str, oid: &str, timestamp: &str, hash_key: &str) -> String {
+    STANDARD.encode(Sha512::digest([amount, oid, timestamp, hash_key].concat().as_bytes()))
+}
+
+/// Decrypts a field that INIAPI takes encrypted (§5.4); `None` if it is not base64, or key or padding is wrong.
+#[must_use]
+pub fn iniapi_decrypt(key: &str, iv: &str, text: &str) -> Option<String> {
+    let plain = aes::decrypt(key, iv, &STANDARD.decode(text).ok()?)?;
+    String::from_utf8(plain).ok()
 }

@@ -1,6 +1,7 @@
 //! Invariant: v1 takes forms and v2 takes JSON, never the other way round; both lead to the same refund and inquiry,
 //! so that a rule about money exists once (`reference/inicis.md` §5, §6.1).
 
+mod account;
 mod inquiry;
 mod refund;
 mod v1;
@@ -16,17 +17,23 @@ use axum::routing::post;
 use serde_json::{Map, Value, json};
 
 use crate::clock::parse_kst14;
+use crate::fault::Operation;
 use crate::refusal::Refusal;
 use crate::sim::{Shared, Sim};
 use crate::stdpay::rules::digits;
 
 /// The paths of iniapi and stginiapi.
 pub fn router(sim: Shared, host: &'static str) -> Router {
+    let cancel = |operation, to_account| {
+        post(move |sim, headers, body| v2::cancel(sim, headers, body, operation, to_account))
+    };
     Router::new()
         .route("/api/v1/refund", post(v1::refund))
         .route("/api/v1/extra", post(v1::extra))
-        .route("/v2/pg/refund", post(v2::refund))
-        .route("/v2/pg/partialRefund", post(v2::partial_refund))
+        .route("/v2/pg/refund", cancel(Operation::Refund, false))
+        .route("/v2/pg/refund/vacct", cancel(Operation::Refund, true))
+        .route("/v2/pg/partialRefund", cancel(Operation::PartialRefund, false))
+        .route("/v2/pg/partialRefund/vacct", cancel(Operation::PartialRefund, true))
         .route("/v2/pg/inquiry", post(v2::inquiry))
         .fallback(move |uri: Uri| async move { wrong_path(host, &uri) })
         .method_not_allowed_fallback(move |uri: Uri| async move { wrong_path(host, &uri) })

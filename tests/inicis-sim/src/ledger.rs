@@ -8,8 +8,8 @@ mod file;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-pub use book::{Book, Sale, SaleState};
-pub use event::{Authentication, Event};
+pub use book::{Book, Cancel, Sale, SaleState};
+pub use event::{Authentication, Event, Means, MobileOrder, RefundAccount, VirtualAccount};
 
 /// The ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,10 @@
 //! Invariant: it is written from `reference/inicis.md` alone and shares no code with the plugins, so that one
 //! misunderstanding cannot pass on both sides. What the reference marks unknown is a switch in [`Settings`] or absent.
 
+mod aes;
 mod answer;
+mod booking;
+mod choice;
 mod clock;
 mod codes;
 mod control;
@@ -14,12 +17,18 @@ pub mod hash;
 mod iniapi;
 mod ledger;
 mod merchant;
+mod method;
+mod mobile;
+mod offer;
+mod play;
 mod refusal;
 mod server;
 mod settings;
 mod sim;
 mod stdpay;
 mod tls;
+mod view;
+mod windows;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

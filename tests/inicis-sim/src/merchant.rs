@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::method;
+
 /// Merchants cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum MerchantError {
@@ -40,9 +42,19 @@ pub struct Merchant {
     pub partial_cancel: bool,
     /// An order id that was approved is refused from then on.
     pub duplicate_order_prevention: bool,
-    /// Contracted methods in the spelling of gopaymethod.
+    /// Contracted methods in the spelling of gopaymethod; `EasyPay` stands for all wallets.
     #[serde(default = "card_only")]
     pub methods: Vec<String>,
+    /// May open one card company directly (`d_card`, §2.3).
+    #[serde(default = "yes")]
+    pub direct_card: bool,
+    /// May refund a virtual account to the buyer's account (§5.1).
+    #[serde(default = "yes")]
+    pub vacct_refund: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn card_only() -> Vec<String> {
@@ -81,10 +93,14 @@ impl Merchants {
 }
 
 impl Default for Merchants {
-    /// The public test merchant (§8.1) and one with the contract for inquiry by order id, which comes with the
-    /// prevention of duplicate orders (§6.1).
+    /// The public test merchant (§8.1), one with the contract for inquiry by order id, which comes with the prevention
+    /// of duplicate orders (§6.1), and one that has cards only and no partial cancel.
     fn default() -> Self {
-        let merchant = |mid: &str, by_oid: bool| Merchant {
+        let all = || {
+            let names = method::METHODS.iter().map(|method| method.name).chain([method::EASY_PAY]);
+            names.map(str::to_owned).collect()
+        };
+        let merchant = |mid: &str, by_oid: bool, partial_cancel: bool, methods: Vec<String>| Merchant {
             mid: mid.to_owned(),
             sign_key: "SU5JTElURV9UUklQTEVERVNfS0VZU1RS".to_owned(),
             mobile_hash_key: "3CB8183A4BE283555ACC8363C0360223".to_owned(),
@@ -93,11 +109,17 @@ impl Default for Merchants {
             inilite_key: None,
             test: true,
             inquiry_by_oid: by_oid,
-            partial_cancel: true,
+            partial_cancel,
             duplicate_order_prevention: by_oid,
-            methods: card_only(),
+            methods,
+            direct_card: partial_cancel,
+            vacct_refund: partial_cancel,
         };
-        let list = [merchant("INIpayTest", false), merchant("INIlookup0", true)];
+        let list = [
+            merchant("INIpayTest", false, true, all()),
+            merchant("INIlookup0", true, true, all()),
+            merchant("INIcardonl", false, false, card_only()),
+        ];
         Self(list.into_iter().map(|m| (m.mid.clone(), m)).collect())
     }
 }

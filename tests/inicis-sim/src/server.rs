@@ -24,7 +24,7 @@ use tower::ServiceExt;
 
 use crate::fault::Hangup;
 use crate::sim::Shared;
-use crate::{control, iniapi, stdpay};
+use crate::{control, iniapi, mobile, stdpay};
 
 /// How long connections may finish after a stop, and how long a closed one is drained.
 const GRACE: Duration = Duration::from_secs(2);
@@ -46,14 +46,21 @@ pub enum Site {
 impl Site {
     /// Script, window and `/_sim/`.
     pub fn browser(sim: &Shared) -> Self {
-        Self::Browser(stdpay::pages_router(sim.clone()).merge(control::router(sim.clone())))
+        let pages = stdpay::pages_router(sim.clone()).merge(mobile::pages_router(sim.clone()));
+        Self::Browser(pages.merge(control::router(sim.clone())))
     }
 
     /// The real host names of §0.3 that the simulator serves so far.
     pub fn gateway(sim: &Shared) -> Self {
         let pages = || stdpay::pages_router(sim.clone());
         let api = |idc| stdpay::api_router(sim.clone(), idc);
+        let phone = || mobile::pages_router(sim.clone());
+        let phone_api = |idc| mobile::api_router(sim.clone(), idc);
         let hosts = [
+            ("mobile.inicis.com", phone()),
+            ("stgmobile.inicis.com", phone().merge(phone_api("stg"))),
+            ("fcmobile.inicis.com", phone_api("fc")),
+            ("ksmobile.inicis.com", phone_api("ks")),
             ("stdpay.inicis.com", pages()),
             ("stgstdpay.inicis.com", pages().merge(api("stg"))),
             ("fcstdpay.inicis.com", api("fc")),

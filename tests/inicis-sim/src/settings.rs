@@ -1,5 +1,7 @@
 //! Invariant: whatever `reference/inicis.md` leaves open is a switch here with its default, never a constant elsewhere.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// How the simulator behaves where INICIS is not documented. Times are milliseconds.
@@ -42,6 +44,29 @@ pub struct Settings {
     pub refuse_duplicate_timestamp: bool,
     /// Whether the v1 inquiry by order id needs the contract, as v2 does (§6.1). Unknown.
     pub v1_inquiry_by_oid_needs_contract: bool,
+    /// Card companies that are approved by ISP (VCard, P_ISP_CARDCODE). The reference gives no list.
+    pub isp_cards: Vec<String>,
+    /// More names of wallets in `only…`, `onlyeasypaycode(…)` and `d_…`, with their source code (§8.3). The reference
+    /// names only a few of them.
+    pub wallet_names: BTreeMap<String, String>,
+    /// Deposit deadline in days when the merchant gives none: 10 on the phone (§2.1), unknown on PC.
+    pub vbank_default_days: i64,
+    /// How long a refund to an account is told as `WAITING_FOR_REFUND` (§6.1). Unknown.
+    pub vbank_refund_wait_ms: i64,
+    /// Whether v2 `refund` closes a virtual account that nobody paid into, as GVacct does in v1. Unknown.
+    pub v2_refund_closes_unpaid_vbank: bool,
+    /// Methods of which a part can be cancelled (699 otherwise). The reference gives no list.
+    pub partial_cancel_methods: Vec<String>,
+    /// Most partial cancels of one sale (705). Unknown, so none.
+    pub partial_cancel_most_times: Option<usize>,
+    /// How long after the approval a cancel is taken (667). It differs by contract and method, so none.
+    pub cancel_period_ms: Option<i64>,
+    /// Most bytes of P_NOTI: about 600 to 800 (§2.1).
+    pub p_noti_max_bytes: usize,
+    /// Whether P_NOTI comes back when the authentication failed. §2.4 lists it without a condition.
+    pub mobile_failure_echoes_noti: bool,
+    /// Whether values of a mobile answer are percent-encoded: often not (§2.5).
+    pub mobile_answer_url_encoded: bool,
 }
 
 impl Default for Settings {
@@ -64,6 +89,17 @@ impl Default for Settings {
             require_refund_msg: true,
             refuse_duplicate_timestamp: false,
             v1_inquiry_by_oid_needs_contract: true,
+            isp_cards: vec!["11".to_owned(), "06".to_owned()],
+            wallet_names: BTreeMap::new(),
+            vbank_default_days: 10,
+            vbank_refund_wait_ms: 0,
+            v2_refund_closes_unpaid_vbank: false,
+            partial_cancel_methods: ["Card", "DirectBank", "VBank"].map(str::to_owned).to_vec(),
+            partial_cancel_most_times: None,
+            cancel_period_ms: None,
+            p_noti_max_bytes: 800,
+            mobile_failure_echoes_noti: true,
+            mobile_answer_url_encoded: false,
         }
     }
 }

@@ -8,9 +8,11 @@ use crate::clock::{Clock, kst14};
 use crate::fault::Faults;
 use crate::ledger::{Book, Event, Ledger, LedgerError};
 use crate::merchant::Merchants;
+use crate::mobile::request::MobileRequest;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
-use crate::stdpay::Windows;
+use crate::stdpay::request::PayRequest;
+use crate::windows::Windows;
 
 /// The simulated gateway.
 #[derive(Debug)]
@@ -25,8 +27,10 @@ pub struct Sim {
     pub ledger: Ledger,
     /// Faults that are armed.
     pub faults: Faults,
-    /// Windows that are open.
-    pub windows: Windows,
+    /// Windows that are open on PC.
+    pub windows: Windows<PayRequest>,
+    /// Windows that are open on phones.
+    pub mobile_windows: Windows<MobileRequest>,
     serial: AtomicU32,
     used_timestamps: Mutex<HashSet<(String, String, String)>>,
 }
@@ -45,6 +49,7 @@ impl Sim {
             ledger,
             faults: Faults::default(),
             windows: Windows::default(),
+            mobile_windows: Windows::default(),
             serial: AtomicU32::new(rand::random_range(0..1_000_000)),
             used_timestamps: Mutex::new(HashSet::new()),
         }
@@ -67,7 +72,7 @@ impl Sim {
         let now = kst14(self.clock.now_ms());
         loop {
             let tid = format!("{prefix}{mid}{now}{:06}", self.next_serial());
-            if book.by_tid(&tid).is_none() && !book.is_part_tid(&tid) {
+            if book.by_tid(&tid).is_none() && book.by_token(&tid).is_none() && !book.is_part_tid(&tid) {
                 return tid;
             }
         }
@@ -87,6 +92,7 @@ impl Sim {
         self.ledger.note(Event::Reset { at: self.clock.now_ms() }).await?;
         self.faults.clear();
         self.windows.clear();
+        self.mobile_windows.clear();
         self.used_timestamps.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod approval;
+pub mod fields;
 pub mod net_cancel;
 pub mod pages;
 pub mod request;
@@ -15,8 +16,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-
-pub use window::Windows;
 
 use crate::answer::object;
 use crate::fault::{Operation, exchange};

@@ -92,8 +92,8 @@ const fn row(code: &'static str, class: Class, ko: &'static str, en: &'static st
 const NETWORKS: [&str; 12] =
     ["500", "501", "503", "504", "506", "507", "509", "511", "512", "516", "550", "556"];
 
-/// Codes that are not six digits (`inicis.md §1.12`).
-const WINDOW: [Row; 2] = [
+/// Codes that are not six digits (`inicis.md §1.12, §8.4`).
+const WINDOW: [Row; 9] = [
     row(
         "V023",
         Class::Other,
@@ -101,6 +101,38 @@ const WINDOW: [Row; 2] = [
         "The page and its return address have different domains. Check the shop's public_url.",
     ),
     row("R201", Class::Duplicate, "이미 승인된 결제입니다.", "This payment was approved before."),
+    row(
+        "MX1002",
+        Class::GatewayDown,
+        "결제 요청이 일시적으로 실패했습니다. 잠시 후 다시 시도해 주세요.",
+        "The request failed for the moment. Try again later.",
+    ),
+    row("MX1003", Class::Other, "결제 금액이 없습니다.", "The amount is missing."),
+    row(
+        "MX1006",
+        Class::Other,
+        "휴대폰 결제의 상품 종류가 계약과 다릅니다. phone_goods(디지털·실물)를 확인해 주세요.",
+        "The goods type of phone payment is wrong. Check phone_goods (digital or physical).",
+    ),
+    row(
+        "MX2001",
+        Class::NotContracted,
+        "상점 아이디가 올바르지 않습니다. 채널의 상점 아이디를 확인해 주세요.",
+        "The merchant id is wrong. Check the channel's merchant id.",
+    ),
+    row(
+        "MX2002",
+        Class::NotContracted,
+        "이 상점 아이디에 모바일 결제가 개통되지 않았습니다. KG이니시스에 문의해 주세요.",
+        "Mobile payment is not opened for this merchant. Ask KG INICIS.",
+    ),
+    row(
+        "MX2003",
+        Class::NotContracted,
+        "이 상점 아이디에 선택한 결제수단이 개통되지 않았습니다. KG이니시스에 문의해 주세요.",
+        "The method is not opened for this merchant. Ask KG INICIS.",
+    ),
+    row("MX3001", Class::Other, "숫자만 쓰는 항목에 문자가 있습니다.", "A numeric field has letters."),
 ];
 
 /// The three digits that carry the meaning of a six-digit code of a network that we know.
@@ -117,6 +149,21 @@ pub fn meaning(code: &str, operation: Operation) -> Meaning {
     };
     listed.map_or_else(|| unknown(operation), |row| row.meaning)
 }
+
+/// The code of a mobile "no": one of `MX1002` … where the words name it, else `P_STATUS` (`inicis.md §2.4, §8.4`).
+pub fn mobile_code(status: &str, words: &str) -> String {
+    let named = WINDOW.iter().find(|row| row.code.starts_with("MX") && words.contains(row.code));
+    named.map_or(status, |row| row.code).to_owned()
+}
+
+/// The mobile window was left without words: an abnormal end at the card's page (`inicis.md §2.4`).
+pub const LEFT: Meaning = Meaning {
+    class: Class::Declined,
+    sentence: Sentence {
+        ko: "결제가 완료되지 않았습니다. 카드사 화면이 중간에 닫혔을 수 있으니 다시 시도해 주세요.",
+        en: "The payment was not finished; the card company's page may have been closed. Try again.",
+    },
+};
 
 const fn unknown(operation: Operation) -> Meaning {
     let (class, ko, en) = match operation {

@@ -3,7 +3,7 @@
 //! Invariant: `data` is written once and never holds a backslash, so that every reading of the rule gives the same hash.
 
 use crate::clock;
-use crate::pc::request::Unfit;
+use crate::order::Unfit;
 use crate::receipt::is_tid;
 use crate::recipe::{Algorithm, Part, Recipe, secret};
 use crate::text;
@@ -127,6 +127,14 @@ pub struct PartOfSale {
     pub tax_free: Option<i64>,
 }
 
+impl PartOfSale {
+    /// INICIS's name of the currency.
+    pub(super) fn currency_name(&self) -> Result<&'static str, Unfit> {
+        crate::order::currency_name(self.currency)
+            .ok_or_else(|| Unfit("INICIS knows only KRW and USD".into()))
+    }
+}
+
 /// Where a deposit is given back to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account<'a> {
@@ -136,6 +144,13 @@ pub struct Account<'a> {
     pub bank: &'a str,
     /// Holder.
     pub holder: &'a str,
+}
+
+impl Account<'_> {
+    /// `refundAcctName`: one line that needs no escaping.
+    pub(super) fn holder(&self) -> String {
+        plain(self.holder)
+    }
 }
 
 /// Who asks for a refund of what.
@@ -160,32 +175,43 @@ pub const FALLBACK_REASON: &str = "취소 요청";
 pub const REASON_MAX_BYTES: usize = 100;
 
 impl Refund<'_> {
-    /// All (`part` absent) or a part, to the card or (`account` given) to an account.
-    pub fn request(&self, part: Option<PartOfSale>, account: Option<&Account<'_>>) -> Result<Request, Unfit> {
+    /// What INICIS would refuse, whatever is asked.
+    pub(super) fn fit(&self) -> Result<(), Unfit> {
         if !is_tid(self.tid) {
             return Err(Unfit("the gateway's number is not a TID of INICIS".into()));
         }
+        if !super::is_ipv4(self.client_ip) {
+            return Err(Unfit("client_ip must be an IPv4 address".into()));
+        }
+        Ok(())
+    }
+
+    /// `msg`.
+    pub(super) fn message(&self) -> String {
+        reason(self.reason)
+    }
+
+    /// All (`part` absent) or a part, to the card or (`account` given) to an account.
+    pub fn request(&self, part: Option<PartOfSale>, account: Option<&Account<'_>>) -> Result<Request, Unfit> {
+        self.fit()?;
         let service = match (part.is_some(), account.is_some()) {
             (false, false) => Service::Refund,
             (true, false) => Service::PartialRefund,
             (false, true) => Service::RefundVacct,
             (true, true) => Service::PartialRefundVacct,
         };
-        let reason = reason(self.reason);
-        let mut data = vec![("tid", self.tid.to_owned()), ("msg", reason)];
+        let mut data = vec![("tid", self.tid.to_owned()), ("msg", self.message())];
         if let Some(part) = part {
-            let currency = crate::pc::request::currency_name(part.currency)
-                .ok_or_else(|| Unfit("INICIS knows only KRW and USD".into()))?;
             data.push(("price", part.price.to_string()));
             data.push(("confirmPrice", part.left.to_string()));
-            data.push(("currency", currency.to_owned()));
+            data.push(("currency", part.currency_name()?.to_owned()));
             data.extend(part.vat.map(|vat| ("tax", vat.to_string())));
             data.extend(part.tax_free.map(|free| ("taxfree", free.to_string())));
         }
         if let Some(account) = account {
             data.push(("refundAcctNum", account.number.to_owned()));
             data.push(("refundBankCode", account.bank.to_owned()));
-            data.push(("refundAcctName", plain(account.holder)));
+            data.push(("refundAcctName", account.holder()));
         }
         let data: Vec<(&str, &str)> = data.iter().map(|(name, value)| (*name, value.as_str())).collect();
         Request::new(service, self.mid, self.now_ms, self.client_ip, &data)

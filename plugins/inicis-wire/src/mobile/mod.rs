@@ -1,6 +1,15 @@
-//! Payment in INICIS's window on a phone (`inicis.md §2`).
+//! Payment in INICIS's window on a phone (`inicis.md §2`), in two transactions: INICIS authenticates, we approve.
 //!
-//! Invariant: what is hashed is what is sent.
+//! Invariant: what is hashed is what is sent. Each step is one file: [`request`] opens the window, [`reply`] reads what comes
+//! back through the browser, [`approval`] takes the money and takes it back, [`nvp`] reads its text answers, [`details`] says
+//! what was paid with; [`options`] maps what a shop may choose.
+
+pub mod approval;
+pub mod details;
+pub mod nvp;
+pub mod options;
+pub mod reply;
+pub mod request;
 
 use crate::recipe::{Algorithm, Part, Recipe, secret};
 

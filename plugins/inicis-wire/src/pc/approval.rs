@@ -133,7 +133,7 @@ fn approved(fields: Object) -> Result<Approved, Unclear> {
     let currency = match fields.text("currency")? {
         None => None,
         Some(name) => Some(
-            super::request::currency_of(&name)
+            crate::order::currency_of(&name)
                 .ok_or_else(|| Unclear("currency is neither WON nor USD".into()))?,
         ),
     };

@@ -1,12 +1,11 @@
-//! Options of a payment on a PC: our names, INICIS's fields (`inicis.md §1.2, §1.4`).
+//! What options become on a PC (`inicis.md §1.2, §1.4`).
 //!
 //! Invariant: an option does what its row says or is refused; it never touches a field that says who is paid what, and none is
 //! dropped in silence.
 
-use serde_json::Value;
-
-use crate::cards;
 use crate::form::Field;
+pub use crate::options::OptionError;
+use crate::options::{Period, PhoneGoods, Wishes};
 
 /// What options add to the form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,172 +14,91 @@ pub struct Options {
     pub accept: Vec<String>,
     /// Fields of their own.
     pub fields: Vec<Field>,
+    /// What a PC cannot follow.
+    pub warnings: Vec<String>,
 }
 
-/// An option that cannot be followed. English, for the shop's developer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OptionError {
-    /// Not in the table.
-    #[error("this version of the plugin does not know the option {0}")]
-    Unknown(String),
-    /// In the table, but not whole yet.
-    #[error("the option {0} is not supported by this version of the plugin")]
-    Unsupported(&'static str),
-    /// Its value.
-    #[error("option {0}: {1}")]
-    Value(&'static str, &'static str),
+/// What a payment is opened with, beside its options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening<'a> {
+    /// `gopaymethod`; empty: everything that is contracted.
+    pub methods: &'a str,
+    /// What is sold by phone, unless an option says otherwise.
+    pub phone_goods: PhoneGoods,
+    /// The moment of the call.
+    pub now_ms: i64,
 }
 
-type Apply = fn(&str, &mut Options) -> Result<(), &'static str>;
-
-/// One option.
-struct Row {
-    name: &'static str,
-    apply: Apply,
+/// Months as `2:3:6`.
+fn joined(months: &[u64]) -> String {
+    months.iter().map(u64::to_string).collect::<Vec<_>>().join(":")
 }
 
-/// Every option that is followed on a PC. Values: a switch is `true` or `false`, a list or object is JSON, cards are INICIS's
-/// codes (`inicis.md §8.2`).
-const TABLE: [Row; 11] = [
-    Row { name: "card_quota", apply: card_quota },
-    Row { name: "allowed_cards", apply: allowed_cards },
-    Row { name: "direct_card", apply: direct_card },
-    Row { name: "interest_free", apply: interest_free },
-    Row { name: "service_period", apply: service_period },
-    Row { name: "card_points", apply: |value, out| switch(value, out, "cardpoint") },
-    Row { name: "no_easy_pay", apply: |value, out| switch(value, out, "noeasypay") },
-    Row { name: "skin", apply: skin },
-    Row { name: "logo_url", apply: |value, out| picture(value, out, "logo_url") },
-    Row { name: "logo_2nd", apply: |value, out| picture(value, out, "logo_2nd") },
-    Row { name: "bypass_pc", apply: bypass },
-];
-
-/// Options of the phone's window; on a PC they mean nothing.
-const MOBILE_ONLY: [&str; 2] = ["app_scheme", "bypass_mobile"];
-
-/// Options that will be followed one day and must not be taken for followed.
-const NOT_YET: [&str; 1] = ["escrow"];
-
-/// Reads the options, the first of each name first: the payment's come before the channel's.
-pub fn read<'a>(options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Options, OptionError> {
+/// Turns wishes into fields.
+pub fn write(wishes: &Wishes, opening: Opening<'_>) -> Result<Options, OptionError> {
     let mut out = Options::default();
-    let mut seen: Vec<&str> = Vec::new();
-    for (name, value) in options {
-        if seen.contains(&name) || MOBILE_ONLY.contains(&name) {
-            continue;
+    card(wishes, &mut out)?;
+    let mut word = |on: bool, word: &str| {
+        if on {
+            out.accept.push(word.to_owned());
         }
-        seen.push(name);
-        if let Some(not_yet) = NOT_YET.iter().find(|n| **n == name) {
-            if value == "false" {
-                continue;
-            }
-            return Err(OptionError::Unsupported(not_yet));
-        }
-        let row =
-            TABLE.iter().find(|row| row.name == name).ok_or_else(|| OptionError::Unknown(name.into()))?;
-        (row.apply)(value, &mut out).map_err(|why| OptionError::Value(row.name, why))?;
+    };
+    word(wishes.card_points, "cardpoint");
+    word(wishes.no_easy_pay, "noeasypay");
+    word(wishes.deposit_receipt, "va_receipt");
+    word(wishes.no_transfer_receipt, "no_receipt");
+    if opening.methods.is_empty() || opening.methods == "HPP" {
+        // Required when phone payment is offered, else the window refuses (inicis.md §1.4).
+        let goods = wishes.phone_goods.unwrap_or(opening.phone_goods);
+        out.accept.push(format!("HPP({})", goods.digit()));
     }
+    if let Some(deadline) = wishes.deadline(opening.now_ms)? {
+        out.accept.push(format!("vbank({}{})", deadline.date, deadline.time));
+    }
+    out.accept.extend(wishes.skin.iter().map(|skin| format!("SKIN({skin})")));
+    out.fields.extend(wishes.logo_url.iter().map(|url| Field::new("logo_url", url.as_str())));
+    out.fields.extend(wishes.logo_2nd.iter().map(|url| Field::new("logo_2nd", url.as_str())));
+    bypass(wishes, &mut out)?;
     Ok(out)
 }
 
-fn switch(value: &str, out: &mut Options, word: &str) -> Result<(), &'static str> {
-    match value {
-        "true" => out.accept.push(word.to_owned()),
-        "false" => {}
-        _ => return Err("must be true or false"),
+fn card(wishes: &Wishes, out: &mut Options) -> Result<(), OptionError> {
+    let mut field = |name, value: String| out.fields.push(Field::new(name, value));
+    match wishes.quota.as_deref() {
+        None => {}
+        // A single payment is always offered; how to offer nothing else is not documented (inicis.md §1.2).
+        Some([]) => {
+            return Err(OptionError::Value(
+                "card_quota",
+                "how INICIS's PC window offers a single payment only is not known; leave the option out",
+            ));
+        }
+        Some(months) => field("quotabase", joined(months)),
     }
-    Ok(())
-}
-
-/// Months of instalment, 2 to 36 (the largest of the reference), as text joined by `:`.
-fn months(value: &Value) -> Option<String> {
-    let list = value.as_array().filter(|list| !list.is_empty() && list.len() <= 36)?;
-    let months: Option<Vec<String>> = list
-        .iter()
-        .map(|month| month.as_u64().filter(|m| (2..=36).contains(m)).map(|m| m.to_string()))
-        .collect();
-    months.map(|months| months.join(":"))
-}
-
-/// `quotabase`: a single payment is always offered; how to offer nothing else is not documented (`inicis.md §1.2`).
-fn card_quota(value: &str, out: &mut Options) -> Result<(), &'static str> {
-    let json: Value = serde_json::from_str(value).unwrap_or_default();
-    let months = months(&json).ok_or("must be a JSON list of at least one number of months from 2 to 36")?;
-    out.fields.push(Field::new("quotabase", months));
-    Ok(())
-}
-
-fn card(code: &str) -> bool {
-    cards::by_code(code).is_some()
-}
-
-/// `ini_onlycardcode`.
-fn allowed_cards(value: &str, out: &mut Options) -> Result<(), &'static str> {
-    let codes: Vec<String> = serde_json::from_str(value).unwrap_or_default();
-    if codes.is_empty() || !codes.iter().all(|code| card(code)) {
-        return Err("must be a JSON list of card codes of INICIS");
+    if !wishes.allowed.is_empty() {
+        field("ini_onlycardcode", wishes.allowed.join(":"));
     }
-    out.fields.push(Field::new("ini_onlycardcode", codes.join(":")));
-    Ok(())
-}
-
-/// `ini_cardcode`.
-fn direct_card(value: &str, out: &mut Options) -> Result<(), &'static str> {
-    if !card(value) {
-        return Err("must be a card code of INICIS");
+    if let Some(direct) = wishes.direct {
+        field("ini_cardcode", direct.card.to_owned());
+        if let Some(months) = direct.months.filter(|months| *months > 0) {
+            field("quotabase", months.to_string());
+        }
     }
-    out.fields.push(Field::new("ini_cardcode", value));
-    Ok(())
-}
-
-/// `nointerest`: `11-2:3,34-5:12`.
-fn interest_free(value: &str, out: &mut Options) -> Result<(), &'static str> {
-    let wrong = "must be a JSON object from card codes of INICIS to lists of months";
-    let json: Value = serde_json::from_str(value).map_err(|_| wrong)?;
-    let cards = json.as_object().filter(|cards| !cards.is_empty()).ok_or(wrong)?;
-    let each: Option<Vec<String>> = cards
-        .iter()
-        .map(|(code, list)| Some(format!("{code}-{}", months(list).filter(|_| card(code))?)))
-        .collect();
-    out.fields.push(Field::new("nointerest", each.ok_or(wrong)?.join(",")));
-    Ok(())
-}
-
-/// `offerPeriod`: `Y2`, `M2` or `YYYYMMDD-YYYYMMDD`; only shown (`inicis.md §1.2`).
-fn service_period(value: &str, out: &mut Options) -> Result<(), &'static str> {
-    let digits = |text: &str, most: usize| {
-        (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-    };
-    let length = value.strip_prefix(['Y', 'M']).is_some_and(|count| digits(count, 3));
-    let range = value.split_once('-').is_some_and(|(from, to)| {
-        let date = |text: &str| crate::clock::from_kst(text, "000000");
-        matches!((date(from), date(to)), (Some(from), Some(to)) if from <= to)
-    });
-    if !length && !range {
-        return Err("must be Y and years, M and months, or YYYYMMDD-YYYYMMDD");
+    if !wishes.interest_free.is_empty() {
+        let each: Vec<String> =
+            wishes.interest_free.iter().map(|(card, months)| format!("{card}-{}", joined(months))).collect();
+        field("nointerest", each.join(","));
     }
-    out.fields.push(Field::new("offerPeriod", value));
-    Ok(())
-}
-
-/// `SKIN(#C1272C)`.
-fn skin(value: &str, out: &mut Options) -> Result<(), &'static str> {
-    let hex = value.strip_prefix('#').filter(|h| h.len() == 6 && h.bytes().all(|b| b.is_ascii_hexdigit()));
-    hex.ok_or("must be a colour like #C1272C")?;
-    out.accept.push(format!("SKIN({value})"));
-    Ok(())
-}
-
-fn picture(value: &str, out: &mut Options, field: &'static str) -> Result<(), &'static str> {
-    if !value.starts_with("https://") || !value.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("must be an https address");
+    match &wishes.period {
+        None => {}
+        Some(Period::Length(length)) => field("offerPeriod", length.clone()),
+        Some(Period::Range(from, to)) => field("offerPeriod", format!("{from}-{to}")),
     }
-    out.fields.push(Field::new(field, value));
     Ok(())
 }
 
 /// Fields that an option must never set: they say who is paid what, and where the result goes.
-const OURS: [&str; 20] = [
+const OURS: [&str; 22] = [
     "version",
     "gopaymethod",
     "mid",
@@ -201,35 +119,55 @@ const OURS: [&str; 20] = [
     "charset",
     "tax",
     "taxfree",
+    "languageview",
+    "requestbyjs",
 ];
 
-/// Words of `acceptmethod` that make another kind of sale: escrow, billing key.
-const OTHER_KINDS: [&str; 2] = ["useescrow", "billauth"];
+/// Words of `acceptmethod` that are ours, or that make another kind of sale: escrow, billing key.
+const WORDS: [&str; 4] = ["centercd", "hpp", "useescrow", "billauth"];
 
-/// Any further field of the PC form, as a JSON object of texts; `acceptmethod` is added to ours.
-fn bypass(value: &str, out: &mut Options) -> Result<(), &'static str> {
-    let json: Value = serde_json::from_str(value).unwrap_or_default();
-    let fields = json.as_object().ok_or("must be a JSON object of texts")?;
-    for (name, value) in fields {
-        let value = value.as_str().ok_or("must be a JSON object of texts")?;
+/// Any further field of the PC form; `acceptmethod` is added to ours.
+fn bypass(wishes: &Wishes, out: &mut Options) -> Result<(), OptionError> {
+    let no = |why| Err(OptionError::Value("bypass", why));
+    for (name, texts) in &wishes.bypass_pc {
         let lower = name.to_ascii_lowercase();
-        let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !word || value.chars().any(char::is_control) || value.len() > 2000 {
-            return Err("names must be words, values one line of at most 2,000 bytes");
+        if lower == "acceptmethod" {
+            for word in texts.iter().flat_map(|text| words(text)) {
+                let name = |word: &str| word.split('(').next().unwrap_or_default().to_ascii_lowercase();
+                if WORDS.contains(&name(word).as_str()) {
+                    return no(
+                        "acceptmethod must not set centerCd and HPP, nor make an escrow sale or a billing key",
+                    );
+                }
+                if out.accept.iter().any(|ours| name(ours) == name(word)) {
+                    return no("acceptmethod has a word that another option sets");
+                }
+                out.accept.push(word.to_owned());
+            }
+            continue;
         }
         let taken = out.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name));
-        if OURS.contains(&lower.as_str()) || taken || lower == "languageview" {
-            return Err("sets a field that the plugin sets itself");
+        if OURS.contains(&lower.as_str()) || taken {
+            return no("sets a field that the plugin sets itself");
         }
-        if lower == "acceptmethod" {
-            let words = value.to_ascii_lowercase();
-            if OTHER_KINDS.iter().any(|kind| words.contains(kind)) {
-                return Err("acceptmethod must not make an escrow sale or a billing key");
-            }
-            out.accept.push(value.trim_matches(':').to_owned());
-        } else {
-            out.fields.push(Field { name: name.clone().into(), value: value.to_owned() });
-        }
+        let [text] = texts.as_slice() else { return no("only acceptmethod takes a list") };
+        out.fields.push(Field { name: name.clone().into(), value: text.clone() });
     }
     Ok(())
+}
+
+/// Splits `a:b(c:d):e` at the colons outside parentheses.
+fn words(text: &str) -> Vec<&str> {
+    let mut depth = 0_u32;
+    text.split(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ':' && depth == 0
+    })
+    .map(str::trim)
+    .filter(|word| !word.is_empty())
+    .collect()
 }

@@ -3,22 +3,13 @@
 //! Invariant: order number, price and timestamp are the same text in the form and in its hashes; anything else that does not
 //! fit is cut or replaced with a warning.
 
+use crate::clock;
 use crate::form::Field;
+use crate::order::{
+    self, FALLBACK_EMAIL, FALLBACK_GOODS, FALLBACK_NAME, FALLBACK_PHONE, Unfit, currency_name, is_order_ref,
+    named,
+};
 use crate::recipe::{Algorithm, Part, Recipe, secret};
-use crate::{clock, text};
-
-/// Currencies of the window and how it names them (`inicis.md §1.2`: USD in cents, card only).
-pub const CURRENCIES: [(&str, &str); 2] = [("KRW", "WON"), ("USD", "USD")];
-
-/// INICIS's name of an ISO 4217 currency.
-pub fn currency_name(iso: &str) -> Option<&'static str> {
-    CURRENCIES.iter().find(|(code, _)| *code == iso).map(|(_, name)| *name)
-}
-
-/// The ISO 4217 currency of INICIS's name.
-pub fn currency_of(name: &str) -> Option<&'static str> {
-    CURRENCIES.iter().find(|(_, n)| *n == name).map(|(code, _)| *code)
-}
 
 /// What is to be paid, in the shop's words.
 #[derive(Debug, Clone, Default)]
@@ -59,11 +50,6 @@ pub struct Wanted<'a> {
     pub options: super::options::Options,
 }
 
-/// An order that INICIS would refuse. English, for the shop's developer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unfit(pub String);
-
 /// An opened form, without its hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
@@ -76,19 +62,10 @@ pub struct Opened {
     pub warnings: Vec<String>,
 }
 
-/// Sent when the order names no buyer. INICIS demands a name, a telephone number and an e-mail address (`inicis.md §1.2`);
-/// the shops of today send a made-up number too (`wordpress.md §1`).
-pub const FALLBACK_NAME: &str = "구매자";
-/// See [`FALLBACK_NAME`]; nobody's number.
-pub const FALLBACK_PHONE: &str = "010-0000-0000";
-/// See [`FALLBACK_NAME`]; a domain that is reserved for examples, so that no mail reaches a stranger.
-pub const FALLBACK_EMAIL: &str = "buyer@example.com";
-const FALLBACK_GOODS: &str = "상품";
-
 /// Makes the form's fields.
 pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
     let currency = fit(wanted)?;
-    let mut warnings = Vec::new();
+    let mut warnings = wanted.options.warnings.clone();
     let price = wanted.amount.to_string();
     let timestamp = wanted.now_ms.to_string();
     let before = vec![
@@ -128,6 +105,9 @@ fn fit(wanted: &Wanted<'_>) -> Result<&'static str, Unfit> {
     let Some(currency) = currency_name(wanted.currency) else {
         return no("INICIS takes KRW, and USD by card");
     };
+    if currency != "WON" && wanted.methods != "Card" {
+        return no("INICIS takes USD by card only");
+    }
     if wanted.amount <= 0 {
         return no("the amount must be greater than 0");
     }
@@ -142,18 +122,10 @@ fn fit(wanted: &Wanted<'_>) -> Result<&'static str, Unfit> {
             "return and close address must have the origin of the page that opens the window (INICIS: V023)",
         );
     }
-    // inicis.md §1.2: a tax of more than 10 % of the price is refused.
-    let (vat, free) = (wanted.vat.unwrap_or(0), wanted.tax_free.unwrap_or(0));
-    if vat < 0 || free < 0 || free > wanted.amount || vat > wanted.amount / 10 {
-        return no("VAT must be at most a tenth of the amount, and the tax-free part at most the amount");
+    if !order::tax_fits(wanted.amount, wanted.vat, wanted.tax_free) {
+        return no(order::TAX_UNFIT);
     }
     Ok(currency)
-}
-
-/// Whether the text can be an order number (`inicis.md §9.23`).
-pub fn is_order_ref(text: &str) -> bool {
-    (1..=40).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// `acceptmethod` (`inicis.md §1.4`): `centerCd(Y)` makes INICIS say its data centre; `below1000` is needed under 1,000 won.
@@ -166,45 +138,20 @@ fn accept_method(wanted: &Wanted<'_>, currency: &str) -> String {
     options.join(":")
 }
 
-fn named(field: &str, value: Option<&str>, fallback: &str, max: usize, warnings: &mut Vec<String>) -> String {
-    let line = text::line(field, value.unwrap_or_default(), max, warnings);
-    if line.is_empty() {
-        warnings.push(format!("{field}: INICIS demands one, {fallback} was sent"));
-        return fallback.to_owned();
-    }
-    line
-}
-
-/// `buyertel`: digits and `-`, at most 20 (`inicis.md §1.2`).
+/// `buyertel`.
 fn phone(value: Option<&str>, warnings: &mut Vec<String>) -> String {
-    let typed = value.unwrap_or_default().trim();
-    let kept: String = typed.chars().filter(|c| c.is_ascii_digit() || *c == '-').collect();
-    if !kept.bytes().any(|b| b.is_ascii_digit()) || kept.len() > 20 {
+    order::phone("buyertel", value, warnings).unwrap_or_else(|| {
         warnings.push(format!("buyertel: INICIS demands a number of at most 20, {FALLBACK_PHONE} was sent"));
-        return FALLBACK_PHONE.to_owned();
-    }
-    if kept != typed {
-        warnings.push("buyertel: everything but digits and - was left out".to_owned());
-    }
-    kept
+        FALLBACK_PHONE.to_owned()
+    })
 }
 
-/// `buyeremail`: at most 60. Of special characters only `@` and `.` are known to be safe (`inicis.md §1.2`); `-` and `_` are
-/// too common to lose and pass with a warning; an address with others would no longer be the buyer's once mended, and so the
-/// fallback is sent.
+/// `buyeremail`.
 fn email(value: Option<&str>, warnings: &mut Vec<String>) -> String {
-    let typed = value.unwrap_or_default().trim();
-    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'@' | b'.' | b'-' | b'_');
-    let halves: Vec<&str> = typed.split('@').collect();
-    let whole = matches!(halves.as_slice(), [user, domain] if !user.is_empty() && domain.contains('.'));
-    if !whole || typed.len() > 60 || !typed.bytes().all(known) {
+    order::email("buyeremail", value, warnings).unwrap_or_else(|| {
         warnings.push(format!("buyeremail: not an address that INICIS takes, {FALLBACK_EMAIL} was sent"));
-        return FALLBACK_EMAIL.to_owned();
-    }
-    if typed.bytes().any(|b| matches!(b, b'-' | b'_')) {
-        warnings.push("buyeremail: INICIS promises to take no special characters but @ and .".to_owned());
-    }
-    typed.to_owned()
+        FALLBACK_EMAIL.to_owned()
+    })
 }
 
 /// `languageView`: `ko` or `en` (`inicis.md §1.2`; `cn` is not certain). Who does not read Korean gets English.

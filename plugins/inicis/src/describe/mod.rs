@@ -5,6 +5,8 @@
 
 mod presets;
 mod settings;
+mod supports;
+mod windows;
 
 use inicis_wire::Sentence;
 use inicis_wire::iniapi::ORIGIN;
@@ -12,9 +14,9 @@ use inicis_wire::iniapi::v2::INQUIRY_PATH;
 use inicis_wire::recipe::secret;
 
 use crate::bindings::exports::payhost::plugin::plugin::{
-    BrowserOrigin, Descriptor, Lookup, MethodSupport, NeededSecrets, WantedHost,
+    BrowserOrigin, Descriptor, Lookup, NeededSecrets, WantedHost,
 };
-use crate::bindings::payhost::plugin::types::{Method, Text};
+use crate::bindings::payhost::plugin::types::Text;
 use crate::channel::key;
 use crate::words;
 
@@ -40,7 +42,7 @@ pub fn descriptor() -> Descriptor {
         ),
         settings: settings::fields(),
         presets: presets::presets(),
-        supports: supports(),
+        supports: supports::supports(),
         lookup: Lookup::BySetting(key::LOOKUP_BY.to_owned()),
         settles_within_ms: None,
         undo_within_ms: None,
@@ -62,34 +64,18 @@ pub fn descriptor() -> Descriptor {
 /// (`inicis.md §3.1, §3.2`).
 const NOTICE_SOURCES: [&str; 4] = ["203.238.37.15", "183.109.71.153", "39.115.212.9", "118.129.210.25"];
 
-/// Methods (`inicis.md §1.2–1.4`): instalments from 50,000 won, at most 36 months in the quota list. Least and largest
-/// amounts depend on the contract and are not known.
-fn supports() -> Vec<MethodSupport> {
-    vec![MethodSupport {
-        method: Method { kind: "card".to_owned(), provider: None },
-        title: text("신용카드", "Card"),
-        partial_cancel: true,
-        cancel_needs_account: false,
-        cancel_within_days: None,
-        escrow: true,
-        cash_receipt: false,
-        tax_split: true,
-        instalments_max: 36,
-        instalments_from: Some(50_000),
-        currencies: strings(&["KRW", "USD"]),
-        amount_min: None,
-        amount_max: None,
-    }]
-}
-
 /// Hosts of approval and INIAPI (`inicis.md §0.3`).
 fn hosts() -> Vec<WantedHost> {
-    let approval = |origin: &str| WantedHost {
+    let approval = |(origin, reason): (&str, Text)| WantedHost {
         origin: origin.to_owned(),
-        reason: text("PC 결제의 승인과 망취소", "Approval and net cancel of PC payments"),
+        reason,
         read_paths: Vec::new(),
     };
-    let mut hosts: Vec<WantedHost> = APPROVAL_ORIGINS.iter().map(|origin| approval(origin)).collect();
+    let pc = || text("PC 결제의 승인과 망취소", "Approval and net cancel of PC payments");
+    let mobile = || text("모바일 결제의 승인과 망취소", "Approval and net cancel of mobile payments");
+    let wanted = PC_ORIGINS.map(|origin| (origin, pc())).into_iter();
+    let mut hosts: Vec<WantedHost> =
+        wanted.chain(MOBILE_ORIGINS.map(|origin| (origin, mobile()))).map(approval).collect();
     hosts.push(WantedHost {
         origin: ORIGIN.to_owned(),
         reason: text("취소, 부분취소와 거래 조회(INIAPI)", "Cancels and inquiries (INIAPI)"),
@@ -98,10 +84,13 @@ fn hosts() -> Vec<WantedHost> {
     hosts
 }
 
-const APPROVAL_ORIGINS: [&str; 3] =
+const PC_ORIGINS: [&str; 3] =
     ["https://fcstdpay.inicis.com", "https://ksstdpay.inicis.com", "https://stgstdpay.inicis.com"];
+const MOBILE_ORIGINS: [&str; 3] =
+    ["https://fcmobile.inicis.com", "https://ksmobile.inicis.com", "https://stgmobile.inicis.com"];
 
-/// What the window needs in the buyer's browser (`inicis.md §1.1`).
+/// What the window needs in the buyer's browser (`inicis.md §1.1`). The mobile window is a page of its own, reached by a form
+/// post: it needs nothing in ours.
 fn browser_origins() -> Vec<BrowserOrigin> {
     ["https://stdpay.inicis.com", "https://stgstdpay.inicis.com"]
         .iter()

@@ -10,7 +10,13 @@ use crate::bindings::payhost::plugin::types::Text;
 use crate::channel::key;
 
 /// A field that is always shown and new in this version.
-fn field(key: &str, kind: SettingType, title: Text, help: Text, required_for: &[&str]) -> SettingField {
+pub(super) fn field(
+    key: &str,
+    kind: SettingType,
+    title: Text,
+    help: Text,
+    required_for: &[&str],
+) -> SettingField {
     SettingField {
         key: key.to_owned(),
         kind,
@@ -24,7 +30,7 @@ fn field(key: &str, kind: SettingType, title: Text, help: Text, required_for: &[
     }
 }
 
-fn choice(value: &str, label: Text) -> Choice {
+pub(super) fn choice(value: &str, label: Text) -> Choice {
     Choice { value: value.to_owned(), label }
 }
 
@@ -40,6 +46,7 @@ pub fn fields() -> Vec<SettingField> {
     let mut fields = vec![merchant()];
     fields.extend(secrets());
     fields.extend([lookup_by(), client_ip(), pc_script_host()]);
+    fields.extend(super::windows::fields());
     fields
 }
 
@@ -107,8 +114,8 @@ fn secrets() -> Vec<SettingField> {
             "[0-9A-Fa-f]{32}",
             text("모바일 hashkey", "Mobile hash key"),
             text(
-                "상점관리자에서 확인하는 32자리 모바일 hashkey입니다. 모바일 결제에만 쓰며 비워 둘 수 있습니다.",
-                "The mobile hash key of 32 characters from the merchant admin. Used only for mobile payments; may be empty.",
+                "상점관리자에서 확인하는 32자리 모바일 hashkey입니다. 없으면 모바일 결제창을 열 수 없습니다.",
+                "The mobile hash key of 32 characters from the merchant admin. Without it the mobile window cannot be opened.",
             ),
             &[],
         ),

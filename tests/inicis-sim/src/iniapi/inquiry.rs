@@ -9,6 +9,7 @@ use crate::fault::Operation;
 use crate::ledger::{Book, LedgerError, Sale, SaleState};
 use crate::refusal::Refusal;
 use crate::sim::Sim;
+use crate::stdpay::fields::pay_method;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -78,8 +79,13 @@ fn not_found(version: Version, question: &Question) -> Map<String, Value> {
     }
 }
 
+/// 0 approved, 1 cancelled, 9 none; a virtual account N not paid, Y paid, C cancelled (§6.1).
 fn v1(sale: &Sale) -> Map<String, Value> {
+    let vbank = sale.account.is_some();
     let status = match sale.state {
+        SaleState::AwaitingDeposit => "N",
+        SaleState::Approved | SaleState::PartiallyCancelled if vbank => "Y",
+        SaleState::Cancelled | SaleState::NetCancelled if vbank => "C",
         SaleState::Approved | SaleState::PartiallyCancelled => "0",
         SaleState::Cancelled | SaleState::NetCancelled => "1",
         SaleState::Authenticated | SaleState::Declined => "9",
@@ -93,16 +99,36 @@ fn v1(sale: &Sale) -> Map<String, Value> {
     ])
 }
 
-fn v2(sim: &Sim, sale: &Sale) -> Map<String, Value> {
-    let status = match sale.state {
+/// transactionStatus. For a virtual account, which of the five values a closed or partly refunded one has is assumed.
+fn status(sim: &Sim, sale: &Sale) -> &'static str {
+    let vbank = sale.account.is_some();
+    match sale.state {
+        SaleState::AwaitingDeposit => "NON_DEPOSIT",
+        SaleState::Cancelled | SaleState::NetCancelled if vbank && sale.deposited_at.is_none() => {
+            "DEPOSIT_CANCELED"
+        }
+        SaleState::Cancelled if vbank => {
+            let since = sale.cancels.last().map_or(0, |cancel| cancel.at);
+            let waits = sim.clock.now_ms() - since < sim.settings.vbank_refund_wait_ms;
+            if waits { "WAITING_FOR_REFUND" } else { "REFUND_COMPLETED" }
+        }
+        SaleState::Approved if vbank => "DEPOSIT_COMPLETED",
         SaleState::Cancelled | SaleState::NetCancelled => "CANCEL",
         SaleState::PartiallyCancelled => "PART_CANCEL",
         SaleState::Authenticated | SaleState::Declined | SaleState::Approved => "APPROVAL",
-    };
+    }
+}
+
+fn v2(sim: &Sim, sale: &Sale) -> Map<String, Value> {
     let (approved_date, approved_time) = kst_date_time(sale.approved_at.unwrap_or_default());
-    let end = sale.cancels.last().filter(|_| sale.remaining == 0);
-    let (cancel_date, cancel_time) = end.map(|cancel| kst_date_time(cancel.at)).unwrap_or_default();
-    let may_part = sim.merchants.get(&sale.auth.mid).is_some_and(|merchant| merchant.partial_cancel);
+    let ended = !matches!(sale.state, SaleState::AwaitingDeposit) && sale.remaining == 0;
+    let end = sale.cancels.last().filter(|_| ended).map(|cancel| kst_date_time(cancel.at));
+    let refunded = sale.deposited_at.is_some();
+    let (refund, cancel) = if refunded { (end, None) } else { (None, end) };
+    let ((refund_date, refund_time), (cancel_date, cancel_time)) =
+        (refund.unwrap_or_default(), cancel.unwrap_or_default());
+    let may_part = sim.merchants.get(&sale.auth.mid).is_some_and(|merchant| merchant.partial_cancel)
+        && sim.settings.partial_cancel_methods.contains(&sale.auth.method);
     let part = if may_part { sale.remaining } else { 0 };
     let mut answer = object([
         ("resultCode", "SUCCESS".to_owned()),
@@ -111,14 +137,14 @@ fn v2(sim: &Sim, sale: &Sale) -> Map<String, Value> {
         ("oid", sale.auth.oid.clone()),
         ("tid", sale.tid.clone().unwrap_or_default()),
         ("price", sale.auth.price.to_string()),
-        ("paymethod", "Card".to_owned()),
-        ("transactionStatus", status.to_owned()),
+        ("paymethod", pay_method(&sale.auth).to_owned()),
+        ("transactionStatus", status(sim, sale).to_owned()),
         ("approvedDate", approved_date),
         ("approvedTime", approved_time),
         ("cancelDate", cancel_date),
         ("cancelTime", cancel_time),
-        ("refundDate", String::new()),
-        ("refundTime", String::new()),
+        ("refundDate", refund_date),
+        ("refundTime", refund_time),
         ("availablePartCancelPrice", part.to_string()),
     ]);
     let parts: Vec<Value> = sale
@@ -131,10 +157,34 @@ fn v2(sim: &Sim, sale: &Sale) -> Map<String, Value> {
             Some(json!({"tid": tid, "requestDate": date, "requestTime": time, "requestPrice": price}))
         })
         .collect();
-    let card = json!({"currencyCode": sale.auth.currency, "approvedNumber": sale.appl_num});
     answer.insert("partCancelTransInfo".to_owned(), Value::Array(parts));
-    answer.insert("cardInfo".to_owned(), card);
-    answer.insert("vacctInfo".to_owned(), Value::Null);
-    answer.insert("cashReceiptInfo".to_owned(), Value::Null);
+    answer.insert("cardInfo".to_owned(), card_info(sale));
+    answer.insert("vacctInfo".to_owned(), vacct_info(sale));
+    answer.insert("cashReceiptInfo".to_owned(), receipt_info(sale));
     answer
+}
+
+fn card_info(sale: &Sale) -> Value {
+    if sale.auth.method != "Card" {
+        return Value::Null;
+    }
+    json!({"currencyCode": sale.auth.currency, "approvedNumber": sale.appl_num})
+}
+
+fn vacct_info(sale: &Sale) -> Value {
+    if sale.account.is_none() {
+        return Value::Null;
+    }
+    let (date, time) = sale.deposited_at.map(kst_date_time).unwrap_or_default();
+    json!({"depositDate": date, "depositTime": time})
+}
+
+/// issueStatus has no documented values and stays empty.
+fn receipt_info(sale: &Sale) -> Value {
+    if sale.auth.means.receipt.is_empty() {
+        return Value::Null;
+    }
+    let (date, time) = sale.approved_at.map(kst_date_time).unwrap_or_default();
+    json!({"issueStatus": "", "approvedResultCode": "220000", "approvedNumber": sale.appl_num,
+        "approvedDate": date, "approvedTime": time})
 }

@@ -5,6 +5,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use super::account;
 use super::inquiry::{self, Question, Version};
 use super::refund::{self, Order, Part};
 use super::{envelope, tid_length};
@@ -72,26 +73,39 @@ fn hashed(sim: &Sim, fields: &Fields, more: &[&str]) -> Result<(), Refusal> {
     same_hash("hashData", fields.get("hashData"), &hash::iniapi_v1(&merchant.iniapi_key, &values))
 }
 
+/// The amounts and the account of a refund, hashed as the table of §5.1 says.
 fn read_refund(sim: &Sim, fields: &Fields) -> Result<Order, Refusal> {
     common(sim, fields)?;
-    let text = |name: &str| fields.get(name).to_owned();
-    let part = match fields.get("type") {
-        "Refund" => {
-            hashed(sim, fields, &["tid"])?;
-            None
-        }
-        "PartialRefund" => {
-            hashed(sim, fields, &["tid", "price", "confirmPrice"])?;
-            fields.require(&["price", "confirmPrice", "currency"])?;
-            Some(Part {
-                price: text("price"),
-                confirm_price: text("confirmPrice"),
-                currency: text("currency"),
-                tax: text("tax"),
-                taxfree: text("taxFree"),
-            })
-        }
+    let partial = match fields.get("type") {
+        "Refund" => false,
+        "PartialRefund" => true,
         _ => return Err(Refusal::new("SIM:FIELD", "type: Refund 또는 PartialRefund 여야 합니다")),
+    };
+    if fields.get("paymethod") == "Receipt" {
+        return Err(Refusal::new("SIM:LATER", "현금영수증 취소는 시뮬레이터가 아직 지원하지 않습니다"));
+    }
+    let to_account = fields.get("paymethod") == "Vacct";
+    let mut names = vec!["tid"];
+    names.extend(partial.then_some(["price", "confirmPrice"]).into_iter().flatten());
+    names.extend(to_account.then_some("refundAcctNum"));
+    hashed(sim, fields, &names)?;
+    let text = |name: &str| fields.get(name).to_owned();
+    let part = partial.then(|| Part {
+        price: text("price"),
+        confirm_price: text("confirmPrice"),
+        currency: text("currency"),
+        tax: text("tax"),
+        taxfree: text("taxFree"),
+    });
+    if partial {
+        fields.require(&["price", "confirmPrice", "currency"])?;
+    }
+    let account = if to_account {
+        let merchant = known_merchant(sim, fields.get("mid"))?;
+        let (bank, holder) = (fields.get("refundBankCode"), fields.get("refundAcctName"));
+        Some(account::read(merchant, fields.get("refundAcctNum"), bank, holder)?)
+    } else {
+        None
     };
     Ok(Order {
         mid: text("mid"),
@@ -99,6 +113,7 @@ fn read_refund(sim: &Sim, fields: &Fields) -> Result<Order, Refusal> {
         msg: text("msg"),
         paymethod: Some(text("paymethod")),
         part,
+        account,
     })
 }
 

@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::Value;
 
+use super::account;
 use super::inquiry::{self, Question, Version};
 use super::refund::{self, Order, Part};
 use super::{envelope, tid_length};
@@ -17,20 +18,18 @@ use crate::refusal::Refusal;
 use crate::sim::{Shared, Sim};
 use crate::stdpay::request::{known_merchant, same_hash};
 
-/// `/v2/pg/refund`
-pub async fn refund(State(sim): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    cancel(&sim, Operation::Refund, &headers, &body).await
-}
-
-/// `/v2/pg/partialRefund`
-pub async fn partial_refund(State(sim): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    cancel(&sim, Operation::PartialRefund, &headers, &body).await
-}
-
-async fn cancel(sim: &Sim, operation: Operation, headers: &HeaderMap, body: &[u8]) -> Response {
-    let call = read(headers, body);
+/// `/v2/pg/refund` and `/v2/pg/partialRefund`, and the same with `/vacct`, where a deposit goes back to an account.
+pub async fn cancel(
+    State(sim): State<Shared>,
+    headers: HeaderMap,
+    body: Bytes,
+    operation: Operation,
+    to_account: bool,
+) -> Response {
+    let sim = &sim;
+    let call = read(&headers, &body);
     let (mid, tid) = subject(&call, "tid");
-    let order = call.and_then(|call| order(sim, &call, operation));
+    let order = call.and_then(|call| order(sim, &call, operation, to_account));
     let oid = sim.ledger.peek(|book| book.by_tid(&tid).map(|sale| sale.auth.oid.clone()));
     let fault = sim.faults.take(operation, oid.as_deref());
     let decline = forced(fault.as_ref());
@@ -116,7 +115,7 @@ fn verify(sim: &Sim, call: &Call, kind: &str) -> Result<(), Refusal> {
     envelope(sim, &call.mid, kind, &call.timestamp, &call.client_ip)
 }
 
-fn order(sim: &Sim, call: &Call, operation: Operation) -> Result<Order, Refusal> {
+fn order(sim: &Sim, call: &Call, operation: Operation, to_account: bool) -> Result<Order, Refusal> {
     let partial = operation == Operation::PartialRefund;
     verify(sim, call, if partial { "partialRefund" } else { "refund" })?;
     let text = |name: &str| call.text(name).map(str::to_owned);
@@ -132,7 +131,14 @@ fn order(sim: &Sim, call: &Call, operation: Operation) -> Result<Order, Refusal>
     } else {
         None
     };
-    Ok(Order { mid: call.mid.clone(), tid: text("tid")?, msg: text("msg")?, paymethod: None, part })
+    let account = if to_account {
+        let merchant = known_merchant(sim, &call.mid)?;
+        let (bank, holder) = (text("refundBankCode")?, text("refundAcctName")?);
+        Some(account::read(merchant, &text("refundAcctNum")?, &bank, &holder)?)
+    } else {
+        None
+    };
+    Ok(Order { mid: call.mid.clone(), tid: text("tid")?, msg: text("msg")?, paymethod: None, part, account })
 }
 
 fn question(sim: &Sim, call: &Call) -> Result<Question, Refusal> {

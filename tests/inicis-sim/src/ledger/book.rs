@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::event::{Authentication, Event};
+use crate::method::{self, Method};
+
+use super::event::{Authentication, Event, RefundAccount, VirtualAccount};
 
 /// Where a sale stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -14,6 +16,8 @@ pub enum SaleState {
     Authenticated,
     /// The approval failed.
     Declined,
+    /// A virtual account was opened; no money is held.
+    AwaitingDeposit,
     /// Money is held.
     Approved,
     /// A part of the money is held.
@@ -29,12 +33,24 @@ pub enum SaleState {
 pub struct Cancel {
     /// Milliseconds since 1970.
     pub at: i64,
-    /// `net_cancel`, `refund` or `partial_refund`.
+    /// `net_cancel`, `refund`, `partial_refund`, or `close` of an account that nobody paid into.
     pub kind: &'static str,
     /// Amount.
     pub price: u64,
     /// Transaction of the partial cancel.
     pub tid: Option<String>,
+    /// VAT in it, where the merchant said so.
+    pub tax: Option<u64>,
+    /// Tax-free part of it, where the merchant said so.
+    pub taxfree: Option<u64>,
+    /// Where a deposit went back to.
+    pub account: Option<RefundAccount>,
+}
+
+impl Cancel {
+    fn new(at: i64, kind: &'static str, price: u64) -> Self {
+        Self { at, kind, price, tid: None, tax: None, taxfree: None, account: None }
+    }
 }
 
 /// One authentication and what became of it.
@@ -63,9 +79,27 @@ pub struct Sale {
     pub net_cancelled_early: bool,
     /// Approval number.
     pub appl_num: String,
+    /// The account that was opened.
+    pub account: Option<VirtualAccount>,
+    /// When money came into it.
+    pub deposited_at: Option<i64>,
     /// The approval request in byte order of its names.
     #[serde(skip)]
     pub approval_map: Vec<(String, String)>,
+}
+
+impl Sale {
+    /// Its method; every sale in the book has one of the table.
+    #[must_use]
+    pub fn method(&self) -> &'static Method {
+        method::by_name(&self.auth.method).unwrap_or(method::CARD)
+    }
+
+    /// First three digits of its result codes (§8.4).
+    #[must_use]
+    pub fn network(&self) -> &'static str {
+        if self.auth.means.isp { method::ISP_NETWORK } else { self.method().network }
+    }
 }
 
 /// All sales, found by token, transaction and order number.
@@ -114,14 +148,17 @@ impl Book {
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::Authenticated { at, token, auth } => self.open(*at, token, auth),
-            Event::Approved { at, token, tid, oid, appl_num, map } => {
+            Event::Approved { at, token, tid, oid, appl_num, map, account } => {
                 let Some(place) = self.by_token.get(token).copied() else { return };
                 let Some(sale) = self.sales.get_mut(place) else { return };
                 let old = (sale.auth.mid.clone(), std::mem::replace(&mut sale.auth.oid, oid.clone()));
-                sale.state = SaleState::Approved;
+                (sale.state, sale.remaining) = match account {
+                    None => (SaleState::Approved, sale.auth.price),
+                    Some(_) => (SaleState::AwaitingDeposit, 0),
+                };
+                sale.account.clone_from(account);
                 sale.tid = Some(tid.clone());
                 sale.approvals += 1;
-                sale.remaining = sale.auth.price;
                 sale.approved_at = Some(*at);
                 sale.appl_num.clone_from(appl_num);
                 sale.approval_map.clone_from(map);
@@ -140,7 +177,7 @@ impl Book {
                 if let Some(sale) = self.sale_of(token) {
                     let price = std::mem::take(&mut sale.remaining);
                     sale.state = SaleState::NetCancelled;
-                    sale.cancels.push(Cancel { at: *at, kind: "net_cancel", price, tid: None });
+                    sale.cancels.push(Cancel::new(*at, "net_cancel", price));
                 }
             }
             Event::NetCancelledEarly { token, .. } => {
@@ -148,15 +185,31 @@ impl Book {
                     sale.net_cancelled_early = true;
                 }
             }
-            Event::Cancelled { at, tid, .. } => {
+            Event::Deposited { at, tid, price } => {
                 if let Some(sale) = self.by_tid.get(tid).and_then(|p| self.sales.get_mut(*p)) {
-                    let price = std::mem::take(&mut sale.remaining);
-                    sale.state = SaleState::Cancelled;
-                    sale.cancels.push(Cancel { at: *at, kind: "refund", price, tid: None });
+                    sale.state = SaleState::Approved;
+                    sale.remaining = *price;
+                    sale.deposited_at = Some(*at);
                 }
             }
-            Event::PartiallyCancelled { at, tid, part_tid, price, .. } => {
-                self.cancel_part(*at, tid, part_tid, *price);
+            Event::Cancelled { at, tid, account, .. } => {
+                if let Some(sale) = self.by_tid.get(tid).and_then(|p| self.sales.get_mut(*p)) {
+                    let kind = if sale.state == SaleState::AwaitingDeposit { "close" } else { "refund" };
+                    let price = std::mem::take(&mut sale.remaining);
+                    sale.state = SaleState::Cancelled;
+                    let account = account.clone();
+                    sale.cancels.push(Cancel { account, ..Cancel::new(*at, kind, price) });
+                }
+            }
+            Event::PartiallyCancelled { at, tid, part_tid, price, tax, taxfree, account, .. } => {
+                let cancel = Cancel {
+                    tid: Some(part_tid.clone()),
+                    tax: *tax,
+                    taxfree: *taxfree,
+                    account: account.clone(),
+                    ..Cancel::new(*at, "partial_refund", *price)
+                };
+                self.cancel_part(tid, part_tid, cancel);
             }
             Event::NotAuthenticated { .. } | Event::Refused { .. } => {}
             Event::Reset { .. } => *self = Self::default(),
@@ -183,16 +236,18 @@ impl Book {
             approved_at: None,
             net_cancelled_early: false,
             appl_num: String::new(),
+            account: None,
+            deposited_at: None,
             approval_map: Vec::new(),
         });
     }
 
-    fn cancel_part(&mut self, at: i64, tid: &str, part_tid: &str, price: u64) {
+    fn cancel_part(&mut self, tid: &str, part_tid: &str, cancel: Cancel) {
         let Some(place) = self.by_tid.get(tid).copied() else { return };
         let Some(sale) = self.sales.get_mut(place) else { return };
-        sale.remaining = sale.remaining.saturating_sub(price);
+        sale.remaining = sale.remaining.saturating_sub(cancel.price);
         sale.state = if sale.remaining == 0 { SaleState::Cancelled } else { SaleState::PartiallyCancelled };
-        sale.cancels.push(Cancel { at, kind: "partial_refund", price, tid: Some(part_tid.to_owned()) });
+        sale.cancels.push(cancel);
         self.by_part_tid.insert(part_tid.to_owned(), place);
     }
 }

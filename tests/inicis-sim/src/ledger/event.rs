@@ -36,6 +36,88 @@ pub struct Authentication {
     pub form_timestamp: String,
     /// A decline that the person chose in the window.
     pub planned_decline: Option<String>,
+    /// What the method adds.
+    pub means: Means,
+    /// VAT that the merchant set.
+    pub tax: Option<u64>,
+    /// Tax-free part that the merchant set.
+    pub taxfree: Option<u64>,
+    /// Present when it was authenticated on a phone.
+    pub mobile: Option<MobileOrder>,
+}
+
+/// What the buyer chose beside the method, the card and the instalments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Means {
+    /// Source code of a wallet (§8.3).
+    pub wallet: String,
+    /// Approved by ISP.
+    pub isp: bool,
+    /// A check card.
+    pub check: bool,
+    /// Interest-free at the merchant's cost.
+    pub interest_free: bool,
+    /// Card points, in won.
+    pub points: u64,
+    /// Discount of the card company, in won.
+    pub coupon: u64,
+    /// Bank.
+    pub bank: String,
+    /// Telephone company.
+    pub telco: String,
+    /// Phone that pays.
+    pub phone: String,
+    /// Name at the voucher or point company.
+    pub user: String,
+    /// Cash receipt: empty, `0` or `1`.
+    pub receipt: String,
+    /// Depositor.
+    pub depositor: String,
+    /// Deposit deadline, YYYYMMDDhhmm.
+    pub due: String,
+}
+
+/// What a phone's request says and later answers repeat (§2.1, §2.5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MobileOrder {
+    /// Whether answers are in UTF-8.
+    pub utf8: bool,
+    /// P_NOTI.
+    pub noti: String,
+    /// P_NEXT_URL.
+    pub next_url: String,
+    /// P_NOTI_URL, where notices will go.
+    pub noti_url: String,
+    /// P_MNAME.
+    pub mname: String,
+    /// P_RESERVED.
+    pub reserved: String,
+}
+
+/// An account that was opened for one deposit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualAccount {
+    /// At most 20 digits.
+    pub number: String,
+    /// Bank (§8.3).
+    pub bank: String,
+    /// Holder.
+    pub holder: String,
+    /// Deadline, YYYYMMDDhhmm in Korea.
+    pub due: String,
+}
+
+/// Where a deposit was refunded to; decrypted, because tests read it here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundAccount {
+    /// Digits.
+    pub number: String,
+    /// Bank (§8.3).
+    pub bank: String,
+    /// Holder.
+    pub holder: String,
 }
 
 /// One line of the ledger. `at` is milliseconds since 1970.
@@ -76,6 +158,18 @@ pub enum Event {
         appl_num: String,
         /// The request, which a net cancel must repeat.
         map: Vec<(String, String)>,
+        /// The account, when no money is held yet but one was opened.
+        #[serde(default)]
+        account: Option<VirtualAccount>,
+    },
+    /// Money came into a virtual account.
+    Deposited {
+        /// When.
+        at: i64,
+        /// Transaction of the issue.
+        tid: String,
+        /// Amount.
+        price: u64,
     },
     /// The approval failed and used the token up.
     Declined {
@@ -110,6 +204,9 @@ pub enum Event {
         tid: String,
         /// Reason given by the merchant.
         msg: String,
+        /// Where a deposit went back to.
+        #[serde(default)]
+        account: Option<RefundAccount>,
     },
     /// Cancelled in part.
     PartiallyCancelled {
@@ -121,14 +218,23 @@ pub enum Event {
         part_tid: String,
         /// Amount cancelled now.
         price: u64,
+        /// VAT in it, where the merchant said so.
+        #[serde(default)]
+        tax: Option<u64>,
+        /// Tax-free part of it, where the merchant said so.
+        #[serde(default)]
+        taxfree: Option<u64>,
         /// Reason given by the merchant.
         msg: String,
+        /// Where a deposit went back to.
+        #[serde(default)]
+        account: Option<RefundAccount>,
     },
     /// A request that changed nothing.
     Refused {
         /// When.
         at: i64,
-        /// `window`, `pay_auth`, `net_cancel`, `refund`, `partial_refund` or `inquiry`.
+        /// `window`, `mobile_window`, or an operation by its name in `POST /_sim/faults`.
         operation: String,
         /// Merchant as the request named it.
         mid: String,

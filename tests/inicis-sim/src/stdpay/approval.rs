@@ -3,11 +3,11 @@
 
 use serde_json::{Map, Value};
 
+use super::fields::{Made, approved};
 use super::request::{known_merchant, same_hash};
 use super::rules;
 use crate::answer::{Answer, Format, object};
-use crate::clock::kst_date_time;
-use crate::codes;
+use crate::booking::Booking;
 use crate::fault::Operation;
 use crate::form::{Charset, Fields};
 use crate::hash;
@@ -41,18 +41,23 @@ pub async fn approve(
         };
         let verdict = verify(sim, book, fields, idc, merchant, sale, now).and_then(|()| {
             let decline = forced_decline.or(sale.auth.planned_decline.as_deref());
-            decline.map_or(Ok(()), |code| Err(Refusal::coded(code, "카드사 거절")))
+            decline.map_or(Ok(()), |code| Err(Refusal::coded(code, "승인 거절")))
         });
         if let Err(refusal) = verdict {
             let (code, reason) = (refusal.code.clone(), refusal.message.clone());
             return (vec![Event::Declined { at: now, token: token.to_owned(), code, reason }], Err(refusal));
         }
         let oid = Some(fields.get("oid")).filter(|oid| !oid.is_empty()).unwrap_or(&sale.auth.oid).to_owned();
-        let tid = sim.new_tid(book, "StdpayCARD", mid);
-        let appl_num = format!("{:08}", rand::random_range(0..100_000_000_u32));
-        let answer = approved(sale, merchant, &tid, &oid, &appl_num, now);
-        let (token, map) = (token.to_owned(), fields.sorted());
-        (vec![Event::Approved { at: now, token, tid, oid, appl_num, map }], Ok(answer))
+        let booking = Booking::new(sim, book, &sale.auth);
+        let made = Made {
+            tid: &booking.tid,
+            oid: &oid,
+            appl_num: &booking.appl_num,
+            account: booking.account.as_ref(),
+            now,
+        };
+        let answer = approved(&sale.auth, merchant, made);
+        (vec![booking.event(token, &oid, fields.sorted())], Ok(answer))
     });
     Ok(dress(sim, fields, outcome.await?))
 }
@@ -64,7 +69,7 @@ fn admit<'a>(sim: &'a Sim, book: &'a Book, fields: &Fields) -> Result<(&'a Merch
     let merchant = known_merchant(sim, fields.get("mid"))?;
     let sale = book
         .by_token(fields.get("authToken"))
-        .filter(|sale| sale.auth.mid == merchant.mid)
+        .filter(|sale| sale.auth.mid == merchant.mid && sale.auth.mobile.is_none())
         .ok_or_else(|| Refusal::new("SIM:TOKEN", "발급된 적이 없는 authToken 입니다"))?;
     if sale.state != SaleState::Authenticated {
         return Err(Refusal::new("R201", "이미 승인 요청된 인증입니다"));
@@ -118,76 +123,13 @@ fn verify(
     Ok(())
 }
 
-/// The fields of a card approval (§1.8). Fields whose meaning is not documented are left out.
-fn approved(
-    sale: &Sale,
-    merchant: &Merchant,
-    tid: &str,
-    oid: &str,
-    appl_num: &str,
-    now: i64,
-) -> Map<String, Value> {
-    let auth = &sale.auth;
-    let (date, time) = kst_date_time(now);
-    let price = auth.price.to_string();
-    let name = codes::card_name(&auth.card).unwrap_or_default();
-    let part = if merchant.partial_cancel { "1" } else { "0" };
-    let tail = appl_num.get(4..).unwrap_or_default();
-    let common = [
-        ("resultCode", "0000"),
-        ("resultMsg", "정상처리되었습니다."),
-        ("tid", tid),
-        ("mid", &auth.mid),
-        ("MOID", oid),
-        ("TotPrice", &price),
-        ("payMethod", "Card"),
-        ("payMethodDetail", "Card"),
-        ("applDate", &date),
-        ("applTime", &time),
-        ("applNum", appl_num),
-        ("goodName", &auth.goodname),
-        ("goodsName", &auth.goodname),
-        ("buyerName", &auth.buyername),
-        ("buyerTel", &auth.buyertel),
-        ("buyerEmail", &auth.buyeremail),
-        ("custEmail", &auth.buyeremail),
-        ("parentEmail", &auth.parentemail),
-        ("EventCode", ""),
-        ("payDevice", "PC"),
-        ("currency", &auth.currency),
-        ("OrgPrice", ""),
-    ];
-    let number = format!("553637******{tail}");
-    let card = [
-        ("CARD_Num", number.as_str()),
-        ("CARD_Code", &auth.card),
-        ("CARD_BankCode", "00"),
-        ("CARD_Quota", &auth.quota),
-        ("CARD_Interest", "0"),
-        ("CARD_CorpFlag", "0"),
-        ("CARD_CheckFlag", "0"),
-        ("CARD_PRTC_CODE", part),
-        ("CARD_PrtcCode", part),
-        ("CARD_SrcCode", ""),
-        ("CARD_Point", ""),
-        ("CARD_UsePoint", ""),
-        ("CARD_CouponPrice", ""),
-        ("CARD_CouponDiscount", ""),
-        ("CARD_ApplPrice", &price),
-        ("CARD_PurchaseCode", &auth.card),
-        ("CARD_PurchaseName", name),
-        ("P_FN_NM", name),
-    ];
-    object(common.into_iter().chain(card).map(|(name, value)| (name, value.to_owned())))
-}
-
 /// Puts fields or a refusal into the format and charset that the merchant asked for. A decline has only resultCode and
 /// resultMsg; where its six digits travel is an assumption (`approval_decline_result_code`).
 fn dress(sim: &Sim, fields: &Fields, outcome: Result<Map<String, Value>, Refusal>) -> Answer {
     let signed = outcome.is_ok();
     let fields_out = outcome.unwrap_or_else(|refusal| {
         let own =
-            sim.settings.approval_decline_result_code.as_ref().filter(|_| refusal.code.starts_with("50"));
+            sim.settings.approval_decline_result_code.as_ref().filter(|_| refusal.code.starts_with('5'));
         let (code, text) = match own {
             Some(code) => (code.clone(), format!("{} [{}]", refusal.message, refusal.code)),
             None => (refusal.code, refusal.message),

@@ -2,6 +2,7 @@
 //! never takes back a sale twice.
 
 use super::approval::plain;
+use super::fields::pay_method;
 use super::request::known_merchant;
 use crate::answer::{Answer, object};
 use crate::fault::Operation;
@@ -23,7 +24,9 @@ pub async fn net_cancel(
     let now = sim.clock.now_ms();
     let token = fields.get("authToken");
     let outcome = sim.ledger.book(|book| {
-        let sale = book.by_token(token).filter(|sale| sale.auth.mid == fields.get("mid"));
+        let sale = book
+            .by_token(token)
+            .filter(|sale| sale.auth.mid == fields.get("mid") && sale.auth.mobile.is_none());
         let verdict = match forced_decline {
             Some(code) => Err(Refusal::coded(code, "망취소 거절")),
             None => verify(sim, fields, idc, sale, now),
@@ -37,7 +40,7 @@ pub async fn net_cancel(
                     ("moid", &sale.auth.oid),
                     ("mid", &sale.auth.mid),
                     ("timestamp", fields.get("timestamp")),
-                    ("selectPayMethod", "Card"),
+                    ("selectPayMethod", pay_method(&sale.auth)),
                 ];
                 let answer = object(answer.map(|(name, value)| (name, value.to_owned())));
                 (vec![Event::NetCancelled { at: now, token: token.to_owned() }], answer)
@@ -73,18 +76,7 @@ fn verify<'a>(
             format!("{} 에서 발급된 인증을 {idc} 로 보냈습니다", sale.auth.idc),
         ));
     }
-    match sale.state {
-        SaleState::Authenticated | SaleState::Declined => {
-            return Err(Refusal::new("SIM:NOSALE", "취소할 승인이 없습니다"));
-        }
-        SaleState::NetCancelled | SaleState::Cancelled => {
-            return Err(Refusal::new("SIM:TWICE", "이미 취소된 거래입니다"));
-        }
-        SaleState::PartiallyCancelled => {
-            return Err(Refusal::new("SIM:PART", "부분취소된 거래는 망취소할 수 없습니다"));
-        }
-        SaleState::Approved => {}
-    }
+    still_held(sale)?;
     let sent = fields.sorted();
     let differs =
         |(name, value): &&(String, String)| !sale.approval_map.iter().any(|(n, v)| n == name && v == value);
@@ -92,9 +84,36 @@ fn verify<'a>(
     if let Some(name) = sent.iter().find(differs).map(|(name, _)| name).or(missing) {
         return Err(Refusal::new("SIM:MAP", format!("승인 요청과 다른 항목이 있습니다: {name}")));
     }
-    let approved_at = sale.approved_at.unwrap_or_default();
-    if now - approved_at > sim.settings.net_cancel_window_ms {
+    in_time(sim, sale, now)?;
+    Ok(sale)
+}
+
+/// Whether a sale is in a state that a net cancel takes back.
+///
+/// # Errors
+/// Never approved, or cancelled already.
+pub fn still_held(sale: &Sale) -> Result<(), Refusal> {
+    match sale.state {
+        SaleState::Authenticated | SaleState::Declined => {
+            Err(Refusal::new("SIM:NOSALE", "취소할 승인이 없습니다"))
+        }
+        SaleState::NetCancelled | SaleState::Cancelled => {
+            Err(Refusal::new("SIM:TWICE", "이미 취소된 거래입니다"))
+        }
+        SaleState::PartiallyCancelled => {
+            Err(Refusal::new("SIM:PART", "부분취소된 거래는 망취소할 수 없습니다"))
+        }
+        SaleState::Approved | SaleState::AwaitingDeposit => Ok(()),
+    }
+}
+
+/// Whether a net cancel is still in time.
+///
+/// # Errors
+/// The window is over.
+pub fn in_time(sim: &Sim, sale: &Sale, now: i64) -> Result<(), Refusal> {
+    if now - sale.approved_at.unwrap_or_default() > sim.settings.net_cancel_window_ms {
         return Err(Refusal::new("SIM:LATE", "망취소 가능 시간이 지났습니다"));
     }
-    Ok(sale)
+    Ok(())
 }

@@ -8,11 +8,12 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use url::Url;
 
 use super::request::{PayRequest, check};
-use super::window::{self, Choice, Leaving, ReturnPost, WindowError};
-use crate::codes;
+use super::window;
+use crate::choice::{Choice, Leaving, ReturnPost, WindowError};
 use crate::form::{Fields, is_form};
 use crate::refusal::Refusal;
-use crate::sim::{Shared, Sim};
+use crate::sim::Shared;
+use crate::view::View;
 
 #[derive(Template)]
 #[template(path = "error.html")]
@@ -23,19 +24,16 @@ struct ErrorPage<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "lost.html")]
+struct LostPage;
+
+#[derive(Template)]
 #[template(path = "leave.html")]
 struct LeavePage<'a> {
     url: &'a str,
     target: &'a str,
     charset: &'a str,
     fields: &'a [(String, String)],
-}
-
-struct Card {
-    code: String,
-    name: &'static str,
-    selected: bool,
-    disabled: bool,
 }
 
 #[derive(Template)]
@@ -49,9 +47,8 @@ struct WindowPage<'a> {
     buyername: &'a str,
     price: String,
     test: bool,
-    cards: Vec<Card>,
-    quotas: Vec<(String, String)>,
-    declines: Vec<(&'static str, &'static str)>,
+    phone: bool,
+    view: View,
 }
 
 /// Renders a page; a template that fails is a bug of the simulator and says so.
@@ -80,7 +77,7 @@ pub async fn pay(State(sim): State<Shared>, headers: HeaderMap, body: Bytes) -> 
     match form.and_then(|()| check(&sim, &fields, page_of(&headers).as_ref())) {
         Ok(request) => {
             let id = sim.windows.open(sim.clock.now_ms(), request.clone());
-            show(&sim, &id, &request, "")
+            show(&id, &request, "")
         }
         Err(refusal) => {
             let event = sim.refused("window", fields.get("mid"), fields.get("oid"), &refusal);
@@ -99,17 +96,23 @@ pub async fn choose(State(sim): State<Shared>, body: Bytes) -> Response {
     let Some(request) = sim.windows.get(id) else {
         return error_page(&Refusal::new("SIM:CLOSED", "이미 닫힌 결제창입니다. 다시 결제해 주세요."));
     };
-    let choice = choice(&fields);
-    if let Err(refusal) = window::check(&sim, &request, &choice) {
-        return show(&sim, id, &request, &refusal.message);
+    let choice = Choice::from_form(&fields);
+    if let Err(refusal) = window::check(&request, &choice) {
+        return show(id, &request, &refusal.message);
     }
     // Only one of two clicks finds the window open.
     let Some(request) = sim.windows.close(id) else {
         return error_page(&Refusal::new("SIM:CLOSED", "이미 처리 중인 결제창입니다."));
     };
-    match window::decide(&sim, &request, choice).await {
+    left(window::decide(&sim, &request, choice).await)
+}
+
+/// The page that takes the browser away from a window that was decided.
+pub fn left(decided: Result<Leaving, WindowError>) -> Response {
+    match decided {
         Ok(Leaving::Post(post)) => leave(&post),
-        Ok(Leaving::Close(url)) => Redirect::to(&url).into_response(),
+        Ok(Leaving::Close(url) | Leaving::Go(url)) => Redirect::to(&url).into_response(),
+        Ok(Leaving::Lost) => html(&LostPage),
         Err(WindowError::Refused(refusal)) => error_page(&refusal),
         Err(WindowError::Ledger(error)) => {
             (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
@@ -117,17 +120,8 @@ pub async fn choose(State(sim): State<Shared>, body: Bytes) -> Response {
     }
 }
 
-fn choice(fields: &Fields) -> Choice {
-    let (card, quota) = (fields.get("card").to_owned(), fields.get("quota").to_owned());
-    match (fields.get("action"), fields.get("outcome")) {
-        ("cancel", _) => Choice::Cancel,
-        (_, "auth_fail") => Choice::AuthFail,
-        (_, "pay" | "") => Choice::Pay { card, quota },
-        (_, code) => Choice::Decline { card, quota, code: code.to_owned() },
-    }
-}
-
-fn error_page(refusal: &Refusal) -> Response {
+/// The page of a form that was refused.
+pub fn error_page(refusal: &Refusal) -> Response {
     html(&ErrorPage { code: &refusal.code, message: &refusal.message, label: refusal.is_label() })
 }
 
@@ -140,18 +134,15 @@ fn leave(post: &ReturnPost) -> Response {
     })
 }
 
-fn show(sim: &Sim, id: &str, request: &PayRequest, error: &str) -> Response {
-    let test = sim.merchants.get(&request.mid).is_some_and(|merchant| merchant.test);
-    let cards = request.cards.iter().map(|code| Card {
-        code: code.clone(),
-        name: codes::card_name(code).unwrap_or_default(),
-        selected: request.preselected.as_ref() == Some(code),
-        disabled: test && code == codes::CARD_KB,
-    });
-    let quotas = request.quotas.iter().map(|quota| {
-        let months = quota.trim_start_matches('0');
-        (quota.clone(), if months.is_empty() { "일시불".to_owned() } else { format!("{months}개월") })
-    });
+fn show(id: &str, request: &PayRequest, error: &str) -> Response {
+    let mut view = View::new(&request.offer, &request.language);
+    view.paint(request.accept.get("SKIN").unwrap_or_default());
+    view.logo.clone_from(&request.logo);
+    view.interest(&request.offer);
+    view.note("부분 무이자", request.accept.get("slimquota").unwrap_or_default());
+    view.note("제공기간", request.period.as_str());
+    view.note("부가세", request.tax.map(|tax| money(tax, &request.currency)).unwrap_or_default());
+    view.note("비과세", request.taxfree.map(|free| money(free, &request.currency)).unwrap_or_default());
     html(&WindowPage {
         id,
         error,
@@ -160,10 +151,9 @@ fn show(sim: &Sim, id: &str, request: &PayRequest, error: &str) -> Response {
         goodname: &request.goodname,
         buyername: &request.buyername,
         price: money(request.price, &request.currency),
-        test,
-        cards: cards.collect(),
-        quotas: quotas.collect(),
-        declines: codes::DECLINES.iter().map(|code| (*code, codes::text(code))).collect(),
+        test: request.offer.test,
+        phone: false,
+        view,
     })
 }
 

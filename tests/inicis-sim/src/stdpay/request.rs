@@ -5,10 +5,10 @@ use url::Url;
 
 use super::accept::Accept;
 use super::rules;
-use crate::codes;
 use crate::form::{Charset, Fields};
 use crate::hash;
 use crate::merchant::Merchant;
+use crate::offer::Offer;
 use crate::refusal::Refusal;
 use crate::sim::Sim;
 
@@ -45,12 +45,18 @@ pub struct PayRequest {
     pub merchant_data: String,
     /// Options.
     pub accept: Accept,
-    /// Instalments offered, two digits each, `00` first.
-    pub quotas: Vec<String>,
-    /// Card companies offered.
-    pub cards: Vec<String>,
-    /// Card company preselected.
-    pub preselected: Option<String>,
+    /// What the buyer can pick.
+    pub offer: Offer,
+    /// VAT that the merchant set.
+    pub tax: Option<u64>,
+    /// Tax-free part that the merchant set.
+    pub taxfree: Option<u64>,
+    /// `ko`, `en` or `cn`.
+    pub language: String,
+    /// Service period, shown only.
+    pub period: String,
+    /// Logo of the shop.
+    pub logo: String,
 }
 
 const REQUIRED: &[&str] = &[
@@ -112,15 +118,13 @@ pub fn check(sim: &Sim, fields: &Fields, page: Option<&Url>) -> Result<PayReques
         return Err(Refusal::new("SIM:POPUP", "payViewType=popup 은 시뮬레이터가 아직 지원하지 않습니다"));
     }
     let accept = Accept::parse(fields.get("acceptmethod"))?;
-    rules::methods(fields, merchant, &accept)?;
+    let methods = rules::methods(fields, merchant, &accept)?;
     if fields.get("currency") == "WON" && price < 1000 && accept.get("below1000").is_none() {
         return Err(Refusal::coded("500608", "acceptmethod below1000"));
     }
     rules::optional_fields(fields, price)?;
     duplicate_order(sim, merchant, fields.get("oid"))?;
-    let only = rules::card_codes(fields, "ini_onlycardcode")?;
-    let selected = rules::card_codes(fields, "ini_cardcode")?;
-    let offered = codes::CARDS.iter().map(|(code, _)| (*code).to_owned());
+    let offer = rules::offer(sim, fields, merchant, &accept, methods, price)?;
     let text = |name: &str| fields.get(name).to_owned();
     Ok(PayRequest {
         mid: text("mid"),
@@ -137,9 +141,12 @@ pub fn check(sim: &Sim, fields: &Fields, page: Option<&Url>) -> Result<PayReques
         close_url: Some(text("closeUrl")).filter(|url| !url.is_empty()),
         charset,
         merchant_data: text("merchantData"),
-        quotas: rules::quotas(fields.get("quotabase"), fields.get("currency"), price)?,
-        cards: offered.filter(|code| only.is_empty() || only.contains(code)).collect(),
-        preselected: selected.into_iter().next(),
+        tax: fields.get("tax").parse().ok(),
+        taxfree: fields.get("taxfree").parse().ok(),
+        language: text("languageView"),
+        period: text("offerPeriod"),
+        logo: text("logo_url"),
+        offer,
         accept,
     })
 }

@@ -1,39 +1,19 @@
 //! Invariant: each rule of the request form is one function that reads fields and changes nothing.
 
 use super::accept::Accept;
-use crate::codes;
+use crate::clock::{kst14, parse_kst14};
 use crate::form::Fields;
 use crate::merchant::Merchant;
+use crate::method::{self, EASY_PAY};
+use crate::offer::{self, Offer};
 use crate::refusal::Refusal;
 use crate::sim::Sim;
 
-/// Methods of §1.3 and the names of §1.4 that open one wallet only.
-const METHODS: &[&str] = &[
-    "Card",
-    "DirectBank",
-    "VBank",
-    "HPP",
-    "PhoneBill",
-    "Culture",
-    "DGCL",
-    "Bcsh",
-    "HPMN",
-    "TeenCash",
-    "OCBPoint",
-    "POINT",
-    "GSPT",
-    "UPNT",
-    "Kpay",
-    "Paypin",
-    "EWallet",
-    "Swallet",
-    "EasyPay",
-    "GiftCard",
-    "onlykakaopay",
-    "onlylpay",
-    "onlynaverpay",
-    "onlyssgcard",
-];
+/// Methods of §1.3 that have no known answer and are not simulated.
+const NOT_SIMULATED: &[&str] = &["POINT", "Paypin", "GiftCard"];
+
+/// Names of §1.3 that open the wallets.
+const WALLET_METHODS: &[&str] = &[EASY_PAY, "Kpay", "EWallet", "Swallet"];
 
 /// From this amount on a card can be paid in instalments (§1.2).
 const INSTALMENTS_FROM_WON: u64 = 50_000;
@@ -90,19 +70,29 @@ pub fn form_timestamp(sim: &Sim, text: &str) -> Result<(), Refusal> {
     Err(Refusal::new("SIM:TIME", "timestamp: 현재 시각과 차이가 너무 큽니다"))
 }
 
-/// Which methods are asked for, whether the simulator has one of them, and the phone rule of §1.4.
+/// Which methods the window offers, as names of [`Offer::methods`] or `only…`, and the phone rule of §1.4.
 ///
 /// # Errors
-/// An unknown method (also the spelling `Vbank`), no card among them, a phone offered without its option, or USD with
-/// something other than a card.
-pub fn methods(fields: &Fields, merchant: &Merchant, accept: &Accept) -> Result<(), Refusal> {
+/// An unknown method (also the spelling `Vbank`), none that is contracted (403), a phone offered without its option, or
+/// USD with something other than a card.
+pub fn methods<'a>(
+    fields: &'a Fields,
+    merchant: &'a Merchant,
+    accept: &Accept,
+) -> Result<Vec<&'a str>, Refusal> {
     let asked: Vec<&str> = fields.get("gopaymethod").split(':').filter(|m| !m.is_empty()).collect();
-    if let Some(unknown) = asked.iter().find(|m| !METHODS.contains(m)) {
+    let known = |name: &&str| {
+        method::by_name(name).is_some() || WALLET_METHODS.contains(name) || name.starts_with("only")
+    };
+    if let Some(later) = asked.iter().find(|name| NOT_SIMULATED.contains(name)) {
+        return Err(Refusal::new("SIM:LATER", format!("{later} 결제는 시뮬레이터가 지원하지 않습니다")));
+    }
+    if let Some(unknown) = asked.iter().find(|name| !known(name)) {
         let hint = if unknown.eq_ignore_ascii_case("VBank") { " (VBank 로 써야 합니다)" } else { "" };
         return Err(Refusal::new("SIM:METHOD", format!("gopaymethod: 알 수 없는 결제수단 {unknown}{hint}")));
     }
     let contracted = merchant.methods.iter().map(String::as_str);
-    let offered: Vec<&str> = if asked.is_empty() { contracted.collect() } else { asked.clone() };
+    let offered: Vec<&str> = if asked.is_empty() { contracted.collect() } else { asked };
     let billing_phone = accept.get("BILLAUTH") == Some("HPP");
     let phone_kind = accept.get("HPP");
     let phone_fits = if billing_phone {
@@ -119,10 +109,88 @@ pub fn methods(fields: &Fields, merchant: &Merchant, accept: &Accept) -> Result<
     if fields.get("currency") == "USD" && offered != ["Card"] {
         return Err(Refusal::coded("500611", "USD 는 카드 결제만 가능합니다"));
     }
-    if !offered.contains(&"Card") {
-        return Err(Refusal::new("SIM:LATER", "시뮬레이터는 아직 카드 결제만 지원합니다"));
+    Ok(offered)
+}
+
+/// What the window offers. The window of a card also offers wallets unless noeasypay, cardonly or USD forbid it; a
+/// method that is not contracted is left out, and if nothing remains the form is refused (403).
+///
+/// # Errors
+/// Options that contradict the reference or each other.
+pub fn offer(
+    sim: &Sim,
+    fields: &Fields,
+    merchant: &Merchant,
+    accept: &Accept,
+    asked: Vec<&str>,
+    price: u64,
+) -> Result<Offer, Refusal> {
+    let currency = fields.get("currency");
+    let has = |name: &str| accept.get(name).is_some();
+    let mut only: Vec<&str> = asked.iter().filter_map(|name| name.strip_prefix("only")).collect();
+    if asked.contains(&"Kpay") {
+        only.push("kpay");
     }
-    Ok(())
+    only.extend(accept.get("onlyeasypaycode").unwrap_or_default().split(':').filter(|name| !name.is_empty()));
+    let no_wallets = has("noeasypay") || has("cardonly") || currency == "USD";
+    let wallets = offer::wallets(&sim.settings, merchant, &only)?;
+    let wallets = if no_wallets { Vec::new() } else { wallets };
+    let opens = |name: &str| WALLET_METHODS.contains(&name) || name.starts_with("only");
+    let contract = |name: &str| merchant.methods.iter().any(|own| own == name);
+    let plain = asked.iter().filter_map(|name| method::by_name(name)).map(|method| method.name);
+    let mut methods: Vec<&'static str> = plain.filter(|name| contract(name)).collect();
+    if has("cardonly") {
+        methods.retain(|name| *name == "Card");
+    }
+    let wanted = asked.contains(&"Card") || asked.iter().any(|name| opens(name));
+    if wanted && !wallets.is_empty() {
+        let after_card = methods.iter().position(|name| *name == "Card").map_or(0, |at| at + 1);
+        methods.insert(after_card, EASY_PAY);
+    }
+    if methods.is_empty() {
+        return Err(Refusal::coded("500403", fields.get("gopaymethod")));
+    }
+    let only_cards = offer::card_codes("ini_onlycardcode", fields.get("ini_onlycardcode"))?;
+    let selected = offer::card_codes("ini_cardcode", fields.get("ini_cardcode"))?;
+    let first_telco = accept.get("hppdefaultcorp").unwrap_or_default();
+    Ok(Offer {
+        methods,
+        wallets,
+        cards: offer::cards(&only_cards),
+        preselected: selected.into_iter().next(),
+        quotas: quotas(fields.get("quotabase"), currency, price)?,
+        interest_free: offer::interest_free("nointerest", fields.get("nointerest"), ',')?,
+        points: has("cardpoint") || has("CARDPOINT"),
+        receipt: !has("no_receipt"),
+        telcos: offer::telcos(accept.get("hppablecorp").unwrap_or_default(), first_telco)?,
+        due: deadline(sim, accept.get("vbank").unwrap_or_default())?,
+        price,
+        currency: currency.to_owned(),
+        test: merchant.test,
+        isp_cards: sim.settings.isp_cards.clone(),
+    })
+}
+
+/// A deposit deadline of 8 or 12 digits that is not over; absent it is some days ahead, at 23:59.
+///
+/// # Errors
+/// Not such a date (640) or time (641), or in the past.
+pub fn deadline(sim: &Sim, text: &str) -> Result<String, Refusal> {
+    let now = sim.clock.now_ms();
+    if text.is_empty() {
+        let at = now.saturating_add(sim.settings.vbank_default_days.saturating_mul(24 * 3_600_000));
+        return Ok(format!("{}2359", kst14(at).get(..8).unwrap_or_default()));
+    }
+    let due = if text.len() == 8 { format!("{text}2359") } else { text.to_owned() };
+    let date = due.get(..8).unwrap_or_default();
+    if due.len() != 12 || parse_kst14(&format!("{date}000000")).is_none() {
+        return Err(Refusal::coded("504640", text));
+    }
+    match parse_kst14(&format!("{due}00")) {
+        None => Err(Refusal::coded("504641", text)),
+        Some(at) if at <= now => Err(Refusal::coded("504640", text)),
+        Some(_) => Ok(due),
+    }
 }
 
 /// The forms of the optional fields.
@@ -139,10 +207,6 @@ pub fn optional_fields(fields: &Fields, price: u64) -> Result<(), Refusal> {
     let count = period.strip_prefix(['Y', 'M']).is_some_and(digits);
     if !(period.is_empty() || days || span || count) {
         return Err(wrong("offerPeriod", "Y2, M2, YYYYMMDD-YYYYMMDD 형식이어야 합니다"));
-    }
-    let interest = fields.get("nointerest");
-    if !interest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b':' | b',')) {
-        return Err(wrong("nointerest", "11-2:3:,34-5:12 형식이어야 합니다"));
     }
     for name in ["tax", "taxfree"] {
         let text = fields.get(name);
@@ -165,19 +229,6 @@ pub fn optional_fields(fields: &Fields, price: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Card codes joined by `:`.
-///
-/// # Errors
-/// A code that §8.2 does not have.
-pub fn card_codes(fields: &Fields, name: &str) -> Result<Vec<String>, Refusal> {
-    let codes: Vec<String> =
-        fields.get(name).split(':').filter(|code| !code.is_empty()).map(str::to_owned).collect();
-    match codes.iter().find(|code| codes::card_name(code).is_none()) {
-        Some(code) => Err(wrong(name, &format!("알 수 없는 카드사 코드 {code}"))),
-        None => Ok(codes),
-    }
-}
-
 /// Instalments that the window offers: always the single payment, more from 50,000 won on (§1.2). Without quotabase the
 /// window offers 2 to 12 months, which is an assumption.
 ///
@@ -188,11 +239,8 @@ pub fn quotas(quotabase: &str, currency: &str, price: u64) -> Result<Vec<String>
     if parts.iter().any(|part| !digits(part) || part.len() > 2) {
         return Err(wrong("quotabase", "2:3:4 형식이어야 합니다"));
     }
-    let months: Vec<u32> = if parts.is_empty() {
-        (2..=12).collect()
-    } else {
-        parts.iter().filter_map(|part| part.parse().ok()).filter(|n| *n >= 2).collect()
-    };
+    let listed = parts.iter().filter_map(|part| part.parse().ok()).filter(|n| *n >= 2);
+    let months: Vec<u32> = if parts.is_empty() { (2..=12).collect() } else { listed.collect() };
     let allowed = currency == "WON" && price >= INSTALMENTS_FROM_WON;
     let more = months.into_iter().filter(|_| allowed).map(|n| format!("{n:02}"));
     Ok(std::iter::once("00".to_owned()).chain(more).collect())

@@ -88,3 +88,30 @@ async fn scripts_and_the_control_page_are_served() {
     assert_eq!(gateway.status().as_u16(), 200);
     assert_eq!(rig.http.get("https://stdpay.inicis.com/_sim/").send().await.unwrap().status().as_u16(), 404);
 }
+
+#[tokio::test]
+async fn the_window_shows_language_skin_logo_and_taxes() {
+    let rig = Rig::start().await;
+    let mut form = rig.form(MID, "O-1", "60000");
+    for (name, value) in [
+        ("languageView", "en"),
+        ("acceptmethod", "centerCd(Y):SKIN(#2255AA):HPP(2)"),
+        ("gopaymethod", "Card:DirectBank:HPP"),
+        ("logo_url", "https://shop.example.com/logo.png"),
+        ("tax", "5000"),
+        ("taxfree", "5000"),
+        ("offerPeriod", "M2"),
+    ] {
+        set(&mut form, name, value);
+    }
+    let page = open(&rig, &form).await;
+    for part in
+        ["lang=\"en\"", "Bank transfer", "Single payment", "background:#2255AA", "logo.png", "5,000원", "M2"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("method-VBank"), "{page}");
+    set(&mut form, "acceptmethod", "SKIN(red;x:y)");
+    set(&mut form, "gopaymethod", "Card");
+    assert!(!open(&rig, &form).await.contains("background:red"));
+}

@@ -93,11 +93,51 @@ fn iniapi_v1() {
     v1("iniapi.v1.refund", &[&common[..], &["tid"]].concat());
     v1("iniapi.v1.partialRefund", &[&common[..], &["tid", "price", "confirmPrice"]].concat());
     v1("iniapi.v1.inquiry", &common);
+    v1("iniapi.v1.refund.vacct", &[&common[..], &["tid", "refundAcctNum"]].concat());
+    let partial = ["tid", "price", "confirmPrice", "refundAcctNum"];
+    v1("iniapi.v1.partialRefund.vacct", &[&common[..], &partial].concat());
+}
+
+#[test]
+fn chkfake_and_its_two_common_mistakes() {
+    check("mobile.P_CHKFAKE", |v| hash::chkfake(&v("P_AMT"), &v("P_OID"), &v("P_TIMESTAMP"), &v("hashKey")));
+    let all = all();
+    let right = hash::chkfake("1000", "url_99120", "1640061760611", "3CB8183A4BE283555ACC8363C0360223");
+    let wrong = all["negative_examples"].as_array().unwrap().iter();
+    let wrong = wrong.filter(|example| example["name"].as_str().unwrap().starts_with("P_CHKFAKE"));
+    assert_eq!(wrong.filter(|example| example["wrong"] != *right).count(), 2);
+}
+
+#[test]
+fn encrypted_accounts_are_decrypted() {
+    let all = all();
+    let generated = all["formulas"]["iniapi.aes"]["vectors"].as_array().unwrap();
+    let official = all["official_or_captured"].as_array().unwrap().iter();
+    let official = official.filter(|vector| vector["what"] == "iniapi.aes");
+    let mut count = 0;
+    for vector in generated.iter().chain(official) {
+        let input = |key: &str| vector["input"][key].as_str().unwrap();
+        let plain = hash::iniapi_decrypt(input("key"), input("iv"), vector["output"].as_str().unwrap());
+        assert_eq!(plain.as_deref(), Some(input("plaintext")));
+        count += 1;
+    }
+    assert_eq!(count, 6);
+    let (key, iv) = ("ItEQKi3rY7uvDS8l", "HYb3yQ4f65QL89==");
+    for bad in ["", "AAAA", "no base64", "AAAAAAAAAAAAAAAAAAAAAA=="] {
+        assert_eq!(hash::iniapi_decrypt(key, iv, bad), None, "{bad}");
+    }
 }
 
 #[test]
 fn iniapi_v2_hashes_data_as_it_came() {
-    for name in ["iniapi.v2.refund", "iniapi.v2.partialRefund", "iniapi.v2.inquiry", "iniapi.v2.billing"] {
+    for name in [
+        "iniapi.v2.refund",
+        "iniapi.v2.partialRefund",
+        "iniapi.v2.inquiry",
+        "iniapi.v2.billing",
+        "iniapi.v2.refund.vacct",
+        "iniapi.v2.partialRefund.vacct",
+    ] {
         let all = all();
         let vectors = all["formulas"][name]["vectors"].as_array().unwrap();
         assert!(vectors.len() >= 3, "{name}");

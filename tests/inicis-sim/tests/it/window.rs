@@ -35,7 +35,7 @@ async fn fields_that_are_wrong_are_refused() {
         ("payViewType", "popup", "SIM:POPUP"),
         ("gopaymethod", "card", "SIM:METHOD"),
         ("gopaymethod", "Vbank", "SIM:METHOD"),
-        ("gopaymethod", "VBank", "SIM:LATER"),
+        ("gopaymethod", "POINT", "SIM:LATER"),
         ("gopaymethod", "Card:HPP", "SIM:HPP"),
         ("acceptmethod", "centerCd", "SIM:ACCEPT"),
         ("offerPeriod", "soon", "SIM:FIELD"),

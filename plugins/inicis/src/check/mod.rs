@@ -1,6 +1,8 @@
 //! `plugin.check`: the doctor (`inicis.md §0.1, §8.1`).
 //!
-//! Invariant: it changes nothing and sends nothing; what it cannot know it does not say.
+//! Invariant: it changes nothing; it asks only harmless questions ([`probe`]); what it cannot know it does not say.
+
+mod probe;
 
 use inicis_wire::iniapi::is_ipv4;
 use inicis_wire::merchants::{self, MID_PREFIXES, TEST_MIDS, TestMerchant};
@@ -26,6 +28,7 @@ pub fn findings(context: &Context) -> Vec<Finding> {
     secrets(context, &mut found);
     public_keys(context, &mut found);
     inquiry(context, &mut found);
+    probe::findings(context, &mut found);
     found
 }
 
@@ -80,7 +83,7 @@ fn merchant(context: &Context, found: &mut Vec<Finding>) {
 }
 
 /// Secret, how bad it is to lack it, what for, and where it is found.
-const WANTED: [(&str, Severity, &str, &str); 2] = [
+const WANTED: [(&str, Severity, &str, &str); 4] = [
     (
         secret::SIGN_KEY,
         Severity::Error,
@@ -92,6 +95,18 @@ const WANTED: [(&str, Severity, &str, &str); 2] = [
         Severity::Error,
         "INIAPI key가 없습니다. 취소와 거래 조회를 할 수 없습니다.",
         "The INIAPI key is missing. Sales can be neither cancelled nor asked about.",
+    ),
+    (
+        secret::MOBILE_HASH_KEY,
+        Severity::Warning,
+        "모바일 hashkey가 없습니다. 휴대폰에서 결제창을 열 수 없습니다.",
+        "The mobile hash key is missing. The window cannot be opened on phones.",
+    ),
+    (
+        secret::INIAPI_IV,
+        Severity::Hint,
+        "INIAPI IV가 없습니다. 가상계좌 입금을 환불할 수 없습니다.",
+        "The INIAPI IV is missing. Deposits to virtual accounts cannot be given back.",
     ),
 ];
 

@@ -1,0 +1,205 @@
+//! The form that opens the mobile window (`inicis.md §2.1–2.3`).
+//!
+//! Invariant: order number, amount and timestamp are the same text in the form and in `P_CHKFAKE`; the order number also stands
+//! in `P_NOTI`, because the authentication result has no other place for it (`inicis.md §2.4`).
+
+use crate::clock;
+use crate::form::{Charset, Field};
+use crate::order::{self, FALLBACK_GOODS, FALLBACK_NAME, Unfit, is_order_ref, named};
+use crate::recipe::Recipe;
+
+/// Where the form is posted (`inicis.md §2.1`).
+pub const ACTION: &str = "https://mobile.inicis.com/smart/payment/";
+
+/// What is to be paid, in the shop's words.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// MID.
+    pub mid: &'a str,
+    /// Our order number.
+    pub order_ref: &'a str,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: &'a str,
+    /// The moment of the call.
+    pub now_ms: i64,
+    /// What is sold.
+    pub goods: &'a str,
+    /// Buyer.
+    pub buyer_name: Option<&'a str>,
+    /// Buyer.
+    pub buyer_phone: Option<&'a str>,
+    /// Buyer.
+    pub buyer_email: Option<&'a str>,
+    /// `P_INI_PAYMENT`.
+    pub payment: &'a str,
+    /// The method's word of `P_RESERVED`; empty: none.
+    pub reserved: &'a str,
+    /// `ko`, `en` or a tag.
+    pub language: &'a str,
+    /// Where the result is posted.
+    pub return_url: &'a str,
+    /// Where deposits are reported.
+    pub notify_url: &'a str,
+    /// Charset of the form and of the answers.
+    pub charset: Charset,
+    /// Part free of tax.
+    pub tax_free: Option<i64>,
+    /// VAT.
+    pub vat: Option<i64>,
+    /// What the options add.
+    pub options: super::options::Options,
+}
+
+/// An opened form, without its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    amount: String,
+    oid: String,
+    timestamp: String,
+    before: Vec<Field>,
+    after: Vec<Field>,
+    /// What was changed.
+    pub warnings: Vec<String>,
+}
+
+/// `P_AMT` has at most eight digits (`inicis.md §2.1`).
+pub const AMOUNT_MAX: i64 = 99_999_999;
+
+/// `P_NEXT_URL` and `P_NOTI_URL` are said to end at 250 bytes, which is not verified (`inicis.md §2.1`): a warning, no error.
+const URL_BYTES: usize = 250;
+
+/// Makes the form's fields.
+pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
+    fit(wanted)?;
+    let mut warnings = wanted.options.warnings.clone();
+    let (amount, timestamp) = (wanted.amount.to_string(), wanted.now_ms.to_string());
+    let mut before = vec![
+        Field::new("P_INI_PAYMENT", wanted.payment),
+        Field::new("P_MID", wanted.mid),
+        Field::new("P_OID", wanted.order_ref),
+        Field::new("P_AMT", amount.as_str()),
+        Field::new("P_GOODS", named("P_GOODS", Some(wanted.goods), FALLBACK_GOODS, 80, &mut warnings)),
+        Field::new("P_UNAME", name(wanted.buyer_name, &mut warnings)),
+        Field::new("P_NEXT_URL", wanted.return_url),
+    ];
+    if wanted.payment == "VBANK" {
+        before.push(Field::new("P_NOTI_URL", wanted.notify_url));
+    }
+    let phone = order::phone("P_MOBILE", wanted.buyer_phone, &mut warnings);
+    before.extend(phone.map(|phone| Field::new("P_MOBILE", phone)));
+    let email = order::email("P_EMAIL", wanted.buyer_email, &mut warnings);
+    before.extend(email.map(|email| Field::new("P_EMAIL", email)));
+    before.extend([
+        Field::new("P_CHARSET", charset_name(wanted.charset)),
+        Field::new("P_NOTI", wanted.order_ref),
+        Field::new("P_TIMESTAMP", timestamp.as_str()),
+    ]);
+    let tax = [("P_TAX", wanted.vat), ("P_TAXFREE", wanted.tax_free)];
+    let mut after: Vec<Field> =
+        tax.iter().filter_map(|(name, part)| part.map(|p| Field::new(name, p.to_string()))).collect();
+    after.extend(wanted.options.fields.iter().cloned());
+    after.push(Field::new("P_RESERVED", reserved(wanted)));
+    told(wanted, &mut warnings);
+    let oid = wanted.order_ref.to_owned();
+    Ok(Opened { amount, oid, timestamp, before, after, warnings })
+}
+
+/// What cannot be followed but need not be refused.
+fn told(wanted: &Wanted<'_>, warnings: &mut Vec<String>) {
+    let primary = wanted.language.split(['-', '_']).next().unwrap_or_default();
+    if !primary.is_empty() && !primary.eq_ignore_ascii_case("ko") {
+        warnings.push("language: INICIS's mobile window is Korean only, as far as is documented".to_owned());
+    }
+    if wanted.return_url.len() > URL_BYTES || wanted.notify_url.len() > URL_BYTES {
+        warnings
+            .push(format!("P_NEXT_URL, P_NOTI_URL: INICIS may cut addresses of more than {URL_BYTES} bytes"));
+    }
+}
+
+/// What no cutting can mend.
+fn fit(wanted: &Wanted<'_>) -> Result<(), Unfit> {
+    let no = |why: &str| Err(Unfit(why.to_owned()));
+    let web = |url: &str| {
+        let absolute = url.starts_with("https://") || url.starts_with("http://");
+        absolute && url.bytes().all(|b| b.is_ascii_graphic())
+    };
+    if wanted.currency != "KRW" {
+        return no("INICIS takes other currencies than KRW on a PC only");
+    }
+    if !(1..=AMOUNT_MAX).contains(&wanted.amount) {
+        return no("on a phone the amount must be greater than 0 and have at most 8 digits");
+    }
+    if !is_order_ref(wanted.order_ref) {
+        return no("the order number must be 1 to 40 ASCII letters, digits, - or _");
+    }
+    if !clock::is_13_digits(wanted.now_ms) {
+        return no("the time of the call is not a millisecond timestamp of 13 digits");
+    }
+    if !web(wanted.return_url) || !web(wanted.notify_url) {
+        return no("return and notify address must be whole http(s) addresses");
+    }
+    if !order::tax_fits(wanted.amount, wanted.vat, wanted.tax_free) {
+        return no(order::TAX_UNFIT);
+    }
+    Ok(())
+}
+
+/// `P_UNAME`. The approval echoes it in text whose values are often not encoded (`inicis.md §2.5`): what would end the field
+/// there is a blank.
+fn name(value: Option<&str>, warnings: &mut Vec<String>) -> String {
+    let typed = value.unwrap_or_default();
+    let safe = typed.replace(['&', '=', '%', '+'], " ");
+    if safe != typed {
+        warnings.push("P_UNAME: & = % + were replaced by blanks".to_owned());
+    }
+    named("P_UNAME", Some(&safe), FALLBACK_NAME, 30, warnings)
+}
+
+/// `P_CHARSET` (`inicis.md §2.1`).
+const fn charset_name(charset: Charset) -> &'static str {
+    match charset {
+        Charset::Utf8 => "utf8",
+        Charset::EucKr => "euc-kr",
+    }
+}
+
+/// `P_RESERVED` that every payment has: the data centre's name, the hash, two transactions for ISP and transfers, and the
+/// check whether the payment app is there (`inicis.md §2.3, §2.7`).
+const RESERVED: [&str; 7] = [
+    "centerCd=Y",
+    "amt_hash=Y",
+    "twotrs_isp=Y",
+    "block_isp=Y",
+    "twotrs_isp_noti=N",
+    "twotrs_bank=Y",
+    "apprun_check=Y",
+];
+
+fn reserved(wanted: &Wanted<'_>) -> String {
+    let mut words = RESERVED.to_vec();
+    if wanted.amount < 1000 {
+        words.push("below1000=Y");
+    }
+    if !wanted.reserved.is_empty() {
+        words.push(wanted.reserved);
+    }
+    words.extend(wanted.options.reserved.iter().map(String::as_str));
+    words.join("&")
+}
+
+impl Opened {
+    /// Recipe of `P_CHKFAKE`.
+    pub fn chkfake(&self) -> Recipe {
+        super::chkfake(&self.amount, &self.oid, &self.timestamp)
+    }
+
+    /// The whole form in order, with the hash as base64.
+    pub fn into_fields(self, chkfake: String) -> Vec<Field> {
+        let mut fields = self.before;
+        fields.push(Field::new("P_CHKFAKE", chkfake));
+        fields.extend(self.after);
+        fields
+    }
+}

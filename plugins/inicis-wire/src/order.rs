@@ -1,0 +1,96 @@
+//! What of an order goes into a form of either device, and what makes it unfit.
+//!
+//! Invariant: amounts and references are right or refused; everything else is cut, replaced or filled in with a warning
+//! (`inicis.md §1.2, §9.23, §9.24`).
+
+use crate::text;
+
+/// An order that INICIS would refuse. English, for the shop's developer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(pub String);
+
+/// Currencies of the window and how it names them (`inicis.md §1.2`: USD in cents, card only).
+pub const CURRENCIES: [(&str, &str); 2] = [("KRW", "WON"), ("USD", "USD")];
+
+/// INICIS's name of an ISO 4217 currency.
+pub fn currency_name(iso: &str) -> Option<&'static str> {
+    CURRENCIES.iter().find(|(code, _)| *code == iso).map(|(_, name)| *name)
+}
+
+/// The ISO 4217 currency of INICIS's name.
+pub fn currency_of(name: &str) -> Option<&'static str> {
+    CURRENCIES.iter().find(|(_, n)| *n == name).map(|(code, _)| *code)
+}
+
+/// Sent when the order names no buyer. INICIS demands a name, a telephone number and an e-mail address (`inicis.md §1.2`);
+/// the shops of today send a made-up number too (`wordpress.md §1`).
+pub const FALLBACK_NAME: &str = "구매자";
+/// See [`FALLBACK_NAME`]; nobody's number.
+pub const FALLBACK_PHONE: &str = "010-0000-0000";
+/// See [`FALLBACK_NAME`]; a domain that is reserved for examples, so that no mail reaches a stranger.
+pub const FALLBACK_EMAIL: &str = "buyer@example.com";
+/// Sent when the order names no goods.
+pub const FALLBACK_GOODS: &str = "상품";
+
+/// Whether the text can be an order number (`inicis.md §9.23`).
+pub fn is_order_ref(text: &str) -> bool {
+    (1..=40).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+/// Whether VAT and tax-free part can be sent: a tax of more than a tenth of the price is refused (`inicis.md §1.2`).
+pub fn tax_fits(amount: i64, vat: Option<i64>, free: Option<i64>) -> bool {
+    let (vat, free) = (vat.unwrap_or(0), free.unwrap_or(0));
+    vat >= 0 && free >= 0 && free <= amount && vat <= amount / 10
+}
+
+/// What is said of a tax that does not fit.
+pub const TAX_UNFIT: &str =
+    "VAT must be at most a tenth of the amount, and the tax-free part at most the amount";
+
+/// A line of at most `max` bytes, or the fallback.
+pub fn named(
+    field: &str,
+    value: Option<&str>,
+    fallback: &str,
+    max: usize,
+    warnings: &mut Vec<String>,
+) -> String {
+    let line = text::line(field, value.unwrap_or_default(), max, warnings);
+    if line.is_empty() {
+        warnings.push(format!("{field}: INICIS demands one, {fallback} was sent"));
+        return fallback.to_owned();
+    }
+    line
+}
+
+/// A telephone number: digits and `-`, at most 20 (`inicis.md §1.2`); absent when nothing of that form was typed.
+pub fn phone(field: &str, value: Option<&str>, warnings: &mut Vec<String>) -> Option<String> {
+    let typed = value.unwrap_or_default().trim();
+    let kept: String = typed.chars().filter(|c| c.is_ascii_digit() || *c == '-').collect();
+    if !kept.bytes().any(|b| b.is_ascii_digit()) || kept.len() > 20 {
+        return None;
+    }
+    if kept != typed {
+        warnings.push(format!("{field}: everything but digits and - was left out"));
+    }
+    Some(kept)
+}
+
+/// An e-mail address of at most 60. Of special characters only `@` and `.` are known to be safe (`inicis.md §1.2`); `-` and
+/// `_` are too common to lose and pass with a warning; an address with others would no longer be the buyer's once mended, and
+/// so it is absent.
+pub fn email(field: &str, value: Option<&str>, warnings: &mut Vec<String>) -> Option<String> {
+    let typed = value.unwrap_or_default().trim();
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'@' | b'.' | b'-' | b'_');
+    let halves: Vec<&str> = typed.split('@').collect();
+    let whole = matches!(halves.as_slice(), [user, domain] if !user.is_empty() && domain.contains('.'));
+    if !whole || typed.len() > 60 || !typed.bytes().all(known) {
+        return None;
+    }
+    if typed.bytes().any(|b| matches!(b, b'-' | b'_')) {
+        warnings.push(format!("{field}: INICIS promises to take no special characters but @ and ."));
+    }
+    Some(typed.to_owned())
+}

@@ -1,0 +1,145 @@
+//! Invariant: what a test plays here runs the same code as the pages: the same checks, the same [`Choice`], the same
+//! events.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use crate::choice::{Choice, Leaving, WindowError};
+use crate::clock::parse_kst14;
+use crate::control::failed;
+use crate::form::{Charset, Fields};
+use crate::ledger::{Event, SaleState};
+use crate::mobile;
+use crate::refusal::Refusal;
+use crate::sim::{Shared, Sim};
+use crate::stdpay::{request, window as pc};
+
+/// What a person would do: the form, the page that shows it, and the choice in the window.
+#[derive(Deserialize)]
+pub struct Play {
+    /// The form as an object or as a list of pairs; requestByJs is added as the script does. A form with a field that
+    /// begins with `P_` is one of a phone.
+    fields: FormFields,
+    /// Address of the page that shows the form; only PC looks at it.
+    referer: Option<String>,
+    /// Charset in which a phone's form is sent, `UTF-8` or `EUC-KR`; absent it is the one that P_CHARSET names.
+    form_charset: Option<String>,
+    #[serde(flatten)]
+    choice: Choice,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum FormFields {
+    Pairs(Vec<(String, String)>),
+    Object(std::collections::BTreeMap<String, String>),
+}
+
+/// `POST /_sim/window`
+pub async fn window(State(sim): State<Shared>, Json(play): Json<Play>) -> Response {
+    let pairs = match play.fields {
+        FormFields::Pairs(pairs) => pairs,
+        FormFields::Object(object) => object.into_iter().collect(),
+    };
+    let decided = if pairs.iter().any(|(name, _)| name.starts_with("P_")) {
+        on_phone(&sim, &pairs, play.form_charset.as_deref(), play.choice).await
+    } else {
+        on_pc(&sim, pairs, play.referer.as_deref(), play.choice).await
+    };
+    match decided {
+        Ok(Leaving::Post(post)) => Json(json!({
+            "return_url": post.url,
+            "charset": post.charset.name(),
+            "fields": post.fields,
+        }))
+        .into_response(),
+        Ok(Leaving::Close(url)) => Json(json!({ "close_url": url })).into_response(),
+        Ok(Leaving::Go(url)) => Json(json!({ "go_url": url })).into_response(),
+        Ok(Leaving::Lost) => Json(json!({"lost": true})).into_response(),
+        Err(WindowError::Refused(refusal)) => refused(&refusal),
+        Err(WindowError::Ledger(error)) => failed(&error),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let body = json!({"refused": {"code": refusal.code, "message": refusal.message}});
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
+}
+
+async fn on_pc(
+    sim: &Sim,
+    pairs: Vec<(String, String)>,
+    referer: Option<&str>,
+    choice: Choice,
+) -> Result<Leaving, WindowError> {
+    let mut fields = Fields::new(pairs);
+    if !fields.has("requestByJs") {
+        fields.push("requestByJs", "true");
+    }
+    let page = referer.and_then(|url| Url::parse(url).ok());
+    match request::check(sim, &fields, page.as_ref()) {
+        Ok(request) => pc::decide(sim, &request, choice).await,
+        Err(refusal) => {
+            sim.ledger.note(sim.refused("window", fields.get("mid"), fields.get("oid"), &refusal)).await?;
+            Err(refusal.into())
+        }
+    }
+}
+
+async fn on_phone(
+    sim: &Sim,
+    pairs: &[(String, String)],
+    form_charset: Option<&str>,
+    choice: Choice,
+) -> Result<Leaving, WindowError> {
+    let named = match pairs.iter().find(|(name, _)| name == "P_CHARSET") {
+        Some((_, value)) if value == "utf8" => Charset::Utf8,
+        _ => Charset::EucKr,
+    };
+    let charset = form_charset.and_then(Charset::parse).unwrap_or(named);
+    let body = Fields::new(pairs.to_vec()).to_body(charset);
+    match mobile::request::check(sim, body.as_bytes()) {
+        Ok(request) => mobile::window::decide(sim, &request, choice).await,
+        Err(refusal) => {
+            sim.ledger.note(mobile::pages::refused(sim, body.as_bytes(), &refusal)).await?;
+            Err(refusal.into())
+        }
+    }
+}
+
+/// Somebody pays into a virtual account.
+#[derive(Deserialize)]
+pub struct Deposit {
+    /// Transaction of the issue.
+    tid: String,
+}
+
+/// `POST /_sim/deposit`: the bank books the whole amount. No notice is sent yet.
+pub async fn deposit(State(sim): State<Shared>, Json(deposit): Json<Deposit>) -> Response {
+    let at = sim.clock.now_ms();
+    let booked = sim.ledger.book(|book| {
+        let no = |code: &str, text: &str| (Vec::new(), Err(Refusal::new(code, text)));
+        let Some(sale) = book.by_tid(&deposit.tid) else { return no("504623", "해당 거래 없음") };
+        let Some(account) = &sale.account else {
+            return no("SIM:BANK", "가상계좌 거래가 아닙니다");
+        };
+        if sale.state != SaleState::AwaitingDeposit {
+            return no("SIM:BANK", "입금을 기다리는 계좌가 아닙니다");
+        }
+        if parse_kst14(&format!("{}00", account.due)).is_some_and(|due| at > due) {
+            return no("SIM:BANK", "입금기한이 지났습니다");
+        }
+        let (tid, price) = (deposit.tid.clone(), sale.auth.price);
+        (vec![Event::Deposited { at, tid, price }], Ok(price))
+    });
+    match booked.await {
+        Ok(Ok(price)) => Json(json!({ "price": price })).into_response(),
+        Ok(Err(refusal)) => refused(&refusal),
+        Err(error) => failed(&error),
+    }
+}
