@@ -28,13 +28,21 @@ pub struct Arguments {
 const GATEWAY: &[(&str, bool)] = &[
     ("https://stdpay.inicis.com", true),
     ("https://stgstdpay.inicis.com", true),
+    ("https://mobile.inicis.com", true),
     ("https://fcstdpay.inicis.com", false),
     ("https://ksstdpay.inicis.com", false),
+    ("https://fcmobile.inicis.com", false),
+    ("https://ksmobile.inicis.com", false),
     ("https://iniapi.inicis.com", false),
 ];
 /// Origins that the plugin may call.
-const GRANTS: &[&str] =
-    &["https://fcstdpay.inicis.com", "https://ksstdpay.inicis.com", "https://iniapi.inicis.com"];
+const GRANTS: &[&str] = &[
+    "https://fcstdpay.inicis.com",
+    "https://ksstdpay.inicis.com",
+    "https://fcmobile.inicis.com",
+    "https://ksmobile.inicis.com",
+    "https://iniapi.inicis.com",
+];
 
 /// Runs it until Ctrl-C.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {

@@ -192,7 +192,7 @@ impl Ready {
                 Some("gateway_ref") => Lookup::GatewayRef,
                 _ => Lookup::None,
             },
-            fixed => fixed.clone(),
+            fixed @ (Lookup::OrderRef | Lookup::GatewayRef | Lookup::None) => fixed.clone(),
         }
     }
 

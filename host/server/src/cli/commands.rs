@@ -359,6 +359,8 @@ fn line((name, value): (&String, &Value)) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(format!("{name}: {text}")),
-        other => Some(format!("{name}: {other}")),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Some(format!("{name}: {value}"))
+        }
     }
 }

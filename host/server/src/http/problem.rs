@@ -163,16 +163,19 @@ impl IntoResponse for Problem {
 
 impl From<payhost_store::Error> for Problem {
     fn from(error: payhost_store::Error) -> Self {
-        match error {
-            payhost_store::Error::Busy | payhost_store::Error::Closed | payhost_store::Error::Full => {
-                tracing::error!(%error, "storage is not available");
-                Self::new("unavailable", "the host cannot store anything now; nothing was changed, try again")
-            }
-            payhost_store::Error::Stale { .. } => {
-                Self::new("conflict", "this was changed at the same moment; read it again and decide again")
-            }
-            error => Self::internal(&error),
+        use payhost_store::Error;
+        if matches!(error, Error::Busy | Error::Closed | Error::Full) {
+            tracing::error!(%error, "storage is not available");
+            return Self::new(
+                "unavailable",
+                "the host cannot store anything now; nothing was changed, try again",
+            );
         }
+        if matches!(error, Error::Stale { .. }) {
+            let words = "this was changed at the same moment; read it again and decide again";
+            return Self::new("conflict", words);
+        }
+        Self::internal(&error)
     }
 }
 

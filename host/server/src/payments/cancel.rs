@@ -276,12 +276,8 @@ async fn settle(
         same && done.remaining.as_ref().is_none_or(|remaining| remaining.minor == left)
     });
     // "Already cancelled" may be this very cancel, or one in the gateway's admin: the gateway is asked which.
-    let verdict = match verdict {
-        Verdict::Declined(refusal) if refusal.class == "already_cancelled" => {
-            Verdict::InDoubt(Doubt::NotUnderstood)
-        }
-        verdict => verdict,
-    };
+    let already = matches!(&verdict, Verdict::Declined(refusal) if refusal.class == "already_cancelled");
+    let verdict = if already { Verdict::InDoubt(Doubt::NotUnderstood) } else { verdict };
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let asked_of = (attempt.shop_id, attempt.payment_id);
     let done = host.store().transact(move |tx| {

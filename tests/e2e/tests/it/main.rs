@@ -9,6 +9,7 @@
     reason = "tests: a surprise ends the test with its place"
 )]
 
+mod browser;
 mod cancel;
 mod checkout;
 mod crash;

@@ -7,7 +7,7 @@ use inicis_sim::{Merchant, Merchants};
 use serde_json::json;
 
 use crate::stage::buyer::pay;
-use crate::stage::{Stage, data, eventually, text};
+use crate::stage::{LOOKUP, Stage, data, eventually, text};
 
 const SIGN_KEY: &str = "Q0FOQVJZX1NJR05fS0VZX0NBTkFSWTEy";
 const API_KEY: &str = "C4naryApiKey!+/=";
@@ -18,18 +18,13 @@ const EMAIL: &str = "canary.buyer@example.com";
 
 /// A merchant whose keys are the canaries.
 fn canary() -> Merchant {
+    let usual = Merchants::default().get(LOOKUP).unwrap().clone();
     Merchant {
         mid: "INIcanary0".to_owned(),
         sign_key: SIGN_KEY.to_owned(),
-        mobile_hash_key: "3CB8183A4BE283555ACC8363C0360223".to_owned(),
         iniapi_key: API_KEY.to_owned(),
         iniapi_iv: API_IV.to_owned(),
-        inilite_key: None,
-        test: true,
-        inquiry_by_oid: true,
-        partial_cancel: true,
-        duplicate_order_prevention: true,
-        methods: vec!["Card".to_owned()],
+        ..usual
     }
 }
 

@@ -73,7 +73,7 @@ impl Scripted {
         let asked = self.asked.lock().unwrap();
         assert_eq!(asked.len(), 1, "{asked:?}");
         let pieces = serde_json::to_value(&asked[0].body).unwrap();
-        let parts = pieces.as_array().unwrap().iter().flat_map(|piece| piece["parts"].as_array().unwrap());
+        let parts = pieces.as_array().unwrap().iter().map(|piece| &piece["part"]);
         parts.map(|part| part["text"].as_str().unwrap_or_else(|| panic!("{pieces}")).to_owned()).collect()
     }
 }
