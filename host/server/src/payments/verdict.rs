@@ -136,3 +136,120 @@ fn same(
         && answered.currency == amount.currency.as_str()
         && answered_ref == order_ref
 }
+
+#[cfg(test)]
+mod tests {
+    use payhost_core::Currency;
+    use payhost_engine::contract::types::{Approval, Details, Method, Money as Amount, Text};
+
+    use super::*;
+
+    fn refusal() -> Refusal {
+        let explanation = Text { ko: "거절".into(), en: "declined".into() };
+        Refusal { code: "1".into(), message: "no".into(), class: "declined".into(), explanation }
+    }
+
+    fn approved(minor: i64, currency: &str, order_ref: &str) -> Outcome {
+        Outcome::Approved(Approval {
+            gateway_ref: "tid".into(),
+            order_ref: order_ref.into(),
+            amount: Amount { minor, currency: currency.into() },
+            approved_at_ms: 1,
+            method: Method { kind: "card".into(), provider: None },
+            details: Details::default(),
+        })
+    }
+
+    type Word = Result<Result<Outcome, PluginError>, String>;
+
+    /// Everything that a plugin can say, with a name.
+    fn words() -> Vec<(&'static str, Word)> {
+        vec![
+            ("approved", Ok(Ok(approved(1000, "KRW", "ref")))),
+            ("other amount", Ok(Ok(approved(999, "KRW", "ref")))),
+            ("other currency", Ok(Ok(approved(1000, "USD", "ref")))),
+            ("other order", Ok(Ok(approved(1000, "KRW", "other")))),
+            ("declined", Ok(Ok(Outcome::Declined(refusal())))),
+            ("cancelled", Ok(Ok(Outcome::CancelledByBuyer))),
+            ("gateway", Ok(Err(PluginError::Gateway(refusal())))),
+            ("unknown", Ok(Err(PluginError::Unknown("?".into())))),
+            ("forged", Ok(Err(PluginError::Forged("?".into())))),
+            ("misconfigured", Ok(Err(PluginError::Misconfigured("?".into())))),
+            ("fault", Err("trap".into())),
+        ]
+    }
+
+    fn name(verdict: &Verdict<Outcome>) -> &'static str {
+        match verdict {
+            Verdict::Done(Outcome::Approved(_)) => "paid",
+            Verdict::Done(Outcome::AwaitingDeposit(_)) => "account",
+            Verdict::Done(Outcome::Declined(_)) | Verdict::Declined(_) => "declined",
+            Verdict::Done(Outcome::CancelledByBuyer) => "left",
+            Verdict::NotSent(_) => "not sent",
+            Verdict::InDoubt(doubt) => doubt.as_str(),
+        }
+    }
+
+    #[test]
+    fn the_network_s_evidence_outweighs_the_plugin_s_word() {
+        use WriteEvidence::{Answered, None, NotSent, Unknown};
+        let amount = Money::new(1000, Currency::KRW);
+        let rows: &[(WriteEvidence, [&str; 11])] = &[
+            (
+                None,
+                [
+                    "unfounded",
+                    "unfounded",
+                    "unfounded",
+                    "unfounded",
+                    "declined",
+                    "left",
+                    "not sent",
+                    "not sent",
+                    "not sent",
+                    "not sent",
+                    "not sent",
+                ],
+            ),
+            (
+                NotSent,
+                [
+                    "unfounded",
+                    "unfounded",
+                    "unfounded",
+                    "unfounded",
+                    "declined",
+                    "left",
+                    "not sent",
+                    "not sent",
+                    "not sent",
+                    "not sent",
+                    "not sent",
+                ],
+            ),
+            (
+                Answered,
+                [
+                    "paid",
+                    "differs",
+                    "differs",
+                    "differs",
+                    "declined",
+                    "left",
+                    "declined",
+                    "not_understood",
+                    "not_understood",
+                    "not_understood",
+                    "not_understood",
+                ],
+            ),
+            (Unknown, ["no_answer"; 11]),
+        ];
+        for (evidence, expected) in rows {
+            for ((what, word), expected) in words().into_iter().zip(expected) {
+                let verdict = judge_complete(*evidence, word, amount, "ref");
+                assert_eq!(name(&verdict), *expected, "{evidence:?}, {what}");
+            }
+        }
+    }
+}
