@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::jobs;
 use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
+use crate::payments::model::AccountOut;
 use crate::payments::settle::{self, Change, NewFact, Written, checkout_ended, refusal_json};
 use crate::payments::verdict::{Doubt, Verdict, judge_complete, not_sent};
 use crate::sealed::Place;
@@ -240,7 +241,7 @@ fn issued(
     }
     change.payment.gateway_ref = Some(account.gateway_ref.clone());
     change.payment.deposit_deadline_us = account.deadline_ms.map(|ms| ms.saturating_mul(1000));
-    change.payment.details = Some(Json::of(&account.details)?);
+    change.payment.details = Some(Json::of(&AccountOut::kept(account)?)?);
     Ok(true)
 }
 

@@ -146,14 +146,7 @@ fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Resp
     let again = (result == "failed" || result == "cancelled_by_buyer") && payment.state.is_payable();
     let again = if again { Some(token::client(host, payment.id)?) } else { None };
     let again = again.map(|token| format!("/checkout/{}?token={token}", payment.id));
-    let shown = PaymentOut::of(payment, Support::default());
-    let lines: Vec<(&str, String)> =
-        [(t.approval_number, shown.approval_number), (t.issuer, shown.issuer.map(|issuer| issuer.name))]
-            .into_iter()
-            .filter_map(|(label, value)| {
-                Some((label, value.filter(|value| !value.is_empty() && result == "paid")?))
-            })
-            .collect();
+    let lines = lines(t, result, PaymentOut::of(payment, Support::default()));
     let origins: Vec<String> = opened.shop.allowed_origins.to().unwrap_or_default();
     let outcome =
         json!({"payment": payment.id, "result": result, "origins": origins, "return_url": return_url});
@@ -177,6 +170,24 @@ fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Resp
         outcome_json: &script_json(&outcome),
     };
     Ok(render(StatusCode::OK, &page, &nonce, &[]))
+}
+
+/// What else the buyer wants to know: the approval, or where to pay in.
+fn lines(t: &'static Words, result: &str, shown: PaymentOut) -> Vec<(&'static str, String)> {
+    let lines = match (result, shown.virtual_account) {
+        ("paid", _) => vec![
+            (t.approval_number, shown.approval_number),
+            (t.issuer, shown.issuer.map(|issuer| issuer.name)),
+        ],
+        ("awaiting_deposit", Some(account)) => vec![
+            (t.bank, Some(account.bank)),
+            (t.account, Some(account.number)),
+            (t.holder, Some(account.holder)),
+            (t.deadline, account.deadline),
+        ],
+        _ => Vec::new(),
+    };
+    lines.into_iter().filter_map(|(label, value)| Some((label, value.filter(|value| !value.is_empty())?))).collect()
 }
 
 /// Why it failed, in words for the buyer.
@@ -212,9 +223,10 @@ pub fn bad_link() -> Response {
         language: t.language,
         nonce: &nonce,
         t,
-        shop_name: "–",
+        // Without a shop there is nothing to list: the name is the heading.
+        shop_name: "",
         order_name: t.bad_link.0,
-        total: "–",
+        total: "",
         test_mode: false,
         message: Some(t.bad_link.1),
         payable: false,

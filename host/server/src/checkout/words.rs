@@ -74,6 +74,14 @@ pub struct Words {
     pub approval_number: &'static str,
     /// Label: card or bank.
     pub issuer: &'static str,
+    /// Label: the bank to pay into.
+    pub bank: &'static str,
+    /// Label: the account number.
+    pub account: &'static str,
+    /// Label: the account's holder.
+    pub holder: &'static str,
+    /// Label: until when.
+    pub deadline: &'static str,
 }
 
 const KO: Words = Words {
@@ -116,6 +124,10 @@ const KO: Words = Words {
     unavailable: "지금은 결제창을 열 수 없습니다. 결제된 금액은 없습니다. 잠시 후 다시 시도해 주세요.",
     approval_number: "승인번호",
     issuer: "결제 기관",
+    bank: "입금 은행",
+    account: "계좌번호",
+    holder: "예금주",
+    deadline: "입금 기한",
 };
 
 const EN: Words = Words {
@@ -158,6 +170,10 @@ const EN: Words = Words {
     unavailable: "The payment window cannot be opened now. No money was taken. Please try again in a moment.",
     approval_number: "Approval number",
     issuer: "Card or bank",
+    bank: "Bank",
+    account: "Account number",
+    holder: "Account holder",
+    deadline: "Pay in before",
 };
 
 /// The words of a language tag: English for `en…`, else Korean.

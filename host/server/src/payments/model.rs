@@ -3,7 +3,7 @@
 
 use payhost_core::{Currency, Money, PaymentState};
 use payhost_engine::contract::plugin::Descriptor;
-use payhost_engine::contract::types::{Details, Institution, Method};
+use payhost_engine::contract::types::{Account, Details, Institution, Method, Named};
 use payhost_store::Json;
 use payhost_store::rows::payments::Payment;
 use serde::{Deserialize, Serialize};
@@ -159,6 +159,46 @@ impl From<Institution> for InstitutionOut {
     }
 }
 
+/// An account that waits for a deposit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AccountOut {
+    /// The bank's KFTC code; empty where there is none.
+    pub bank_code: String,
+    /// The bank's Korean name.
+    pub bank: String,
+    /// The account number.
+    pub number: String,
+    /// The name that the buyer sees when paying in.
+    pub holder: String,
+    /// Until when, where the gateway said.
+    pub deadline: Option<String>,
+}
+
+/// Under which name an account stands among a payment's details.
+const ACCOUNT: &str = "virtual_account";
+
+impl AccountOut {
+    fn of(details: &Details) -> Option<Self> {
+        let kept = details.more.iter().find(|named| named.name == ACCOUNT)?;
+        serde_json::from_str(&kept.value).ok()
+    }
+
+    /// The details of an issue, with the account among them.
+    pub fn kept(account: &Account) -> Result<Details, payhost_store::Error> {
+        let shown = Self {
+            bank_code: account.bank.code.clone(),
+            bank: account.bank.name.ko.clone(),
+            number: account.number.clone(),
+            holder: account.holder.clone(),
+            deadline: account.deadline_ms.map(|ms| rfc3339(ms.saturating_mul(1000))),
+        };
+        let value = Json::of(&shown)?.as_str().to_owned();
+        let mut details = account.details.clone();
+        details.more.push(Named { name: ACCOUNT.to_owned(), value });
+        Ok(details)
+    }
+}
+
 /// A payment.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct PaymentOut {
@@ -202,6 +242,8 @@ pub struct PaymentOut {
     pub points: Option<i64>,
     /// Minor units of discount.
     pub discount: Option<i64>,
+    /// Where the buyer pays in, for a virtual account.
+    pub virtual_account: Option<AccountOut>,
     /// Receipt page for the buyer.
     pub receipt_url: Option<String>,
     /// Cash receipt made by the gateway.
@@ -266,6 +308,7 @@ impl PaymentOut {
             wallet: details.and_then(|details| details.wallet.clone()),
             points: details.and_then(|details| details.points),
             discount: details.and_then(|details| details.discount),
+            virtual_account: details.and_then(AccountOut::of),
             receipt_url: details.and_then(|details| details.receipt_url.clone()),
             cash_receipt: details
                 .and_then(|details| details.cash_receipt.as_ref())

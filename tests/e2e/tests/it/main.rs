@@ -10,10 +10,12 @@
 )]
 
 mod browser;
+mod browser_methods;
 mod cancel;
 mod checkout;
 mod crash;
 mod doubt;
+mod methods;
 mod payments;
 mod returns;
 mod secrets;

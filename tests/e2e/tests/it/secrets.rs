@@ -1,13 +1,12 @@
 //! What must not be readable anywhere: secrets in logs and in the database, and the buyer's data in logs.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use inicis_sim::{Merchant, Merchants};
 use serde_json::json;
 
 use crate::stage::buyer::pay;
-use crate::stage::{LOOKUP, Stage, data, eventually, text};
+use crate::stage::{LOOKUP, Stage, data, text};
 
 const SIGN_KEY: &str = "Q0FOQVJZX1NJR05fS0VZX0NBTkFSWTEy";
 const API_KEY: &str = "C4naryApiKey!+/=";
@@ -84,7 +83,7 @@ async fn secrets_are_in_no_log_and_in_no_file_of_the_host() {
     let created = stage.create_as(&shop, "F-1", more).await.expect(201);
     let window = stage.open(&created).await;
     let back = stage.choose(&window, pay()).await;
-    stage.come_back(&back.with("authUrl", "https://evil.example/")).await;
+    stage.post_back(&back.with("authUrl", "https://evil.example/")).await;
     let bad = json!({"settings": {"sign_key": format!("{SIGN_KEY}-too-long")}});
     let path = format!("/v1/channels/{}", shop.channel);
     let refused = stage.call("PATCH", &path).key(&shop.key).json(&bad).send().await;
@@ -92,11 +91,7 @@ async fn secrets_are_in_no_log_and_in_no_file_of_the_host() {
     let channel = stage.call("GET", &path).key(&shop.key).send().await;
     assert!(!channel.text.contains(SIGN_KEY) && !channel.text.contains(API_KEY), "{}", channel.text);
 
-    let log = eventually("the log is written", Duration::from_secs(5), async || {
-        let log = stage.host.logged();
-        log.contains("/leave").then_some(()).or(Some(())).map(|()| log)
-    })
-    .await;
+    let log = stage.host.logged();
     assert!(log.contains("plugin installed"), "there is a log: {log}");
     let master = std::fs::read_to_string(data(stage.folder.path()).join("master.key")).unwrap();
     let keys = [SIGN_KEY, API_KEY, API_IV, master.trim(), &shop.key, &stage.shop.key, &stage.operator_key()]

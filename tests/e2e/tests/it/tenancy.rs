@@ -25,15 +25,19 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("POST", "/v1/payments", For::Shop),
     ("GET", "/v1/payments/{payment}", For::Shop),
     ("POST", "/v1/payments/{payment}/cancel", For::Shop),
+    ("POST", "/v1/payments/{payment}/confirm", For::Shop),
     ("GET", "/v1/payments/{payment}/timeline", For::Shop),
     ("GET", "/v1/channels", For::Shop),
     ("POST", "/v1/channels", For::Shop),
     ("GET", "/v1/channels/{channel}", For::Shop),
     ("PATCH", "/v1/channels/{channel}", For::Shop),
+    ("POST", "/v1/channels/{channel}/check", For::Shop),
     ("GET", "/v1/plugins", For::Both),
     ("POST", "/v1/plugins", For::Operator),
     ("POST", "/v1/plugins/{plugin}/grants", For::Operator),
     ("DELETE", "/v1/plugins/{plugin}/grants", For::Operator),
+    ("POST", "/v1/calls/{call}/replay", For::Operator),
+    ("POST", "/v1/replays", For::Operator),
     ("GET", "/v1/gateway-map", For::Operator),
     ("PUT", "/v1/gateway-map", For::Operator),
     ("DELETE", "/v1/gateway-map", For::Operator),
@@ -46,7 +50,7 @@ const ROUTES: &[(&str, &str, For)] = &[
 
 /// `/v1/payments/{id}` for `/v1/payments/{payment}`.
 fn documented(path: &str) -> String {
-    ["{payment}", "{channel}", "{plugin}", "{key}"]
+    ["{payment}", "{channel}", "{plugin}", "{key}", "{call}"]
         .iter()
         .fold(path.to_owned(), |path, name| path.replace(name, "{id}"))
 }
@@ -76,6 +80,7 @@ impl Scene {
             ("{channel}", self.stage.shop.channel.clone()),
             ("{plugin}", "inicis".to_owned()),
             ("{key}", self.key_id.clone()),
+            ("{call}", "call_00000000000000000000000000".to_owned()),
         ];
         ids.iter().fold(path.to_owned(), |path, (name, id)| path.replace(name, id))
     }

@@ -25,7 +25,7 @@ const AGENT: &str =
 /// Size of the browser's window in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
-    /// 1280x900.
+    /// 1280x900, without the browser's own bars.
     Pc,
     /// 390x844.
     Narrow,
@@ -65,7 +65,7 @@ impl Browser {
             "--no-first-run".to_owned(),
             "--no-proxy-server".to_owned(),
             "--lang=ko".to_owned(),
-            "--window-size=1280,900".to_owned(),
+            "--window-size=1280,1043".to_owned(),
             format!("--user-data-dir={}", profile.path().join("profile").display()),
         ];
         let mut options = json!({});

@@ -15,8 +15,6 @@ pub struct Window {
     pub fields: Fields,
     /// Where giving up posts to.
     pub leave: String,
-    /// The page.
-    pub html: String,
 }
 
 impl Window {
@@ -88,7 +86,7 @@ impl Stage {
         let page = self.open_page(&text(created, "checkout_url")).await;
         assert_eq!(page.status, 200, "{}", html::visible(&page.text));
         let leave = html::attribute(&page.text, "<form method=\"post\"", "action").unwrap();
-        Window { fields: html::hidden_fields(&page.text), leave, html: page.text }
+        Window { fields: html::hidden_fields(&page.text), leave }
     }
 
     /// Presses the button of the checkout page, with the user agent of a PC.

@@ -27,13 +27,24 @@ pub const LOOKUP: &str = "INIlookup0";
 const GATEWAY: &[(&str, bool)] = &[
     ("https://stdpay.inicis.com", true),
     ("https://stgstdpay.inicis.com", true),
+    ("https://mobile.inicis.com", true),
     ("https://fcstdpay.inicis.com", false),
     ("https://ksstdpay.inicis.com", false),
+    ("https://fcmobile.inicis.com", false),
+    ("https://ksmobile.inicis.com", false),
     ("https://iniapi.inicis.com", false),
+    ("https://mobile.inicis.com", true),
+    ("https://fcmobile.inicis.com", false),
+    ("https://ksmobile.inicis.com", false),
 ];
 /// Origins that the plugin may call.
-const GRANTS: &[&str] =
-    &["https://fcstdpay.inicis.com", "https://ksstdpay.inicis.com", "https://iniapi.inicis.com"];
+const GRANTS: &[&str] = &[
+    "https://fcstdpay.inicis.com",
+    "https://ksstdpay.inicis.com",
+    "https://fcmobile.inicis.com",
+    "https://ksmobile.inicis.com",
+    "https://iniapi.inicis.com",
+];
 
 /// A shop of a stage.
 #[derive(Clone, Debug)]
@@ -64,8 +75,8 @@ pub struct Stage {
 
 /// A host without anything installed.
 pub struct Bare {
-    /// The host.
-    pub host: Process,
+    /// Ends with the stage.
+    _host: Process,
     /// Its address.
     pub url: String,
     /// A client.
@@ -79,7 +90,7 @@ impl Bare {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (host, url) = serve(folder.path(), &[]);
-        Self { folder, host, url, client: http::client() }
+        Self { _host: host, url, client: http::client(), folder }
     }
 
     /// A command beside the running host.
@@ -241,11 +252,6 @@ impl Stage {
     /// A `POST` with JSON as the first shop.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.call("POST", path).key(&self.shop.key).json(body).send().await
-    }
-
-    /// A command beside the running host.
-    pub fn cli(&self, words: &[&str]) -> Ended {
-        Ended::of(payhost(self.folder.path()).arg("--json").args(words))
     }
 
     /// Asks for a payment as a shop would; `more` goes over the usual order.
