@@ -39,9 +39,25 @@ pub fn parse_moment(text: &str) -> Option<i64> {
     Some(moment.timestamp().as_microsecond())
 }
 
+/// RFC 3339 as buyers read it: `2026-11-21 23:59`, in Seoul. Anything else stays as it is.
+pub fn in_seoul(text: &str) -> String {
+    let seoul = TimeZone::get("Asia/Seoul").ok();
+    let moment = text.parse::<Timestamp>().ok().zip(seoul);
+    moment.map_or_else(
+        || text.to_owned(),
+        |(moment, seoul)| moment.to_zoned(seoul).strftime("%Y-%m-%d %H:%M").to_string(),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn buyers_read_the_time_in_seoul() {
+        assert_eq!(in_seoul("2026-12-02T14:59:00Z"), "2026-12-02 23:59");
+        assert_eq!(in_seoul("soon"), "soon");
+    }
 
     #[test]
     fn a_date_alone_means_the_end_of_that_day_in_seoul() {

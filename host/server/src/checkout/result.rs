@@ -21,6 +21,7 @@ use crate::host::{Host, hex, random};
 use crate::http::json::PathId;
 use crate::http::problem::Problem;
 use crate::payments::model::{PaymentOut, Support};
+use crate::time::in_seoul;
 
 /// What the address carries.
 #[derive(Debug, Default, Deserialize)]
@@ -140,6 +141,10 @@ fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Resp
         _ => ("bad", "!", t.failed),
     };
     let stored: Value = checkout.result.as_ref().and_then(|result| result.to().ok()).unwrap_or_default();
+    let over = stored.get("reason").and_then(Value::as_str) == Some("already_paid");
+    // Nothing is wrong for a buyer whose order is paid already.
+    let (tone, mark, heading) = if over { ("good", "✓", t.paid.0) } else { (tone, mark, heading) };
+    let sentence = if result == "paid" && payment.return_url.is_none() { t.close_this } else { sentence };
     let message = explanation(t, &stored).unwrap_or_else(|| sentence.to_owned());
     let return_url =
         payment.return_url.as_deref().and_then(|url| with_result(url, payment.id.to_string(), result));
@@ -183,11 +188,14 @@ fn lines(t: &'static Words, result: &str, shown: PaymentOut) -> Vec<(&'static st
             (t.bank, Some(account.bank)),
             (t.account, Some(account.number)),
             (t.holder, Some(account.holder)),
-            (t.deadline, account.deadline),
+            (t.deadline, account.deadline.map(|moment| in_seoul(&moment))),
         ],
         _ => Vec::new(),
     };
-    lines.into_iter().filter_map(|(label, value)| Some((label, value.filter(|value| !value.is_empty())?))).collect()
+    lines
+        .into_iter()
+        .filter_map(|(label, value)| Some((label, value.filter(|value| !value.is_empty())?)))
+        .collect()
 }
 
 /// Why it failed, in words for the buyer.

@@ -66,6 +66,8 @@ pub struct Words {
     pub bad_return: &'static str,
     /// What stands in place of the order on that page.
     pub bad_return_order: &'static str,
+    /// Paid, and there is no shop page to go back to.
+    pub close_this: &'static str,
     /// The shop did not confirm in time.
     pub not_confirmed: &'static str,
     /// The host or plugin failed before anything was sent.
@@ -118,6 +120,7 @@ const KO: Words = Words {
     already_paid: "이미 결제가 완료된 주문입니다.",
     not_payable: "더 이상 결제할 수 없는 주문입니다. 상점으로 돌아가 다시 주문해 주세요.",
     busy: "다른 창에서 이 주문의 결제가 진행되고 있습니다. 이 창에서는 결제되지 않았습니다.",
+    close_this: "이 창을 닫으셔도 됩니다.",
     bad_return: "결제 회사에서 온 응답이 아니어서 처리하지 않았습니다. 결제된 금액은 없습니다.",
     bad_return_order: "확인할 수 없음",
     not_confirmed: "상점이 제때 주문을 확인하지 못해 결제되지 않았습니다. 결제된 금액은 없습니다.",
@@ -164,6 +167,7 @@ const EN: Words = Words {
     already_paid: "This order is already paid.",
     not_payable: "This order can no longer be paid. Please go back to the shop and order again.",
     busy: "This order is being paid in another window. Nothing was charged here.",
+    close_this: "You may close this window.",
     bad_return: "This did not come from the payment company and was not acted on. No money was taken.",
     bad_return_order: "Unknown",
     not_confirmed: "The shop did not confirm in time, so nothing was charged.",

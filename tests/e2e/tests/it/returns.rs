@@ -8,6 +8,9 @@ use crate::stage::html::visible;
 use crate::stage::http::Answer;
 use crate::stage::{Stage, text};
 
+/// What somebody made of a return, with a name for it.
+type Forgery = (&'static str, Box<dyn Fn(&Return) -> Return>);
+
 /// The promise of every test here: it is told, and nothing has changed.
 async fn is_refused(stage: &Stage, created: &Value, what: &str, answer: &Answer) {
     assert_eq!(answer.status, 400, "{what}: {}", answer.text);
@@ -29,7 +32,7 @@ async fn is_refused(stage: &Stage, created: &Value, what: &str, answer: &Answer)
 }
 
 /// Brings back changed posts of one checkout; the true one pays it in the end.
-async fn forged(stage: &Stage, changes: Vec<(&str, Box<dyn Fn(&Return) -> Return>)>) {
+async fn forged(stage: &Stage, changes: Vec<Forgery>) {
     let created = stage.create("A-1").await;
     let window = stage.open(&created).await;
     let back = stage.choose(&window, pay()).await;
@@ -41,7 +44,7 @@ async fn forged(stage: &Stage, changes: Vec<(&str, Box<dyn Fn(&Return) -> Return
     assert_eq!(stage.held().await.len(), 1);
 }
 
-fn change(name: &'static str, value: &'static str) -> (&'static str, Box<dyn Fn(&Return) -> Return>) {
+fn change(name: &'static str, value: &'static str) -> Forgery {
     (value, Box::new(move |back| back.with(name, value)))
 }
 
@@ -65,7 +68,7 @@ async fn an_address_that_is_not_the_gateway_s_own_is_never_called() {
         "file:///etc/passwd",
         "https://fcstdpay.inicis.com/..",
     ];
-    let mut changes: Vec<(&str, Box<dyn Fn(&Return) -> Return>)> = Vec::new();
+    let mut changes: Vec<Forgery> = Vec::new();
     for host in hosts {
         changes.push((host, Box::new(move |back| back.with("authUrl", &format!("{host}{path}")))));
         changes
@@ -95,7 +98,7 @@ async fn a_foreign_data_centre_merchant_or_order_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_that_are_missing_doubled_or_no_form_are_refused() {
     let stage = Stage::start().await;
-    let mut changes: Vec<(&str, Box<dyn Fn(&Return) -> Return>)> = Vec::new();
+    let mut changes: Vec<Forgery> = Vec::new();
     for name in ["mid", "orderNumber", "authToken", "authUrl", "netCancelUrl", "idc_name"] {
         let without = move |back: &Return| {
             let fields = back.fields.iter().filter(|(known, _)| known != name).cloned().collect();

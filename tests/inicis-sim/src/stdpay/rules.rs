@@ -112,8 +112,9 @@ pub fn methods<'a>(
     Ok(offered)
 }
 
-/// What the window offers. The window of a card also offers wallets unless noeasypay, cardonly or USD forbid it; a
-/// method that is not contracted is left out, and if nothing remains the form is refused (403).
+/// What the window offers. The window of a card also offers wallets unless noeasypay, cardonly or USD forbid it; a wallet
+/// that is called directly stays with cardonly, which shops send beside it. A method that is not contracted is left out,
+/// and if nothing remains the form is refused (403).
 ///
 /// # Errors
 /// Options that contradict the reference or each other.
@@ -132,7 +133,8 @@ pub fn offer(
         only.push("kpay");
     }
     only.extend(accept.get("onlyeasypaycode").unwrap_or_default().split(':').filter(|name| !name.is_empty()));
-    let no_wallets = has("noeasypay") || has("cardonly") || currency == "USD";
+    let called = asked.iter().any(|name| name.starts_with("only"));
+    let no_wallets = has("noeasypay") || (has("cardonly") && !called) || currency == "USD";
     let wallets = offer::wallets(&sim.settings, merchant, &only)?;
     let wallets = if no_wallets { Vec::new() } else { wallets };
     let opens = |name: &str| WALLET_METHODS.contains(&name) || name.starts_with("only");

@@ -22,13 +22,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const AGENT: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36";
 
+/// What a phone's browser says that it is.
+const PHONE_AGENT: &str = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 \
+                           Mobile Safari/537.36";
+
 /// Size of the browser's window in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
     /// 1280x900, without the browser's own bars.
     Pc,
-    /// 390x844.
+    /// 390x844 on a computer.
     Narrow,
+    /// 390x844 on a phone.
+    Phone,
 }
 
 /// A browser at a shop.
@@ -69,12 +75,14 @@ impl Browser {
             format!("--user-data-dir={}", profile.path().join("profile").display()),
         ];
         let mut options = json!({});
-        if screen == Screen::Narrow {
-            let metrics =
-                json!({"width": 390, "height": 844, "pixelRatio": 2.0, "mobile": false, "touch": false});
-            options["mobileEmulation"] = json!({"deviceMetrics": metrics, "userAgent": AGENT});
-        } else {
+        if screen == Screen::Pc {
             arguments.push(format!("--user-agent={AGENT}"));
+        } else {
+            let phone = screen == Screen::Phone;
+            let agent = if phone { PHONE_AGENT } else { AGENT };
+            let metrics =
+                json!({"width": 390, "height": 844, "pixelRatio": 2.0, "mobile": phone, "touch": phone});
+            options["mobileEmulation"] = json!({"deviceMetrics": metrics, "userAgent": agent});
         }
         options["args"] = json!(arguments);
         let capabilities = json!({"goog:chromeOptions": options});
