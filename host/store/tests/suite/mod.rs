@@ -46,7 +46,8 @@ macro_rules! cases {
                 a_panic_in_a_read_is_an_error,
                 a_closed_store_says_so,
                 closing_finishes_what_was_handed_in,
-                a_closure_runs_though_its_caller_went_away;
+                a_closure_runs_though_its_caller_went_away,
+                text_holds_no_nul;
             payments: a_payment_reads_back_as_it_was_written,
                 an_order_has_one_open_payment,
                 an_order_is_free_again_when_its_payment_is_over,
