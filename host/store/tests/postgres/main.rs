@@ -9,6 +9,7 @@
 )]
 
 mod breaks;
+mod copying;
 mod nodes;
 mod schema;
 mod server;
