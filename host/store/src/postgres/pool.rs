@@ -24,9 +24,13 @@ pub(crate) struct Pool {
 }
 
 enum Message {
-    Write(Box<dyn Task>),
-    Read(Box<dyn Task>),
+    Work(Kind, Box<dyn Task>),
     Close,
+}
+
+enum Kind {
+    Write,
+    Read,
 }
 
 struct Shared {
@@ -63,7 +67,7 @@ impl Pool {
         E: From<Error> + Send + 'static,
     {
         let (task, answer) = Closure::new(work);
-        self.queue.send(Message::Write(task)).await.map_err(|_| E::from(Error::Closed))?;
+        self.queue.send(Message::Work(Kind::Write, task)).await.map_err(|_| E::from(Error::Closed))?;
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Unanswered)))
     }
 
@@ -75,7 +79,7 @@ impl Pool {
         E: From<Error> + Send + 'static,
     {
         let (task, answer) = Closure::new(work);
-        self.queue.send(Message::Read(task)).await.map_err(|_| E::from(Error::Closed))?;
+        self.queue.send(Message::Work(Kind::Read, task)).await.map_err(|_| E::from(Error::Closed))?;
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Unanswered)))
     }
 
@@ -89,18 +93,24 @@ impl Pool {
 
 impl Shared {
     fn run(&self) {
-        while let Some(message) = self.next() {
-            match message {
-                Message::Write(task) => self.write(task),
-                Message::Read(task) => self.read(task),
-                Message::Close => self.waiting.lock().unwrap_or_else(PoisonError::into_inner).close(),
+        while let Some((kind, task)) = self.next() {
+            match kind {
+                Kind::Write => self.write(task),
+                Kind::Read => self.read(task),
             }
         }
     }
 
-    /// The thread that waits holds the lock, the others wait for it: one is woken per message.
-    fn next(&self) -> Option<Message> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv()
+    /// The thread that waits holds the lock, the others wait for it: one is woken per message. Who is told to close does so
+    /// under the same lock, since the next to hold it would wait for a message that never comes.
+    fn next(&self) -> Option<(Kind, Box<dyn Task>)> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match waiting.blocking_recv()? {
+                Message::Work(kind, task) => return Some((kind, task)),
+                Message::Close => waiting.close(),
+            }
+        }
     }
 
     fn write(&self, mut task: Box<dyn Task>) {

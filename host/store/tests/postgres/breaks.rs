@@ -63,6 +63,25 @@ async fn a_connection_that_is_cut_in_a_transaction_leaves_nothing_and_says_so() 
     assert!(!has(&store, "a").await && !has(&store, "b").await);
 }
 
+/// The thread that is told to close must not wait for one that waits for a message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_ends_all_threads_however_they_take_turns() {
+    let database = database();
+    for _ in 0..50 {
+        let store = database.open();
+        let writes = (0..4).map(|at| {
+            let store = store.clone();
+            tokio::spawn(async move { store.transact(move |tx| meta::set(tx, &at.to_string(), "1")).await })
+        });
+        let writes: Vec<_> = writes.collect();
+        let closing = tokio::time::timeout(std::time::Duration::from_secs(60), store.close());
+        assert!(closing.await.is_ok(), "the threads wait for each other");
+        for write in writes {
+            assert!(matches!(write.await.unwrap(), Ok(()) | Err(Error::Closed)));
+        }
+    }
+}
+
 /// Writes keys until told to stop; answers those that were acknowledged, refused, and left open.
 async fn write(
     store: Store,

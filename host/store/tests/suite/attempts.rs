@@ -252,6 +252,16 @@ pub async fn a_line_without_its_other_does_not_commit(database: &Database) {
         let error = err(&store, move |tx| line(tx, &fact, accounts, (payment.id, amount, "KRW"))).await;
         assert_eq!(error, Error::ForeignKey);
     }
+    // One that was undone is no harm to what goes on.
+    ok(&store, move |tx| {
+        let undone = tx.nested(|tx| {
+            line(tx, &fact, ("gateway", "sales"), (payment.id, 1000, "KRW"))?;
+            Err::<(), _>(Error::Busy)
+        });
+        assert_eq!(undone, Err(Error::Busy));
+        payhost_store::rows::meta::set(tx, "a", "1")
+    })
+    .await;
     assert!(ok(&store, move |tx| ledger::of_payment(tx, world.shop, payment.id)).await.is_empty());
 }
 
