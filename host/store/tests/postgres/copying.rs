@@ -207,7 +207,7 @@ async fn a_copy_that_fails_in_the_middle_leaves_the_target_empty() {
     .await;
     assert_eq!(copy(&from, &to).await.unwrap_err(), Error::ForeignKey);
     assert_eq!(contents(&to).await.unwrap(), empty);
-    ok(&to, |tx| meta::set(tx, "a", "1")).await;
     from.close().await;
     assert_eq!(copy(&from, &to).await.unwrap_err(), Error::Closed);
+    ok(&to, |tx| meta::set(tx, "a", "1")).await;
 }
