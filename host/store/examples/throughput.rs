@@ -2,7 +2,7 @@
 //! `cargo run --release -p payhost-store --example throughput [SECONDS [CONNECTIONS]]`
 //!
 //! The first commit writes payment, checkout, idempotency key, attempt and job; the second locks the payment and writes
-//! outcome, fact, two ledger lines, event, payment and answer: 15 statements. PostgreSQL is one of our own, as it is
+//! outcome, fact, two ledger lines, event, payment and answer: 14 statements. PostgreSQL is one of our own, as it is
 //! delivered (fsync on), on a unix socket; client and server share the machine. Both write to the same folder's disk.
 
 #![allow(

@@ -22,8 +22,8 @@ enum Database {
     Postgres(Box<::postgres::Config>),
 }
 
-/// Connections to PostgreSQL unless told. Measured on two cores with 64 in flight (examples/throughput.rs): more do not
-/// make it faster, and several nodes stay below the server's usual limit of 100.
+/// Connections to PostgreSQL unless told: several nodes stay below the server's usual limit of 100. Not tuned yet; measure
+/// with examples/throughput.rs on a machine that does nothing else.
 const CONNECTIONS: u32 = 16;
 
 impl Options {
