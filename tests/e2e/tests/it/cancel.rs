@@ -86,7 +86,10 @@ async fn parts_are_cancelled_until_nothing_is_left() {
     let stage = Stage::start().await;
     let paid = stage.paid("A-1").await;
     let part = cancel(&stage, &paid, "k-1", json!({"amount": 900})).await.expect(200);
-    assert_eq!((text(&part, "state"), &part["amount"]["cancellable"]), ("partially_cancelled".into(), &json!(20_000)));
+    assert_eq!(
+        (text(&part, "state"), &part["amount"]["cancellable"]),
+        ("partially_cancelled".into(), &json!(20_000))
+    );
     cancel(&stage, &paid, "k-2", json!({"amount": 20_001})).await.problem(400, "invalid_request");
     let rest = cancel(&stage, &paid, "k-3", json!({})).await.expect(200);
     assert_eq!((text(&rest, "state"), &rest["amount"]["cancelled"]), ("cancelled".into(), &json!(20_900)));
@@ -133,7 +136,11 @@ async fn a_cancel_whose_answer_is_lost_becomes_known_by_asking() {
         // The gateway is also silent for a moment when it is asked, so that the doubt can be seen.
         stage.fault("inquiry", "drop_before", json!({})).await;
         let doubt = cancel(&stage, &paid, fault, json!({})).await.expect(202);
-        assert_eq!((text(&doubt, "state"), text(&doubt, "resolution")), ("paid".into(), "in_doubt".into()), "{fault}");
+        assert_eq!(
+            (text(&doubt, "state"), text(&doubt, "resolution")),
+            ("paid".into(), "in_doubt".into()),
+            "{fault}"
+        );
         cancel(&stage, &paid, "another", json!({})).await.problem(409, "payment_in_doubt");
         stage.no_faults().await;
         let after = known(&stage, &paid).await;

@@ -183,7 +183,8 @@ async fn an_id_alone_opens_nothing_and_tells_nothing() {
     }
     let posted = stage.open_page(&format!("{}/checkout/{id}?token={others}", stage.url)).await;
     assert_eq!(posted.status, 404);
-    let leave = stage.call("POST", &format!("/return/{checkout}/leave?token={others_result}")).form(&[]).send().await;
+    let leave =
+        stage.call("POST", &format!("/return/{checkout}/leave?token={others_result}")).form(&[]).send().await;
     assert_eq!(leave.status, 404);
     assert_eq!(stage.payment(&created).await["state"], "pending");
 }

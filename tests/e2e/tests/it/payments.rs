@@ -34,10 +34,27 @@ async fn a_buyer_pays_by_card_and_the_shop_reads_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_amount_that_is_no_whole_number_above_zero_is_refused_and_named() {
     let stage = Stage::start().await;
-    let bad = ["0", "-1", "10.5", "1000.0", "\"1000\"", "1000000000001", "9223372036854775808", "1e30", "null", "true", "[]"];
+    let bad = [
+        "0",
+        "-1",
+        "10.5",
+        "1000.0",
+        "\"1000\"",
+        "1000000000001",
+        "9223372036854775808",
+        "1e30",
+        "null",
+        "true",
+        "[]",
+    ];
     for total in bad {
         let body = order("A-1", json!({"amount": {"total": "HERE"}})).to_string().replace("\"HERE\"", total);
-        let answer = stage.call("POST", "/v1/payments").key(&stage.shop.key).body("application/json", body).send().await;
+        let answer = stage
+            .call("POST", "/v1/payments")
+            .key(&stage.shop.key)
+            .body("application/json", body)
+            .send()
+            .await;
         let problem = answer.problem(400, answer.json()["code"].as_str().unwrap());
         assert_eq!(problem["field"], "amount.total", "{total}: {problem}");
     }
@@ -119,7 +136,8 @@ async fn the_same_order_again_gives_the_same_payment_and_another_amount_is_refus
     assert_eq!((&again["id"], &again["checkout_url"]), (&first["id"], &first["checkout_url"]));
     let other = stage.create_as(&stage.shop, "A-1", json!({"amount": {"total": 20_901}})).await;
     other.problem(409, "order_id_taken");
-    let dollars = stage.create_as(&stage.shop, "A-1", json!({"amount": {"total": 20_900, "currency": "USD"}})).await;
+    let dollars =
+        stage.create_as(&stage.shop, "A-1", json!({"amount": {"total": 20_900, "currency": "USD"}})).await;
     dollars.problem(409, "order_id_taken");
     let window = stage.open(&first).await;
     stage.come_back(&stage.choose(&window, pay()).await).await;
@@ -156,7 +174,12 @@ async fn an_idempotency_key_gives_the_first_answer_again_and_belongs_to_one_body
     let stage = Stage::start().await;
     let send = |key: &'static str, order_id: &'static str| {
         let body = order(order_id, json!({}));
-        stage.call("POST", "/v1/payments").key(&stage.shop.key).header("idempotency-key", key).json(&body).send()
+        stage
+            .call("POST", "/v1/payments")
+            .key(&stage.shop.key)
+            .header("idempotency-key", key)
+            .json(&body)
+            .send()
     };
     let first = send("k-1", "A-1").await.expect(201);
     let again = send("k-1", "A-1").await.expect(201);
@@ -188,10 +211,18 @@ async fn names_that_the_gateway_cannot_hold_are_replaced_with_a_warning() {
     });
     let created = stage.create_as(&stage.shop, "주문 🍓 #1", more).await.expect(201);
     let window = stage.open(&created).await;
-    assert!(window.field("goodname").len() <= 40 && !window.field("goodname").contains('🍓'), "{:?}", window.fields);
+    assert!(
+        window.field("goodname").len() <= 40 && !window.field("goodname").contains('🍓'),
+        "{:?}",
+        window.fields
+    );
     let outcome = stage.come_back(&stage.choose(&window, pay()).await).await;
     assert_eq!(outcome.result, "paid", "{}", outcome.words);
-    assert!(outcome.words.contains("🍓 딸기 <b>잼</b> \"&\""), "the buyer sees the real name: {}", outcome.words);
+    assert!(
+        outcome.words.contains("🍓 딸기 <b>잼</b> \"&\""),
+        "the buyer sees the real name: {}",
+        outcome.words
+    );
     let timeline = stage.timeline(&stage.shop, &created).await;
     let opened = timeline.iter().find(|item| item["name"] == "checkout.opened").unwrap();
     let warnings = opened["data"]["warnings"].to_string();
@@ -203,14 +234,19 @@ async fn names_that_the_gateway_cannot_hold_are_replaced_with_a_warning() {
 #[tokio::test(flavor = "multi_thread")]
 async fn any_order_id_of_64_characters_can_be_paid() {
     let stage = Stage::start().await;
-    for order_id in ["긴".repeat(64), "../../etc/passwd".repeat(4), "<script>&\"'".to_owned(), "-_-".to_owned()] {
+    for order_id in
+        ["긴".repeat(64), "../../etc/passwd".repeat(4), "<script>&\"'".to_owned(), "-_-".to_owned()]
+    {
         let (created, outcome) = stage.pay_as(&stage.shop, &order_id).await;
         assert_eq!(outcome.result, "paid", "{order_id}: {}", outcome.words);
         assert_eq!(created["order_id"], order_id.as_str());
     }
     for sale in stage.sales("").await {
         let oid = text(&sale, "oid");
-        assert!(oid.len() <= 40 && oid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{oid}");
+        assert!(
+            oid.len() <= 40 && oid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
+            "{oid}"
+        );
     }
 }
 
@@ -218,7 +254,14 @@ async fn any_order_id_of_64_characters_can_be_paid() {
 async fn ids_that_do_not_exist_are_not_found() {
     let stage = Stage::start().await;
     stage.create("A-1").await;
-    for id in ["pay_00000000000000000000000000", "pay_x", "x", "chk_00000000000000000000000000", "..%2f..%2f", "%00"] {
+    for id in [
+        "pay_00000000000000000000000000",
+        "pay_x",
+        "x",
+        "chk_00000000000000000000000000",
+        "..%2f..%2f",
+        "%00",
+    ] {
         stage.get(&format!("/v1/payments/{id}")).await.problem(404, "not_found");
         stage.get(&format!("/v1/payments/{id}/timeline")).await.problem(404, "not_found");
         let cancel = stage.call("POST", &format!("/v1/payments/{id}/cancel")).key(&stage.shop.key);

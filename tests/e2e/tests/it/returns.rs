@@ -12,8 +12,16 @@ async fn is_forged_and_harmless(stage: &Stage, created: &Value, what: &str, outc
     assert!(outcome.words.contains("결제가 완료되지 않았습니다"), "{what}: {}", outcome.words);
     assert!(outcome.html.contains("data-testid=\"again\""), "{what}: {}", outcome.words);
     let payment = stage.payment(created).await;
-    assert_eq!((text(&payment, "state"), text(&payment, "resolution")), ("pending".into(), "none".into()), "{what}");
-    assert_eq!(stage.count("approved").await + stage.count("declined").await + stage.count("refused").await, 0, "{what}");
+    assert_eq!(
+        (text(&payment, "state"), text(&payment, "resolution")),
+        ("pending".into(), "none".into()),
+        "{what}"
+    );
+    assert_eq!(
+        stage.count("approved").await + stage.count("declined").await + stage.count("refused").await,
+        0,
+        "{what}"
+    );
     let timeline = stage.timeline(&stage.shop, created).await;
     let failed = timeline.iter().rfind(|item| item["name"] == "checkout.failed").unwrap();
     assert_eq!(failed["data"]["reason"], "forged", "{what}: {failed}");
@@ -50,15 +58,26 @@ async fn an_address_that_is_not_the_gateway_s_own_is_never_called() {
     let stage = Stage::start().await;
     let path = "/api/payAuth";
     let hosts = [
-        "https://evil.example", "https://fcstdpay.inicis.com@evil.example", "https://evil.example/fcstdpay.inicis.com",
-        "https://fcstdpay.inicis.com.evil.example", "https://fcstdpay.inicis.com:8443", "http://fcstdpay.inicis.com",
-        "https://user@fcstdpay.inicis.com", "https://127.0.0.1", "https://fcstdpay.inicis.com\\@evil.example", "",
-        "//fcstdpay.inicis.com", "https://iniapi.inicis.com", "file:///etc/passwd", "https://fcstdpay.inicis.com/..",
+        "https://evil.example",
+        "https://fcstdpay.inicis.com@evil.example",
+        "https://evil.example/fcstdpay.inicis.com",
+        "https://fcstdpay.inicis.com.evil.example",
+        "https://fcstdpay.inicis.com:8443",
+        "http://fcstdpay.inicis.com",
+        "https://user@fcstdpay.inicis.com",
+        "https://127.0.0.1",
+        "https://fcstdpay.inicis.com\\@evil.example",
+        "",
+        "//fcstdpay.inicis.com",
+        "https://iniapi.inicis.com",
+        "file:///etc/passwd",
+        "https://fcstdpay.inicis.com/..",
     ];
     let mut changes: Vec<(&str, Box<dyn Fn(&Return) -> Return>)> = Vec::new();
     for host in hosts {
         changes.push((host, Box::new(move |back| back.with("authUrl", &format!("{host}{path}")))));
-        changes.push((host, Box::new(move |back| back.with("netCancelUrl", &format!("{host}/api/netCancel")))));
+        changes
+            .push((host, Box::new(move |back| back.with("netCancelUrl", &format!("{host}/api/netCancel")))));
     }
     changes.push(change("authUrl", "https://fcstdpay.inicis.com/api/other"));
     changes.push(change("authUrl", "https://fcstdpay.inicis.com/api/payAuth?x=1"));
