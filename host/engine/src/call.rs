@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -10,18 +11,20 @@ use serde_json::Value;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::contract::types::{Context, Mode, Setting};
-use crate::contract::{Answer, Arguments, Function};
+use crate::contract::{Answer, Arguments, Function, Lazy};
 use crate::egress::{EgressPolicy, Transport};
 use crate::engine::Shared;
 use crate::evidence::Evidence;
 use crate::fault::{self, Fault, Trace};
-use crate::journal::{CallRecord, Ended, FaultRecord, HttpAnswerRecord, ImportRecord};
+use crate::journal::{CallRecord, Ended, FaultRecord, ImportRecord, scrub_imports, scrub_record};
+use crate::lanes::Gone;
 use crate::limits::Limits;
 use crate::load::Code;
 use crate::logs::{LogLine, Scrubber, hex};
+use crate::meter::Meter;
 use crate::policy::Policy;
 use crate::secrets::Secrets;
-use crate::state::State;
+use crate::state::{Given, State};
 
 /// What one call is given besides its arguments.
 #[derive(Debug)]
@@ -148,50 +151,78 @@ impl<R> Ran<R> {
     }
 }
 
-/// Runs a call on the plugins' runtime and waits for it.
+/// Runs a call and waits for it.
 pub(crate) async fn call<P: Arguments, R: Answer>(mut job: Job<P, R>) -> Called<R> {
     if let Some(context) = job.params.context_mut() {
         job.setup.fill(context);
     }
     let evidence = Evidence::default();
     let record = begin_record(&mut job);
-    let lost = (evidence.clone(), CallRecord { args: Value::Null, ..record.clone() });
+    let hash_key = job.setup.secrets.hash_key();
     let Ok(accepted) = job.shared.gate.clone().try_acquire_owned() else {
         let fault = Fault::Internal { what: SHUT_DOWN.to_owned() };
-        return end_record(record, Ran::not_started(fault, Duration::ZERO), evidence);
+        return end_record(record, Ran::not_started(fault, Duration::ZERO), evidence, &hash_key);
     };
-    let handle = job.shared.runtime.handle().clone();
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    handle.spawn(async move {
-        let call = record.call_id.clone();
-        let shared = job.shared.clone();
-        shared.counters.started();
-        let ran = match AssertUnwindSafe(run(job, evidence.clone())).catch_unwind().await {
-            Ok(ran) => ran,
-            Err(_) => {
-                let what = "a panic in the host, see its standard error".to_owned();
-                Ran::not_started(Fault::Internal { what }, Duration::ZERO)
-            }
+    let (shared, shop) = (job.shared.clone(), job.shared.shops.of(&job.setup.shop_id));
+    let meter = Arc::new(Meter::new(job.setup.limits.cpu));
+    let waiting = Waiting::new();
+    let work = {
+        let (shared, seen, waited_for) = (shared.clone(), evidence.clone(), waiting.0.clone());
+        let given = Given {
+            client: shared.client.clone(),
+            evidence: seen.clone(),
+            meter: meter.clone(),
+            shop: shop.clone(),
+            queue_wait: shared.options.queue_wait,
         };
-        shared.counters.ended(ran.result.as_ref().err());
-        drop(accepted);
-        let called = end_record(record, ran, evidence);
-        if let Err(called) = sender.send(called) {
-            let writes = called.evidence.writes();
-            tracing::warn!(call, ?writes, "the caller of a plugin call went away; nobody keeps its result");
+        let call_id = record.call_id.clone();
+        async move {
+            shared.counters.started();
+            let ran = match AssertUnwindSafe(run(job, given)).catch_unwind().await {
+                Ok(ran) => ran,
+                Err(_) => {
+                    let what = "a panic in the host, see its standard error".to_owned();
+                    Ran::not_started(Fault::Internal { what }, Duration::ZERO)
+                }
+            };
+            let fault = ran.result.as_ref().err();
+            shared.counters.ended(fault);
+            shop.ended(fault, &ran.cost);
+            drop(accepted);
+            if !waited_for.load(Relaxed) {
+                let writes = seen.writes();
+                tracing::warn!(
+                    call = call_id,
+                    ?writes,
+                    "the caller of a plugin call went away; nobody keeps its result"
+                );
+            }
+            ran
         }
+    };
+    let ran = shared.lanes.run(&meter, work).await.unwrap_or_else(|Gone| {
+        Ran::not_started(Fault::Internal { what: SHUT_DOWN.to_owned() }, Duration::ZERO)
     });
-    match receiver.await {
-        Ok(called) => called,
-        Err(_) => {
-            let (evidence, record) = lost;
-            let fault = Fault::Internal { what: SHUT_DOWN.to_owned() };
-            end_record(record, Ran::not_started(fault, Duration::ZERO), evidence)
-        }
+    end_record(record, ran, evidence, &hash_key)
+}
+
+/// Whether somebody still waits for a call: until this is dropped.
+struct Waiting(Arc<AtomicBool>);
+
+impl Waiting {
+    fn new() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(false, Relaxed);
     }
 }
 
 fn begin_record<P: Arguments, R>(job: &mut Job<P, R>) -> CallRecord {
+    let (params, names) = (job.params.clone(), job.function.parameters);
     CallRecord {
         call_id: job.setup.call_id.clone(),
         plugin_digest: job.code.digest.clone(),
@@ -200,26 +231,36 @@ fn begin_record<P: Arguments, R>(job: &mut Job<P, R>) -> CallRecord {
         now_ms: job.setup.now_ms,
         seed: hex(&job.setup.seed),
         context: job.params.context_mut().cloned(),
-        args: job.params.to_json(job.function.parameters),
+        args: Lazy::new(move || params.to_json(names)),
         imports: vec![],
         secrets_used: vec![],
-        ended: Ended::Answered(Value::Null),
+        ended: Ended::Answered(Value::Null.into()),
         replayable: false,
     }
 }
 
-fn end_record<R: Answer>(mut record: CallRecord, ran: Ran<R>, evidence: Evidence) -> Called<R> {
+fn end_record<R: Answer>(
+    mut record: CallRecord,
+    ran: Ran<R>,
+    evidence: Evidence,
+    hash_key: &Secrets,
+) -> Called<R> {
     let Ran { result, imports, secrets_used, log, cost, mut blotted } = ran;
     record.imports = imports;
     record.ended = match &result {
-        Ok(answer) => Ended::Answered(answer.to_json()),
+        Ok(answer) => {
+            let answer = answer.clone();
+            Ended::Answered(Lazy::new(move || answer.to_json()))
+        }
         Err(fault) => Ended::Fault(FaultRecord::from(fault)),
     };
     // A secret that the gateway has just made (a billing key) is in the answer, in what the gateway sent, and perhaps in
     // the callback: out of all of them.
     if let Ok(answer) = &result {
         let mut scrubber = Scrubber::default();
-        answer.secrets().into_iter().for_each(|value| scrubber.add(value));
+        for value in answer.secrets() {
+            scrubber.add(value, hash_key.keyed_hash(value).as_deref());
+        }
         blotted |= scrub_record(&mut record, &scrubber);
     }
     let one_time = secrets_used.iter().any(|used| used.version.is_none());
@@ -230,60 +271,8 @@ fn end_record<R: Answer>(mut record: CallRecord, ran: Ran<R>, evidence: Evidence
     Called { result, evidence, record, log, cost }
 }
 
-/// Blots secret values out of everything in a record; whether there were any.
-fn scrub_record(record: &mut CallRecord, scrubber: &Scrubber) -> bool {
-    if scrubber.is_empty() {
-        return false;
-    }
-    let mut blotted = scrub_json(&mut record.args, scrubber);
-    if let Ended::Answered(answer) = &mut record.ended {
-        blotted |= scrub_json(answer, scrubber);
-    }
-    scrub_imports(&mut record.imports, scrubber) || blotted
-}
-
-fn scrub_imports(imports: &mut [ImportRecord], scrubber: &Scrubber) -> bool {
-    let mut blotted = false;
-    for import in imports {
-        let ImportRecord::Http { answer, .. } = import;
-        let Some(HttpAnswerRecord::Ok(response)) = answer else { continue };
-        if let Some(body) = scrubber.scrub_bytes(&response.body) {
-            response.body = body;
-            blotted = true;
-        }
-        for (_, value) in &mut response.headers {
-            if let Some(scrubbed) = scrubber.scrub(value) {
-                *value = scrubbed;
-                blotted = true;
-            }
-        }
-    }
-    blotted
-}
-
-/// Texts in JSON; those that are base64 of bytes are looked into as well.
-fn scrub_json(value: &mut Value, scrubber: &Scrubber) -> bool {
-    match value {
-        Value::String(text) => match scrubber.scrub_text_or_base64(text) {
-            Some(scrubbed) => {
-                *text = scrubbed;
-                true
-            }
-            None => false,
-        },
-        // Counted, not asked with `any`: every one of them must be looked at.
-        Value::Array(values) => {
-            values.iter_mut().filter_map(|v| scrub_json(v, scrubber).then_some(())).count() > 0
-        }
-        Value::Object(map) => {
-            map.values_mut().filter_map(|v| scrub_json(v, scrubber).then_some(())).count() > 0
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
 /// Waits for a turn, then runs the plugin.
-async fn run<P: Arguments, R: Answer>(job: Job<P, R>, evidence: Evidence) -> Ran<R> {
+async fn run<P: Arguments, R: Answer>(job: Job<P, R>, given: Given) -> Ran<R> {
     let Job { shared, code, policy, function, params, setup } = job;
     let Some(index) = code.exports.get(&(function.interface, function.name)).copied() else {
         let (interface, function) = (function.interface.to_owned(), function.name.to_owned());
@@ -299,7 +288,7 @@ async fn run<P: Arguments, R: Answer>(job: Job<P, R>, evidence: Evidence) -> Ran
     let mut setup = setup;
     setup.limits.memory_bytes = setup.limits.memory_bytes.min(shared.options.memory_bytes);
     setup.limits.table_elements = setup.limits.table_elements.min(shared.options.table_elements);
-    let state = State::new(setup, policy, function.network, shared.client.clone(), evidence);
+    let state = State::new(setup, policy, function.network, given);
     let limits = state.limits.clone();
     let mut store = new_store(&shared.wasmtime, state);
     let finished = tokio::time::timeout(limits.wall, async {
@@ -338,7 +327,7 @@ fn finish<R>(
         }
     };
     let mut imports = std::mem::take(&mut state.imports);
-    let blotted = scrub_imports(&mut imports, state.logs().scrubber());
+    let blotted = !imports.is_empty() && scrub_imports(&mut imports, state.logs().scrubber());
     let secrets_used = state.secrets_used();
     Ran { result, imports, secrets_used, log, cost, blotted }
 }
@@ -361,6 +350,9 @@ pub(crate) fn new_store(engine: &wasmtime::Engine, state: State) -> Store<State>
         let meter = context.data().meter.clone();
         if !meter.charge() {
             return Ok(UpdateDeadline::Interrupt);
+        }
+        if !meter.ticked() {
+            return Ok(UpdateDeadline::Continue(1));
         }
         let others = async move {
             tokio::task::yield_now().await;

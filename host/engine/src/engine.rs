@@ -15,9 +15,11 @@ use crate::cache::Cache;
 use crate::call::{self, CallSetup, Called, Job};
 use crate::config::{Allocation, config};
 use crate::contract::{Answer, Arguments, Function};
-use crate::egress::{Client, ClientError};
+use crate::egress::{Client, ClientError, HttpTimeouts};
 use crate::fault::Fault;
+use crate::lanes::Lanes;
 use crate::load::{self, LoadError, Plugin};
+use crate::shops::{ShopFigures, Shops};
 use crate::state::State;
 use crate::{imports, wasi};
 
@@ -35,7 +37,14 @@ pub struct Options {
     pub memory_bytes: usize,
     /// Most table elements that any call may have. 20,000.
     pub table_elements: usize,
-    /// Threads of the plugins' runtime; absent: one for each processor.
+    /// Whether instances come from a pool where the machine has addresses for one. `true`; without it a call costs three
+    /// times as much and nothing is reserved.
+    pub pooled: bool,
+    /// Requests that one shop may have under way. 64; more wait for `queue_wait`, then nothing of them was sent.
+    pub requests_per_shop: usize,
+    /// How long a request over the network may take.
+    pub http: HttpTimeouts,
+    /// Threads of each of the plugins' two lanes; absent: one for each processor.
     pub worker_threads: Option<usize>,
     /// Largest component. 32 MiB.
     pub component_bytes: usize,
@@ -70,6 +79,9 @@ impl Default for Options {
             queue_wait: Duration::from_secs(1),
             memory_bytes: 64 << 20,
             table_elements: 20_000,
+            pooled: true,
+            requests_per_shop: 64,
+            http: HttpTimeouts::default(),
             worker_threads: None,
             component_bytes: 32 << 20,
             cache: None,
@@ -116,13 +128,14 @@ pub struct Figures {
 pub(crate) struct Shared {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) linker: Linker<State>,
-    pub(crate) runtime: PluginRuntime,
+    pub(crate) lanes: Lanes,
     pub(crate) turns: Semaphore,
     /// Every call holds one of these from its acceptance to its end; `drain` takes them all.
     pub(crate) gate: Arc<Semaphore>,
     /// One compilation at a time: it takes all processors.
     pub(crate) compiling: Semaphore,
     pub(crate) client: Arc<Client>,
+    pub(crate) shops: Shops,
     pub(crate) cache: Option<Cache>,
     pub(crate) counters: Counters,
     pub(crate) options: Options,
@@ -156,13 +169,14 @@ impl Engine {
         let cache = options.cache.clone().map(|cache| Cache::new(cache, &wasmtime));
         let shared = Shared {
             linker,
-            runtime: PluginRuntime::start(options.worker_threads).map_err(EngineError::Threads)?,
+            lanes: Lanes::start(options.worker_threads).map_err(EngineError::Threads)?,
             turns: Semaphore::new(
                 usize::try_from(options.max_calls).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
             ),
             gate: Arc::new(Semaphore::new(usize::try_from(ACCEPTED).unwrap_or(Semaphore::MAX_PERMITS))),
             compiling: Semaphore::new(1),
-            client: Arc::new(Client::new()?),
+            client: Arc::new(Client::new(options.http)?),
+            shops: Shops::new(options.requests_per_shop),
             cache,
             counters: Counters::default(),
             pooled,
@@ -214,6 +228,11 @@ impl Engine {
         figures
     }
 
+    /// What the calls of each shop used, by shop id; shops that were long idle may be summed up under no name.
+    pub fn shops(&self) -> Vec<(String, ShopFigures)> {
+        self.shared.shops.figures()
+    }
+
     /// Lets no call begin any more and waits until all that were accepted have ended.
     pub async fn drain(&self) {
         // A semaphore is fair: from the moment that this waits, nobody else gets a permit.
@@ -237,6 +256,9 @@ fn probe(options: &Options) -> wasmtime::Result<(wasmtime::Engine, bool)> {
         drop(Store::new(&engine, ()));
         Ok(engine)
     };
+    if !options.pooled {
+        return Ok((make(Allocation::OnDemand)?, false));
+    }
     while calls >= SMALLEST_POOL.min(options.max_calls) && calls > 0 {
         match make(Allocation::Pool(calls)) {
             Ok(engine) => return Ok((engine, true)),
@@ -254,7 +276,7 @@ fn probe(options: &Options) -> wasmtime::Result<(wasmtime::Engine, bool)> {
 const SMALLEST_POOL: u32 = 16;
 
 /// The length of a tick: how soon a runaway gives way to others, and how exactly CPU is counted.
-const TICK: Duration = Duration::from_millis(1);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// A thread of the system, because a plugin that never yields could hold up every timer of a runtime. Ends with the engine.
 fn start_ticker(engine: EngineWeak) -> std::io::Result<()> {
@@ -266,34 +288,6 @@ fn start_ticker(engine: EngineWeak) -> std::io::Result<()> {
         }
     };
     std::thread::Builder::new().name("payhost-ticker".to_owned()).spawn(tick).map(drop)
-}
-
-/// The plugins' own runtime: a runaway plugin holds up other plugins for a tick and the rest of the host not at all.
-pub(crate) struct PluginRuntime(Option<tokio::runtime::Runtime>, tokio::runtime::Handle);
-
-impl PluginRuntime {
-    fn start(threads: Option<usize>) -> std::io::Result<Self> {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        if let Some(threads) = threads {
-            builder.worker_threads(threads.max(1));
-        }
-        let runtime = builder.thread_name("payhost-plugin").enable_all().build()?;
-        let handle = runtime.handle().clone();
-        Ok(Self(Some(runtime), handle))
-    }
-
-    pub(crate) fn handle(&self) -> &tokio::runtime::Handle {
-        &self.1
-    }
-}
-
-impl Drop for PluginRuntime {
-    fn drop(&mut self) {
-        // Waiting for tasks is not allowed inside of another runtime, where an engine is usually dropped.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 #[derive(Default)]

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::contract::Lazy;
 use crate::contract::imports::{Effect, HttpError, Piece, Response};
 use crate::contract::types::Context;
 use crate::fault::Fault;
+use crate::logs::Scrubber;
 
 /// One run of a plugin function, as it is kept and can be run again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,7 +27,7 @@ pub struct CallRecord {
     /// What the plugin was told of the channel; absent for `describe`.
     pub context: Option<Context>,
     /// Arguments by parameter name, without `context`.
-    pub args: Value,
+    pub args: Lazy,
     /// What the plugin asked of the host, in order. `crypto` is pure and is computed again; `log` changes nothing.
     pub imports: Vec<ImportRecord>,
     /// Secrets that were used.
@@ -44,6 +46,10 @@ pub struct SecretUsed {
     pub name: String,
     /// Version of the channel's secret; absent for a one-time secret.
     pub version: Option<u32>,
+    /// Of a one-time secret, its keyed hash in place of its value, where the call was given a key
+    /// ([`crate::Secrets::with_hash_key`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed_hash: Option<String>,
 }
 
 /// How a call ended.
@@ -51,7 +57,7 @@ pub struct SecretUsed {
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// With this result, in the one JSON form.
-    Answered(Value),
+    Answered(Lazy),
     /// With a fault.
     Fault(FaultRecord),
 }
@@ -107,4 +113,56 @@ pub enum HttpAnswerRecord {
     Ok(Response),
     /// None.
     Err(HttpError),
+}
+
+/// Blots secret values out of everything in a record; whether there were any.
+pub(crate) fn scrub_record(record: &mut CallRecord, scrubber: &Scrubber) -> bool {
+    if scrubber.is_empty() {
+        return false;
+    }
+    let mut blotted = record.args.change(|args| scrub_json(args, scrubber));
+    if let Ended::Answered(answer) = &mut record.ended {
+        blotted |= answer.change(|answer| scrub_json(answer, scrubber));
+    }
+    scrub_imports(&mut record.imports, scrubber) || blotted
+}
+
+pub(crate) fn scrub_imports(imports: &mut [ImportRecord], scrubber: &Scrubber) -> bool {
+    let mut blotted = false;
+    for import in imports {
+        let ImportRecord::Http { answer, .. } = import;
+        let Some(HttpAnswerRecord::Ok(response)) = answer else { continue };
+        if let Some(body) = scrubber.scrub_bytes(&response.body) {
+            response.body = body;
+            blotted = true;
+        }
+        for (_, value) in &mut response.headers {
+            if let Some(scrubbed) = scrubber.scrub(value) {
+                *value = scrubbed;
+                blotted = true;
+            }
+        }
+    }
+    blotted
+}
+
+/// Texts in JSON; those that are base64 of bytes are looked into as well.
+fn scrub_json(value: &mut Value, scrubber: &Scrubber) -> bool {
+    match value {
+        Value::String(text) => match scrubber.scrub_text_or_base64(text) {
+            Some(scrubbed) => {
+                *text = scrubbed;
+                true
+            }
+            None => false,
+        },
+        // Counted, not asked with `any`: every one of them must be looked at.
+        Value::Array(values) => {
+            values.iter_mut().filter_map(|v| scrub_json(v, scrubber).then_some(())).count() > 0
+        }
+        Value::Object(map) => {
+            map.values_mut().filter_map(|v| scrub_json(v, scrubber).then_some(())).count() > 0
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }

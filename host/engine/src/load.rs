@@ -17,8 +17,9 @@ use crate::engine::Shared;
 use crate::evidence::Evidence;
 use crate::fault::{self, Fault, Trace};
 use crate::logs::hex;
+use crate::meter::Meter;
 use crate::policy::Policy;
-use crate::state::State;
+use crate::state::{Given, State};
 use crate::wasi;
 
 /// A component that can be called.
@@ -270,13 +271,17 @@ fn no_grant() -> CallSetup {
 /// Makes an instance under all limits and checks the type of every function of every exported interface.
 async fn try_out(shared: &Arc<Shared>, code: &Arc<Code>) -> Result<(), LoadError> {
     let (shared, code) = (shared.clone(), code.clone());
-    let handle = shared.runtime.handle().clone();
+    let handle = shared.lanes.fast().clone();
     let tried = handle.spawn(async move {
         let _turn = shared.turns.acquire().await.map_err(|error| LoadError::Internal(error.to_string()))?;
-        let evidence = Evidence::default();
-        let state = State::new(no_grant(), Arc::default(), Network::Refused, shared.client.clone(), evidence);
+        let (setup, shop) = (no_grant(), shared.shops.of(""));
+        let meter = Arc::new(Meter::new(setup.limits.cpu));
+        let (client, queue_wait) = (shared.client.clone(), shared.options.queue_wait);
+        let given = Given { client, evidence: Evidence::default(), meter, shop, queue_wait };
+        let state = State::new(setup, Arc::default(), Network::Refused, given);
         let limits = state.limits.clone();
         let mut store = call::new_store(&shared.wasmtime, state);
+        store.data().meter.resume();
         let made = tokio::time::timeout(limits.wall, code.pre.instantiate_async(&mut store)).await;
         let died = |fault| LoadError::Died { during: "start", fault: Box::new(fault) };
         let instance = made

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -59,23 +60,30 @@ const BLOT: &str = "[secret]";
 /// Knows all writings of a call's secrets.
 #[derive(Default)]
 pub(crate) struct Scrubber {
-    needles: Vec<Zeroizing<String>>,
+    needles: Vec<Needle>,
+}
+
+struct Needle {
+    writing: Zeroizing<String>,
+    blot: Arc<str>,
 }
 
 impl Scrubber {
     pub(crate) fn new(secrets: &Secrets) -> Self {
         let mut scrubber = Self { needles: Vec::new() };
         for (_, secret) in secrets.iter() {
-            scrubber.add(&secret.value);
+            let hash = secret.version.is_none().then(|| secrets.keyed_hash(&secret.value)).flatten();
+            scrubber.add(&secret.value, hash.as_deref());
         }
         scrubber
     }
 
-    /// Looks for one more value from now on.
-    pub(crate) fn add(&mut self, value: &str) {
+    /// Looks for one more value from now on; a keyed hash of it takes its place where there is one.
+    pub(crate) fn add(&mut self, value: &str, keyed_hash: Option<&str>) {
         if value.len() < SHORTEST {
             return;
         }
+        let blot: Arc<str> = keyed_hash.map_or_else(|| BLOT.into(), |hash| format!("[secret {hash}]").into());
         let unpadded = STANDARD.encode(value).trim_end_matches('=').to_owned();
         let form = form_urlencoded::byte_serialize(value.as_bytes()).collect();
         let percent =
@@ -90,12 +98,12 @@ impl Scrubber {
             hex.to_uppercase(),
             hex,
         ] {
-            if !self.needles.iter().any(|known| known.as_str() == writing) {
-                self.needles.push(Zeroizing::new(writing));
+            if !self.needles.iter().any(|known| known.writing.as_str() == writing) {
+                self.needles.push(Needle { writing: Zeroizing::new(writing), blot: blot.clone() });
             }
         }
         // Longest first, so that no piece of a longer writing is left standing.
-        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.writing.len()));
     }
 
     /// The text with every secret blotted out; `None` when there was nothing to blot out.
@@ -103,8 +111,8 @@ impl Scrubber {
         let mut scrubbed: Option<String> = None;
         for needle in &self.needles {
             let current = scrubbed.as_deref().unwrap_or(text);
-            if current.contains(needle.as_str()) {
-                scrubbed = Some(current.replace(needle.as_str(), BLOT));
+            if current.contains(needle.writing.as_str()) {
+                scrubbed = Some(current.replace(needle.writing.as_str(), &needle.blot));
             }
         }
         scrubbed
@@ -125,7 +133,7 @@ impl Scrubber {
         let mut scrubbed: Option<Vec<u8>> = None;
         for needle in &self.needles {
             let current = scrubbed.as_deref().unwrap_or(bytes);
-            if let Some(next) = replace(current, needle.as_bytes()) {
+            if let Some(next) = replace(current, needle.writing.as_bytes(), needle.blot.as_bytes()) {
                 scrubbed = Some(next);
             }
         }
@@ -133,14 +141,14 @@ impl Scrubber {
     }
 }
 
-fn replace(haystack: &[u8], needle: &[u8]) -> Option<Vec<u8>> {
+fn replace(haystack: &[u8], needle: &[u8], blot: &[u8]) -> Option<Vec<u8>> {
     let mut out: Option<Vec<u8>> = None;
     let mut rest = haystack;
     while let Some(at) = rest.windows(needle.len()).position(|window| window == needle) {
         let (before, after) = rest.split_at(at);
         let out = out.get_or_insert_default();
         out.extend_from_slice(before);
-        out.extend_from_slice(BLOT.as_bytes());
+        out.extend_from_slice(blot);
         rest = after.get(needle.len()..).unwrap_or_default();
     }
     if let Some(out) = &mut out {
@@ -151,11 +159,13 @@ fn replace(haystack: &[u8], needle: &[u8]) -> Option<Vec<u8>> {
 
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' } else { b'a' - 10 }.wrapping_add(nibble));
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
 
 /// Whose lines these are, for `tracing`.
@@ -170,7 +180,9 @@ pub(crate) struct Tags {
 /// The lines of one call.
 pub(crate) struct Logs {
     tags: Tags,
-    scrubber: Scrubber,
+    secrets: Secrets,
+    /// Made when it is needed: most calls say nothing.
+    scrubber: OnceLock<Scrubber>,
     lines: VecDeque<LogLine>,
     max_lines: usize,
     bytes_left: usize,
@@ -184,7 +196,8 @@ impl Logs {
     pub(crate) fn new(tags: Tags, secrets: &Secrets, limits: &Limits) -> Self {
         Self {
             tags,
-            scrubber: Scrubber::new(secrets),
+            secrets: secrets.clone(),
+            scrubber: OnceLock::new(),
             lines: VecDeque::new(),
             max_lines: limits.log_lines,
             bytes_left: limits.log_bytes,
@@ -224,7 +237,7 @@ impl Logs {
     }
 
     pub(crate) fn scrubber(&self) -> &Scrubber {
-        &self.scrubber
+        self.scrubber.get_or_init(|| Scrubber::new(&self.secrets))
     }
 
     /// Keeps a line, or counts it once the call has said enough.
@@ -260,7 +273,7 @@ impl Logs {
     fn clean(&self, text: &str, left: &mut usize) -> String {
         // A guest may hand over megabytes: what cannot be kept is not looked at, but a secret on the border is.
         let window = floor(text, left.saturating_mul(2).saturating_add(4096));
-        let scrubbed = self.scrubber.scrub(window);
+        let scrubbed = self.scrubber().scrub(window);
         let shown = scrubbed.as_deref().unwrap_or(window);
         let kept = floor(shown, *left);
         let cut = kept.len() < shown.len() || window.len() < text.len();

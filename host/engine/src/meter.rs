@@ -1,8 +1,10 @@
 //! A call is billed for the processor time of its own thread between two resumes, and for nothing else: waiting for the
 //! network is free, and so is being interrupted by the rest of the machine.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use crate::engine::TICK;
 
 /// Counts the processor time of one call. The engine calls `resume` whenever the call begins to run on a thread, and
 /// `charge` at every tick and before every wait.
@@ -11,12 +13,18 @@ pub(crate) struct Meter {
     limit_ns: u64,
     spent_ns: AtomicU64,
     since_ns: AtomicU64,
+    heavy: AtomicBool,
 }
 
 impl Meter {
     pub(crate) fn new(limit: Duration) -> Self {
         let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-        Self { limit_ns, spent_ns: AtomicU64::new(0), since_ns: AtomicU64::new(thread_ns()) }
+        Self {
+            limit_ns,
+            spent_ns: AtomicU64::new(0),
+            since_ns: AtomicU64::new(0),
+            heavy: AtomicBool::new(false),
+        }
     }
 
     /// The call runs on this thread from now on.
@@ -29,6 +37,19 @@ impl Meter {
         let now = thread_ns();
         let slice = now.saturating_sub(self.since_ns.swap(now, Relaxed));
         self.spent_ns.fetch_add(slice, Relaxed).saturating_add(slice) <= self.limit_ns
+    }
+
+    /// A tick has passed: whether the call has used as much in all, and so is none of the many short ones that a tick
+    /// happens to fall into.
+    pub(crate) fn ticked(&self) -> bool {
+        let heavy = self.spent() >= TICK;
+        self.heavy.store(heavy, Relaxed);
+        heavy
+    }
+
+    /// What the last tick said.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.heavy.load(Relaxed)
     }
 
     /// What was billed so far.
@@ -53,6 +74,7 @@ mod tests {
     #[test]
     fn work_is_billed_and_a_wait_is_not() {
         let meter = Meter::new(Duration::from_secs(10));
+        meter.resume();
         std::thread::park_timeout(Duration::from_millis(50));
         assert!(meter.charge());
         assert!(meter.spent() < Duration::from_millis(20), "waiting: {:?}", meter.spent());
@@ -60,6 +82,7 @@ mod tests {
             assert!(meter.charge());
         }
         let small = Meter::new(Duration::from_nanos(1));
+        small.resume();
         while small.charge() {}
         assert!(small.spent() > Duration::ZERO);
     }

@@ -3,20 +3,30 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::logs::hex;
+
+/// Keeps these hashes apart from other uses of the same key.
+const HASH_PURPOSE: &[u8] = b"payhost one-time value\0";
+
 /// A value with where it comes from.
+#[derive(Clone)]
 pub(crate) struct Secret {
     pub(crate) value: Zeroizing<String>,
     /// Version of a channel's secret; `None`: one-time, for this call only.
     pub(crate) version: Option<u32>,
 }
 
-/// The secrets that one call may use by name.
-#[derive(Default)]
+/// The secrets that one call may use by name. A clone shares the values; the last one wipes them.
+#[derive(Clone, Default)]
 pub struct Secrets {
-    values: BTreeMap<String, Secret>,
+    values: Arc<BTreeMap<String, Secret>>,
+    hash_key: Option<Arc<Zeroizing<[u8; 32]>>>,
 }
 
 impl Secrets {
@@ -28,7 +38,7 @@ impl Secrets {
     /// Adds a secret of the channel: `name` is the key of its setting. Its uses are those that the descriptor declares.
     #[must_use]
     pub fn with_channel(mut self, name: impl Into<String>, version: u32, value: Zeroizing<String>) -> Self {
-        self.values.insert(name.into(), Secret { value, version: Some(version) });
+        Arc::make_mut(&mut self.values).insert(name.into(), Secret { value, version: Some(version) });
         self
     }
 
@@ -36,8 +46,29 @@ impl Secrets {
     /// a body to any origin that the call may reach; a call that uses one is not replayable.
     #[must_use]
     pub fn with_one_time(mut self, name: impl Into<String>, value: Zeroizing<String>) -> Self {
-        self.values.insert(name.into(), Secret { value, version: None });
+        Arc::make_mut(&mut self.values).insert(name.into(), Secret { value, version: None });
         self
+    }
+
+    /// Adds the key under which one-time values leave a keyed hash in the record: the same card number then has the same
+    /// hash in all records of whoever holds the key, and tells nobody else anything. One key per shop. Without it they
+    /// leave their names alone.
+    #[must_use]
+    pub fn with_hash_key(mut self, key: Zeroizing<[u8; 32]>) -> Self {
+        self.hash_key = Some(Arc::new(key));
+        self
+    }
+
+    /// Keyed hash of a value, lower-case hex: HMAC-SHA-256 of `payhost one-time value` and the value, cut to 16 bytes.
+    pub(crate) fn keyed_hash(&self, value: &str) -> Option<String> {
+        let mac = Hmac::<Sha256>::new_from_slice(self.hash_key.as_ref()?.as_slice()).ok()?;
+        let tag = mac.chain_update(HASH_PURPOSE).chain_update(value).finalize().into_bytes();
+        tag.get(..16).map(hex)
+    }
+
+    /// The key of keyed hashes alone, for values that come into being in the call.
+    pub(crate) fn hash_key(&self) -> Self {
+        Self { values: Arc::default(), hash_key: self.hash_key.clone() }
     }
 
     /// Names of the channel's secrets, sorted; one-time secrets are not among them.

@@ -17,6 +17,7 @@ use crate::logs::{Logs, Tags};
 use crate::meter::Meter;
 use crate::policy::Policy;
 use crate::secrets::Secrets;
+use crate::shops::Shop;
 use crate::wasi;
 
 /// Lines that the import and both output streams write to.
@@ -32,6 +33,9 @@ pub(crate) struct State {
     pub(crate) egress: Arc<EgressPolicy>,
     pub(crate) transport: Transport,
     pub(crate) client: Arc<Client>,
+    pub(crate) shop: Arc<Shop>,
+    /// How long a request may wait for its turn among those of its shop.
+    pub(crate) queue_wait: Duration,
     pub(crate) network: Network,
     pub(crate) send_deadline: Option<Instant>,
     pub(crate) evidence: Evidence,
@@ -47,14 +51,18 @@ pub(crate) struct State {
     table: ResourceTable,
 }
 
+/// What a call shares with others, or leaves behind.
+pub(crate) struct Given {
+    pub(crate) client: Arc<Client>,
+    pub(crate) evidence: Evidence,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) shop: Arc<Shop>,
+    pub(crate) queue_wait: Duration,
+}
+
 impl State {
-    pub(crate) fn new(
-        setup: CallSetup,
-        policy: Arc<Policy>,
-        network: Network,
-        client: Arc<Client>,
-        evidence: Evidence,
-    ) -> Self {
+    pub(crate) fn new(setup: CallSetup, policy: Arc<Policy>, network: Network, given: Given) -> Self {
+        let Given { client, evidence, meter, shop, queue_wait } = given;
         let network = if setup.http_allowed { network } else { Network::Refused };
         let tags = Tags {
             shop: setup.shop_id,
@@ -67,7 +75,9 @@ impl State {
         table.set_max_capacity(wasi::HANDLES);
         Self {
             limiter: Limiter::new(&setup.limits),
-            meter: Arc::new(Meter::new(setup.limits.cpu)),
+            meter,
+            shop,
+            queue_wait,
             wasi: wasi::context(setup.now_ms, setup.seed, &logs),
             limits: setup.limits,
             policy,
@@ -108,7 +118,7 @@ impl State {
     /// Longest time from "send" to a request's first byte.
     pub(crate) fn client_connect(&self) -> Duration {
         match self.transport {
-            Transport::Network => crate::egress::CONNECT,
+            Transport::Network => self.client.timeouts().connect,
             Transport::Scripted(_) => Duration::ZERO,
         }
     }
@@ -116,7 +126,9 @@ impl State {
     /// Notes that a secret was used.
     pub(crate) fn used(&mut self, name: &str) {
         if let Some(secret) = self.secrets.get(name) {
-            self.used.insert(SecretUsed { name: name.to_owned(), version: secret.version });
+            let one_time = secret.version.is_none();
+            let keyed_hash = one_time.then(|| self.secrets.keyed_hash(&secret.value)).flatten();
+            self.used.insert(SecretUsed { name: name.to_owned(), version: secret.version, keyed_hash });
         }
     }
 

@@ -5,9 +5,14 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The database did not become free in time; nothing was changed, trying again is safe.
+    /// The database did not become free in time, or two transactions stood in each other's way and this one was given up
+    /// (a deadlock); nothing was changed, trying again is safe. The store does not try again by itself: a closure runs once.
     #[error("the database is busy; nothing was changed")]
     Busy,
+    /// The database cannot be reached, or the connection broke before the commit was sent; nothing was changed, trying
+    /// again is safe.
+    #[error("the database cannot be reached; nothing was changed: {0}")]
+    Lost(String),
     /// Another process holds the database.
     #[error(
         "the database {path} is in use by another payhost process; stop that one, or use its API (the lock file is {lock})"
@@ -85,9 +90,16 @@ pub enum Error {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
-    /// The writer ended before it answered: whether the transaction was kept is not known.
-    #[error("the store ended before it answered; whether the change was kept is not known")]
+    /// The writer, or the connection after the commit was sent, ended before it answered: whether the transaction was kept
+    /// is not known. It is kept whole or not at all; read before trying again.
+    #[error("the database did not answer the commit; whether the change was kept is not known")]
     Unanswered,
+    /// The database that was to be filled is not empty.
+    #[error("the target is not empty (there are rows in {what}); nothing was copied")]
+    NotEmpty {
+        /// A table that has rows.
+        what: &'static str,
+    },
     /// The address of a database is not one that this program can open.
     #[error("{0}")]
     Address(String),

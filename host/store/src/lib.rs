@@ -7,16 +7,21 @@
 //! | [`Tx`], [`params!`] | statements in portable SQL, the same on every backend |
 //! | [`rows`] | one module per table: its struct and the functions that callers use |
 //! | [`vault`] | the master key, a data key per shop, sealed values, API-key hashes |
-//! | `sqlite` | the only backend so far: one writer with group commit, read-only readers, migrations |
+//! | [`copy`] | a whole database from one backend into an empty one of the other |
+//! | `sqlite` | one writer with group commit, read-only readers, migrations |
+//! | `postgres` | a pool of connections on threads, each closure in a transaction of its own, migrations |
 //!
 //! Time and randomness come in through parameters (rows are made by callers); the exceptions are the nonces and data keys
 //! of the vault.
 
+pub mod copy;
 mod error;
+mod postgres;
 pub mod rows;
 mod sqlite;
 mod store;
 mod table;
+mod task;
 mod tx;
 mod value;
 pub mod vault;

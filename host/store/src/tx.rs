@@ -2,10 +2,12 @@
 //! failed) is kept, on every backend alike.
 //!
 //! SQL is portable: placeholders `$1` … `$n`, first used in that order (a number may be repeated); no booleans, no
-//! timestamps, no JSON operators; `ON CONFLICT` and `RETURNING` are fine.
+//! timestamps, no JSON operators; `ON CONFLICT`, `RETURNING` and `WITH` are fine. Text holds no NUL (PostgreSQL cannot store
+//! it), and transactions are not begun or ended by statements.
 
-use crate::sqlite;
+use crate::postgres::Session;
 use crate::{Error, FromValue, Value};
+use crate::{postgres, sqlite};
 
 /// A transaction, or the reading half of one (inside [`crate::Store::read`]).
 pub struct Tx<'a> {
@@ -17,6 +19,7 @@ pub struct Tx<'a> {
 
 enum Backend<'a> {
     Sqlite(&'a rusqlite::Connection),
+    Postgres(&'a mut Session),
 }
 
 /// A row of an answer.
@@ -26,11 +29,16 @@ pub struct Row<'a> {
 
 enum RowBackend<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a ::postgres::Row),
 }
 
 impl<'a> Tx<'a> {
     pub(crate) fn sqlite(connection: &'a rusqlite::Connection) -> Self {
         Self { backend: Backend::Sqlite(connection), failed: false, depth: 0 }
+    }
+
+    pub(crate) fn postgres(session: &'a mut Session) -> Self {
+        Self { backend: Backend::Postgres(session), failed: false, depth: 0 }
     }
 
     /// Whether a statement failed, so that the transaction must be given up.
@@ -40,8 +48,12 @@ impl<'a> Tx<'a> {
 
     /// Runs a statement; tells how many rows it changed.
     pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
-        self.guarded(|backend| match backend {
-            Backend::Sqlite(connection) => sqlite::statement::execute(connection, sql, params),
+        self.guarded(|backend| {
+            refuse_nul(params)?;
+            match backend {
+                Backend::Sqlite(connection) => sqlite::statement::execute(connection, sql, params),
+                Backend::Postgres(session) => session.execute(sql, params),
+            }
         })
     }
 
@@ -52,10 +64,18 @@ impl<'a> Tx<'a> {
         params: &[Value],
         mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
-        self.guarded(|backend| match backend {
-            Backend::Sqlite(connection) => sqlite::statement::query(connection, sql, params, |row| {
-                read(&Row { backend: RowBackend::Sqlite(row) })
-            }),
+        self.guarded(|backend| {
+            refuse_nul(params)?;
+            match backend {
+                Backend::Sqlite(connection) => sqlite::statement::query(connection, sql, params, |row| {
+                    read(&Row { backend: RowBackend::Sqlite(row) })
+                }),
+                Backend::Postgres(session) => session
+                    .query(sql, params)?
+                    .iter()
+                    .map(|row| read(&Row { backend: RowBackend::Postgres(row) }))
+                    .collect(),
+            }
         })
     }
 
@@ -86,7 +106,7 @@ impl<'a> Tx<'a> {
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         let name = format!("nested_{}", self.depth);
-        self.execute(&format!("SAVEPOINT {name}"), &[])?;
+        self.control(&format!("SAVEPOINT {name}"))?;
         self.depth = self.depth.saturating_add(1);
         let result = work(self);
         self.depth = self.depth.saturating_sub(1);
@@ -96,16 +116,21 @@ impl<'a> Tx<'a> {
         };
         if result.is_err() {
             self.failed = false;
-            self.execute(&format!("ROLLBACK TO {name}"), &[])?;
+            self.control(&format!("ROLLBACK TO {name}"))?;
         }
-        self.execute(&format!("RELEASE {name}"), &[])?;
+        self.control(&format!("RELEASE {name}"))?;
         result
     }
 
-    /// What to put behind a `SELECT` that reads rows in order to change them (nothing on SQLite: there is one writer).
+    /// What to put behind a `SELECT` that reads rows in order to change them: others that do the same wait until this
+    /// transaction ended (nothing on SQLite: there is one writer).
+    ///
+    /// Not `FOR UPDATE`: no key is ever changed, and the weaker lock lets others add rows that point here (their foreign
+    /// keys look at the row) without waiting, or standing in each other's way when both then lock it.
     pub fn for_update(&self) -> &'static str {
         match self.backend {
             Backend::Sqlite(_) => "",
+            Backend::Postgres(_) => " FOR NO KEY UPDATE",
         }
     }
 
@@ -113,14 +138,31 @@ impl<'a> Tx<'a> {
     pub fn for_update_skip_locked(&self) -> &'static str {
         match self.backend {
             Backend::Sqlite(_) => "",
+            Backend::Postgres(_) => " FOR NO KEY UPDATE SKIP LOCKED",
         }
     }
 
-    fn guarded<T>(&mut self, work: impl FnOnce(&Backend<'a>) -> Result<T, Error>) -> Result<T, Error> {
+    /// Lets rows point to rows that come later in this transaction; the commit looks.
+    pub(crate) fn defer_foreign_keys(&mut self) -> Result<(), Error> {
+        let sql = match self.backend {
+            Backend::Sqlite(_) => "PRAGMA defer_foreign_keys = ON",
+            Backend::Postgres(_) => "SET CONSTRAINTS ALL DEFERRED",
+        };
+        self.control(sql)
+    }
+
+    fn control(&mut self, sql: &str) -> Result<(), Error> {
+        self.guarded(|backend| match backend {
+            Backend::Sqlite(connection) => sqlite::statement::execute(connection, sql, &[]).map(|_| ()),
+            Backend::Postgres(session) => session.control(sql),
+        })
+    }
+
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Backend<'a>) -> Result<T, Error>) -> Result<T, Error> {
         if self.failed {
             return Err(Error::Aborted);
         }
-        let result = work(&self.backend);
+        let result = work(&mut self.backend);
         self.failed = result.is_err();
         result
     }
@@ -131,7 +173,17 @@ impl Row<'_> {
     pub fn get<T: FromValue>(&self, index: usize) -> Result<T, Error> {
         let (name, value) = match self.backend {
             RowBackend::Sqlite(row) => sqlite::statement::column(row, index)?,
+            RowBackend::Postgres(row) => postgres::statement::column(row, index)?,
         };
         T::from_value(value).map_err(|wanted| Error::Corrupt(format!("column {name}: expected {wanted}")))
     }
+}
+
+/// PostgreSQL cannot store NUL in text, so no backend does.
+fn refuse_nul(params: &[Value]) -> Result<(), Error> {
+    let has_nul = |value: &Value| matches!(value, Value::Text(text) if text.contains('\0'));
+    if params.iter().any(has_nul) {
+        return Err(Error::Check { what: "text_without_nul".to_owned() });
+    }
+    Ok(())
 }

@@ -185,10 +185,15 @@ async fn the_settings_that_durability_stands_on_hold() {
 
 #[test]
 fn addresses_are_understood_or_refused_in_words() {
-    for good in ["sqlite:data/payhost.db", "payhost.db", "/var/lib/payhost.db"] {
+    for good in [
+        "sqlite:data/payhost.db",
+        "payhost.db",
+        "/var/lib/payhost.db",
+        "postgres:///payhost?host=/run/postgresql",
+    ] {
         assert!(Options::parse(good).is_ok(), "{good}");
     }
-    for bad in ["", "sqlite:", "postgres://localhost/payhost", "mysql://localhost"] {
+    for bad in ["", "sqlite:", "postgres://", "postgres://db.internal/payhost", "mysql://localhost"] {
         assert!(matches!(Options::parse(bad), Err(Error::Address(_))), "{bad}");
     }
 }

@@ -1,7 +1,9 @@
 //! `cargo xtask`: the commands of this repository. Invariant: each does everything that it needs on a fresh machine with
 //! rustup and a C compiler, or fails with the command that would help; nothing is skipped.
 
+mod bench;
 mod demo;
+mod fuzz;
 mod plugins;
 mod run;
 mod test;
@@ -62,6 +64,10 @@ struct Arguments {
 enum Command {
     /// Starts a host, a simulated gateway and a small shop, and prints the shop's address.
     Demo(demo::Arguments),
+    /// Measures a release build.
+    Bench(bench::Arguments),
+    /// Feeds the loader of components with mutants.
+    Fuzz(fuzz::Arguments),
     /// Formats, lints, licences and every test.
     Test(test::Arguments),
     /// Builds the plugins as WebAssembly components.
@@ -71,6 +77,8 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::BuildPlugins => plugins::build().map(|built| {
             for file in built.files() {

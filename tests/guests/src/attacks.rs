@@ -17,6 +17,7 @@ pub fn run(behaviour: &str, context: &Context) -> Option<String> {
         "recursion" => recurse(1).to_string(),
         "memory" => memory(),
         "return" => "x".repeat(10 << 20),
+        "return 200 MB" => "x".repeat(200 << 20),
         "log storm" => {
             for line in 0..10_000 {
                 log::write(log::Level::Info, &format!("line {line}"), &[]);
@@ -64,12 +65,46 @@ pub fn run(behaviour: &str, context: &Context) -> Option<String> {
             let state = std::hash::RandomState::new();
             format!("{}", std::hash::BuildHasher::hash_one(&state, 1))
         }
+        "timing" => timing(),
         "sleep" => {
             std::thread::sleep(std::time::Duration::from_secs(3_600));
             "slept".into()
         }
         _ => return None,
     })
+}
+
+/// Warnings of `begin`: none, or 200 MB of text that takes 1 MiB of memory, because all of it is the same MiB.
+pub fn warnings(context: &Context) -> Vec<String> {
+    if setting(context, "behaviour") != "return aliases" {
+        return vec![];
+    }
+    let text: &'static str = "x".repeat(1 << 20).leak();
+    #[allow(unsafe_code, reason = "the attack itself")]
+    // SAFETY: none; the strings share their bytes. The host must refuse them before anybody frees one.
+    let alias = || unsafe { String::from_raw_parts(text.as_ptr().cast_mut(), text.len(), text.len()) };
+    (0..200).map(|_| alias()).collect()
+}
+
+/// What every clock says around work of very different lengths: a plugin that can time the host can signal and listen.
+fn timing() -> String {
+    let mut seen = std::collections::BTreeSet::new();
+    let (start, epoch) = (std::time::Instant::now(), std::time::UNIX_EPOCH);
+    let mut look = || {
+        let wall = std::time::SystemTime::now().duration_since(epoch).unwrap();
+        seen.insert((start.elapsed().as_nanos(), wall.as_nanos()));
+    };
+    let bytes = vec![0_u8; 1 << 16];
+    for size in [0, 1, 1_000, 65_536] {
+        look();
+        let _ = black_box(crypto::digest("sha-512", &[crypto::Part::Bytes(bytes[..size].to_vec())]));
+        look();
+        for _ in 0..size * 10 {
+            black_box(());
+        }
+        look();
+    }
+    format!("readings={} elapsed={}", seen.len(), start.elapsed().as_nanos())
 }
 
 fn recurse(depth: u64) -> u64 {

@@ -84,7 +84,8 @@ impl money::Guest for Guest {
 
 impl pay::Guest for Guest {
     fn begin(context: Context, _: Order, _: pay::BuyerEnv) -> Result<pay::Begun, PluginError> {
-        Ok(pay::Begun { step: pay::CheckoutStep::Redirect(act(&context)), warnings: vec![] })
+        let warnings = attacks::warnings(&context);
+        Ok(pay::Begun { step: pay::CheckoutStep::Redirect(act(&context)), warnings })
     }
     fn authenticate(context: Context, _: Order, _: Callback) -> Result<pay::Authentication, PluginError> {
         refuse(&context)

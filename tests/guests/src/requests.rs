@@ -25,12 +25,26 @@ pub fn run(behaviour: &str, context: &Context) -> Option<String> {
             shown(crypto::encrypt("aes-128-cbc-pkcs7", "seal_key", &[text(), secret()]))
         }
         "decrypt" => shown(crypto::decrypt("aes-128-cbc-pkcs7", name, &unhex(setting(context, "text")))),
+        "all crypto" => every_use(name),
         "seal, then open" => {
             let sealed = crypto::encrypt("aes-128-cbc-pkcs7", "seal_key", &[secret()]).unwrap();
             shown(crypto::decrypt("aes-128-cbc-pkcs7", name, &sealed))
         }
         _ => return None,
     })
+}
+
+/// Whatever `crypto` answers to a name, with every function and with algorithms that would cut the answer.
+fn every_use(name: &str) -> String {
+    let secret = || crypto::Part::Secret(name.to_owned());
+    let mut said = Vec::new();
+    for algorithm in ["identity", "none", "", "sha-256/8", "sha-256:0..4", "crc32", "xor", "base64"] {
+        said.push(shown(crypto::digest(algorithm, &[secret()])));
+        said.push(shown(crypto::hmac(algorithm, name, &[])));
+        said.push(shown(crypto::encrypt(algorithm, "seal_key", &[secret()])));
+        said.push(shown(crypto::decrypt(algorithm, name, &[])));
+    }
+    said.join("\n")
 }
 
 /// Hex, or the error's case and text.

@@ -143,7 +143,7 @@ impl Argument for Vec<u8> {
 
 /// All parameters of a function. The context comes first where there is one; the engine fills in its moment, seed and
 /// names of secrets, so that they cannot differ from what the imports see.
-pub trait Arguments: ComponentNamedList + Lower + Send + Sync + Sized + 'static {
+pub trait Arguments: ComponentNamedList + Lower + Clone + Send + Sync + Sized + 'static {
     /// The context, to be filled in.
     fn context_mut(&mut self) -> Option<&mut Context>;
     /// All but the context, by name.
@@ -176,7 +176,7 @@ macro_rules! arguments {
     ($(($($letter:ident),*)),* $(,)?) => { $(
         impl<$($letter),*> Arguments for (Context, $($letter,)*)
         where
-            Self: ComponentNamedList + Lower + Send + Sync + 'static,
+            Self: ComponentNamedList + Lower + Clone + Send + Sync + 'static,
             $($letter: Argument),*
         {
             fn context_mut(&mut self) -> Option<&mut Context> {

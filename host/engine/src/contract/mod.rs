@@ -39,6 +39,7 @@ mod function;
 pub mod general_pay;
 pub mod imports;
 pub mod json;
+mod lazy;
 pub mod money;
 pub mod plugin;
 pub mod subscription;
@@ -47,5 +48,6 @@ pub mod types;
 pub mod vbank_notice;
 
 pub use function::{Answer, Argument, Arguments, ArgumentsError, Function, Network};
+pub use lazy::Lazy;
 pub(crate) use table::short_name;
 pub use table::{AnyFunction, find, functions};

@@ -2,6 +2,7 @@
 //! resolution, check and connect are one step. What is not known to be public is refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -71,20 +72,49 @@ pub(crate) struct NotPublic {
     found: String,
 }
 
-/// Resolves by the system and passes on public addresses only.
-#[derive(Debug)]
-pub(crate) struct PublicResolver;
+/// Resolves a name and passes on public addresses only.
+#[derive(Clone)]
+pub(crate) struct PublicResolver {
+    /// Names by hand, for tests; absent: the system.
+    by_hand: Option<Arc<ByHand>>,
+}
+
+type ByHand = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
+
+impl PublicResolver {
+    /// By the system.
+    pub(crate) fn system() -> Self {
+        Self { by_hand: None }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn by(by_hand: impl Fn(&str) -> Vec<IpAddr> + Send + Sync + 'static) -> Self {
+        Self { by_hand: Some(Arc::new(by_hand)) }
+    }
+
+    /// The public addresses of a name; an error when there is none.
+    pub(crate) async fn addresses(
+        &self,
+        host: &str,
+    ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+        let found: Vec<SocketAddr> = match &self.by_hand {
+            Some(by_hand) => by_hand(host).into_iter().map(|address| SocketAddr::new(address, 0)).collect(),
+            None => tokio::net::lookup_host((host, 0)).await?.collect(),
+        };
+        let public: Vec<SocketAddr> = found.iter().copied().filter(|addr| is_public(addr.ip())).collect();
+        if public.is_empty() {
+            let found: Vec<String> = found.iter().map(|addr| addr.ip().to_string()).collect();
+            return Err(NotPublic { host: host.to_owned(), found: found.join(", ") }.into());
+        }
+        Ok(public)
+    }
+}
 
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let resolver = self.clone();
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let public: Vec<SocketAddr> = found.iter().copied().filter(|addr| is_public(addr.ip())).collect();
-            if public.is_empty() {
-                let found: Vec<String> = found.iter().map(|addr| addr.ip().to_string()).collect();
-                let refused = NotPublic { host: name.as_str().to_owned(), found: found.join(", ") };
-                return Err(refused.into());
-            }
+            let public = resolver.addresses(name.as_str()).await?;
             Ok(Box::new(public.into_iter()) as Addrs)
         })
     }
@@ -151,8 +181,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_with_private_addresses_only_is_refused_with_what_it_resolved_to() {
-        let error = PublicResolver.resolve("localhost".parse().unwrap()).await.err().unwrap();
+        let error = PublicResolver::system().resolve("localhost".parse().unwrap()).await.err().unwrap();
         assert!(error.to_string().contains("is not on the public net"), "{error}");
         assert!(error.is::<NotPublic>());
+    }
+
+    #[tokio::test]
+    async fn of_mixed_addresses_only_the_public_ones_are_passed_on() {
+        let mixed = ["10.0.0.1", "1.1.1.1", "::1", "169.254.169.254"].map(|ip| ip.parse().unwrap());
+        let resolver = PublicResolver::by(move |_| mixed.to_vec());
+        let passed = resolver.addresses("mixed.test").await.unwrap();
+        assert_eq!(passed, [SocketAddr::new("1.1.1.1".parse().unwrap(), 0)]);
+        let none = PublicResolver::by(|_| vec![]);
+        assert!(none.addresses("none.test").await.unwrap_err().is::<NotPublic>());
     }
 }

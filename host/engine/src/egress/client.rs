@@ -14,10 +14,6 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use super::addresses::{NotPublic, PublicResolver};
 use super::{EgressPolicy, Mapping, Origin};
 
-/// From the first packet of DNS to the last of TLS.
-pub(crate) const CONNECT: Duration = Duration::from_secs(5);
-/// From the start to the last byte of the answer.
-const TOTAL: Duration = Duration::from_secs(15);
 /// Largest body of an answer.
 const BODY_BYTES: usize = 1 << 20;
 /// Most headers of an answer.
@@ -28,6 +24,21 @@ const HEADER_BYTES: usize = 32 << 10;
 const IDLE: Duration = Duration::from_secs(5);
 /// Clients for mappings that are kept; test channels only, so a simple bound will do.
 const MAPPED_CLIENTS: usize = 64;
+
+/// How long a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpTimeouts {
+    /// From the first packet of DNS to the last of TLS. 5 s.
+    pub connect: Duration,
+    /// From the start to the last byte of the answer, so that a dripping one ends as well. 15 s.
+    pub total: Duration,
+}
+
+impl Default for HttpTimeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), total: Duration::from_secs(15) }
+    }
+}
 
 /// A request that was checked already.
 pub struct Outgoing {
@@ -84,6 +95,7 @@ pub struct ClientError(String);
 pub struct Client {
     public: reqwest::Client,
     mapped: Mutex<HashMap<Mapping, reqwest::Client>>,
+    timeouts: HttpTimeouts,
 }
 
 impl Client {
@@ -91,9 +103,18 @@ impl Client {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new() -> Result<Self, ClientError> {
-        let public = build(public_tls()?, |builder| builder.dns_resolver(PublicResolver))?;
-        Ok(Self { public, mapped: Mutex::new(HashMap::new()) })
+    pub fn new(timeouts: HttpTimeouts) -> Result<Self, ClientError> {
+        Self::resolving(timeouts, PublicResolver::system())
+    }
+
+    fn resolving(timeouts: HttpTimeouts, resolver: PublicResolver) -> Result<Self, ClientError> {
+        let public = build(public_tls()?, timeouts, |builder| builder.dns_resolver(resolver))?;
+        Ok(Self { public, mapped: Mutex::new(HashMap::new()), timeouts })
+    }
+
+    /// How long its requests may take.
+    pub fn timeouts(&self) -> HttpTimeouts {
+        self.timeouts
     }
 
     /// Sends one request to the public net, or to where the policy's map says. Grants are the caller's to check.
@@ -133,7 +154,8 @@ impl Client {
             Some(pem) => private_tls(pem)?,
             None => public_tls()?,
         };
-        let client = build(tls, |builder| builder.resolve(mapping.origin.host(), mapping.connect))?;
+        let client =
+            build(tls, self.timeouts, |builder| builder.resolve(mapping.origin.host(), mapping.connect))?;
         if clients.len() >= MAPPED_CLIENTS {
             clients.clear();
         }
@@ -144,6 +166,7 @@ impl Client {
 
 fn build(
     tls: rustls::ClientConfig,
+    timeouts: HttpTimeouts,
     route: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 ) -> Result<reqwest::Client, ClientError> {
     let builder = reqwest::Client::builder()
@@ -155,8 +178,8 @@ fn build(
         .retry(reqwest::retry::never())
         .no_proxy()
         .referer(false)
-        .connect_timeout(CONNECT)
-        .timeout(TOTAL)
+        .connect_timeout(timeouts.connect)
+        .timeout(timeouts.total)
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(32);
     route(builder).build().map_err(|error| ClientError(chain(&error)))
@@ -252,4 +275,44 @@ async fn receive(mut response: reqwest::Response) -> Result<Received, SendError>
         body.extend_from_slice(&chunk);
     }
     Ok(Received { status, headers, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    /// A name server that says "public" first and "here" from then on.
+    #[tokio::test]
+    async fn a_name_that_moves_to_a_private_address_gets_not_one_connection() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        let resolver = PublicResolver::by(move |_| {
+            let first = counted.fetch_add(1, SeqCst) == 0;
+            let public = IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8));
+            vec![if first { public } else { IpAddr::V4(Ipv4Addr::LOCALHOST) }]
+        });
+        // The check of whoever looks before connecting: it sees the public address.
+        assert_eq!(resolver.addresses("rebind.test").await.unwrap().len(), 1);
+        let timeouts = HttpTimeouts { connect: Duration::from_secs(1), total: Duration::from_secs(1) };
+        let client = Client::resolving(timeouts, resolver).unwrap();
+        for run in 0..20 {
+            let outgoing = Outgoing {
+                method: Method::POST,
+                url: format!("https://rebind.test:{port}/").parse().unwrap(),
+                headers: HeaderMap::new(),
+                body: Bytes::from_static(b"loot"),
+            };
+            let error = client.send(&EgressPolicy::default(), outgoing).await.unwrap_err();
+            let refused = matches!(&error, SendError::Refused(text) if text.contains("127.0.0.1"));
+            assert!(refused, "run {run}: {error:?}");
+        }
+        assert_eq!(asked.load(SeqCst), 21, "every connection resolves anew");
+        let accepted =
+            tokio::select! { biased; _ = listener.accept() => true, () = std::future::ready(()) => false };
+        assert!(!accepted, "nobody came");
+    }
 }

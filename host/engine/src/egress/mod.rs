@@ -10,10 +10,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use client::CONNECT;
-pub use client::{Client, ClientError, Outgoing, Received, SendError};
+pub use client::{Client, ClientError, HttpTimeouts, Outgoing, Received, SendError};
 pub use origins::{Origin, OriginError};
-pub use script::{Difference, Recorded, Script, Transport};
+pub use script::{Difference, Pause, Recorded, Script, Transport};
 
 /// Where one channel's calls may go. Empty: nowhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

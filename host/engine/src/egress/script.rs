@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::contract::imports::{HttpError, Response};
@@ -34,7 +35,15 @@ pub trait Script: Send + Sync {
     /// # Errors
     /// Whatever the plugin shall see instead of an answer.
     fn answer(&self, request: &HttpRequestRecord) -> Result<Response, HttpError>;
+
+    /// What the answer waits for; the call is parked meanwhile, as it is while a gateway thinks. Absent: nothing.
+    fn pause(&self, _: &HttpRequestRecord) -> Option<Pause> {
+        None
+    }
 }
+
+/// A wait; see [`Script::pause`].
+pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A request that is not the one that was recorded.
 #[derive(Clone, Debug, PartialEq)]

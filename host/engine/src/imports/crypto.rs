@@ -1,4 +1,11 @@
 //! A secret is used only as declared, and nothing that comes out of here lets a plugin compute its value.
+//!
+//! **Derived secrets.** What `digest` and `hmac` make of a secret comes back to the plugin, because it is made to be shown:
+//! a gateway's signature goes into a form on the buyer's page, and so does the plain hash of a key where a gateway asks for
+//! one. The use `digest` therefore says "hashes of this may be public", which is right for a long random key and wrong for a
+//! password. Where the hash of a secret is itself a key (it encrypts, or opens an account), it must not come back, and no
+//! use makes it: the descriptor asks for the derived value as a secret of its own, which the shop enters and whose uses are
+//! declared like any other's.
 
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use hmac::{Hmac, KeyInit, Mac};

@@ -31,6 +31,9 @@ const BODY_BYTES: usize = 1 << 20;
 /// Longest URL.
 const URL_BYTES: usize = 8 << 10;
 
+/// Nothing left this machine: trying again later is safe.
+const OVER_QUOTA: &str = "this shop has as many requests under way as it may have; nothing was sent";
+
 type Sent = Result<Response, HttpError>;
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -77,7 +80,15 @@ async fn send(state: &mut State, request: Request) -> Sent {
 
 async fn exchange(state: &mut State, request: &HttpRequestRecord) -> Sent {
     let started_ms = state.elapsed_ms();
-    let checked = check(state, request);
+    let mut checked = check(state, request);
+    let shop = state.shop.clone();
+    let mut quota = None;
+    if checked.is_ok() {
+        quota = tokio::time::timeout(state.queue_wait, shop.connections.acquire()).await.ok();
+        shop.requested(quota.is_some());
+        // The wait for the shop's turn was part of the lease.
+        checked = lease(state).and(checked);
+    }
     let (effect, phase) = match &checked {
         Ok(checked) => (checked.effect, Phase::Unknown),
         Err(_) => (request.effect, Phase::Refused),
@@ -85,7 +96,13 @@ async fn exchange(state: &mut State, request: &HttpRequestRecord) -> Sent {
     let (verb, url) = (short(&request.verb), shown(&request.url));
     let number = state.evidence.started(Exchange { verb, url, effect, phase, started_ms, ended_ms: None });
     let sent = match checked {
-        Ok(checked) => transmit(state, request, checked).await,
+        Ok(_) if quota.is_none() => Err(HttpError::NotSent(OVER_QUOTA.to_owned())),
+        Ok(checked) => {
+            if checked.effect == Effect::Write {
+                state.wrote = true;
+            }
+            transmit(state, request, checked).await
+        }
         Err(refused) => Err(HttpError::Refused(refused)),
     };
     let phase = match &sent {
@@ -105,13 +122,18 @@ fn transmit(
     checked: Checked,
 ) -> impl Future<Output = Sent> + Send + use<> {
     let scripted = match &state.transport {
-        Transport::Scripted(script) => Some(script.answer(request)),
+        Transport::Scripted(script) => Some((script.pause(request), script.answer(request))),
         Transport::Network => None,
     };
     let (client, egress) = (state.client.clone(), state.egress.clone());
     async move {
         match scripted {
-            Some(answer) => answer,
+            Some((pause, answer)) => {
+                if let Some(pause) = pause {
+                    pause.await;
+                }
+                answer
+            }
             None => contract_words(client.send(&egress, checked.outgoing).await),
         }
     }
@@ -126,7 +148,7 @@ fn contract_words(sent: Result<Received, SendError>) -> Sent {
     }
 }
 
-/// Every rule. `Err` is the refusal in words. Counts the request and marks the write.
+/// Every rule. `Err` is the refusal in words. Counts the request.
 fn check(state: &mut State, request: &HttpRequestRecord) -> Result<Checked, String> {
     if state.network == Network::Refused {
         return Err("this function may not use the network".to_owned());
@@ -155,9 +177,6 @@ fn check(state: &mut State, request: &HttpRequestRecord) -> Result<Checked, Stri
         }
     }
     lease(state)?;
-    if request.effect == Effect::Write {
-        state.wrote = true;
-    }
     let outgoing = Outgoing { method, url, headers, body: Bytes::from(body) };
     Ok(Checked { outgoing, effect: request.effect })
 }

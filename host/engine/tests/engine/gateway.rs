@@ -1,7 +1,9 @@
 //! A gateway with a real TLS server and its own authority, which keeps every byte that it was sent.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use payhost_engine::{EgressPolicy, Mapping};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -19,6 +21,7 @@ pub struct Gateway {
     pub ca_pem: String,
     /// Requests as they came, head and body.
     requests: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Gateway {
@@ -34,12 +37,25 @@ impl Gateway {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let seen = requests.clone();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = connections.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, SeqCst);
                 tokio::spawn(serve(acceptor.clone(), stream, seen.clone()));
             }
         });
-        Self { address, ca_pem, requests }
+        Self { address, ca_pem, requests, connections }
+    }
+
+    /// Connections that were accepted, whatever came over them.
+    pub fn connections(&self) -> usize {
+        self.connections.load(SeqCst)
+    }
+
+    /// Bytes of all requests.
+    pub fn bytes(&self) -> usize {
+        self.requests().iter().map(String::len).sum()
     }
 
     pub fn requests(&self) -> Vec<String> {
@@ -89,6 +105,15 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, seen: Arc<Mutex<Vec<Str
         let path = request.split(' ').nth(1).unwrap().to_owned();
         let head = match path.as_str() {
             "/close" => return,
+            "/drip" => {
+                return forever(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", "x", DRIP)
+                    .await;
+            }
+            "/continue" => return forever(&mut stream, "", "HTTP/1.1 100 Continue\r\n\r\n", DRIP).await,
+            "/flood" => {
+                return forever(&mut stream, "HTTP/1.1 200 OK\r\n", "a: 0123456789\r\n", Duration::ZERO)
+                    .await;
+            }
             "/cut" => "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this".to_owned(),
             "/hang" => std::future::pending().await,
             "/redirect" => {
@@ -109,6 +134,26 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, seen: Arc<Mutex<Vec<Str
         };
         if stream.write_all(head.as_bytes()).await.is_err() || path == "/cut" {
             return;
+        }
+    }
+}
+
+/// Between two drips.
+const DRIP: Duration = Duration::from_millis(10);
+
+/// Sends a beginning, and then the same again and again until nobody listens.
+async fn forever(
+    stream: &mut (impl tokio::io::AsyncWrite + Unpin),
+    first: &str,
+    again: &str,
+    every: Duration,
+) {
+    let mut bytes = first.as_bytes();
+    let mut drips = tokio::time::interval(every.max(Duration::from_nanos(1)));
+    while stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok() {
+        bytes = again.as_bytes();
+        if !every.is_zero() {
+            drips.tick().await;
         }
     }
 }

@@ -36,7 +36,10 @@ async fn replay(
         ..CallSetup::new("again", record.now_ms, crate::common::SEED)
     };
     let context = record.context.clone().unwrap();
-    (function.call_json(engine, plugin, context, record.args.clone(), setup).await.unwrap(), recorded)
+    (
+        function.call_json(engine, plugin, context, record.args.clone().into_value(), setup).await.unwrap(),
+        recorded,
+    )
 }
 
 #[tokio::test]
@@ -104,6 +107,35 @@ async fn a_call_with_a_one_time_value_is_not_replayable() {
     assert!(!record.replayable);
     assert_eq!(record.secrets_used[0].version, None);
     assert_no_secret(&serde_json::to_string(&record).unwrap());
+}
+
+#[tokio::test]
+async fn a_one_time_value_leaves_a_keyed_hash_and_a_channels_secret_none() {
+    let (engine, gateway) = (engine(), Gateway::start().await);
+    let plugin = plugin(&engine).await;
+    let mut hashes = Vec::new();
+    for (secret, key) in [("card_number", 1), ("card_number", 1), ("card_number", 2), ("password", 1)] {
+        let mut call = behave("approve")
+            .with("url", &format!("{ORIGIN}/pay"))
+            .with("secret", secret)
+            .with("place", "body")
+            .with("text", crate::common::CARD)
+            .egress(gateway.egress());
+        call.setup.secrets = secrets().with_hash_key(zeroize::Zeroizing::new([key; 32]));
+        let record = call.complete(&engine, &plugin).await.record;
+        assert_no_secret(&serde_json::to_string(&record.secrets_used).unwrap());
+        hashes.push(record.secrets_used[0].keyed_hash.clone());
+    }
+    let hash = hashes[0].clone().unwrap();
+    assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
+    assert_eq!(hashes[0], hashes[1], "the same card is known again");
+    assert_ne!(hashes[0], hashes[2], "under another key it is another's");
+    assert_eq!(hashes[3], None);
+    // Where a one-time value is blotted out, its keyed hash stands in its place.
+    let mut call = behave("log").with("text", crate::common::CARD);
+    call.setup.secrets = secrets().with_hash_key(zeroize::Zeroizing::new([1; 32]));
+    let called = call.begin(&engine, &plugin).await;
+    assert_eq!(called.log[0].message, format!("[secret {hash}]"));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use payhost_engine::{Engine, Fault, LoadError};
 use crate::common::{GUESTS, behave, engine, engine_with, plugin};
 
 /// The component with a text replaced by another one of the same length, wherever it stands.
-fn patched(from: &str, to: &str) -> Vec<u8> {
+pub fn patched(from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let (mut bytes, from, to) = (GUESTS.clone(), from.as_bytes(), to.as_bytes());
     let mut found = 0;
@@ -20,7 +20,7 @@ fn patched(from: &str, to: &str) -> Vec<u8> {
     bytes
 }
 
-async fn refused(engine: &Engine, bytes: &[u8]) -> String {
+pub async fn refused(engine: &Engine, bytes: &[u8]) -> String {
     let error = engine.load(bytes).await.expect_err("it must not load");
     assert!(!matches!(error, LoadError::Internal(_)), "{error}");
     error.to_string()

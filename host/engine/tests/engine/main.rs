@@ -8,11 +8,16 @@
     reason = "a test that is surprised fails"
 )]
 
+mod attacks;
 mod common;
 mod crypto;
+mod exfiltration;
 mod gateway;
+mod hostile;
 mod http;
 mod journal;
 mod limits;
 mod load;
+mod quotas;
+mod wat;
 mod world;

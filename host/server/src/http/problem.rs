@@ -164,7 +164,7 @@ impl IntoResponse for Problem {
 impl From<payhost_store::Error> for Problem {
     fn from(error: payhost_store::Error) -> Self {
         use payhost_store::Error;
-        if matches!(error, Error::Busy | Error::Closed | Error::Full) {
+        if matches!(error, Error::Busy | Error::Closed | Error::Full | Error::Lost(_)) {
             tracing::error!(%error, "storage is not available");
             return Self::new(
                 "unavailable",

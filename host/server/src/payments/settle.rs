@@ -129,6 +129,10 @@ impl<'a> Change<'a> {
         self.payment.state = state_of(&facts, standing);
         self.payment.paid = sums.paid;
         self.payment.cancelled = sums.cancelled;
+        if sums.cancelled > sums.paid && self.payment.resolution == Resolution::None {
+            // More given back than taken: a fact is still to come, and until then a person must know.
+            self.payment.resolution = Resolution::NeedsOperator;
+        }
         self.state_events();
         let shown = self.shown();
         for (name, data) in std::mem::take(&mut self.events) {

@@ -168,7 +168,9 @@ async fn again(host: &Host, call: Call, other: Option<&Arc<Plugin>>) -> Result<R
         Moment { call: call.id, now_ms: record.now_ms, seed: unhex(&record.seed), send_deadline: None };
     let mut setup = ready.setup(&moment);
     setup.transport = Transport::Scripted(recorded.clone());
-    let called = function.call_json(host.engine(), &ready.plugin, context, record.args.clone(), setup).await;
+    let called = function
+        .call_json(host.engine(), &ready.plugin, context, record.args.clone().into_value(), setup)
+        .await;
     let called = called.map_err(|error| Problem::internal(&error))?;
     out.requests = recorded
         .differences()

@@ -145,7 +145,10 @@ CREATE TABLE payment (
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id),
-    CONSTRAINT payment_cancelled_within_paid CHECK (cancelled <= paid),
+    -- Facts may arrive in any order, so a refund may be known before its approval is (a deposit's notice is late, a sale is
+    -- found by reconciliation): the fact must be kept. But such a payment is not settled, and must be marked so that
+    -- somebody looks: nobody can write more given back than taken and call it done.
+    CONSTRAINT payment_cancelled_within_paid CHECK (cancelled <= paid OR resolution <> 'none'),
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
     FOREIGN KEY (shop_id, approved_checkout_id) REFERENCES checkout (shop_id, id)
 ) STRICT;
@@ -251,15 +254,30 @@ CREATE TABLE ledger_entry (
     shop_id TEXT NOT NULL,
     fact_id TEXT NOT NULL,
     account TEXT NOT NULL CONSTRAINT ledger_account_known CHECK (account IN ('gateway', 'sales', 'refunds')),
+    against TEXT NOT NULL,
     payment_id TEXT NOT NULL,
     amount INTEGER NOT NULL,
     currency TEXT NOT NULL,
     created_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, fact_id, account),
+    CONSTRAINT ledger_against_gateway CHECK ((account = 'gateway') <> (against = 'gateway')),
     FOREIGN KEY (shop_id, fact_id) REFERENCES fact (shop_id, id),
-    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
+    -- Double entry: a line without the line against it does not commit. With the trigger below, which lets in only the
+    -- two lines that the fact demands, the lines of every fact sum to zero.
+    FOREIGN KEY (shop_id, fact_id, against) REFERENCES ledger_entry (shop_id, fact_id, account) DEFERRABLE INITIALLY DEFERRED
 ) STRICT;
 CREATE INDEX ledger_payment ON ledger_entry (shop_id, payment_id);
+CREATE TRIGGER ledger_entry_follows_fact BEFORE INSERT ON ledger_entry
+WHEN NOT EXISTS (
+    SELECT 1 FROM fact WHERE fact.shop_id = NEW.shop_id AND fact.id = NEW.fact_id
+    AND fact.payment_id = NEW.payment_id AND fact.currency = NEW.currency AND NEW.amount = CASE
+        WHEN fact.kind IN ('approved', 'deposited') AND NEW.account = 'gateway' THEN fact.amount
+        WHEN fact.kind IN ('approved', 'deposited') AND NEW.account = 'sales' THEN -fact.amount
+        WHEN fact.kind IN ('cancelled', 'deposit_cancelled') AND NEW.account = 'gateway' THEN -fact.amount
+        WHEN fact.kind IN ('cancelled', 'deposit_cancelled') AND NEW.account = 'refunds' THEN fact.amount
+    END)
+BEGIN SELECT RAISE(ABORT, 'ledger_entry_follows_fact'); END;
 
 CREATE TABLE event (
     id TEXT NOT NULL,
@@ -328,3 +346,17 @@ CREATE TABLE job (
 ) STRICT;
 CREATE UNIQUE INDEX job_key ON job (key);
 CREATE INDEX job_due ON job (due_us) WHERE state = 'waiting';
+
+-- What happened stays: nobody changes or removes it, not even a hand in a shell.
+CREATE TRIGGER fact_append_only_update BEFORE UPDATE ON fact
+BEGIN SELECT RAISE(ABORT, 'fact_append_only'); END;
+CREATE TRIGGER fact_append_only_delete BEFORE DELETE ON fact
+BEGIN SELECT RAISE(ABORT, 'fact_append_only'); END;
+CREATE TRIGGER ledger_entry_append_only_update BEFORE UPDATE ON ledger_entry
+BEGIN SELECT RAISE(ABORT, 'ledger_entry_append_only'); END;
+CREATE TRIGGER ledger_entry_append_only_delete BEFORE DELETE ON ledger_entry
+BEGIN SELECT RAISE(ABORT, 'ledger_entry_append_only'); END;
+CREATE TRIGGER event_append_only_update BEFORE UPDATE ON event
+BEGIN SELECT RAISE(ABORT, 'event_append_only'); END;
+CREATE TRIGGER event_append_only_delete BEFORE DELETE ON event
+BEGIN SELECT RAISE(ABORT, 'event_append_only'); END;

@@ -3,6 +3,7 @@
 
 use payhost_core::id::{AttemptId, CallId, CheckoutId, PaymentId, ShopId};
 
+use super::ROUNDS;
 use crate::table::{Table, table, word};
 use crate::{Error, Json, Sealed, Tx, params};
 
@@ -98,26 +99,41 @@ pub enum Started {
     Blocked(Box<Attempt>),
 }
 
-/// Writes an attempt, unless a rule of this module stands against it.
+/// Writes an attempt, unless a rule of this module stands against it. Of several at once one is written; the others wait
+/// until that one's transaction ended.
 pub fn start(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Started, Error> {
-    if attempt.insert_new(tx)? {
-        return Ok(Started::New);
-    }
-    if attempt.kind == AttemptKind::Complete
-        && let Some(checkout) = attempt.checkout_id
-        && let Some(known) = complete_of(tx, attempt.shop_id, checkout)?
-    {
-        return Ok(Started::Repeated(Box::new(known)));
-    }
-    let blocking = match (attempt.kind, attempt.parent_id) {
-        (AttemptKind::Undo, Some(parent)) => running_undo_of(tx, attempt.shop_id, parent)?,
-        (AttemptKind::Undo | AttemptKind::Complete | AttemptKind::Cancel, _) => {
-            open_of(tx, attempt.shop_id, attempt.payment_id)?
+    // On PostgreSQL the attempt that stood in the way may be settled before it is read; then the way is free.
+    for _ in 0..ROUNDS {
+        if attempt.insert_new(tx)? {
+            return Ok(Started::New);
         }
-    };
-    blocking
-        .map(|found| Started::Blocked(Box::new(found)))
-        .ok_or_else(|| Error::Unique { what: "attempt_id".to_owned() })
+        if let Some(known) = repeated(tx, attempt)? {
+            return Ok(Started::Repeated(Box::new(known)));
+        }
+        if let Some(found) = blocking(tx, attempt)? {
+            return Ok(Started::Blocked(Box::new(found)));
+        }
+        if get(tx, attempt.shop_id, attempt.id)?.is_some() {
+            break;
+        }
+    }
+    Err(Error::Unique { what: "attempt_id".to_owned() })
+}
+
+fn repeated(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error> {
+    match (attempt.kind, attempt.checkout_id) {
+        (AttemptKind::Complete, Some(checkout)) => complete_of(tx, attempt.shop_id, checkout),
+        (AttemptKind::Complete | AttemptKind::Cancel | AttemptKind::Undo, _) => Ok(None),
+    }
+}
+
+fn blocking(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error> {
+    match (attempt.kind, attempt.parent_id) {
+        (AttemptKind::Undo, Some(parent)) => running_undo_of(tx, attempt.shop_id, parent),
+        (AttemptKind::Undo | AttemptKind::Complete | AttemptKind::Cancel, _) => {
+            open_of(tx, attempt.shop_id, attempt.payment_id)
+        }
+    }
 }
 
 /// An attempt of a shop.

@@ -3,7 +3,7 @@
 
 use payhost_core::id::{PaymentId, ShopId};
 
-use super::Mode;
+use super::{Mode, ROUNDS};
 use crate::table::{Table, table, word};
 use crate::{Blob, Error, Tx, params};
 
@@ -55,21 +55,27 @@ pub enum Begun {
     OtherRequest,
 }
 
-/// Takes a key for a request (state `running`), if it is free or expired.
+/// Takes a key for a request (state `running`), if it is free or expired. Of several at once one gets it; the others wait
+/// until that one's transaction ended.
 pub fn begin(tx: &mut Tx<'_>, row: &Idempotency) -> Result<Begun, Error> {
-    tx.execute(
-        "DELETE FROM idempotency WHERE shop_id = $1 AND mode = $2 AND key = $3 AND expires_us <= $4",
-        params![row.shop_id, row.mode, row.key, row.created_us],
-    )?;
-    if row.insert_with(tx, " ON CONFLICT (shop_id, mode, key) DO NOTHING")? > 0 {
-        return Ok(Begun::New);
+    // On PostgreSQL the row that stood in the way may be released before it is read; then the key is free again.
+    for _ in 0..ROUNDS {
+        tx.execute(
+            "DELETE FROM idempotency WHERE shop_id = $1 AND mode = $2 AND key = $3 AND expires_us <= $4",
+            params![row.shop_id, row.mode, row.key, row.created_us],
+        )?;
+        if row.insert_with(tx, " ON CONFLICT (shop_id, mode, key) DO NOTHING")? > 0 {
+            return Ok(Begun::New);
+        }
+        if let Some(known) = get(tx, row.shop_id, row.mode, &row.key)? {
+            return Ok(if known.request_hash == row.request_hash {
+                Begun::Known(Box::new(known))
+            } else {
+                Begun::OtherRequest
+            });
+        }
     }
-    let known = get(tx, row.shop_id, row.mode, &row.key)?.ok_or(Error::NotFound { what: "idempotency" })?;
-    Ok(if known.request_hash == row.request_hash {
-        Begun::Known(Box::new(known))
-    } else {
-        Begun::OtherRequest
-    })
+    Err(Error::Busy)
 }
 
 /// What is stored under a key.

@@ -100,19 +100,22 @@ pub fn claim(
     token: &str,
     limit: i64,
 ) -> Result<Vec<Job>, Error> {
-    let mut values: Vec<Value> = params![lease_until_us, token, now_us].to_vec();
+    let mut values: Vec<Value> = params![now_us].to_vec();
     let mut of_kinds = String::new();
     if !kinds.is_empty() {
-        let places: Vec<String> = (4..).zip(kinds).map(|(at, _)| format!("${at}")).collect();
+        let places: Vec<String> = (2..).zip(kinds).map(|(at, _)| format!("${at}")).collect();
         of_kinds = format!("AND kind IN ({}) ", places.join(", "));
         values.extend(kinds.iter().map(ToValue::to_value));
     }
-    values.push(limit.to_value());
+    values.extend([limit.to_value(), lease_until_us.to_value(), token.to_value()]);
+    let at = kinds.len();
+    let (limit, lease, token) = (at.saturating_add(2), at.saturating_add(3), at.saturating_add(4));
+    // Materialized, so that PostgreSQL looks for due jobs once: a subquery that locks could run again and claim more.
     let sql = format!(
-        "UPDATE job SET due_us = $1, lease_until_us = $1, lease_token = $2, tries = tries + 1, updated_us = $3 \
-         WHERE id IN (SELECT id FROM job WHERE state = 'waiting' AND due_us <= $3 {of_kinds}\
-         ORDER BY due_us, id LIMIT ${}{}) RETURNING {}",
-        values.len(),
+        "WITH due AS MATERIALIZED (SELECT id FROM job WHERE state = 'waiting' AND due_us <= $1 {of_kinds}\
+         ORDER BY due_us, id LIMIT ${limit}{}) \
+         UPDATE job SET due_us = ${lease}, lease_until_us = ${lease}, lease_token = ${token}, tries = tries + 1, \
+         updated_us = $1 WHERE id IN (SELECT id FROM due) RETURNING {}",
         tx.for_update_skip_locked(),
         Job::COLUMNS,
     );

@@ -1,5 +1,6 @@
 //! `ledger_entry`: double entry. Invariant: the lines of every fact sum to zero, so every payment, shop and the whole do.
-//! Lines are written by [`super::facts::record`] alone.
+//! Lines are written by [`super::facts::record`] alone; the database lets in only the two lines that a fact demands, and
+//! only both of them (`ledger_entry_follows_fact` and the foreign key on `against`, see the migrations).
 
 use payhost_core::Currency;
 use payhost_core::id::{FactId, PaymentId, ShopId};
@@ -18,6 +19,8 @@ table! {
         fact_id: FactId,
         /// `gateway`, `sales` or `refunds`.
         account: String,
+        /// The account of the fact's other line.
+        against: String,
         /// Of which payment.
         payment_id: PaymentId,
         /// Minor units, signed: debits are positive.
@@ -30,11 +33,15 @@ table! {
 }
 
 pub(super) fn write(tx: &mut Tx<'_>, fact: &FactRow) -> Result<(), Error> {
-    for line in lines(fact.fact()) {
+    let lines = lines(fact.fact());
+    for line in &lines {
+        // A line without another names itself, which the database refuses.
+        let other = lines.iter().find(|other| other.account != line.account).unwrap_or(line);
         let entry = LedgerEntry {
             shop_id: fact.shop_id,
             fact_id: fact.id,
             account: line.account.as_str().to_owned(),
+            against: other.account.as_str().to_owned(),
             payment_id: fact.payment_id,
             amount: line.amount,
             currency: fact.currency,

@@ -1,5 +1,5 @@
-//! `payment`. Invariant: at most one open payment per (shop, mode, order), money given back never exceeds money taken, and
-//! a change is made only to the version that was read (compare and set).
+//! `payment`. Invariant: at most one open payment per (shop, mode, order), money given back exceeds money taken only while
+//! `resolution` says that facts are missing, and a change is made only to the version that was read (compare and set).
 
 use payhost_core::id::{ChannelId, CheckoutId, PaymentId, ShopId};
 use payhost_core::{Currency, PaymentState, Resolution};

@@ -108,6 +108,8 @@ pub(crate) fn translate(error: &rusqlite::Error) -> Error {
         ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_NOTNULL | ffi::SQLITE_CONSTRAINT_DATATYPE => {
             return Error::Check { what: after_colon(&text).to_owned() };
         }
+        // Our triggers say the name of the rule and nothing else.
+        ffi::SQLITE_CONSTRAINT_TRIGGER => return Error::Check { what: text },
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY => return Error::ForeignKey,
         _ => {}
     }

@@ -3,21 +3,17 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Opened, statement};
-use crate::store::panic_text;
+use crate::task::{Closure, QUEUE, Task};
 use crate::{Error, Tx};
 
 /// Closures in one commit. At 64 the two fsyncs of a group cost each closure about 0.1 ms.
 const GROUP: usize = 64;
-
-/// Closures that may wait; after that callers wait to hand theirs in.
-const QUEUE: usize = 1024;
 
 /// The way to the writer's thread.
 pub(crate) struct Writer {
@@ -27,56 +23,6 @@ pub(crate) struct Writer {
 enum Message {
     Work(Box<dyn Task>),
     Close(oneshot::Sender<()>),
-}
-
-/// One closure with its waiting caller.
-trait Task: Send {
-    /// Runs it; `true` when its changes are to be kept.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
-
-    /// Nothing of it was kept.
-    fn lost(&mut self, error: Error);
-
-    /// Tells the caller.
-    fn answer(self: Box<Self>);
-}
-
-struct Closure<F, T, E> {
-    work: Option<F>,
-    result: Option<Result<T, E>>,
-    caller: oneshot::Sender<Result<T, E>>,
-}
-
-impl<F, T, E> Task for Closure<F, T, E>
-where
-    F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send,
-    T: Send,
-    E: From<Error> + Send,
-{
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let Some(work) = self.work.take() else { return false };
-        let result = match catch_unwind(AssertUnwindSafe(|| work(tx))) {
-            Ok(Ok(_)) if tx.has_failed() => Err(E::from(Error::Aborted)),
-            Ok(result) => result,
-            Err(panic) => Err(E::from(Error::Panicked(panic_text(panic.as_ref())))),
-        };
-        let keep = result.is_ok();
-        self.result = Some(result);
-        keep
-    }
-
-    fn lost(&mut self, error: Error) {
-        // A closure that failed by itself keeps its own error: that is the reason its caller wants.
-        if !matches!(self.result, Some(Err(_))) {
-            self.result = Some(Err(E::from(error)));
-        }
-    }
-
-    fn answer(self: Box<Self>) {
-        let result = self.result.unwrap_or_else(|| Err(E::from(Error::Unanswered)));
-        // A caller that went away (its request was dropped) is not told; its changes stay, as it asked.
-        let _ = self.caller.send(result);
-    }
 }
 
 impl Writer {
@@ -96,8 +42,7 @@ impl Writer {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (caller, answer) = oneshot::channel();
-        let task = Box::new(Closure { work: Some(work), result: None, caller });
+        let (task, answer) = Closure::new(work);
         self.queue.send(Message::Work(task)).await.map_err(|_| E::from(Error::Closed))?;
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Unanswered)))
     }

@@ -1,10 +1,12 @@
 //! Attempts, facts and the ledger.
 
 use payhost_core::FactKind;
+use payhost_core::id::{EventId, PaymentId};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState, Started};
-use payhost_store::rows::facts::{self, Recorded};
+use payhost_store::rows::events::{self, Event};
+use payhost_store::rows::facts::{self, FactRow, Recorded};
 use payhost_store::rows::ledger::{self, Of};
-use payhost_store::{Error, Store};
+use payhost_store::{Error, Store, Tx, params};
 use serde_json::json;
 
 use super::Database;
@@ -172,4 +174,122 @@ pub async fn the_ledger_sums_to_zero_everywhere(database: &Database) {
         Ok(())
     })
     .await;
+}
+
+/// Writes a ledger line as a bug or a hand would.
+fn line(
+    tx: &mut Tx<'_>,
+    fact: &FactRow,
+    (account, against): (&str, &str),
+    (payment, amount, currency): (PaymentId, i64, &str),
+) -> Result<u64, Error> {
+    let sql = "INSERT INTO ledger_entry (shop_id, fact_id, account, against, payment_id, amount, currency, created_us) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
+    tx.execute(sql, params![fact.shop_id, fact.id, account, against, payment, amount, currency])
+}
+
+/// A fact without lines, which only a bug or a hand can write.
+async fn bare_fact(store: &Store, fact: &FactRow) {
+    let f = fact.clone();
+    ok(store, move |tx| {
+        let sql = "INSERT INTO fact (id, shop_id, channel_id, payment_id, kind, gateway_ref, sequence, amount, currency, \
+                   at_us, detail, created_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '{}', 0)";
+        let (kind, reference) = (f.kind, f.gateway_ref);
+        let values =
+            params![f.id, f.shop_id, f.channel_id, f.payment_id, kind, reference, f.sequence, f.amount, f.currency];
+        tx.execute(sql, values)
+    })
+    .await;
+}
+
+pub async fn a_line_that_its_fact_does_not_demand_is_refused(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, ..) = world.stored(&store, "1").await;
+    let (other, ..) = world.stored(&store, "2").await;
+    let approved = world.fact(payment.id, FactKind::Approved, 0, 1000);
+    let cancelled = world.fact(payment.id, FactKind::Cancelled, 0, 300);
+    let issued = world.fact(payment.id, FactKind::Issued, 0, 1000);
+    for fact in [&approved, &cancelled, &issued] {
+        bare_fact(&store, fact).await;
+    }
+    let (id, sale, refund) = (payment.id, ("gateway", "sales"), ("gateway", "refunds"));
+    let table = [
+        (&approved, sale, (id, 999, "KRW")),
+        (&approved, sale, (id, -1000, "KRW")),
+        (&approved, sale, (id, 1000, "USD")),
+        (&approved, sale, (other.id, 1000, "KRW")),
+        (&approved, ("refunds", "gateway"), (id, -1000, "KRW")),
+        (&cancelled, refund, (id, 300, "KRW")),
+        (&cancelled, ("sales", "gateway"), (id, 300, "KRW")),
+        (&issued, sale, (id, 1000, "KRW")),
+    ];
+    for (fact, accounts, what) in table {
+        let fact = fact.clone();
+        let error = err(&store, move |tx| line(tx, &fact, accounts, what)).await;
+        assert!(error.is_check("ledger_entry_follows_fact"), "{accounts:?} {what:?}: {error:?}");
+    }
+    let itself = approved.clone();
+    let error = err(&store, move |tx| line(tx, &itself, ("gateway", "gateway"), (id, 1000, "KRW"))).await;
+    assert!(error.is_check("ledger_against_gateway"), "{error:?}");
+    ok(&store, move |tx| {
+        line(tx, &approved, sale, (id, 1000, "KRW"))?;
+        line(tx, &approved, ("sales", "gateway"), (id, -1000, "KRW"))?;
+        line(tx, &cancelled, refund, (id, -300, "KRW"))?;
+        line(tx, &cancelled, ("refunds", "gateway"), (id, 300, "KRW"))
+    })
+    .await;
+}
+
+pub async fn a_line_without_its_other_does_not_commit(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, ..) = world.stored(&store, "1").await;
+    let fact = world.fact(payment.id, FactKind::Approved, 0, 1000);
+    bare_fact(&store, &fact).await;
+    for (accounts, amount) in [(("gateway", "sales"), 1000), (("sales", "gateway"), -1000)] {
+        let fact = fact.clone();
+        let error = err(&store, move |tx| line(tx, &fact, accounts, (payment.id, amount, "KRW"))).await;
+        assert_eq!(error, Error::ForeignKey);
+    }
+    // One that was undone is no harm to what goes on.
+    ok(&store, move |tx| {
+        let undone = tx.nested(|tx| {
+            line(tx, &fact, ("gateway", "sales"), (payment.id, 1000, "KRW"))?;
+            Err::<(), _>(Error::Busy)
+        });
+        assert_eq!(undone, Err(Error::Busy));
+        payhost_store::rows::meta::set(tx, "a", "1")
+    })
+    .await;
+    assert!(ok(&store, move |tx| ledger::of_payment(tx, world.shop, payment.id)).await.is_empty());
+}
+
+pub async fn what_happened_cannot_be_changed_or_removed(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, ..) = world.stored(&store, "1").await;
+    let fact = world.fact(payment.id, FactKind::Approved, 0, 1000);
+    let (now_ms, random) = super::fixture::fresh();
+    let event = Event {
+        id: EventId::new(now_ms, random),
+        shop_id: world.shop,
+        payment_id: payment.id,
+        sequence: 1,
+        name: "payment.paid".to_owned(),
+        payload: json_of(json!({})),
+        created_us: 0,
+    };
+    ok(&store, move |tx| {
+        events::insert(tx, &event)?;
+        assert!(facts::record(tx, &fact)?.is_new());
+        Ok(())
+    })
+    .await;
+    for table in ["fact", "ledger_entry", "event"] {
+        for sql in [format!("UPDATE {table} SET created_us = 1"), format!("DELETE FROM {table}")] {
+            let error = err(&store, move |tx| tx.execute(&sql, &[])).await;
+            assert!(error.is_check(&format!("{table}_append_only")), "{error:?}");
+        }
+    }
 }

@@ -46,11 +46,13 @@ macro_rules! cases {
                 a_panic_in_a_read_is_an_error,
                 a_closed_store_says_so,
                 closing_finishes_what_was_handed_in,
-                a_closure_runs_though_its_caller_went_away;
+                a_closure_runs_though_its_caller_went_away,
+                text_holds_no_nul;
             payments: a_payment_reads_back_as_it_was_written,
                 an_order_has_one_open_payment,
                 an_order_is_free_again_when_its_payment_is_over,
                 amounts_are_guarded_by_the_database,
+                a_refund_may_be_known_before_its_approval_if_the_payment_is_marked,
                 words_outside_the_tables_are_refused,
                 a_change_to_an_old_version_is_refused,
                 another_shops_payment_is_not_there,
@@ -66,7 +68,10 @@ macro_rules! cases {
                 a_complete_needs_a_checkout_and_an_undo_a_parent,
                 an_attempt_that_was_taken_over_cannot_be_settled_by_its_maker,
                 a_fact_is_recorded_once_with_its_ledger_lines,
-                the_ledger_sums_to_zero_everywhere;
+                the_ledger_sums_to_zero_everywhere,
+                a_line_that_its_fact_does_not_demand_is_refused,
+                a_line_without_its_other_does_not_commit,
+                what_happened_cannot_be_changed_or_removed;
             jobs: a_job_is_claimed_when_due_and_by_one_only,
                 a_lost_lease_lets_another_take_the_job_and_fences_the_first,
                 a_job_enqueued_twice_is_due_at_the_earlier_time,

@@ -189,6 +189,14 @@ pub async fn a_closure_runs_though_its_caller_went_away(database: &Database) {
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     go_on.send(()).unwrap();
-    ok(&store, put("b")).await;
-    assert!(has(&store, "a").await);
+    store.close().await;
+    assert!(has(&database.open(), "a").await);
+}
+
+pub async fn text_holds_no_nul(database: &Database) {
+    let store = database.open();
+    let error = err(&store, |tx| meta::set(tx, "a", "1\0")).await;
+    assert!(error.is_check("text_without_nul"), "{error:?}");
+    ok(&store, |tx| meta::set(tx, "a", "한글 \u{1f4d6}")).await;
+    assert_eq!(ok(&store, |tx| meta::get(tx, "a")).await.unwrap(), "한글 \u{1f4d6}");
 }

@@ -1,0 +1,372 @@
+-- The same schema as migrations/sqlite, table by table and name by name (a test compares the catalogs). What differs:
+-- TEXT sorts by bytes (COLLATE "C"), as SQLite's does; two foreign keys are deferrable, for `copy`; triggers are functions.
+-- Times are microseconds since 1970 (…_us), money is minor units, JSON is TEXT.
+-- Every key of a tenant's table begins with shop_id, and foreign keys carry it, so that no row can point into another shop.
+
+CREATE TABLE meta (
+    key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    value TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE shop (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL,
+    public_url TEXT COLLATE "C",
+    allowed_origins TEXT COLLATE "C" NOT NULL,
+    data_key BYTEA NOT NULL,
+    created_us BIGINT NOT NULL,
+    disabled_us BIGINT
+);
+
+CREATE TABLE api_key (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    shop_id TEXT COLLATE "C" REFERENCES shop (id),
+    scope TEXT COLLATE "C" NOT NULL CONSTRAINT api_key_scope_known CHECK (scope IN ('shop', 'operator')),
+    mode TEXT COLLATE "C" CONSTRAINT api_key_mode_known CHECK (mode IN ('test', 'live')),
+    name TEXT COLLATE "C" NOT NULL,
+    hash BYTEA NOT NULL,
+    hint TEXT COLLATE "C" NOT NULL,
+    created_us BIGINT NOT NULL,
+    expires_us BIGINT,
+    revoked_us BIGINT,
+    last_used_us BIGINT,
+    CONSTRAINT api_key_scope_fits CHECK (
+        (scope = 'operator' AND shop_id IS NULL AND mode IS NULL)
+        OR (scope = 'shop' AND shop_id IS NOT NULL AND mode IS NOT NULL)
+    )
+);
+CREATE UNIQUE INDEX api_key_hash ON api_key (hash);
+CREATE INDEX api_key_shop ON api_key (shop_id, id);
+
+CREATE TABLE component (
+    digest TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    plugin_id TEXT COLLATE "C" NOT NULL,
+    version TEXT COLLATE "C" NOT NULL,
+    bytes BYTEA NOT NULL,
+    descriptor TEXT COLLATE "C" NOT NULL,
+    interfaces TEXT COLLATE "C" NOT NULL,
+    installed_us BIGINT NOT NULL
+);
+CREATE INDEX component_plugin ON component (plugin_id, installed_us);
+
+CREATE TABLE plugin (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    active_digest TEXT COLLATE "C" NOT NULL REFERENCES component (digest),
+    installed_us BIGINT NOT NULL,
+    updated_us BIGINT NOT NULL
+);
+
+CREATE TABLE plugin_grant (
+    plugin_id TEXT COLLATE "C" NOT NULL REFERENCES plugin (id),
+    origin TEXT COLLATE "C" NOT NULL,
+    granted_us BIGINT NOT NULL,
+    PRIMARY KEY (plugin_id, origin)
+);
+
+CREATE TABLE gateway_map (
+    origin TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    connect TEXT COLLATE "C" NOT NULL,
+    ca_pem TEXT COLLATE "C",
+    browser_origin TEXT COLLATE "C",
+    created_us BIGINT NOT NULL
+);
+
+CREATE TABLE channel (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL REFERENCES shop (id),
+    plugin_id TEXT COLLATE "C" NOT NULL REFERENCES plugin (id),
+    plugin_digest TEXT COLLATE "C" NOT NULL REFERENCES component (digest),
+    name TEXT COLLATE "C" NOT NULL,
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT channel_mode_known CHECK (mode IN ('test', 'live')),
+    purposes TEXT COLLATE "C" NOT NULL,
+    settings TEXT COLLATE "C" NOT NULL,
+    enabled BIGINT NOT NULL CONSTRAINT channel_enabled_bool CHECK (enabled IN (0, 1)),
+    created_us BIGINT NOT NULL,
+    updated_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, id)
+);
+CREATE UNIQUE INDEX channel_id ON channel (id);
+
+CREATE TABLE channel_default (
+    shop_id TEXT COLLATE "C" NOT NULL,
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT channel_default_mode_known CHECK (mode IN ('test', 'live')),
+    purpose TEXT COLLATE "C" NOT NULL,
+    channel_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (shop_id, mode, purpose),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+);
+
+CREATE TABLE channel_secret (
+    shop_id TEXT COLLATE "C" NOT NULL,
+    channel_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    version BIGINT NOT NULL,
+    sealed BYTEA NOT NULL,
+    updated_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, channel_id, name),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+);
+
+CREATE TABLE payment (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL REFERENCES shop (id),
+    channel_id TEXT COLLATE "C" NOT NULL,
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT payment_mode_known CHECK (mode IN ('test', 'live')),
+    order_id TEXT COLLATE "C" NOT NULL,
+    order_name TEXT COLLATE "C" NOT NULL,
+    total BIGINT NOT NULL CONSTRAINT payment_total_positive CHECK (total > 0),
+    currency TEXT COLLATE "C" NOT NULL CONSTRAINT payment_currency_length CHECK (length(currency) = 3),
+    tax_free BIGINT CONSTRAINT payment_tax_free_range CHECK (tax_free >= 0 AND tax_free <= total),
+    vat BIGINT CONSTRAINT payment_vat_range CHECK (vat >= 0 AND vat <= total),
+    method TEXT COLLATE "C",
+    buyer BYTEA NOT NULL,
+    options TEXT COLLATE "C" NOT NULL,
+    metadata TEXT COLLATE "C" NOT NULL,
+    language TEXT COLLATE "C" NOT NULL,
+    confirm TEXT COLLATE "C" NOT NULL CONSTRAINT payment_confirm_known CHECK (confirm IN ('automatic', 'manual')),
+    return_url TEXT COLLATE "C",
+    webhook_url TEXT COLLATE "C",
+    state TEXT COLLATE "C" NOT NULL CONSTRAINT payment_state_known CHECK (state IN (
+        'created', 'pending', 'awaiting_deposit', 'paid', 'partially_cancelled', 'cancelled', 'failed', 'expired')),
+    resolution TEXT COLLATE "C" NOT NULL CONSTRAINT payment_resolution_known CHECK (
+        resolution IN ('none', 'in_doubt', 'needs_operator')),
+    version BIGINT NOT NULL CONSTRAINT payment_version_positive CHECK (version >= 1),
+    paid BIGINT NOT NULL CONSTRAINT payment_paid_not_negative CHECK (paid >= 0),
+    cancelled BIGINT NOT NULL CONSTRAINT payment_cancelled_not_negative CHECK (cancelled >= 0),
+    gateway_ref TEXT COLLATE "C",
+    approved_checkout_id TEXT COLLATE "C",
+    approved_at_us BIGINT,
+    paid_method TEXT COLLATE "C",
+    details TEXT COLLATE "C",
+    opened BIGINT NOT NULL CONSTRAINT payment_opened_bool CHECK (opened IN (0, 1)),
+    failed BIGINT NOT NULL CONSTRAINT payment_failed_bool CHECK (failed IN (0, 1)),
+    expired BIGINT NOT NULL CONSTRAINT payment_expired_bool CHECK (expired IN (0, 1)),
+    expires_us BIGINT NOT NULL,
+    deposit_deadline_us BIGINT,
+    next_event BIGINT NOT NULL CONSTRAINT payment_next_event_positive CHECK (next_event >= 1),
+    created_us BIGINT NOT NULL,
+    updated_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    -- Facts may arrive in any order, so a refund may be known before its approval is (a deposit's notice is late, a sale is
+    -- found by reconciliation): the fact must be kept. But such a payment is not settled, and must be marked so that
+    -- somebody looks: nobody can write more given back than taken and call it done.
+    CONSTRAINT payment_cancelled_within_paid CHECK (cancelled <= paid OR resolution <> 'none'),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+);
+CREATE UNIQUE INDEX payment_id ON payment (id);
+-- One charge per order (design.md "Money" 6).
+CREATE UNIQUE INDEX payment_open_order ON payment (shop_id, mode, order_id)
+    WHERE state NOT IN ('cancelled', 'failed', 'expired') AND expired = 0;
+CREATE INDEX payment_list ON payment (shop_id, mode, id);
+CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
+CREATE INDEX payment_expiry ON payment (expires_us) WHERE state IN ('created', 'pending');
+
+CREATE TABLE checkout (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL,
+    payment_id TEXT COLLATE "C" NOT NULL,
+    channel_id TEXT COLLATE "C" NOT NULL,
+    plugin_digest TEXT COLLATE "C" NOT NULL REFERENCES component (digest),
+    order_ref TEXT COLLATE "C" NOT NULL CONSTRAINT checkout_order_ref_length CHECK (length(order_ref) BETWEEN 1 AND 40),
+    device TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL CONSTRAINT checkout_state_known CHECK (state IN (
+        'opened', 'returned', 'approved', 'awaiting_deposit', 'awaiting_confirm', 'failed', 'cancelled_by_buyer',
+        'in_doubt', 'undone')),
+    order_json BYTEA NOT NULL,
+    callback BYTEA,
+    close_script TEXT COLLATE "C",
+    result TEXT COLLATE "C",
+    opened_us BIGINT NOT NULL,
+    updated_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+);
+ALTER TABLE payment ADD FOREIGN KEY (shop_id, approved_checkout_id) REFERENCES checkout (shop_id, id) DEFERRABLE;
+CREATE UNIQUE INDEX checkout_id ON checkout (id);
+-- Not by shop: a gateway's answer names nothing but this, and it holds the checkout's id, so it is unique anyway.
+CREATE UNIQUE INDEX checkout_order_ref ON checkout (order_ref);
+CREATE INDEX checkout_payment ON checkout (shop_id, payment_id, id);
+
+CREATE TABLE attempt (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL,
+    payment_id TEXT COLLATE "C" NOT NULL,
+    checkout_id TEXT COLLATE "C",
+    parent_id TEXT COLLATE "C",
+    kind TEXT COLLATE "C" NOT NULL CONSTRAINT attempt_kind_known CHECK (kind IN (
+        'complete', 'cancel', 'undo', 'charge', 'issue', 'close')),
+    state TEXT COLLATE "C" NOT NULL CONSTRAINT attempt_state_known CHECK (state IN (
+        'intent', 'succeeded', 'declined', 'failed', 'in_doubt')),
+    call_id TEXT COLLATE "C" NOT NULL,
+    plugin_digest TEXT COLLATE "C" NOT NULL REFERENCES component (digest),
+    request TEXT COLLATE "C" NOT NULL,
+    callback BYTEA,
+    now_ms BIGINT NOT NULL,
+    seed TEXT COLLATE "C" NOT NULL,
+    lease_until_us BIGINT NOT NULL,
+    lease_token TEXT COLLATE "C" NOT NULL,
+    outcome TEXT COLLATE "C",
+    created_us BIGINT NOT NULL,
+    updated_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    CONSTRAINT attempt_complete_has_checkout CHECK (kind <> 'complete' OR checkout_id IS NOT NULL),
+    CONSTRAINT attempt_undo_has_parent CHECK (kind <> 'undo' OR parent_id IS NOT NULL),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
+    FOREIGN KEY (shop_id, checkout_id) REFERENCES checkout (shop_id, id),
+    FOREIGN KEY (shop_id, parent_id) REFERENCES attempt (shop_id, id) DEFERRABLE
+);
+CREATE UNIQUE INDEX attempt_id ON attempt (id);
+-- At most one call at a time may change what a payment holds (rules 1, 6 and 8): a cancel or a second complete is refused
+-- while one is open or in doubt. An undo is how a doubt ends, so it stands outside and has an index of its own.
+CREATE UNIQUE INDEX attempt_open ON attempt (shop_id, payment_id)
+    WHERE state IN ('intent', 'in_doubt') AND kind <> 'undo';
+-- An undo whose answer got lost may be repeated (rule 5), but two may not run at once.
+CREATE UNIQUE INDEX attempt_open_undo ON attempt (shop_id, parent_id) WHERE state = 'intent' AND kind = 'undo';
+-- A browser return is completed once, whatever came of it; a reload finds this row (rule 1).
+CREATE UNIQUE INDEX attempt_complete_once ON attempt (shop_id, checkout_id) WHERE kind = 'complete';
+CREATE INDEX attempt_payment ON attempt (shop_id, payment_id, id);
+
+CREATE TABLE fact (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL,
+    channel_id TEXT COLLATE "C" NOT NULL,
+    payment_id TEXT COLLATE "C" NOT NULL,
+    attempt_id TEXT COLLATE "C",
+    kind TEXT COLLATE "C" NOT NULL CONSTRAINT fact_kind_known CHECK (kind IN (
+        'approved', 'cancelled', 'issued', 'deposited', 'deposit_cancelled', 'closed')),
+    gateway_ref TEXT COLLATE "C" NOT NULL,
+    sequence BIGINT NOT NULL CONSTRAINT fact_sequence_not_negative CHECK (sequence >= 0),
+    amount BIGINT NOT NULL CONSTRAINT fact_amount_not_negative CHECK (amount >= 0),
+    currency TEXT COLLATE "C" NOT NULL CONSTRAINT fact_currency_length CHECK (length(currency) = 3),
+    at_us BIGINT NOT NULL,
+    detail TEXT COLLATE "C" NOT NULL,
+    created_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
+    FOREIGN KEY (shop_id, attempt_id) REFERENCES attempt (shop_id, id)
+);
+CREATE UNIQUE INDEX fact_id ON fact (id);
+CREATE UNIQUE INDEX fact_once ON fact (channel_id, kind, gateway_ref, sequence);
+CREATE INDEX fact_payment ON fact (shop_id, payment_id, id);
+
+CREATE TABLE ledger_entry (
+    shop_id TEXT COLLATE "C" NOT NULL,
+    fact_id TEXT COLLATE "C" NOT NULL,
+    account TEXT COLLATE "C" NOT NULL CONSTRAINT ledger_account_known CHECK (account IN ('gateway', 'sales', 'refunds')),
+    against TEXT COLLATE "C" NOT NULL,
+    payment_id TEXT COLLATE "C" NOT NULL,
+    amount BIGINT NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    created_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, fact_id, account),
+    CONSTRAINT ledger_against_gateway CHECK ((account = 'gateway') <> (against = 'gateway')),
+    FOREIGN KEY (shop_id, fact_id) REFERENCES fact (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
+    -- Double entry: a line without the line against it does not commit. With the trigger below, which lets in only the
+    -- two lines that the fact demands, the lines of every fact sum to zero.
+    FOREIGN KEY (shop_id, fact_id, against) REFERENCES ledger_entry (shop_id, fact_id, account) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX ledger_payment ON ledger_entry (shop_id, payment_id);
+CREATE FUNCTION ledger_entry_follows_fact() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM fact WHERE fact.shop_id = NEW.shop_id AND fact.id = NEW.fact_id
+        AND fact.payment_id = NEW.payment_id AND fact.currency = NEW.currency AND NEW.amount = CASE
+            WHEN fact.kind IN ('approved', 'deposited') AND NEW.account = 'gateway' THEN fact.amount
+            WHEN fact.kind IN ('approved', 'deposited') AND NEW.account = 'sales' THEN -fact.amount
+            WHEN fact.kind IN ('cancelled', 'deposit_cancelled') AND NEW.account = 'gateway' THEN -fact.amount
+            WHEN fact.kind IN ('cancelled', 'deposit_cancelled') AND NEW.account = 'refunds' THEN fact.amount
+        END)
+    THEN
+        RAISE EXCEPTION USING MESSAGE = TG_NAME, ERRCODE = 'check_violation', CONSTRAINT = TG_NAME;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER ledger_entry_follows_fact BEFORE INSERT ON ledger_entry
+    FOR EACH ROW EXECUTE FUNCTION ledger_entry_follows_fact();
+
+CREATE TABLE event (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL,
+    payment_id TEXT COLLATE "C" NOT NULL,
+    sequence BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    payload TEXT COLLATE "C" NOT NULL,
+    created_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
+);
+CREATE UNIQUE INDEX event_sequence ON event (shop_id, payment_id, sequence);
+
+CREATE TABLE idempotency (
+    shop_id TEXT COLLATE "C" NOT NULL REFERENCES shop (id),
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT idempotency_mode_known CHECK (mode IN ('test', 'live')),
+    key TEXT COLLATE "C" NOT NULL,
+    request_hash BYTEA NOT NULL,
+    state TEXT COLLATE "C" NOT NULL CONSTRAINT idempotency_state_known CHECK (state IN ('running', 'done')),
+    status BIGINT,
+    body TEXT COLLATE "C",
+    payment_id TEXT COLLATE "C",
+    created_us BIGINT NOT NULL,
+    expires_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, mode, key),
+    CONSTRAINT idempotency_done_has_answer CHECK (state <> 'done' OR (status IS NOT NULL AND body IS NOT NULL))
+);
+CREATE INDEX idempotency_expiry ON idempotency (expires_us);
+
+CREATE TABLE call (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL REFERENCES shop (id),
+    channel_id TEXT COLLATE "C",
+    payment_id TEXT COLLATE "C",
+    attempt_id TEXT COLLATE "C",
+    plugin_digest TEXT COLLATE "C" NOT NULL,
+    interface TEXT COLLATE "C" NOT NULL,
+    function TEXT COLLATE "C" NOT NULL,
+    at_us BIGINT NOT NULL,
+    duration_us BIGINT NOT NULL,
+    fault TEXT COLLATE "C",
+    record BYTEA,
+    kept_until_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, id)
+);
+CREATE UNIQUE INDEX call_id ON call (id);
+CREATE INDEX call_payment ON call (shop_id, payment_id, id);
+CREATE INDEX call_kept ON call (kept_until_us) WHERE record IS NOT NULL;
+
+CREATE TABLE job (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    kind TEXT COLLATE "C" NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" REFERENCES shop (id),
+    payload TEXT COLLATE "C" NOT NULL,
+    due_us BIGINT NOT NULL,
+    again_us BIGINT,
+    tries BIGINT NOT NULL,
+    lease_until_us BIGINT,
+    lease_token TEXT COLLATE "C",
+    state TEXT COLLATE "C" NOT NULL CONSTRAINT job_state_known CHECK (state IN ('waiting', 'done', 'dead')),
+    last_error TEXT COLLATE "C",
+    created_us BIGINT NOT NULL,
+    updated_us BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX job_key ON job (key);
+CREATE INDEX job_due ON job (due_us) WHERE state = 'waiting';
+
+-- What happened stays: nobody changes or removes it, not even a hand in a shell.
+CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || '_append_only', ERRCODE = 'check_violation',
+        CONSTRAINT = TG_TABLE_NAME || '_append_only';
+END $$;
+CREATE TRIGGER fact_append_only_update BEFORE UPDATE ON fact FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER fact_append_only_delete BEFORE DELETE ON fact FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER fact_append_only_truncate BEFORE TRUNCATE ON fact FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+CREATE TRIGGER ledger_entry_append_only_update BEFORE UPDATE ON ledger_entry FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER ledger_entry_append_only_delete BEFORE DELETE ON ledger_entry FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER ledger_entry_append_only_truncate BEFORE TRUNCATE ON ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+CREATE TRIGGER event_append_only_update BEFORE UPDATE ON event FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER event_append_only_delete BEFORE DELETE ON event FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER event_append_only_truncate BEFORE TRUNCATE ON event FOR EACH STATEMENT EXECUTE FUNCTION append_only();

@@ -1,0 +1,18 @@
+//! The PostgreSQL backend. Invariant: a closure is one transaction on one connection, answered `Ok` only after the server
+//! answered its COMMIT (`synchronous_commit=on`); what became of a COMMIT whose answer was lost is never guessed.
+//!
+//! Nodes share the database and nothing else; the guards against each other are locks, versions and unique indexes
+//! ([`crate::Store::transact`]). A pooler that gives each transaction another connection (pgbouncer's transaction mode)
+//! must not stand between, because statements stay prepared.
+
+mod address;
+mod health;
+mod migrate;
+mod pool;
+mod session;
+pub(crate) mod statement;
+
+pub(crate) use address::parse;
+pub(crate) use migrate::migrate;
+pub(crate) use pool::Pool;
+pub(crate) use session::Session;

@@ -1,0 +1,241 @@
+//! What breaks: connections, the server, the answer of a commit.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use payhost_store::rows::meta;
+use payhost_store::{Error, Options, Store};
+use tokio::task::JoinSet;
+
+use crate::server::{SAFE, Server};
+use crate::suite::fixture::{err, ok};
+use crate::{database, database_of, shared};
+
+async fn has(store: &Store, key: &str) -> bool {
+    let key = key.to_owned();
+    store.read(move |tx| meta::get(tx, &key)).await.unwrap().is_some()
+}
+
+const CUT_ALL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+fn name_of(tx: &mut payhost_store::Tx<'_>) -> Result<String, Error> {
+    tx.query_one("SELECT current_database()::text", &[], |row| row.get(0))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_were_cut_while_idle_are_replaced_unnoticed() {
+    let store = database().open();
+    let name = ok(&store, name_of).await;
+    for round in 0..3 {
+        shared().sql(&name, CUT_ALL);
+        let key = round.to_string();
+        ok(&store, move |tx| meta::set(tx, &key, "1")).await;
+        shared().sql(&name, CUT_ALL);
+        assert!(has(&store, &round.to_string()).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_cut_in_a_transaction_leaves_nothing_and_says_so() {
+    let store = database().open();
+    let error = err(&store, |tx| {
+        let name = name_of(tx)?;
+        meta::set(tx, "a", "1")?;
+        shared().sql(&name, CUT_ALL);
+        meta::set(tx, "b", "1")
+    })
+    .await;
+    assert!(matches!(error, Error::Lost(_)), "{error:?}");
+    let swallowed = err(&store, |tx| {
+        let name = name_of(tx)?;
+        shared().sql(&name, CUT_ALL);
+        let _ = meta::set(tx, "a", "1");
+        let _ = tx.nested(|tx| meta::set(tx, "b", "1"));
+        Ok(())
+    })
+    .await;
+    assert_eq!(swallowed, Error::Aborted);
+    assert!(!has(&store, "a").await && !has(&store, "b").await);
+}
+
+/// The thread that is told to close must not wait for one that waits for a message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_ends_all_threads_however_they_take_turns() {
+    let database = database();
+    for _ in 0..50 {
+        let store = database.open();
+        let writes = (0..4).map(|at| {
+            let store = store.clone();
+            tokio::spawn(async move { store.transact(move |tx| meta::set(tx, &at.to_string(), "1")).await })
+        });
+        let writes: Vec<_> = writes.collect();
+        let closing = tokio::time::timeout(std::time::Duration::from_secs(60), store.close());
+        assert!(closing.await.is_ok(), "the threads wait for each other");
+        for write in writes {
+            assert!(matches!(write.await.unwrap(), Ok(()) | Err(Error::Closed)));
+        }
+    }
+}
+
+/// Writes keys until told to stop; answers those that were acknowledged, refused, and left open.
+async fn write(
+    store: Store,
+    writer: usize,
+    acked: Arc<AtomicUsize>,
+    until: usize,
+) -> Vec<(String, Result<(), Error>)> {
+    let mut results = Vec::new();
+    for at in 0.. {
+        let key = format!("{writer}/{at}");
+        let row = key.clone();
+        let result: Result<(), Error> = store.transact(move |tx| meta::set(tx, &row, "1")).await;
+        if result.is_ok() {
+            acked.fetch_add(1, Ordering::Relaxed);
+        }
+        results.push((key, result));
+        if acked.load(Ordering::Relaxed) >= until {
+            break;
+        }
+    }
+    results
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_never_makes_an_acknowledgement_false() {
+    const KILLS: usize = 3;
+    let server = Server::start(SAFE);
+    let store = database_of(&server).open();
+    let acked = Arc::new(AtomicUsize::new(0));
+    let mut writers = JoinSet::new();
+    for writer in 0..16 {
+        writers.spawn(write(store.clone(), writer, acked.clone(), (KILLS + 1) * 200));
+    }
+    let counted = acked.clone();
+    tokio::task::spawn_blocking(move || {
+        for kill in 1..=KILLS {
+            while counted.load(Ordering::Relaxed) < kill * 200 {
+                thread::yield_now();
+            }
+            server.kill();
+            server.go();
+        }
+        server
+    })
+    .await
+    .map(|server| Box::leak(Box::new(server)))
+    .unwrap();
+    let results: Vec<_> = writers.join_all().await.into_iter().flatten().collect();
+    let kept: std::collections::HashSet<String> = store
+        .read(|tx| tx.query("SELECT key FROM meta", &[], |row| row.get(0)))
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
+    let mut lost = 0;
+    for (key, result) in &results {
+        match result {
+            Ok(()) => assert!(kept.contains(key), "{key} was acknowledged and is gone"),
+            Err(Error::Unanswered) => {}
+            Err(Error::Lost(_)) => {
+                lost += 1;
+                assert!(!kept.contains(key), "{key} was refused and is there");
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert!(lost > 0 || results.iter().any(|(_, result)| result.is_err()), "the kills were noticed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_away_is_told_and_found_again() {
+    let server = Server::start(SAFE);
+    let store = database_of(&server).open();
+    ok(&store, |tx| meta::set(tx, "a", "1")).await;
+    server.stop();
+    let error = err(&store, |tx| meta::set(tx, "b", "1")).await;
+    assert!(matches!(error, Error::Lost(_)), "{error:?}");
+    server.go();
+    // After a refusal the next try may be a pause away; each answer is prompt.
+    while store.transact(|tx| meta::set(tx, "c", "1")).await.is_err() {}
+    assert!(has(&store, "a").await && !has(&store, "b").await && has(&store, "c").await);
+    store.close().await;
+}
+
+/// What stands between store and server: passes bytes on until somebody commits, then cuts.
+#[derive(Clone, Copy, PartialEq)]
+enum Cut {
+    BeforeCommit,
+    AfterCommit,
+}
+
+fn proxy(cut: Cut, armed: Arc<AtomicUsize>) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
+    let server: PathBuf = shared().socket_folder().join(".s.PGSQL.5432");
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, armed) = (client.unwrap(), armed.clone());
+            let upstream = UnixStream::connect(&server).unwrap();
+            thread::spawn(move || pass(client, upstream, cut, &armed));
+        }
+    });
+    let name = shared().database();
+    let database = name.trim_start_matches("postgres:///").split('?').next().unwrap().to_owned();
+    let address = format!("postgres:///{database}?user=payhost&host={}", folder.path().display());
+    (folder, address)
+}
+
+fn pass(mut client: UnixStream, mut server: UnixStream, cut: Cut, armed: &AtomicUsize) {
+    let (mut down, mut up) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let back = move || {
+        let _ = std::io::copy(&mut down, &mut up);
+        let _ = up.shutdown(std::net::Shutdown::Both);
+    };
+    let (mut back, mut buffer) = (Some(back), vec![0; 1 << 16]);
+    let ends = |bytes: &[u8]| bytes.windows(7).any(|part| part == b"COMMIT\0");
+    let mut started = false;
+    while let Ok(read @ 1..) = client.read(&mut buffer) {
+        if ends(&buffer[..read])
+            && armed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        {
+            if cut == Cut::AfterCommit {
+                // The client must not see the answer, so both ways end here first.
+                let _ = client.shutdown(std::net::Shutdown::Both);
+                let _ = server.write_all(&buffer[..read]);
+            }
+            let _ = client.shutdown(std::net::Shutdown::Both);
+            break;
+        }
+        server.write_all(&buffer[..read]).unwrap();
+        if !started {
+            started = true;
+            thread::spawn(back.take().unwrap());
+        }
+    }
+    // What was sent is worked on by the server though nobody listens any more.
+    let _ = server.shutdown(std::net::Shutdown::Write);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
+    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+        let armed = Arc::new(AtomicUsize::new(0));
+        let (_folder, address) = proxy(cut, armed.clone());
+        let store = Store::open(Options::parse(&address).unwrap()).unwrap();
+        armed.store(1, Ordering::SeqCst);
+        let error = err(&store, |tx| meta::set(tx, "a", "1")).await;
+        assert_eq!(error, Error::Unanswered);
+        ok(&store, |tx| meta::set(tx, "b", "1")).await;
+        if cut == Cut::BeforeCommit {
+            assert!(!has(&store, "a").await);
+        } else {
+            // The same error, and yet it is kept, as soon as the server came to it.
+            while !has(&store, "a").await {}
+        }
+    }
+}

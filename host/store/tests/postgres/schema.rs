@@ -1,0 +1,169 @@
+//! Both backends have one schema.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use payhost_store::{Error, Options, Store};
+
+use crate::suite::fixture::ok;
+use crate::{database, shared};
+
+type Lines = BTreeSet<String>;
+
+async fn lines(store: &Store, sql: &'static str) -> Lines {
+    ok(store, move |tx| tx.query(sql, &[], |row| row.get::<String>(0))).await.into_iter().collect()
+}
+
+/// What is compared, in words that are the same for both: (what, SQLite's catalog, PostgreSQL's).
+const TABLE: &[(&str, &str, &str)] = &[
+    (
+        "columns with type, place, nullability and place in the primary key",
+        "SELECT m.name || '.' || c.name || ' ' || c.cid || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk \
+         FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'refinery%'",
+        "SELECT t.relname || '.' || c.attname || ' ' || c.attnum - 1 || ' ' || \
+         CASE format_type(c.atttypid, NULL) WHEN 'bigint' THEN 'INTEGER' WHEN 'bytea' THEN 'BLOB' ELSE 'TEXT' END \
+         || ' ' || c.attnotnull::int || ' ' || COALESCE(array_position(p.conkey, c.attnum), 0) \
+         FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 \
+         LEFT JOIN pg_constraint p ON p.conrelid = t.oid AND p.contype = 'p' \
+         WHERE t.relkind = 'r' AND t.relnamespace = 'public'::regnamespace AND t.relname NOT LIKE 'refinery%'",
+    ),
+    (
+        "indexes with table, columns, uniqueness and whether they are partial",
+        "SELECT i.name || ' ' || m.name || ' ' || i.\"unique\" || ' ' || i.partial || ' ' || \
+         (SELECT group_concat(c.name, ',') FROM (SELECT name FROM pragma_index_info(i.name) ORDER BY seqno) c) \
+         FROM sqlite_master m, pragma_index_list(m.name) i WHERE m.type = 'table' AND i.origin = 'c'",
+        "SELECT c.relname || ' ' || t.relname || ' ' || i.indisunique::int || ' ' || (i.indpred IS NOT NULL)::int || ' ' || \
+         (SELECT string_agg(a.attname, ',' ORDER BY k.at) FROM unnest(i.indkey) WITH ORDINALITY k (col, at) \
+          JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.col) \
+         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid \
+         WHERE NOT i.indisprimary AND t.relnamespace = 'public'::regnamespace",
+    ),
+    (
+        "foreign keys with their columns",
+        "SELECT m.name || ' ' || f.\"table\" || ' ' || group_concat(f.\"from\" || '>' || f.\"to\", ',') \
+         FROM sqlite_master m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table' GROUP BY m.name, f.id",
+        "SELECT t.relname || ' ' || o.relname || ' ' || \
+         (SELECT string_agg(a.attname || '>' || b.attname, ',' ORDER BY k.at) \
+          FROM unnest(f.conkey, f.confkey) WITH ORDINALITY k (col, other, at) \
+          JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.col \
+          JOIN pg_attribute b ON b.attrelid = o.oid AND b.attnum = k.other) \
+         FROM pg_constraint f JOIN pg_class t ON t.oid = f.conrelid JOIN pg_class o ON o.oid = f.confrelid \
+         WHERE f.contype = 'f'",
+    ),
+    (
+        "triggers (TRUNCATE is PostgreSQL's alone)",
+        "SELECT tbl_name || ' ' || name FROM sqlite_master WHERE type = 'trigger'",
+        "SELECT t.relname || ' ' || g.tgname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid \
+         WHERE NOT g.tgisinternal AND g.tgname NOT LIKE '%_truncate'",
+    ),
+];
+
+async fn both() -> (tempfile::TempDir, Store, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = Store::open(Options::sqlite(folder.path().join("payhost.db"))).unwrap();
+    (folder, sqlite, database().open())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_catalogs_say_the_same() {
+    let (_folder, sqlite, postgres) = both().await;
+    for (what, ours, theirs) in TABLE {
+        let (ours, theirs) = (lines(&sqlite, ours).await, lines(&postgres, theirs).await);
+        assert!(ours.len() > 5, "{what}: {ours:?}");
+        let differ: Vec<_> = ours.symmetric_difference(&theirs).collect();
+        assert!(differ.is_empty(), "{what}: {differ:#?}");
+    }
+}
+
+/// SQLite's catalog keeps checks as text, so their names are taken from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_have_the_same_named_checks() {
+    let (_folder, sqlite, postgres) = both().await;
+    let ours: BTreeMap<String, String> = ok(&sqlite, |tx| {
+        let sql = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL";
+        tx.query(sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))
+    })
+    .await
+    .into_iter()
+    .collect();
+    let mut named = Lines::new();
+    for (table, sql) in &ours {
+        let words: Vec<&str> = sql.split_whitespace().collect();
+        let checks = words.windows(3).filter(|w| w[0] == "CONSTRAINT" && w[2] == "CHECK");
+        named.extend(checks.map(|w| format!("{table} {}", w[1])));
+        assert_eq!(
+            sql.matches("CHECK (").count(),
+            sql.matches("CONSTRAINT ").count(),
+            "a check has no name: {sql}"
+        );
+    }
+    let theirs = lines(
+        &postgres,
+        "SELECT t.relname || ' ' || c.conname FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid \
+         WHERE c.contype = 'c'",
+    )
+    .await;
+    assert!(named.len() > 30);
+    assert_eq!(named, theirs);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_sorts_by_bytes_on_both() {
+    let (_folder, sqlite, postgres) = both().await;
+    let other = lines(
+        &postgres,
+        "SELECT t.relname || '.' || c.attname FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 \
+         JOIN pg_collation l ON l.oid = c.attcollation WHERE t.relkind = 'r' AND t.relname NOT LIKE 'refinery%' \
+         AND t.relnamespace = 'public'::regnamespace AND l.collname <> 'C'",
+    )
+    .await;
+    assert!(other.is_empty(), "{other:?}");
+    for store in [sqlite, postgres] {
+        let keys = ok(&store, |tx| {
+            for key in ["b", "B", "a", "ä", "책", "_", "a b"] {
+                payhost_store::rows::meta::set(tx, key, "1")?;
+            }
+            tx.query("SELECT key FROM meta ORDER BY key", &[], |row| row.get::<String>(0))
+        })
+        .await;
+        assert_eq!(keys, ["B", "_", "a", "a b", "b", "ä", "책"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_schema_is_refused() {
+    let database = database();
+    let store = database.open();
+    let name =
+        ok(&store, |tx| tx.query_one("SELECT current_database()::text", &[], |row| row.get::<String>(0)))
+            .await;
+    store.close().await;
+    let sql = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (9999, 'later', '', '0')";
+    shared().sql(&name, sql);
+    let error = Store::open(database.options.clone()).unwrap_err();
+    assert!(matches!(error, Error::NewerSchema { found: 9999, .. }), "{error:?}");
+}
+
+#[test]
+fn a_database_that_is_not_there_is_told_in_words() {
+    let error = Store::open(Options::parse(&shared().address("nowhere")).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("\"nowhere\" does not exist"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_is_durable_whatever_the_server_is_set_to() {
+    let address = shared().database();
+    let name = address.trim_start_matches("postgres:///").split('?').next().unwrap().to_owned();
+    let careless =
+        "synchronous_commit = off; ALTER DATABASE {} SET default_transaction_isolation = 'serializable'";
+    shared().sql("postgres", &format!("ALTER DATABASE {name} SET {}", careless.replace("{}", &name)));
+    let store = Store::open(Options::parse(&address).unwrap()).unwrap();
+    let settings = ["synchronous_commit", "transaction_isolation", "transaction_read_only"];
+    let found = ok(&store, move |tx| {
+        settings
+            .iter()
+            .map(|name| tx.query_one(&format!("SHOW {name}"), &[], |row| row.get::<String>(0)))
+            .collect()
+    });
+    let found: Vec<String> = found.await;
+    assert_eq!(found, ["on", "read committed", "off"]);
+}
