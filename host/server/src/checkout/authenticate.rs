@@ -9,11 +9,11 @@ use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::payments::{self as payment_rows, Confirm};
 use serde_json::{Value, json};
 
-use super::complete::{Return, complete, refusal, refuse, wait};
 use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::payments::attempt::{JournalOf, journal, locked};
+use crate::payments::complete::{Return, complete, refusal, refuse, wait};
 use crate::payments::settle::{Change, checkout_ended, refusal_json};
 use crate::payments::verdict::{NotSent, not_sent};
 use crate::sealed::Place;

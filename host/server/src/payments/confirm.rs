@@ -12,11 +12,11 @@ use payhost_store::{Error, Sealed};
 use serde_json::{Value, json};
 
 use super::attempt::locked;
+use super::complete::{Return, complete, wait};
 use super::model::PaymentOut;
 use super::read::{find, show};
 use super::settle::{Change, checkout_ended};
 use crate::channels::ready::Ready;
-use crate::checkout::complete::{Return, complete, wait};
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
 use crate::http::json::PathId;

@@ -3,6 +3,7 @@
 
 pub mod attempt;
 pub mod cancel;
+pub mod complete;
 pub mod confirm;
 pub mod create;
 pub mod expire;

@@ -14,14 +14,14 @@ use payhost_store::rows::payments::Payment;
 use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
+use super::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
+use super::model::AccountOut;
+use super::settle::{self, Change, NewFact, Written, checkout_ended, refusal_json};
+use super::verdict::{Doubt, Verdict, judge_complete, not_sent};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::jobs;
-use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
-use crate::payments::model::AccountOut;
-use crate::payments::settle::{self, Change, NewFact, Written, checkout_ended, refusal_json};
-use crate::payments::verdict::{Doubt, Verdict, judge_complete, not_sent};
 use crate::sealed::Place;
 
 /// How long a buyer waits for an outcome in doubt.
