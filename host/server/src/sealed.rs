@@ -20,8 +20,8 @@ pub enum Place<'a> {
     Held(CheckoutId),
     /// The record of a call.
     Record(CallId),
-    /// A channel's secret.
-    Secret(ChannelId, &'a str),
+    /// A version of a channel's secret.
+    Secret(ChannelId, &'a str, i64),
 }
 
 impl Place<'_> {
@@ -32,7 +32,7 @@ impl Place<'_> {
             Self::Callback(id) => ("attempt", "callback", id.to_string()),
             Self::Held(id) => ("checkout", "callback", id.to_string()),
             Self::Record(id) => ("call", "record", id.to_string()),
-            Self::Secret(id, name) => ("channel_secret", "sealed", secret_row(*id, name)),
+            Self::Secret(id, name, version) => ("channel_secret", "sealed", secret_row(*id, name, *version)),
         };
         work(&Cell { table, column, row: &row })
     }

@@ -214,13 +214,13 @@ fn purposes(given: Option<Vec<String>>) -> Result<Vec<String>, Problem> {
 fn store_secrets(tx: &mut Tx<'_>, host: &Host, row: &Channel, checked: &Checked) -> Result<(), Error> {
     let key = host.vault().shop_key(tx, row.shop_id)?;
     for (name, value) in &checked.secrets {
-        let sealed = Place::Secret(row.id, name).seal(&key, value.as_bytes())?;
-        channels::put_secret(tx, (row.shop_id, row.id), name, &sealed, host.now_us())?;
+        let seal = |version| Place::Secret(row.id, name, version).seal(&key, value.as_bytes());
+        channels::put_secret(tx, (row.shop_id, row.id), name, host.now_us(), seal)?;
     }
     for name in &checked.cleared {
-        channels::remove_secret(tx, row.shop_id, row.id, name)?;
+        channels::remove_secret(tx, (row.shop_id, row.id), name, host.now_us())?;
     }
-    Ok(())
+    channels::revise(tx, row, host.now_us()).map(|_| ())
 }
 
 /// `Some(true)`: for all purposes; absent: where there is no default yet; `Some(false)`: for none.

@@ -35,8 +35,13 @@ pub enum Arrival {
 
 /// Reads a return and acts on it: approves at once, holds it until the shop confirms, or ends the checkout.
 pub async fn arrive(host: &Host, checkout: Checkout, callback: Callback) -> Result<Arrival, Problem> {
-    let ready =
-        Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
+    let ready = Ready::load_as(
+        host,
+        checkout.shop_id,
+        checkout.channel_id,
+        (&checkout.plugin_digest, checkout.revision),
+    )
+    .await?;
     let order: Order = payments::order::open_sealed(&ready.key, &checkout)?;
     let moment = Moment::now(host);
     let of = JournalOf {

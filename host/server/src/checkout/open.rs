@@ -245,6 +245,7 @@ fn row(
         payment_id: payment.id,
         channel_id: payment.channel_id,
         plugin_digest: ready.plugin.digest().to_owned(),
+        revision: ready.revision,
         order_ref: order_ref.to_owned(),
         device,
         state: CheckoutState::Opened,

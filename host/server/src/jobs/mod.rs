@@ -13,8 +13,8 @@ use crate::payments;
 
 /// How long a job may take before somebody else may do it, in microseconds.
 const LEASE_US: i64 = 60_000_000;
-/// Jobs that are done at once.
-const BATCH: i64 = 16;
+/// Jobs that are done at once. Many, because those of a silent gateway wait for their time to run out.
+const BATCH: i64 = 64;
 /// Longest rest between two looks, in case a wake-up was lost.
 const REST: Duration = Duration::from_secs(1);
 /// Shortest rest, so that jobs which cannot be claimed do not keep a processor busy.
@@ -67,7 +67,8 @@ impl Task {
         }
     }
 
-    fn key(&self) -> String {
+    /// The job's key: there is one job for it.
+    pub fn key(&self) -> String {
         match self {
             Self::Resolve { attempt, .. } => format!("resolve:{attempt}"),
             Self::Unconfirmed { checkout, .. } => format!("unconfirmed:{checkout}"),

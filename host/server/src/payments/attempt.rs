@@ -48,7 +48,7 @@ pub fn open(
     tx: &mut Tx<'_>,
     host: &Host,
     payment: &Payment,
-    digest: &str,
+    ready: &Ready,
     opening: Opening,
 ) -> Result<Result<Attempt, Started>, Error> {
     let now_us = host.now_us();
@@ -61,7 +61,8 @@ pub fn open(
         kind: opening.kind,
         state: AttemptState::Intent,
         call_id: host.new_id(CallId::new),
-        plugin_digest: digest.to_owned(),
+        plugin_digest: ready.plugin.digest().to_owned(),
+        revision: ready.revision,
         request: Json::from(opening.request),
         callback: opening.callback,
         now_ms: now_us / 1000,

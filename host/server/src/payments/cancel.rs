@@ -95,7 +95,7 @@ pub async fn cancel(
     }
     let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw);
-    let ready = Ready::load(&host, row.shop_id, row.channel_id, None).await?;
+    let ready = Ready::load_for_sale(&host, &row).await?;
     let host_in = host.clone();
     host.finish(async move {
         let host = host_in;
@@ -136,8 +136,7 @@ async fn begin(
     reason: String,
     key: Key,
 ) -> Result<Begun, Problem> {
-    let (host_in, shop, digest) = (host.clone(), ready.channel.shop_id, ready.plugin.digest().to_owned());
-    let partial = ready.clone();
+    let (host_in, shop, ready) = (host.clone(), ready.channel.shop_id, ready.clone());
     let begun = host.store().transact(move |tx| {
         let host = &host_in;
         match key.begin(tx)? {
@@ -147,7 +146,7 @@ async fn begin(
         }
         let payment = locked(tx, shop, id)?;
         let open_attempt = attempts::open_of(tx, shop, id)?;
-        if let Err(problem) = allowed(&payment, open_attempt.as_ref(), &input, &partial) {
+        if let Err(problem) = allowed(&payment, open_attempt.as_ref(), &input, &ready) {
             key.forget(tx)?;
             return Ok(Err(problem));
         }
@@ -179,7 +178,7 @@ async fn begin(
             request: serde_json::to_value(&asked).map_err(|error| Error::Json(error.to_string()))?,
             callback: None,
         };
-        let Ok(attempt) = open(tx, host, &payment, &digest, opening)? else {
+        let Ok(attempt) = open(tx, host, &payment, &ready, opening)? else {
             return Err(Error::Stale { what: "payment" });
         };
         Ok::<_, Error>(Ok(Begun::Mine(Box::new((attempt, charge, request, asked)))))
@@ -287,8 +286,9 @@ async fn settle(
             let payment = locked(tx, asked_of.0, asked_of.1)?;
             return Ok((202, json!(Change::begin(host, payment, Some(&ready_in)).shown())));
         };
-        let seen = evidence(&called.evidence);
-        apply(tx, host, &ready_in, attempt, &asked, verdict, seen)
+        let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
+        let change = Change::begin(host, payment, Some(&ready_in));
+        apply(tx, host, change, attempt, &asked, verdict, evidence(&called.evidence))
     });
     let done: Result<(u16, Value), Error> = done.await;
     host.settled().notify_waiters();
@@ -301,15 +301,13 @@ async fn settle(
 pub fn apply(
     tx: &mut Tx<'_>,
     host: &Host,
-    ready: &Ready,
+    mut change: Change<'_>,
     mut attempt: Attempt,
     asked: &CancelAsked,
     verdict: Verdict<Cancellation>,
     seen: Value,
 ) -> Result<(u16, Value), Error> {
     use AttemptState as A;
-    let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
-    let mut change = Change::begin(host, payment, Some(ready));
     change.payment.resolution = Resolution::None;
     let mut problem = None;
     let (state, result) = match verdict {
@@ -354,7 +352,7 @@ pub fn apply(
     attempt.outcome = Some(Stored::from(json!({"result": result, "network": seen})));
     attempt.updated_us = host.now_us();
     attempts::settle(tx, &attempt)?;
-    let support = ready.support(change.payment.paid_method.as_ref());
+    let support = change.support();
     let row = change.write(tx)?;
     let (status, body) = match &problem {
         Some(problem) => (problem.status, json!(problem)),

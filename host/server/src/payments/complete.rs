@@ -86,7 +86,7 @@ async fn begin(
             request: json!({"order_ref": checkout.order_ref}),
             callback: Some(callback),
         };
-        let Ok(attempt) = open(tx, host, &payment, ready_in.plugin.digest(), opening)? else {
+        let Ok(attempt) = open(tx, host, &payment, &ready_in, opening)? else {
             return Ok(None);
         };
         let before = checkout.state;

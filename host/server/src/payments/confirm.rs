@@ -58,8 +58,13 @@ async fn newest(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<Option
 
 /// Like a return, it reaches its end even when the caller hangs up.
 async fn approve(host: &Host, checkout: Checkout, held: Sealed) -> Result<(), Problem> {
-    let ready =
-        Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
+    let ready = Ready::load_as(
+        host,
+        checkout.shop_id,
+        checkout.channel_id,
+        (&checkout.plugin_digest, checkout.revision),
+    )
+    .await?;
     let callback: Callback = Place::Held(checkout.id).open_json(&ready.key, &held)?;
     let order = super::order::open_sealed(&ready.key, &checkout)?;
     let (host_in, id) = (host.clone(), checkout.id);

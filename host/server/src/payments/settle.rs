@@ -14,7 +14,7 @@ use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Tx};
 use serde_json::{Value, json};
 
-use super::model::PaymentOut;
+use super::model::{PaymentOut, Support};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 
@@ -153,10 +153,15 @@ impl<'a> Change<'a> {
         Ok(self.payment)
     }
 
+    /// What the plugin says of the paid method.
+    pub fn support(&self) -> Support {
+        let support = self.ready.map(|ready| ready.support(self.payment.paid_method.as_ref()));
+        support.unwrap_or_default()
+    }
+
     /// The payment as the API shows it.
     pub fn shown(&self) -> PaymentOut {
-        let support = self.ready.map(|ready| ready.support(self.payment.paid_method.as_ref()));
-        PaymentOut::of(&self.payment, support.unwrap_or_default())
+        PaymentOut::of(&self.payment, self.support())
     }
 
     fn state_events(&mut self) {

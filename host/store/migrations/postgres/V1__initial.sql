@@ -96,6 +96,8 @@ CREATE TABLE channel_default (
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
 );
 
+-- A secret that was changed or taken away stays, retired, while a payment may need it: what is in doubt is asked about and
+-- undone with the very keys that it was made with.
 CREATE TABLE channel_secret (
     shop_id TEXT COLLATE "C" NOT NULL,
     channel_id TEXT COLLATE "C" NOT NULL,
@@ -103,7 +105,21 @@ CREATE TABLE channel_secret (
     version BIGINT NOT NULL,
     sealed BYTEA NOT NULL,
     updated_us BIGINT NOT NULL,
-    PRIMARY KEY (shop_id, channel_id, name),
+    retired_us BIGINT,
+    PRIMARY KEY (shop_id, channel_id, name, version),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+);
+CREATE UNIQUE INDEX channel_secret_current ON channel_secret (shop_id, channel_id, name) WHERE retired_us IS NULL;
+
+-- What a channel was set to, and with which versions of its secrets: checkouts and attempts name the one that they use.
+CREATE TABLE channel_revision (
+    shop_id TEXT COLLATE "C" NOT NULL,
+    channel_id TEXT COLLATE "C" NOT NULL,
+    number BIGINT NOT NULL CONSTRAINT channel_revision_number_positive CHECK (number >= 1),
+    settings TEXT COLLATE "C" NOT NULL,
+    secrets TEXT COLLATE "C" NOT NULL,
+    created_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, channel_id, number),
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
 );
 
@@ -159,6 +175,8 @@ CREATE UNIQUE INDEX payment_open_order ON payment (shop_id, mode, order_id)
     WHERE state NOT IN ('cancelled', 'failed', 'expired') AND expired = 0;
 CREATE INDEX payment_list ON payment (shop_id, mode, id);
 CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
+-- For the figures: how many payments are in doubt, and who waits for a person.
+CREATE INDEX payment_unresolved ON payment (resolution, updated_us) WHERE resolution <> 'none';
 CREATE INDEX payment_expiry ON payment (expires_us) WHERE state IN ('created', 'pending');
 
 CREATE TABLE checkout (
@@ -167,6 +185,7 @@ CREATE TABLE checkout (
     payment_id TEXT COLLATE "C" NOT NULL,
     channel_id TEXT COLLATE "C" NOT NULL,
     plugin_digest TEXT COLLATE "C" NOT NULL REFERENCES component (digest),
+    revision BIGINT NOT NULL,
     order_ref TEXT COLLATE "C" NOT NULL CONSTRAINT checkout_order_ref_length CHECK (length(order_ref) BETWEEN 1 AND 40),
     device TEXT COLLATE "C" NOT NULL,
     state TEXT COLLATE "C" NOT NULL CONSTRAINT checkout_state_known CHECK (state IN (
@@ -180,7 +199,8 @@ CREATE TABLE checkout (
     updated_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
-    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id, revision) REFERENCES channel_revision (shop_id, channel_id, number)
 );
 ALTER TABLE payment ADD FOREIGN KEY (shop_id, approved_checkout_id) REFERENCES checkout (shop_id, id) DEFERRABLE;
 CREATE UNIQUE INDEX checkout_id ON checkout (id);
@@ -200,6 +220,7 @@ CREATE TABLE attempt (
         'intent', 'succeeded', 'declined', 'failed', 'in_doubt')),
     call_id TEXT COLLATE "C" NOT NULL,
     plugin_digest TEXT COLLATE "C" NOT NULL REFERENCES component (digest),
+    revision BIGINT NOT NULL,
     request TEXT COLLATE "C" NOT NULL,
     callback BYTEA,
     now_ms BIGINT NOT NULL,
@@ -349,11 +370,16 @@ CREATE TABLE job (
     lease_token TEXT COLLATE "C",
     state TEXT COLLATE "C" NOT NULL CONSTRAINT job_state_known CHECK (state IN ('waiting', 'done', 'dead')),
     last_error TEXT COLLATE "C",
+    gateway TEXT COLLATE "C",
+    silent_us BIGINT,
     created_us BIGINT NOT NULL,
     updated_us BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX job_key ON job (key);
+-- Whose gateway did not answer: the oldest asks often, and when one is answered all fall due.
+CREATE INDEX job_silent ON job (gateway, silent_us) WHERE silent_us IS NOT NULL;
 CREATE INDEX job_due ON job (due_us) WHERE state = 'waiting';
+CREATE INDEX job_done ON job (updated_us) WHERE state = 'done';
 
 -- What happened stays: nobody changes or removes it, not even a hand in a shell.
 CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -57,10 +57,11 @@ pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<V
     Call::select(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY id", params![shop, payment])
 }
 
-/// Forgets the records whose time is over; tells how many.
-pub fn forget(tx: &mut Tx<'_>, now_us: i64) -> Result<u64, Error> {
-    let sql = "UPDATE call SET record = NULL WHERE record IS NOT NULL AND kept_until_us <= $1";
-    tx.execute(sql, params![now_us])
+/// Forgets up to `limit` records whose time is over; tells how many.
+pub fn forget(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<u64, Error> {
+    let sql = "UPDATE call SET record = NULL WHERE id IN (SELECT id FROM call \
+               WHERE record IS NOT NULL AND kept_until_us <= $1 ORDER BY kept_until_us LIMIT $2)";
+    tx.execute(sql, params![now_us, limit])
 }
 
 /// The newest calls that still have their record, of all shops, for the operator's trial of a plugin version.

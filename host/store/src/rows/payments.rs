@@ -173,6 +173,13 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter<'_>) -> Result<Vec<Pa
     Payment::select(tx, &tail, &values)
 }
 
+/// Payments whose outcome is not known: how many (resolution, count), and since when the longest was not changed.
+pub fn unresolved(tx: &mut Tx<'_>) -> Result<Vec<(Resolution, i64, i64)>, Error> {
+    let sql = "SELECT resolution, COUNT(*), MIN(updated_us) FROM payment WHERE resolution <> 'none' \
+               GROUP BY resolution ORDER BY resolution";
+    tx.query(sql, params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+}
+
 /// Payments that are past their time and not over or paid, oldest deadline first: (shop, payment).
 pub fn due_to_expire(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<Vec<(ShopId, PaymentId)>, Error> {
     let sql = "SELECT shop_id, id FROM payment WHERE state IN ('created', 'pending') AND expires_us <= $1 \

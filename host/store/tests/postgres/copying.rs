@@ -70,7 +70,7 @@ fn per_shop(tx: &mut Tx<'_>, world: World, at: u8) -> Result<(), Error> {
     let (shop_id, channel_id, mode) = (world.shop, world.channel, Mode::Test);
     channels::set_default(tx, &ChannelDefault { shop_id, mode, purpose: "pay".to_owned(), channel_id })?;
     let sealed = Sealed::from_bytes(vec![0, 255, at]);
-    channels::put_secret(tx, (world.shop, world.channel), "sign_key", &sealed, NOW_US).map(|_| ())
+    channels::put_secret(tx, (world.shop, world.channel), "sign_key", NOW_US, |_| Ok(sealed)).map(|_| ())
 }
 
 fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt) -> Result<(), Error> {

@@ -102,7 +102,8 @@ pub async fn world(store: &Store) -> World {
             plugins::add_component(tx, &component())?;
             plugins::activate(tx, "gateway", DIGEST, NOW_US)?;
             shops::insert(tx, &shop_row)?;
-            channels::insert(tx, &channel_row)
+            channels::insert(tx, &channel_row)?;
+            channels::revise(tx, &channel_row, NOW_US).map(|_| ())
         })
         .await
         .unwrap();
@@ -159,6 +160,7 @@ impl World {
             payment_id: payment.id,
             channel_id: self.channel,
             plugin_digest: DIGEST.to_owned(),
+            revision: 1,
             order_ref: order_ref(&payment.order_id, id),
             device: "pc".to_owned(),
             state: CheckoutState::Opened,
@@ -182,6 +184,7 @@ impl World {
             state: AttemptState::Intent,
             call_id: call_id(),
             plugin_digest: DIGEST.to_owned(),
+            revision: 1,
             request: json_of(json!({})),
             callback: None,
             now_ms: NOW_US / 1000,

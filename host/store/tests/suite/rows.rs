@@ -133,7 +133,7 @@ pub async fn an_expired_idempotency_key_is_free(database: &Database) {
         assert_eq!(idempotency::begin(tx, &row(0))?, Begun::New);
         assert_eq!(idempotency::begin(tx, &row(9))?, Begun::OtherRequest);
         assert_eq!(idempotency::begin(tx, &row(10))?, Begun::New);
-        assert_eq!((idempotency::purge(tx, 19)?, idempotency::purge(tx, 20)?), (0, 1));
+        assert_eq!((idempotency::purge(tx, 19, 9)?, idempotency::purge(tx, 20, 9)?), (0, 1));
         Ok(())
     })
     .await;
@@ -180,14 +180,17 @@ pub async fn a_secrets_version_rises_with_every_change(database: &Database) {
     ok(&store, move |tx| {
         let key = (ours.shop, ours.channel);
         for version in [1, 2] {
-            let sealed = Sealed::from_bytes(vec![1]);
-            assert_eq!(channels::put_secret(tx, key, "sign_key", &sealed, NOW_US)?, version);
+            let seal = |_| Ok(Sealed::from_bytes(vec![1]));
+            assert_eq!(channels::put_secret(tx, key, "sign_key", NOW_US, seal)?, version);
         }
         let stored = channels::secrets(tx, ours.shop, ours.channel)?;
         assert_eq!((stored.len(), stored[0].version), (1, 2));
         assert!(channels::secrets(tx, theirs.shop, ours.channel)?.is_empty());
-        assert!(!channels::remove_secret(tx, theirs.shop, ours.channel, "sign_key")?);
-        assert!(channels::remove_secret(tx, ours.shop, ours.channel, "sign_key")?);
+        assert!(!channels::remove_secret(tx, (theirs.shop, ours.channel), "sign_key", NOW_US)?);
+        assert!(channels::remove_secret(tx, key, "sign_key", NOW_US)?);
+        assert!(channels::secrets(tx, ours.shop, ours.channel)?.is_empty());
+        let seal = |version| Ok(Sealed::from_bytes(vec![u8::try_from(version).unwrap()]));
+        assert_eq!(channels::put_secret(tx, key, "sign_key", NOW_US, seal)?, 3);
         Ok(())
     })
     .await;
@@ -244,7 +247,7 @@ pub async fn a_journal_record_is_forgotten_after_its_time(database: &Database) {
     ok(&store, move |tx| {
         calls::insert(tx, &call)?;
         assert_eq!(calls::get(tx, world.shop, call.id)?, Some(call.clone()));
-        assert_eq!((calls::forget(tx, NOW_US + 9)?, calls::forget(tx, NOW_US + 10)?), (0, 1));
+        assert_eq!((calls::forget(tx, NOW_US + 9, 9)?, calls::forget(tx, NOW_US + 10, 9)?), (0, 1));
         assert_eq!(calls::get_of_any_shop(tx, call.id)?, Some(Call { record: None, ..call }));
         Ok(())
     })
