@@ -10,6 +10,11 @@ pub mod money;
 pub mod order_ref;
 pub mod state;
 
+/// Lower-case hex.
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    data_encoding::HEXLOWER.encode(bytes.as_ref())
+}
+
 pub use fact::{Fact, FactKind};
 pub use money::{Currency, Money, MoneyError};
 pub use state::{PaymentState, Resolution, Standing};

@@ -24,7 +24,7 @@ use wasmtime::component::Component;
 use zeroize::Zeroizing;
 
 use crate::engine::CacheOptions;
-use crate::logs::hex;
+use payhost_core::hex;
 
 const MAGIC: &[u8; 16] = b"payhost code v1\n";
 const HEADER: usize = 16 + 32 + 8 + 32;
@@ -51,7 +51,7 @@ impl Cache {
     }
 
     fn path(&self, digest: [u8; 32]) -> PathBuf {
-        self.dir.join(format!("{}-{:016x}.code", hex(&digest), self.compatibility))
+        self.dir.join(format!("{}-{:016x}.code", hex(digest), self.compatibility))
     }
 
     /// The compiled component, if it is there beyond doubt.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use payhost_core::hex;
 use serde_json::Value;
 use wasmtime::{Store, UpdateDeadline};
 
@@ -20,7 +21,7 @@ use crate::journal::{CallRecord, Ended, FaultRecord, ImportRecord, scrub_imports
 use crate::lanes::Gone;
 use crate::limits::Limits;
 use crate::load::Code;
-use crate::logs::{LogLine, Scrubber, hex};
+use crate::logs::{LogLine, Scrubber};
 use crate::meter::Meter;
 use crate::policy::Policy;
 use crate::secrets::Secrets;
@@ -81,7 +82,7 @@ impl CallSetup {
 
     fn fill(&self, context: &mut Context) {
         context.now_ms = self.now_ms;
-        context.seed = hex(&self.seed);
+        context.seed = hex(self.seed);
         context.secrets = self.secrets.channel_names();
     }
 }
@@ -229,13 +230,14 @@ fn begin_record<P: Arguments, R>(job: &mut Job<P, R>) -> CallRecord {
         interface: job.function.interface.to_owned(),
         function: job.function.name.to_owned(),
         now_ms: job.setup.now_ms,
-        seed: hex(&job.setup.seed),
+        seed: hex(job.setup.seed),
         context: job.params.context_mut().cloned(),
         args: Lazy::new(move || params.to_json(names)),
         imports: vec![],
         secrets_used: vec![],
         ended: Ended::Answered(Value::Null.into()),
         replayable: false,
+        capped: None,
     }
 }
 

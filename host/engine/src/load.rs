@@ -16,11 +16,11 @@ use crate::descriptor::{self, DescriptorError};
 use crate::engine::Shared;
 use crate::evidence::Evidence;
 use crate::fault::{self, Fault, Trace};
-use crate::logs::hex;
 use crate::meter::Meter;
 use crate::policy::Policy;
 use crate::state::{Given, State};
 use crate::wasi;
+use payhost_core::hex;
 
 /// A component that can be called.
 pub struct Plugin {
@@ -150,7 +150,7 @@ pub(crate) async fn load(shared: &Arc<Shared>, bytes: &[u8]) -> Result<Plugin, L
     }
     let digest: [u8; 32] = Sha256::digest(bytes).into();
     let component = compile(shared, digest, bytes).await?;
-    let code = Arc::new(link(shared, hex(&digest), &component)?);
+    let code = Arc::new(link(shared, hex(digest), &component)?);
     try_out(shared, &code).await?;
     let descriptor = describe(shared, &code).await?;
     let policy = Arc::new(descriptor::accept(&descriptor)?);

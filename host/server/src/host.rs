@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use payhost_core::hex;
 use payhost_engine::{CacheOptions, Engine, EngineError};
 use payhost_store::{MasterKey, Store, Vault};
 use tokio::sync::Notify;
@@ -37,6 +39,8 @@ pub enum OpenError {
 const COMPILED_MAX: u64 = 1 << 30;
 /// The variable that may hold the master key.
 const MASTER_KEY_VARIABLE: &str = "PAYHOST_MASTER_KEY";
+/// How long records of plugin calls are kept when nobody says otherwise: 90 days.
+pub const JOURNAL_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Makes a [`Host`].
 pub struct Builder {
@@ -44,6 +48,7 @@ pub struct Builder {
     public_url: Option<Url>,
     master_key_file: Option<PathBuf>,
     clock: Arc<dyn Clock>,
+    journal_kept: Duration,
 }
 
 impl Builder {
@@ -58,6 +63,14 @@ impl Builder {
     #[must_use]
     pub fn master_key_file(mut self, file: Option<PathBuf>) -> Self {
         self.master_key_file = file;
+        self
+    }
+
+    /// How long records of plugin calls are kept; afterwards only their digests are. Default: 90 days. It holds for calls
+    /// that are made from now on.
+    #[must_use]
+    pub fn journal_kept(mut self, kept: Duration) -> Self {
+        self.journal_kept = kept;
         self
     }
 
@@ -94,6 +107,7 @@ impl Builder {
             jobs: Notify::new(),
             finishing: TaskTracker::new(),
             data: self.data.clone(),
+            journal_kept_us: i64::try_from(self.journal_kept.as_micros()).unwrap_or(i64::MAX),
             clock: self.clock,
             store,
             vault,
@@ -139,6 +153,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     public_url: Url,
     data: PathBuf,
+    journal_kept_us: i64,
     run_key: String,
     settled: Notify,
     jobs: Notify,
@@ -153,6 +168,7 @@ impl Host {
             public_url: None,
             master_key_file: None,
             clock: Arc::new(SystemClock),
+            journal_kept: JOURNAL_KEPT,
         }
     }
 
@@ -184,6 +200,11 @@ impl Host {
     /// Folder of this host's files.
     pub fn data(&self) -> &Path {
         &self.0.data
+    }
+
+    /// How long the record of a call is kept, in microseconds.
+    pub fn journal_kept_us(&self) -> i64 {
+        self.0.journal_kept_us
     }
 
     /// An operator's key that is known to this process and its data folder only, and ends with the process.
@@ -243,9 +264,4 @@ pub fn random<const N: usize>() -> [u8; N] {
         std::process::abort();
     }
     bytes
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -269,10 +269,10 @@ impl PaymentCommand {
 pub struct ReplayArguments {
     /// A call, with the plugin that made it.
     call: Option<CallId>,
-    /// The newest so many calls, with the component of `--plugin`.
-    #[arg(long, requires = "plugin", conflicts_with = "call")]
+    /// The newest so many calls, each with the plugin that made it.
+    #[arg(long, conflicts_with = "call")]
     last: Option<u32>,
-    /// A component that is tried on real calls before it is installed.
+    /// A component that is tried on those calls before it is installed, instead of the plugins that made them.
     #[arg(long, requires = "last")]
     plugin: Option<PathBuf>,
 }
@@ -280,17 +280,18 @@ pub struct ReplayArguments {
 impl ReplayArguments {
     /// The request.
     pub fn request(&self) -> Result<ApiRequest, String> {
-        match (&self.call, self.last, &self.plugin) {
-            (Some(call), ..) => {
-                Ok(ApiRequest { verb: "POST", ..ApiRequest::get(format!("/v1/calls/{call}/replay")) })
-            }
-            (None, Some(last), Some(file)) => {
-                let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-                let path = format!("/v1/replays?last={last}");
-                Ok(ApiRequest { verb: "POST", body: ApiBody::Component(bytes), ..ApiRequest::get(path) })
-            }
-            _ => Err("give a call, or --last N --plugin FILE".to_owned()),
-        }
+        let path = match (&self.call, self.last) {
+            (Some(call), _) => format!("/v1/calls/{call}/replay"),
+            (None, Some(last)) => format!("/v1/replays?last={last}"),
+            (None, None) => return Err("give a call, or --last N [--plugin FILE]".to_owned()),
+        };
+        let body = match &self.plugin {
+            None => ApiBody::Empty,
+            Some(file) => ApiBody::Component(
+                std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?,
+            ),
+        };
+        Ok(ApiRequest { verb: "POST", body, ..ApiRequest::get(path) })
     }
 }
 

@@ -28,6 +28,10 @@ pub struct ServeArguments {
     /// one that the shop registered.
     #[arg(long, env = "PAYHOST_PUBLIC_URL")]
     pub public_url: Option<Url>,
+    /// How many days the records of plugin calls are kept, for `payhost replay` and for questions; afterwards only their
+    /// digests are.
+    #[arg(long, default_value_t = 90, env = "PAYHOST_JOURNAL_DAYS")]
+    pub journal_days: u32,
 }
 
 /// Runs the server until it is told to stop.
@@ -40,6 +44,7 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
     let host = Host::builder(&arguments.data)
         .master_key_file(arguments.master_key_file.clone())
         .public_url(serve.public_url.clone().unwrap_or_else(|| own_url.clone()))
+        .journal_kept(Duration::from_secs(u64::from(serve.journal_days) * 24 * 3600))
         .open()
         .await
         .map_err(|error| error.to_string())?;

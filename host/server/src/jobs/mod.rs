@@ -1,6 +1,8 @@
 //! Work that must be done, whatever is killed. Invariant: a job is a row, written in the transaction that makes it necessary;
 //! a task that dies with the process is done again by the next one.
 
+mod tidy;
+
 use std::time::Duration;
 
 use payhost_core::id::{AttemptId, CheckoutId, JobId, PaymentId, ShopId};
@@ -47,6 +49,8 @@ pub enum Task {
         /// Which.
         payment: PaymentId,
     },
+    /// Forget what is kept for a time only. Of nobody; one for all.
+    Tidy,
 }
 
 /// What became of a task.
@@ -64,6 +68,7 @@ impl Task {
             Self::Resolve { .. } => "resolve",
             Self::Unconfirmed { .. } => "unconfirmed",
             Self::Expire { .. } => "expire",
+            Self::Tidy => "tidy",
         }
     }
 
@@ -73,12 +78,16 @@ impl Task {
             Self::Resolve { attempt, .. } => format!("resolve:{attempt}"),
             Self::Unconfirmed { checkout, .. } => format!("unconfirmed:{checkout}"),
             Self::Expire { payment, .. } => format!("expire:{payment}"),
+            Self::Tidy => "tidy".to_owned(),
         }
     }
 
-    fn shop(&self) -> ShopId {
+    fn shop(&self) -> Option<ShopId> {
         match self {
-            Self::Resolve { shop, .. } | Self::Unconfirmed { shop, .. } | Self::Expire { shop, .. } => *shop,
+            Self::Resolve { shop, .. } | Self::Unconfirmed { shop, .. } | Self::Expire { shop, .. } => {
+                Some(*shop)
+            }
+            Self::Tidy => None,
         }
     }
 }
@@ -90,7 +99,7 @@ pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result
         id: host.new_id(JobId::new),
         kind: task.kind(),
         key: &key,
-        shop_id: Some(task.shop()),
+        shop_id: task.shop(),
         payload: Json::of(task)?,
         due_us,
     };
@@ -100,6 +109,7 @@ pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result
 /// Does jobs until `stop` rings; what is running then is finished first. A job that is slow, or panics, delays no other.
 pub async fn run(host: Host, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
+    tidy::ensure(&host).await;
     let mut tasks = tokio::task::JoinSet::new();
     loop {
         let woken = host.jobs().notified();
@@ -191,5 +201,6 @@ async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String> {
         Task::Resolve { shop, attempt } => payments::resolve::resolve(host, shop, attempt, tries).await,
         Task::Unconfirmed { shop, checkout } => payments::confirm::unconfirmed(host, shop, checkout).await,
         Task::Expire { shop, payment } => payments::expire::expire(host, shop, payment).await,
+        Task::Tidy => tidy::tidy(host).await,
     }
 }

@@ -25,8 +25,6 @@ pub const LEASE_US: i64 = 30_000_000;
 const QUIET: Duration = Duration::from_secs(17);
 /// The resolving job comes this long after the lease, in microseconds.
 const AFTER_LEASE_US: i64 = 1_000_000;
-/// Records of calls are kept this long, in microseconds: 90 days.
-const KEPT_US: i64 = 90 * 24 * 3600 * 1_000_000;
 
 /// What an attempt is made for.
 pub struct Opening {
@@ -111,6 +109,7 @@ pub fn journal<R>(
     of: JournalOf,
     called: &Called<R>,
 ) -> Result<(), Error> {
+    let packed = called.record.pack().map_err(|error| Error::Json(error.to_string()))?;
     let row = calls::Call {
         id: of.call,
         shop_id: ready.channel.shop_id,
@@ -122,9 +121,12 @@ pub fn journal<R>(
         function: called.record.function.clone(),
         at_us: of.at_ms.saturating_mul(1000),
         duration_us: i64::try_from(called.cost.wall.as_micros()).unwrap_or(i64::MAX),
+        cpu_us: i64::try_from(called.cost.cpu.as_micros()).unwrap_or(i64::MAX),
+        memory_bytes: i64::try_from(called.cost.peak_memory_bytes).unwrap_or(i64::MAX),
         fault: called.result.as_ref().err().map(ToString::to_string),
-        record: Some(Place::Record(of.call).seal_json(&ready.key, &called.record)?),
-        kept_until_us: host.now_us().saturating_add(KEPT_US),
+        record: Some(Place::Record(of.call).seal(&ready.key, &packed)?),
+        record_digest: Some(hex(&host.vault().mac("call record", &packed)?)),
+        kept_until_us: host.now_us().saturating_add(host.journal_kept_us()),
     };
     calls::insert(tx, &row)
 }

@@ -348,8 +348,11 @@ CREATE TABLE call (
     function TEXT COLLATE "C" NOT NULL,
     at_us BIGINT NOT NULL,
     duration_us BIGINT NOT NULL,
+    cpu_us BIGINT NOT NULL,
+    memory_bytes BIGINT NOT NULL,
     fault TEXT COLLATE "C",
     record BYTEA,
+    record_digest TEXT COLLATE "C",
     kept_until_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id)
 );

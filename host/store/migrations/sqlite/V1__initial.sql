@@ -340,8 +340,11 @@ CREATE TABLE call (
     function TEXT NOT NULL,
     at_us INTEGER NOT NULL,
     duration_us INTEGER NOT NULL,
+    cpu_us INTEGER NOT NULL,
+    memory_bytes INTEGER NOT NULL,
     fault TEXT,
     record BLOB,
+    record_digest TEXT,
     kept_until_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id)
 ) STRICT;

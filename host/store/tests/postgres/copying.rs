@@ -123,8 +123,11 @@ fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt
         function: "complete".to_owned(),
         at_us: NOW_US,
         duration_us: 40,
+        cpu_us: 40,
+        memory_bytes: 65_536,
         fault: None,
         record: Some(Sealed::from_bytes(vec![1; 300])),
+        record_digest: Some("d1".into()),
         kept_until_us: NOW_US,
     };
     calls::insert(tx, &call)

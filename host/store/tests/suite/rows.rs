@@ -240,14 +240,17 @@ pub async fn a_journal_record_is_forgotten_after_its_time(database: &Database) {
         function: "begin".to_owned(),
         at_us: NOW_US,
         duration_us: 40,
+        cpu_us: 40,
+        memory_bytes: 65_536,
         fault: None,
         record: Some(Sealed::from_bytes(vec![1])),
+        record_digest: Some("d1".into()),
         kept_until_us: NOW_US + 10,
     };
     ok(&store, move |tx| {
         calls::insert(tx, &call)?;
         assert_eq!(calls::get(tx, world.shop, call.id)?, Some(call.clone()));
-        assert_eq!((calls::forget(tx, NOW_US + 9, 9)?, calls::forget(tx, NOW_US + 10, 9)?), (0, 1));
+        assert_eq!((calls::forget(tx, NOW_US + 9, 10)?, calls::forget(tx, NOW_US + 10, 10)?), (0, 1));
         assert_eq!(calls::get_of_any_shop(tx, call.id)?, Some(Call { record: None, ..call }));
         Ok(())
     })

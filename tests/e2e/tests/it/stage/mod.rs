@@ -6,6 +6,7 @@ pub mod buyer;
 pub mod gateway;
 pub mod html;
 pub mod http;
+pub mod journal;
 pub mod process;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use http::{Answer, Call};
+use journal::Journal;
 use process::{Ended, Process, binary, component};
 
 /// Merchant that can be asked by order id.
@@ -69,6 +71,8 @@ pub struct Stage {
     pub shop: Shop,
     /// The gateway.
     pub gateway: Running,
+    /// Looks at every journaled call once the host has ended.
+    _journal: Journal,
     /// Everything is in here; it goes last, when nobody writes any more.
     pub folder: TempDir,
 }
@@ -81,6 +85,8 @@ pub struct Bare {
     pub url: String,
     /// A client.
     pub client: Client,
+    /// Looks at every journaled call once the host has ended.
+    _journal: Journal,
     /// Everything is in here.
     pub folder: TempDir,
 }
@@ -90,7 +96,8 @@ impl Bare {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (host, url) = serve(folder.path(), &[]);
-        Self { _host: host, url, client: http::client(), folder }
+        let journal = Journal { folder: folder.path().to_owned() };
+        Self { _host: host, url, client: http::client(), _journal: journal, folder }
     }
 
     /// A command beside the running host.
@@ -177,6 +184,7 @@ impl Stage {
         let gateway = inicis_sim::start(options).await.unwrap();
         let (host, url) = serve(folder.path(), &[]);
         let mut stage = Self {
+            _journal: Journal { folder: folder.path().to_owned() },
             folder,
             gateway,
             host,
