@@ -9,6 +9,7 @@ pub mod checkout;
 pub mod cli;
 pub mod host;
 pub mod http;
+pub mod institutions;
 pub mod jobs;
 pub mod payments;
 pub mod plugins;

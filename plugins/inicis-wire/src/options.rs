@@ -11,13 +11,13 @@ use crate::{cards, clock};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
     /// Not in the table.
-    #[error("this version of the plugin does not know the option {0}")]
+    #[error("options.{0}: this version of the plugin does not know this option")]
     Unknown(String),
     /// In the table, but not whole yet.
-    #[error("the option {0} is not supported by this version of the plugin")]
+    #[error("options.{0}: this version of the plugin does not support this yet")]
     Unsupported(&'static str),
     /// Its value.
-    #[error("option {0}: {1}")]
+    #[error("options.{0}: {1}")]
     Value(&'static str, &'static str),
 }
 

@@ -59,12 +59,20 @@ pub struct Moment {
     pub seed: [u8; 16],
     /// See [`CallSetup::send_deadline`].
     pub send_deadline: Option<Instant>,
+    /// Whether the network is refused even where the function may use it.
+    pub offline: bool,
 }
 
 impl Moment {
     /// Now, with a new id.
     pub fn now(host: &Host) -> Self {
-        Self { call: host.new_id(CallId::new), now_ms: host.now_ms(), seed: random(), send_deadline: None }
+        Self {
+            call: host.new_id(CallId::new),
+            now_ms: host.now_ms(),
+            seed: random(),
+            send_deadline: None,
+            offline: false,
+        }
     }
 
     /// That of an attempt.
@@ -74,6 +82,7 @@ impl Moment {
             now_ms: attempt.now_ms,
             seed: unhex(&attempt.seed),
             send_deadline: None,
+            offline: false,
         }
     }
 }
@@ -188,6 +197,7 @@ impl Ready {
         setup.shop_id = self.channel.shop_id.to_string();
         setup.channel_id = self.channel.id.to_string();
         setup.send_deadline = moment.send_deadline;
+        setup.http_allowed = !moment.offline;
         setup.egress = Arc::clone(&self.egress);
         setup.secrets = self.secrets.iter().fold(Secrets::new(), |secrets, (name, version, value)| {
             secrets.with_channel(name.clone(), *version, value.clone())

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::authenticate::{Arrival, arrive};
 use super::open::{Opened, head, load};
-use super::page::{CheckoutPage, ResultPage, render, script_json};
+use super::page::{Head, ResultPage, notice, render, script_json};
 use super::token;
 use super::words::{Words, words};
 use crate::host::{Host, hex, random};
@@ -73,14 +73,17 @@ async fn not_from_gateway(
     let t = words(&opened.payment.language);
     let message = explanation(t, &json!({"reason": reason})).unwrap_or_else(|| t.bad_return.to_owned());
     let nonce = hex(&random::<16>());
-    let page = ResultPage {
-        language: t.language,
-        nonce: &nonce,
+    let head = Head {
         t,
-        shop_name: &opened.shop.name,
-        order_name: t.bad_return_order,
-        total: "–",
+        shop_name: opened.shop.name,
+        order_name: t.bad_return_order.to_owned(),
+        total: "–".to_owned(),
         test_mode: false,
+        return_url: None,
+    };
+    let page = ResultPage {
+        nonce: &nonce,
+        head: &head,
         result: "refused",
         tone: "bad",
         mark: "!",
@@ -157,13 +160,8 @@ fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Resp
         json!({"payment": payment.id, "result": result, "origins": origins, "return_url": return_url});
     let nonce = hex(&random::<16>());
     let page = ResultPage {
-        language: t.language,
         nonce: &nonce,
-        t,
-        shop_name: &head.shop_name,
-        order_name: &head.order_name,
-        total: &head.total,
-        test_mode: head.test_mode,
+        head: &head,
         result,
         tone,
         mark,
@@ -226,21 +224,7 @@ fn with_result(url: &str, payment: String, result: &str) -> Option<String> {
 /// A link that opens nothing, whatever the reason: an id alone tells nobody whether it exists.
 pub fn bad_link() -> Response {
     let t = words("ko");
-    let nonce = hex(&random::<16>());
-    let page = CheckoutPage {
-        language: t.language,
-        nonce: &nonce,
-        t,
-        // Without a shop there is nothing to list: the name is the heading.
-        shop_name: "",
-        order_name: t.bad_link.0,
-        total: "",
-        test_mode: false,
-        message: Some(t.bad_link.1),
-        payable: false,
-        return_url: None,
-    };
-    render(StatusCode::NOT_FOUND, &page, &nonce, &[])
+    notice(StatusCode::NOT_FOUND, t, t.bad_link, None)
 }
 
 #[cfg(test)]

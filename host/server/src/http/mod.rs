@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod client;
+pub mod error_page;
 pub mod idempotency;
 pub mod json;
 pub mod openapi;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::{Router, routing::get};
 use tower::ServiceBuilder;
@@ -35,6 +36,7 @@ pub fn router(host: Host) -> Router {
     let (api, _) = openapi::routes().split_for_parts();
     let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(host.clone(), request_id::layer))
+        .layer(from_fn(error_page::layer))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),

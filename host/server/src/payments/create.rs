@@ -22,6 +22,7 @@ use super::model::{
 };
 use super::order::{self, base_url};
 use super::settle::Change;
+use super::trial;
 use crate::channels::ready::channel_settings;
 use crate::channels::settings;
 use crate::checkout::token;
@@ -140,6 +141,7 @@ impl PaymentIn {
     }
 }
 
+#[derive(Clone)]
 struct Checked {
     amount: Money,
     language: String,
@@ -188,6 +190,7 @@ pub async fn create(
     body: Body<PaymentIn>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let checked = body.value.check(host.now_us())?;
+    let tried = on_trial(&host, caller, &body.value, &checked).await?;
     let key = key.of(&host, &caller, "POST /v1/payments", &body.raw);
     let (input, host_in) = (body.value, host.clone());
     let made = host.store().transact(move |tx| {
@@ -199,7 +202,7 @@ pub async fn create(
                 Known::Refused(problem) => return Ok(Err(*problem)),
             }
         }
-        let made = in_transaction(tx, host, caller, input, checked)?;
+        let made = in_transaction(tx, host, caller, input, checked, tried)?;
         if let (Some(key), Ok((status, body))) = (&key, &made) {
             key.answer(tx, *status, body, None)?;
         } else if let Some(key) = &key {
@@ -214,12 +217,33 @@ pub async fn create(
 
 type Made = Result<(u16, Value), Problem>;
 
+/// Whether the plugin could open a window for the order. What else may be wrong is told by the transaction, which looks again.
+async fn on_trial(
+    host: &Host,
+    caller: ShopCaller,
+    input: &PaymentIn,
+    checked: &Checked,
+) -> Result<Result<(), Problem>, Problem> {
+    let (host_in, input_in, checked_in) = (host.clone(), input.clone(), checked.clone());
+    let found = host.store().read(move |tx| {
+        let shop = shops::get(tx, caller.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
+        let Ok(channel) = channel_of(tx, caller, input_in.channel_id.as_deref())? else { return Ok(None) };
+        if usable(tx, &channel, &input_in, checked_in.amount)?.is_err() {
+            return Ok(None);
+        }
+        Ok::<_, Error>(Some((shop, new_row(tx, &host_in, &channel, input_in, checked_in)?)))
+    });
+    let Some((shop, row)) = found.await? else { return Ok(Ok(())) };
+    Ok(trial::open(host, &shop, &row, input.buyer.clone()).await)
+}
+
 fn in_transaction(
     tx: &mut Tx<'_>,
     host: &Host,
     caller: ShopCaller,
     input: PaymentIn,
     checked: Checked,
+    tried: Result<(), Problem>,
 ) -> Result<Made, Error> {
     let shop = shops::get(tx, caller.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
     let channel = match channel_of(tx, caller, input.channel_id.as_deref())? {
@@ -234,7 +258,7 @@ fn in_transaction(
             return Ok(if same { Ok((200, shown(host, &shop, &open)?)) } else { Err(taken(&open)) });
         }
     }
-    if let Err(problem) = usable(tx, &channel, &input, checked.amount)? {
+    if let Err(problem) = usable(tx, &channel, &input, checked.amount)?.and(tried) {
         return Ok(Err(problem));
     }
     let row = new_row(tx, host, &channel, input, checked)?;

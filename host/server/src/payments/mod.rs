@@ -13,6 +13,7 @@ pub mod order;
 pub mod read;
 pub mod resolve;
 pub mod settle;
+pub mod trial;
 pub mod undo;
 pub mod verdict;
 

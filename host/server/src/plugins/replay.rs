@@ -205,8 +205,13 @@ async fn again(
     };
     let Runnable { ready, record, context, function } = runnable;
     let recorded = Arc::new(Recorded::new(&record));
-    let moment =
-        Moment { call: call.id, now_ms: record.now_ms, seed: unhex(&record.seed), send_deadline: None };
+    let moment = Moment {
+        call: call.id,
+        now_ms: record.now_ms,
+        seed: unhex(&record.seed),
+        send_deadline: None,
+        offline: false,
+    };
     let mut setup = ready.setup(&moment);
     setup.transport = Transport::Scripted(recorded.clone());
     // What was refused then is in the record; nothing else may depend on what is granted now.

@@ -102,7 +102,7 @@ fn requested(order: &Order) -> Result<Option<&'static Request>, PluginError> {
     let Some(method) = &order.method else { return Ok(None) };
     methods::requested(&method.kind, method.provider.as_deref())
         .map(Some)
-        .ok_or_else(|| PluginError::Unsupported(format!("INICIS does not know the method {}", name(order))))
+        .ok_or_else(|| PluginError::Unsupported(format!("method: INICIS does not know {}", name(order))))
 }
 
 /// The order's method in words.

@@ -16,6 +16,7 @@ mod checkout;
 mod crash;
 mod doubt;
 mod methods;
+mod orders;
 mod payments;
 mod returns;
 mod secrets;

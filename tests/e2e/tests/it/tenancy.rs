@@ -32,6 +32,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("GET", "/v1/channels/{channel}", For::Shop),
     ("PATCH", "/v1/channels/{channel}", For::Shop),
     ("POST", "/v1/channels/{channel}/check", For::Shop),
+    ("GET", "/v1/institutions", For::Both),
     ("GET", "/v1/plugins", For::Both),
     ("POST", "/v1/plugins", For::Operator),
     ("POST", "/v1/plugins/{plugin}/grants", For::Operator),
