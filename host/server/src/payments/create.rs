@@ -187,7 +187,6 @@ pub async fn create(
     key: IdempotencyKey,
     body: Body<PaymentIn>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let checked = body.value.check(host.now_us())?;
     let key = key.of(&host, &caller, "POST /v1/payments", &body.raw);
     let (input, host_in) = (body.value, host.clone());
     let made = host.store().transact(move |tx| {
@@ -199,7 +198,11 @@ pub async fn create(
                 Known::Refused(problem) => return Ok(Err(*problem)),
             }
         }
-        let made = in_transaction(tx, host, caller, input, checked)?;
+        // Checked only now: what was right when the key was new is answered as it was, also when its time is over.
+        let made = match input.check(host.now_us()) {
+            Ok(checked) => in_transaction(tx, host, caller, input, checked)?,
+            Err(problem) => Err(problem),
+        };
         if let (Some(key), Ok((status, body))) = (&key, &made) {
             key.answer(tx, *status, body, None)?;
         } else if let Some(key) = &key {
