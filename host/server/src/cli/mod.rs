@@ -7,14 +7,16 @@ mod doctor;
 mod plugin_call;
 mod serve;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
 
 pub use commands::{
-    ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ReplayArguments,
-    ShopCommand,
+    ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ReconcileArguments,
+    ReplayArguments, ResolveArguments, ShopCommand,
 };
 pub use serve::ServeArguments;
 
@@ -57,6 +59,8 @@ pub enum Command {
     /// Payments.
     #[command(subcommand)]
     Payment(PaymentCommand),
+    /// Compares a day's payments of a channel with the gateway, one by one.
+    Reconcile(ReconcileArguments),
     /// Runs journaled calls again; nothing is sent anywhere.
     Replay(ReplayArguments),
     /// Where a gateway's addresses lead in test mode (a simulator, a staging proxy).
@@ -104,6 +108,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             println!("{:#}", plugin_call::run(call).await?);
             return Ok(());
         }
+        Command::Reconcile(day) => {
+            let compared = reconcile(&arguments, day).await?;
+            println!("{}", if json { compared.to_string() } else { commands::readable(&compared) });
+            return Ok(());
+        }
         Command::Shop(command) => command.request(),
         Command::Key(command) => command.request(),
         Command::Plugin(command) => command.request(),
@@ -115,4 +124,27 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let answer = client::send(&arguments, request).await?;
     println!("{}", if json { answer.to_string() } else { commands::readable(&answer) });
     Ok(())
+}
+
+/// All pages of a comparison, with how many payments there are of each verdict.
+async fn reconcile(arguments: &Arguments, day: &ReconcileArguments) -> Result<Value, String> {
+    let mut data = Vec::new();
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    let mut after: Option<String> = None;
+    loop {
+        let mut page = client::send(arguments, day.request(after.as_deref())).await?;
+        let items = page.get_mut("data").and_then(Value::as_array_mut).map(std::mem::take);
+        for item in items.unwrap_or_default() {
+            let verdict = item.get("verdict").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let count = counts.entry(verdict).or_default();
+            *count = count.saturating_add(1);
+            data.push(item);
+        }
+        after = page.get("next").and_then(Value::as_str).map(ToOwned::to_owned);
+        if after.is_none() {
+            let note = page.get("note").cloned().unwrap_or_default();
+            data.push(json!({"counts": counts, "note": note}));
+            return Ok(json!({"data": data}));
+        }
+    }
 }

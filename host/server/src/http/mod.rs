@@ -13,15 +13,14 @@ pub mod request_id;
 
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::IntoResponse;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::host::Host;
 use problem::Problem;
@@ -44,10 +43,7 @@ pub fn router(host: Host) -> Router {
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal(&"a handler panicked").into_response()
         }))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Duration::from_secs(REQUEST_SECONDS),
-        ))
+        .layer(from_fn(in_time))
         .layer(DefaultBodyLimit::max(BODY_MAX));
     Router::new()
         .merge(api)
@@ -59,6 +55,16 @@ pub fn router(host: Host) -> Router {
         })
         .layer(layers)
         .with_state(host)
+}
+
+/// Ends a request that takes too long with a problem. What it began goes on where it must ([`Host::finish`]).
+async fn in_time(request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(Duration::from_secs(REQUEST_SECONDS), next.run(request)).await;
+    answer.unwrap_or_else(|_| {
+        let words = "the answer took too long; what was begun goes on, and the same request with the same key answers what \
+                     came of it";
+        Problem::new("timeout", words).into_response()
+    })
 }
 
 /// Whether the host takes requests.

@@ -59,6 +59,10 @@ const CODES: &[(&str, u16, &str)] = &[
     ("conflict", 409, "This conflicts with what is there"),
     ("order_id_taken", 409, "The order already has another payment"),
     ("payment_in_doubt", 409, "The last attempt of this payment is not known yet"),
+    ("not_in_doubt", 409, "Nothing of this payment is in doubt"),
+    ("cannot_ask", 409, "The gateway cannot be asked about this payment"),
+    ("gateway_differs", 409, "The gateway says something else about this payment"),
+    ("gateway_silent", 502, "The gateway did not answer"),
     ("payment_busy", 409, "Another attempt of this payment is running"),
     ("not_cancellable", 409, "This payment cannot be cancelled"),
     ("not_confirmable", 409, "Nothing of this payment waits for a confirmation"),
@@ -77,6 +81,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("plugin_invalid", 422, "This file is not a plugin that can be installed"),
     ("unsupported_media_type", 415, "The body is of another type than expected"),
     ("payload_too_large", 413, "The request is too large"),
+    ("timeout", 503, "The request took too long"),
     ("unavailable", 503, "The host cannot take this request now"),
     ("internal", 500, "Something went wrong in the host"),
 ];

@@ -1,11 +1,11 @@
 //! Work that must be done, whatever is killed. Invariant: a job is a row, written in the transaction that makes it necessary;
 //! a task that dies with the process is done again by the next one.
 
-mod tidy;
+pub mod tidy;
 
 use std::time::Duration;
 
-use payhost_core::id::{AttemptId, CheckoutId, JobId, PaymentId, ShopId};
+use payhost_core::id::{AttemptId, ChannelId, CheckoutId, JobId, PaymentId, ShopId};
 use payhost_store::rows::jobs::{self as rows, Job, NewJob};
 use payhost_store::{Error, Json, Tx};
 use serde::{Deserialize, Serialize};
@@ -49,8 +49,15 @@ pub enum Task {
         /// Which.
         payment: PaymentId,
     },
-    /// Forget what is kept for a time only. Of nobody; one for all.
-    Tidy,
+    /// Look whether the gateway changed recent payments of a channel.
+    Watch {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        channel: ChannelId,
+    },
+    /// Throw away what is over.
+    Tidy {},
 }
 
 /// What became of a task.
@@ -68,7 +75,8 @@ impl Task {
             Self::Resolve { .. } => "resolve",
             Self::Unconfirmed { .. } => "unconfirmed",
             Self::Expire { .. } => "expire",
-            Self::Tidy => "tidy",
+            Self::Watch { .. } => "watch",
+            Self::Tidy {} => "tidy",
         }
     }
 
@@ -78,16 +86,18 @@ impl Task {
             Self::Resolve { attempt, .. } => format!("resolve:{attempt}"),
             Self::Unconfirmed { checkout, .. } => format!("unconfirmed:{checkout}"),
             Self::Expire { payment, .. } => format!("expire:{payment}"),
-            Self::Tidy => "tidy".to_owned(),
+            Self::Watch { channel, .. } => format!("watch:{channel}"),
+            Self::Tidy {} => "tidy".to_owned(),
         }
     }
 
     fn shop(&self) -> Option<ShopId> {
         match self {
-            Self::Resolve { shop, .. } | Self::Unconfirmed { shop, .. } | Self::Expire { shop, .. } => {
-                Some(*shop)
-            }
-            Self::Tidy => None,
+            Self::Resolve { shop, .. }
+            | Self::Unconfirmed { shop, .. }
+            | Self::Expire { shop, .. }
+            | Self::Watch { shop, .. } => Some(*shop),
+            Self::Tidy {} => None,
         }
     }
 }
@@ -109,7 +119,11 @@ pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result
 /// Does jobs until `stop` rings; what is running then is finished first. A job that is slow, or panics, delays no other.
 pub async fn run(host: Host, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
-    tidy::ensure(&host).await;
+    let host_in = host.clone();
+    let begun = host.store().transact(move |tx| enqueue(tx, &host_in, &Task::Tidy {}, host_in.now_us()));
+    if let Err(error) = begun.await {
+        tracing::error!(%error, "what is over cannot be thrown away");
+    }
     let mut tasks = tokio::task::JoinSet::new();
     loop {
         let woken = host.jobs().notified();
@@ -196,11 +210,13 @@ async fn one(host: Host, job: Job, token: String) {
     }
 }
 
-async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String> {
+/// Does a task once. Public for tests that do every task twice.
+pub async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String> {
     match task {
         Task::Resolve { shop, attempt } => payments::resolve::resolve(host, shop, attempt, tries).await,
         Task::Unconfirmed { shop, checkout } => payments::confirm::unconfirmed(host, shop, checkout).await,
         Task::Expire { shop, payment } => payments::expire::expire(host, shop, payment).await,
-        Task::Tidy => tidy::tidy(host).await,
+        Task::Watch { shop, channel } => payments::reconcile::watch(host, shop, channel).await,
+        Task::Tidy {} => tidy::tidy(host).await,
     }
 }

@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use payhost_core::id::PaymentId;
+use payhost_core::id::{CheckoutId, PaymentId, ShopId};
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_engine::Called;
 use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge};
@@ -89,12 +89,16 @@ pub async fn cancel(
     key: RequiredKey,
     body: Body<CancelIn>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
+    let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw);
+    // Before anything else is looked at: what was answered stays the answer, whatever became of the channel since.
+    if let Some((status, body)) = key.answered(&host).await? {
+        return answer(status, body);
+    }
     let reason = body.value.reason.clone().unwrap_or_else(|| "shop's request".to_owned());
     if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
         return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
     }
     let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
-    let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw);
     let ready = Ready::load_for_sale(&host, &row).await?;
     let host_in = host.clone();
     host.finish(async move {
@@ -160,7 +164,7 @@ async fn begin(
             tax: input.tax.map(|tax| (tax.free, tax.vat)),
             reason,
             sequence: i64::try_from(made).unwrap_or(i64::MAX),
-            order_ref: paid_order_ref(tx, &payment)?,
+            order_ref: order_ref_of(tx, shop, payment.approved_checkout_id)?,
             key,
         };
         let charge = match charge(&payment, &asked) {
@@ -186,10 +190,10 @@ async fn begin(
     begun.await?
 }
 
-/// The order number under which the payment was paid.
-fn paid_order_ref(tx: &mut Tx<'_>, payment: &Payment) -> Result<String, Error> {
-    let Some(id) = payment.approved_checkout_id else { return Ok(String::new()) };
-    Ok(checkouts::get(tx, payment.shop_id, id)?.map(|checkout| checkout.order_ref).unwrap_or_default())
+/// The order number of a checkout; empty when there is none.
+pub fn order_ref_of(tx: &mut Tx<'_>, shop: ShopId, checkout: Option<CheckoutId>) -> Result<String, Error> {
+    let Some(id) = checkout else { return Ok(String::new()) };
+    Ok(checkouts::get(tx, shop, id)?.map(|checkout| checkout.order_ref).unwrap_or_default())
 }
 
 /// Whether and how much may be given back now.

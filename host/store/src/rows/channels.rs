@@ -31,6 +31,8 @@ table! {
         settings: Json,
         /// Whether new payments may use it.
         enabled: bool,
+        /// Whether what the gateway changes by itself is looked for.
+        watch: bool,
         /// When it was made.
         created_us: i64,
         /// When it was changed.
@@ -117,12 +119,22 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId) -> Result<Vec<Channel>, Error> {
 
 /// Changes what may change: plugin version, name, purposes, settings, enabled.
 pub fn update(tx: &mut Tx<'_>, channel: &Channel) -> Result<(), Error> {
-    let sql = "UPDATE channel SET plugin_digest = $1, name = $2, purposes = $3, settings = $4, enabled = $5, updated_us = $6 \
-               WHERE shop_id = $7 AND id = $8";
+    let sql = "UPDATE channel SET plugin_digest = $1, name = $2, purposes = $3, settings = $4, enabled = $5, watch = $6, \
+               updated_us = $7 WHERE shop_id = $8 AND id = $9";
     let c = channel;
     let changed = tx.execute(
         sql,
-        params![c.plugin_digest, c.name, c.purposes, c.settings, c.enabled, c.updated_us, c.shop_id, c.id],
+        params![
+            c.plugin_digest,
+            c.name,
+            c.purposes,
+            c.settings,
+            c.enabled,
+            c.watch,
+            c.updated_us,
+            c.shop_id,
+            c.id
+        ],
     )?;
     if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "channel" }) }
 }

@@ -69,6 +69,7 @@ pub fn channel(shop_id: ShopId) -> Channel {
         purposes: json_of(json!(["pay"])),
         settings: json_of(json!({})),
         enabled: true,
+        watch: false,
         created_us: NOW_US,
         updated_us: NOW_US,
     }
