@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use payhost_core::hex;
+use payhost_core::kill::{self, Point};
 use serde_json::Value;
 use wasmtime::{Store, UpdateDeadline};
 
@@ -297,7 +298,9 @@ async fn run<P: Arguments, R: Answer>(job: Job<P, R>, given: Given) -> Ran<R> {
         store.data().meter.resume();
         let instance = code.pre.instantiate_async(&mut store).await?;
         let typed = instance.get_typed_func::<P, (R,)>(&mut store, index)?;
+        kill::entered(function.name);
         let (answer,) = typed.call_async(&mut store, params).await?;
+        kill::at(Point::PluginReturned, function.name);
         store.data().meter.charge();
         wasmtime::Result::Ok(answer)
     })

@@ -37,6 +37,8 @@ pub enum OpenError {
 
 /// Most bytes of compiled code that are kept on disk.
 const COMPILED_MAX: u64 = 1 << 30;
+/// The SQLite database of a data folder.
+pub const SQLITE_FILE: &str = "payhost.sqlite";
 /// The variable that may hold the master key.
 const MASTER_KEY_VARIABLE: &str = "PAYHOST_MASTER_KEY";
 /// How long records of plugin calls are kept when nobody says otherwise: 90 days.
@@ -45,6 +47,7 @@ pub const JOURNAL_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Makes a [`Host`].
 pub struct Builder {
     data: PathBuf,
+    database: Option<String>,
     public_url: Option<Url>,
     master_key_file: Option<PathBuf>,
     clock: Arc<dyn Clock>,
@@ -52,6 +55,14 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// Address of the database: `postgres://USER@HOST/DATABASE`, `sqlite:PATH` or a path. Default: a SQLite file in the data
+    /// folder. Several hosts may share one PostgreSQL; each has a data folder of its own.
+    #[must_use]
+    pub fn database(mut self, address: Option<String>) -> Self {
+        self.database = address;
+        self
+    }
+
     /// The address under which browsers and gateways reach this host. Default `http://127.0.0.1:4101`.
     #[must_use]
     pub fn public_url(mut self, url: Url) -> Self {
@@ -86,9 +97,9 @@ impl Builder {
         let folder = |cause| OpenError::Folder { path: self.data.display().to_string(), cause };
         make_folder(&self.data).map_err(folder)?;
         let now_us = self.clock.now_us();
-        let database = self.data.join("payhost.sqlite");
-        let key = master_key(&self.data, self.master_key_file.as_deref(), database.exists())?;
-        let store = Store::open(payhost_store::Options::sqlite(&database))?;
+        let store = open_store(&self.data, self.database.as_deref())?;
+        let old = Vault::is_bound(&store).await?;
+        let key = master_key(&self.data, self.master_key_file.as_deref(), old)?;
         let vault = Vault::open(&store, key).await?;
         let cache = CacheOptions {
             dir: self.data.join("compiled"),
@@ -116,6 +127,15 @@ impl Builder {
         tracing::debug!(opened_us = inner.clock.now_us().saturating_sub(now_us), "host opened");
         Ok(Host(Arc::new(inner)))
     }
+}
+
+/// The database of an address, or the SQLite file of a data folder.
+pub fn open_store(data: &Path, address: Option<&str>) -> Result<Store, payhost_store::Error> {
+    let options = match address {
+        Some(address) => payhost_store::Options::parse(address)?,
+        None => payhost_store::Options::sqlite(data.join(SQLITE_FILE)),
+    };
+    Store::open(options)
 }
 
 /// Makes the data folder for its user only: it holds keys and what buyers ordered.
@@ -165,6 +185,7 @@ impl Host {
     pub fn builder(data: impl AsRef<Path>) -> Builder {
         Builder {
             data: data.as_ref().to_path_buf(),
+            database: None,
             public_url: None,
             master_key_file: None,
             clock: Arc::new(SystemClock),

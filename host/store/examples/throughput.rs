@@ -16,14 +16,13 @@
 
 #[path = "../tests/suite/fixture.rs"]
 mod fixture;
-#[path = "../tests/postgres/server.rs"]
-mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fixture::{NOW_US, World, fresh, job, json_of, world};
+use own_postgres::{SAFE, Server};
 use payhost_core::id::EventId;
 use payhost_core::{FactKind, PaymentState};
 use payhost_store::rows::attempts::{self, Attempt, AttemptState, Started};
@@ -33,7 +32,6 @@ use payhost_store::rows::idempotency::{self, Begun, Idempotency, IdempotencyStat
 use payhost_store::rows::{Mode, facts, jobs, payments};
 use payhost_store::{Blob, Error, Options, Store};
 use serde_json::json;
-use server::{SAFE, Server};
 
 const IN_FLIGHT: usize = 64;
 

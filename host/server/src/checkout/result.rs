@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
 use payhost_core::id::{CheckoutId, PaymentId};
+use payhost_core::kill::{self, Point};
 use payhost_engine::contract::types::Callback;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use serde::Deserialize;
@@ -39,6 +40,7 @@ pub async fn come_back(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    kill::at(Point::Accepted, "complete");
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let callback = Callback {

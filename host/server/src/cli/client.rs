@@ -114,6 +114,7 @@ async fn over_http(server: &ServerFile, request: &ApiRequest) -> Result<(u16, By
 async fn here(arguments: &Arguments, request: ApiRequest) -> Result<Value, String> {
     let host = Host::builder(&arguments.data)
         .master_key_file(arguments.master_key_file.clone())
+        .database(arguments.database.clone())
         .open()
         .await
         .map_err(|error| error.to_string())?;

@@ -1,8 +1,9 @@
-//! The command line. Invariant: every command but `serve` is a request to the API, so that nothing can be done here that is
+//! The command line. Invariant: every command but `serve` and `db` is a request to the API, so that nothing can be done here that is
 //! not checked there: to the running server of the data folder when there is one, else to a host opened for this command.
 
 mod client;
 mod commands;
+mod db;
 mod doctor;
 mod plugin_call;
 mod serve;
@@ -18,6 +19,7 @@ pub use commands::{
     ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ReconcileArguments,
     ReplayArguments, ResolveArguments, ShopCommand,
 };
+pub use db::{CopyArguments, DbCommand};
 pub use serve::ServeArguments;
 
 /// Payments through sandboxed plugins.
@@ -31,6 +33,10 @@ pub struct Arguments {
     /// made at the first start. Without a file, the variable PAYHOST_MASTER_KEY may hold the key itself.
     #[arg(long, global = true, env = "PAYHOST_MASTER_KEY_FILE")]
     pub master_key_file: Option<PathBuf>,
+    /// Address of the database: `postgres://USER@HOST/DATABASE` (a socket's folder as `postgres:///DATABASE?host=/FOLDER`).
+    /// Default: a SQLite file in the data folder. Hosts that share a PostgreSQL need the same master key and a data folder each.
+    #[arg(long, global = true, env = "PAYHOST_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
     /// Print the API's JSON.
     #[arg(long, global = true)]
     pub json: bool,
@@ -66,6 +72,9 @@ pub enum Command {
     /// Where a gateway's addresses lead in test mode (a simulator, a staging proxy).
     #[command(subcommand)]
     GatewayMap(GatewayMapCommand),
+    /// Databases.
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Looks every channel over and says what to do.
     Doctor(doctor::DoctorArguments),
     /// Prints the OpenAPI document.
@@ -103,6 +112,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             println!("{}", if json { reports.to_string() } else { doctor::readable(&reports) });
             let failed = doctor::has_errors(&reports);
             return if failed { Err("a channel has an error".to_owned()) } else { Ok(()) };
+        }
+        Command::Db(command) => {
+            let report = db::run(command).await?;
+            println!("{}", if json { report.to_string() } else { db::readable(&report) });
+            return Ok(());
         }
         Command::Plugin(PluginCommand::Call(call)) => {
             println!("{:#}", plugin_call::run(call).await?);

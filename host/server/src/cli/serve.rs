@@ -43,6 +43,8 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
     let own_url = Url::parse(&format!("http://{address}")).map_err(|error| error.to_string())?;
     let host = Host::builder(&arguments.data)
         .master_key_file(arguments.master_key_file.clone())
+        .database(arguments.database.clone())
+        .clock(crate::time::of_this_program())
         .public_url(serve.public_url.clone().unwrap_or_else(|| own_url.clone()))
         .journal_kept(Duration::from_secs(u64::from(serve.journal_days) * 24 * 3600))
         .open()

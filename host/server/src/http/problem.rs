@@ -169,11 +169,14 @@ impl IntoResponse for Problem {
 impl From<payhost_store::Error> for Problem {
     fn from(error: payhost_store::Error) -> Self {
         use payhost_store::Error;
-        if matches!(error, Error::Busy | Error::Closed | Error::Full | Error::Lost(_)) {
+        if let Error::Busy | Error::Closed | Error::Full | Error::Io(_) | Error::Lost(_) | Error::Unanswered =
+            error
+        {
+            // Not "nothing was changed": a gateway may have answered before its outcome could be stored.
             tracing::error!(%error, "storage is not available");
             return Self::new(
                 "unavailable",
-                "the host cannot store anything now; nothing was changed, try again",
+                "the host cannot store anything now; send the same request again in a moment, with the same Idempotency-Key",
             );
         }
         if matches!(error, Error::Stale { .. }) {
@@ -196,6 +199,23 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), all);
         assert!(CODES.iter().all(|(_, status, _)| (400..600).contains(status)));
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_503_and_never_says_that_nothing_happened() {
+        use payhost_store::Error;
+        for error in [
+            Error::Lost("gone".into()),
+            Error::Unanswered,
+            Error::Full,
+            Error::Io("EIO".into()),
+            Error::Busy,
+            Error::Closed,
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!((problem.status, problem.code), (503, "unavailable"));
+            assert!(!problem.detail.contains("nothing"), "{}", problem.detail);
+        }
     }
 
     #[test]

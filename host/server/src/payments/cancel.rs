@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{CheckoutId, PaymentId, ShopId};
+use payhost_core::kill::{self, Point};
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_engine::Called;
 use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge};
@@ -89,6 +90,7 @@ pub async fn cancel(
     key: RequiredKey,
     body: Body<CancelIn>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
+    kill::at(Point::Accepted, "cancel");
     let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw);
     // Before anything else is looked at: what was answered stays the answer, whatever became of the channel since.
     if let Some((status, body)) = key.answered(&host).await? {
@@ -103,10 +105,12 @@ pub async fn cancel(
     let host_in = host.clone();
     host.finish(async move {
         let host = host_in;
+        kill::at(Point::BeforeT1, "cancel");
         match begin(&host, &ready, row.id, body.value, reason, key).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, charge, request, asked) = *rows;
+                kill::at(Point::AfterT1, "cancel");
                 let called =
                     run(&host, &ready, &attempt, &CANCEL, |context| (context, charge, request)).await;
                 settle(&host, &ready, attempt, asked, called).await
@@ -185,6 +189,7 @@ async fn begin(
         let Ok(attempt) = open(tx, host, &payment, &ready, opening)? else {
             return Err(Error::Stale { what: "payment" });
         };
+        kill::mark_commit(Point::InT1Commit, "cancel");
         Ok::<_, Error>(Ok(Begun::Mine(Box::new((attempt, charge, request, asked)))))
     });
     begun.await?
@@ -283,8 +288,10 @@ async fn settle(
     let verdict = if already { Verdict::InDoubt(Doubt::NotUnderstood) } else { verdict };
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let asked_of = (attempt.shop_id, attempt.payment_id);
+    kill::at(Point::BeforeT2, "cancel");
     let done = host.store().transact(move |tx| {
         let host = &host_in;
+        kill::mark_commit(Point::InT2Commit, "cancel");
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
         let Some(attempt) = mine(tx, &attempt)? else {
             let payment = locked(tx, asked_of.0, asked_of.1)?;
@@ -295,6 +302,7 @@ async fn settle(
         apply(tx, host, change, attempt, &asked, verdict, evidence(&called.evidence))
     });
     let done: Result<(u16, Value), Error> = done.await;
+    kill::at(Point::AfterT2, "cancel");
     host.settled().notify_waiters();
     host.jobs().notify_one();
     let (status, body) = done?;

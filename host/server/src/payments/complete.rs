@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use payhost_core::id::CheckoutId;
+use payhost_core::kill::{self, Point};
 use payhost_core::{FactKind, Money, Resolution};
 use payhost_engine::Called;
 use payhost_engine::contract::general_pay::{Authentication, COMPLETE};
@@ -48,9 +49,11 @@ pub async fn complete(
 ) -> Result<(), Problem> {
     let Return { order, callback, read } = returned;
     let sealed = Place::Callback(id).seal_json(&ready.key, &callback)?;
+    kill::at(Point::BeforeT1, "complete");
     let Some((attempt, payment, checkout)) = begin(host, ready, id, from, sealed, read).await? else {
         return Ok(());
     };
+    kill::at(Point::AfterT1, "complete");
     let called = run(host, ready, &attempt, &COMPLETE, |context| (context, order, callback)).await;
     settle(host, ready, attempt, payment, checkout, called).await
 }
@@ -94,6 +97,7 @@ async fn begin(
         checkout.callback = None;
         checkout.updated_us = host.now_us();
         checkouts::advance(tx, &checkout, before)?;
+        kill::mark_commit(Point::InT1Commit, "complete");
         Ok::<_, Error>(Some((attempt, payment, checkout)))
     });
     Ok(begun.await?)
@@ -141,6 +145,7 @@ async fn settle(
     let amount = Money::new(payment.total, payment.currency);
     let verdict = judge_complete(called.evidence.writes(), word, amount, &checkout.order_ref);
     let (host_in, ready_in, id) = (host.clone(), ready.clone(), attempt.id);
+    kill::at(Point::BeforeT2, "complete");
     let done = host.store().transact(move |tx| {
         let host = &host_in;
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
@@ -151,9 +156,11 @@ async fn settle(
         let mut checkout = found.ok_or(Error::NotFound { what: "checkout" })?;
         let seen = evidence(&called.evidence);
         apply(tx, host, &mut change, &mut attempt, &mut checkout, verdict, seen)?;
+        kill::mark_commit(Point::InT2Commit, "complete");
         change.write(tx).map(|_| ())
     });
     let done: Result<(), Error> = done.await;
+    kill::at(Point::AfterT2, "complete");
     if let Err(error) = &done {
         // The attempt stays an intent, and its job finds out: nothing is lost.
         tracing::error!(attempt = %id, %error, "an outcome could not be stored; the attempt will be resolved");

@@ -45,6 +45,11 @@ struct Inner {
 }
 
 impl Vault {
+    /// Whether the database belongs to a master key already: then another one must not be made for it.
+    pub async fn is_bound(store: &Store) -> Result<bool, Error> {
+        Ok(store.read(|tx| meta::get(tx, CHECK)).await?.is_some())
+    }
+
     /// Binds a new database to this master key, or checks that it is the database's: [`Error::WrongMasterKey`].
     pub async fn open(store: &Store, master: MasterKey) -> Result<Self, Error> {
         let check = payhost_core::hex(master.derive("payhost master key check", &[])?.as_slice());

@@ -18,6 +18,7 @@ mod doubt;
 mod methods;
 mod orders;
 mod payments;
+mod postgres;
 mod returns;
 mod secrets;
 mod set_up;

@@ -11,9 +11,11 @@ pub mod process;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use inicis_sim::{Options, Running};
+use own_postgres::{FAST, Server};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,7 +28,7 @@ use process::{Ended, Process, binary, component};
 pub const LOOKUP: &str = "INIlookup0";
 
 /// Origins of the gateway, and whether browsers go there.
-const GATEWAY: &[(&str, bool)] = &[
+pub const GATEWAY: &[(&str, bool)] = &[
     ("https://stdpay.inicis.com", true),
     ("https://stgstdpay.inicis.com", true),
     ("https://mobile.inicis.com", true),
@@ -40,7 +42,7 @@ const GATEWAY: &[(&str, bool)] = &[
     ("https://ksmobile.inicis.com", false),
 ];
 /// Origins that the plugin may call.
-const GRANTS: &[&str] = &[
+pub const GRANTS: &[&str] = &[
     "https://fcstdpay.inicis.com",
     "https://ksstdpay.inicis.com",
     "https://fcmobile.inicis.com",
@@ -120,11 +122,33 @@ impl Bare {
 pub fn payhost(folder: &Path) -> Command {
     let mut command = Command::new(binary("payhost"));
     command.current_dir(folder).arg("--data").arg(data(folder));
-    for name in ["MASTER_KEY", "MASTER_KEY_FILE", "DATA", "LISTEN", "PUBLIC_URL"] {
+    for name in ["MASTER_KEY", "MASTER_KEY_FILE", "DATA", "DATABASE", "LISTEN", "PUBLIC_URL"] {
         command.env_remove(format!("PAYHOST_{name}"));
+    }
+    if let Ok(address) = std::fs::read_to_string(folder.join(ADDRESS)) {
+        command.env("PAYHOST_DATABASE", address);
     }
     command.env("RUST_LOG", "debug,hyper=info,hyper_util=info,reqwest=info,cranelift=info,wasmtime=info");
     command
+}
+
+/// File of a stage with the address of its database; without it the host uses SQLite.
+const ADDRESS: &str = "database";
+
+/// The PostgreSQL of this test.
+pub fn postgres() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| Server::start(FAST))
+}
+
+/// Lets the host of a folder use a database of its own on [`postgres`].
+pub fn use_postgres(folder: &Path) {
+    std::fs::write(folder.join(ADDRESS), postgres().database()).unwrap();
+}
+
+/// The address of a folder's database, if it is not SQLite.
+pub fn address(folder: &Path) -> Option<String> {
+    std::fs::read_to_string(folder.join(ADDRESS)).ok()
 }
 
 /// Folder of the host's data.
@@ -176,9 +200,23 @@ impl Stage {
         Self::with(|_| ()).await
     }
 
-    /// The same with another gateway.
+    /// The same on PostgreSQL.
+    pub async fn on_postgres() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        use_postgres(folder.path());
+        Self::in_folder(folder, |_| ()).await
+    }
+
+    /// The same with another gateway. `PAYHOST_TEST_POSTGRES=1` puts every stage on PostgreSQL.
     pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        if std::env::var_os("PAYHOST_TEST_POSTGRES").is_some() {
+            use_postgres(folder.path());
+        }
+        Self::in_folder(folder, change).await
+    }
+
+    async fn in_folder(folder: TempDir, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(folder.path().join("gateway"));
         change(&mut options);
         let gateway = inicis_sim::start(options).await.unwrap();
