@@ -75,6 +75,7 @@ pub fn router(sim: Shared) -> Router {
         .route("/_sim/faults", get(faults).post(arm).delete(disarm))
         .route("/_sim/window", post(play::window))
         .route("/_sim/deposit", post(play::deposit))
+        .route("/_sim/cancel", post(play::cancel))
         .with_state(sim)
 }
 

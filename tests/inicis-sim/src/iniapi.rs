@@ -3,7 +3,7 @@
 
 mod account;
 mod inquiry;
-mod refund;
+pub mod refund;
 mod v1;
 mod v2;
 

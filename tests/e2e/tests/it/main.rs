@@ -17,6 +17,7 @@ mod crash;
 mod doubt;
 mod methods;
 mod payments;
+mod resolution;
 mod returns;
 mod secrets;
 mod set_up;
