@@ -78,6 +78,7 @@ pub fn router(sim: Shared) -> Router {
         .merge(vbank::pages::router())
         .merge(notice::control::router())
         .merge(notice::pages::router())
+        .route("/_sim/cancel", post(play::cancel))
         .with_state(sim)
 }
 

@@ -43,6 +43,7 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
     }
     let (now_ms, settles_ms) = (host.now_ms(), ready.settles_within_ms());
     let settled_ms = doubtful.attempt.now_ms.saturating_add(settles_ms);
+    let too_late = now_ms > doubtful.attempt.now_ms.saturating_add(ready.undo_within_ms());
     let mut may_ask = ready.lookup() == Lookup::OrderRef;
     let mut heard = Heard::NotAsked;
     let mut again_ms = None;
@@ -59,8 +60,8 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
                 Ok(found) => return Ok(Step::new(found, heard)),
                 Err(words) => words.clone_into(&mut reason),
             },
-            // Asked after the request could still arrive, and after an undo that was answered: it was never made.
-            Ok(None) if now_ms > settled_ms && undos.answered => {
+            // It cannot arrive any more, and an undo was answered or cannot be made: it was never made.
+            Ok(None) if now_ms > settled_ms && (undos.answered || too_late) => {
                 return Ok(Step::new(Found::Nothing("not_made"), heard));
             }
             Ok(None) => {
@@ -74,14 +75,16 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
             Err(Silence::Failed(words)) => reason = words,
         }
     }
-    if now_ms > doubtful.attempt.now_ms.saturating_add(ready.undo_within_ms()) {
+    if too_late {
         let words = format!("{reason}; it is too late to undo the approval");
         let found = if may_ask { Found::Unknown(words) } else { Found::Unknowable(words) };
         return Ok(Step { again_ms, ..Step::new(found, heard) });
     }
     tracing::info!(attempt = %doubtful.attempt.id, %reason, "undoing");
     let step = undo::undo(host, ready, doubtful, checkout).await?;
-    Ok(Step { again_ms, ..step })
+    // Once the undo was answered, asking again says how it stands.
+    let soon_ms = now_ms.saturating_add(1000);
+    Ok(Step { again_ms: again_ms.map(|ms| ms.max(soon_ms)), ..step })
 }
 
 /// What a found sale means for a complete; `Err`: it must be undone.

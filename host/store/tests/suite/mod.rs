@@ -60,7 +60,9 @@ macro_rules! cases {
                 lists_filter_by_order_and_state,
                 an_order_ref_is_used_once,
                 a_checkout_advances_only_from_the_expected_state,
-                rows_cannot_point_into_another_shop;
+                rows_cannot_point_into_another_shop,
+                money_that_comes_late_is_kept_beside_a_new_payment_of_the_order,
+                unresolved_payments_are_counted;
             attempts: a_cancel_is_refused_while_a_complete_is_open,
                 two_tabs_cannot_complete_at_once,
                 a_reload_finds_the_stored_attempt,
@@ -81,13 +83,17 @@ macro_rules! cases {
                 a_job_given_up_is_not_claimed,
                 claims_are_limited_by_kind_and_number,
                 the_next_due_time_is_known,
-                a_rolled_back_enqueue_leaves_no_job;
+                a_rolled_back_enqueue_leaves_no_job,
+                the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_answers,
+                finished_jobs_are_thrown_away_in_batches;
             rows: a_key_is_found_by_its_hash_until_it_is_revoked,
                 a_key_has_a_shop_or_is_the_operators,
                 an_idempotency_key_belongs_to_one_request,
                 an_expired_idempotency_key_is_free,
                 a_component_never_changes_and_a_plugin_moves_between_versions,
                 a_secrets_version_rises_with_every_change,
+                a_revision_keeps_what_a_channel_was_set_to,
+                a_retired_secret_is_kept_while_a_payment_may_need_it,
                 the_default_channel_is_found_by_purpose,
                 a_journal_record_is_forgotten_after_its_time,
                 events_of_a_payment_are_numbered_once,

@@ -1,12 +1,15 @@
 //! The other tables.
 
+use payhost_core::PaymentState;
 use payhost_core::id::{EventId, KeyId};
 use payhost_store::rows::api_keys::{self, ApiKey, Scope};
 use payhost_store::rows::calls::{self, Call};
 use payhost_store::rows::channels::{self, ChannelDefault};
+use payhost_store::rows::checkouts::{self, Checkout};
 use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::gateway_map::{self, GatewayMap};
 use payhost_store::rows::idempotency::{self, Begun, Idempotency, IdempotencyState};
+use payhost_store::rows::payments::{self, Payment};
 use payhost_store::rows::plugins::{self, Component};
 use payhost_store::rows::{Mode, shops};
 use payhost_store::{Blob, Sealed};
@@ -299,6 +302,68 @@ pub async fn the_gateway_map_is_replaced_and_removed(database: &Database) {
         assert_eq!(gateway_map::list(tx)?, [map("127.0.0.1:2")]);
         assert!(gateway_map::remove(tx, "https://gateway.example")?);
         assert!(!gateway_map::remove(tx, "https://gateway.example")?);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_revision_keeps_what_a_channel_was_set_to(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    ok(&store, move |tx| {
+        let key = (world.shop, world.channel);
+        let mut row = channels::get(tx, key.0, key.1)?.unwrap();
+        assert_eq!(channels::revise(tx, &row, NOW_US)?, 1);
+        channels::put_secret(tx, key, "sign_key", NOW_US, |_| Ok(Sealed::from_bytes(vec![1])))?;
+        assert_eq!((channels::revise(tx, &row, NOW_US)?, channels::revise(tx, &row, NOW_US)?), (2, 2));
+        row.settings = json_of(json!({"mid": "b"}));
+        channels::put_secret(tx, key, "sign_key", NOW_US, |_| Ok(Sealed::from_bytes(vec![2])))?;
+        assert_eq!(channels::revise(tx, &row, NOW_US)?, 3);
+        for (number, settings, sealed) in
+            [(1, json!({}), None), (2, json!({}), Some(1)), (3, json!({"mid": "b"}), Some(2))]
+        {
+            let revision = channels::revision(tx, key.0, key.1, Some(number))?.unwrap();
+            assert_eq!(revision.settings, json_of(settings));
+            let secrets = channels::secrets_of(tx, &revision)?;
+            let expected: Vec<_> = sealed.into_iter().map(|byte| Sealed::from_bytes(vec![byte])).collect();
+            assert_eq!(secrets.into_iter().map(|secret| secret.sealed).collect::<Vec<_>>(), expected);
+        }
+        assert_eq!(channels::revision(tx, key.0, key.1, None)?.unwrap().number, 3);
+        assert_eq!(channels::revision(tx, key.0, key.1, Some(4))?, None);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_retired_secret_is_kept_while_a_payment_may_need_it(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, ..) = world.stored(&store, "1").await;
+    ok(&store, move |tx| {
+        let key = (world.shop, world.channel);
+        let row = channels::get(tx, key.0, key.1)?.unwrap();
+        let seal = |_| Ok(Sealed::from_bytes(vec![1]));
+        channels::put_secret(tx, key, "sign_key", NOW_US, seal)?;
+        let number = channels::revise(tx, &row, NOW_US)?;
+        let checkout = Checkout { revision: number, ..world.checkout(&payment) };
+        checkouts::insert(tx, &checkout)?;
+        for now_us in [NOW_US + 1, NOW_US + 2] {
+            channels::put_secret(tx, key, "sign_key", now_us, seal)?;
+            channels::revise(tx, &row, now_us)?;
+        }
+        // Version 1 is the checkout's, 2 is nobody's, 3 is in use.
+        assert_eq!(channels::with_retired_secrets(tx, NOW_US + 9, None, 9)?, [key]);
+        assert!(channels::with_retired_secrets(tx, NOW_US + 9, Some(key.1), 9)?.is_empty());
+        assert_eq!(
+            (channels::purge_secrets(tx, key, NOW_US + 2)?, channels::purge_secrets(tx, key, NOW_US + 3)?),
+            (0, 1)
+        );
+        let revision = channels::revision(tx, key.0, key.1, Some(number))?.unwrap();
+        assert_eq!(channels::secrets_of(tx, &revision)?.len(), 1);
+        let mut over = Payment { state: PaymentState::Expired, expired: true, ..payment };
+        payments::save(tx, &mut over, NOW_US)?;
+        assert_eq!(channels::purge_secrets(tx, key, NOW_US + 9)?, 1);
+        assert_eq!(channels::secrets(tx, key.0, key.1)?.len(), 1);
         Ok(())
     })
     .await;

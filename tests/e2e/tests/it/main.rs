@@ -19,6 +19,7 @@ mod methods;
 mod orders;
 mod payments;
 mod postgres;
+mod resolution;
 mod returns;
 mod secrets;
 mod set_up;

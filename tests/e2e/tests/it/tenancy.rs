@@ -27,6 +27,10 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("POST", "/v1/payments/{payment}/cancel", For::Shop),
     ("POST", "/v1/payments/{payment}/confirm", For::Shop),
     ("GET", "/v1/payments/{payment}/timeline", For::Shop),
+    ("POST", "/v1/payments/{payment}/sync", For::Shop),
+    ("POST", "/v1/payments/{payment}/resolve", For::Operator),
+    ("POST", "/v1/reconciliations", For::Shop),
+    ("GET", "/v1/figures", For::Operator),
     ("GET", "/v1/channels", For::Shop),
     ("POST", "/v1/channels", For::Shop),
     ("GET", "/v1/channels/{channel}", For::Shop),
@@ -100,6 +104,12 @@ impl Scene {
             ("POST", "/v1/shops") => json!({"name": "x"}),
             ("POST", "/v1/keys") => json!({"shop_id": self.stage.shop.id}),
             ("POST", path) if path.ends_with("/cancel") => json!({}),
+            ("POST", path) if path.ends_with("/resolve") => {
+                json!({"finding": "not_approved", "note": "seen", "by": "me"})
+            }
+            ("POST", "/v1/reconciliations") => {
+                json!({"channel_id": self.stage.shop.channel, "date": "2026-11-21"})
+            }
             ("POST" | "DELETE", path) if path.ends_with("/grants") => grant,
             ("DELETE", "/v1/gateway-map") => grant,
             ("PUT", _) => json!({"origin": "https://iniapi.inicis.com", "connect": "127.0.0.1:1"}),
@@ -186,7 +196,9 @@ async fn a_stranger_finds_nothing_of_a_shop() {
                     assert!(!listed.contains(&mine), "{verb} {path}: {listed}");
                 }
             } else {
-                assert!([201, 409].contains(&answer.status), "their own: {}", answer.text);
+                // Their own; or they named a channel that is not theirs.
+                assert!([201, 409, 400].contains(&answer.status), "{}", answer.text);
+                assert!(answer.status != 400 || answer.json()["field"] == "channel_id", "{}", answer.text);
             }
         }
     }
