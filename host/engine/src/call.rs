@@ -282,8 +282,12 @@ async fn run<P: Arguments, R: Answer>(job: Job<P, R>, given: Given) -> Ran<R> {
         return Ran::not_started(Fault::MissingExport { interface, function }, Duration::ZERO);
     };
     let asked = Instant::now();
-    let turn = tokio::time::timeout(shared.options.queue_wait, shared.turns.acquire());
-    let Ok(Ok(_turn)) = turn.await else {
+    // Its own shop's first: who waits for that stands in nobody's way.
+    let shop = given.shop.clone();
+    let turns = async {
+        Ok::<_, tokio::sync::AcquireError>((shop.turns.acquire().await?, shared.turns.acquire().await?))
+    };
+    let Ok(Ok(_turns)) = tokio::time::timeout(shared.options.queue_wait, turns).await else {
         let waited = asked.elapsed();
         return Ran::not_started(Fault::Overloaded { waited }, waited);
     };

@@ -117,7 +117,6 @@ impl Builder {
             settled: Notify::new(),
             jobs: Notify::new(),
             finishing: TaskTracker::new(),
-            data: self.data.clone(),
             journal_kept_us: i64::try_from(self.journal_kept.as_micros()).unwrap_or(i64::MAX),
             clock: self.clock,
             store,
@@ -172,7 +171,6 @@ struct Inner {
     plugins: Registry,
     clock: Arc<dyn Clock>,
     public_url: Url,
-    data: PathBuf,
     journal_kept_us: i64,
     run_key: String,
     settled: Notify,
@@ -194,22 +192,22 @@ impl Host {
     }
 
     /// The database.
-    pub fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         &self.0.store
     }
 
     /// Sealed values.
-    pub fn vault(&self) -> &Vault {
+    pub(crate) fn vault(&self) -> &Vault {
         &self.0.vault
     }
 
     /// The sandbox.
-    pub fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         &self.0.engine
     }
 
     /// Loaded plugins.
-    pub fn plugins(&self) -> &Registry {
+    pub(crate) fn plugins(&self) -> &Registry {
         &self.0.plugins
     }
 
@@ -218,53 +216,60 @@ impl Host {
         &self.0.public_url
     }
 
-    /// Folder of this host's files.
-    pub fn data(&self) -> &Path {
-        &self.0.data
-    }
-
     /// How long the record of a call is kept, in microseconds.
-    pub fn journal_kept_us(&self) -> i64 {
+    pub(crate) fn journal_kept_us(&self) -> i64 {
         self.0.journal_kept_us
     }
 
     /// An operator's key that is known to this process and its data folder only, and ends with the process.
-    pub fn run_key(&self) -> &str {
+    pub(crate) fn run_key(&self) -> &str {
         &self.0.run_key
     }
 
     /// Now, in microseconds.
-    pub fn now_us(&self) -> i64 {
+    pub(crate) fn now_us(&self) -> i64 {
         self.0.clock.now_us()
     }
 
     /// Now, in milliseconds.
-    pub fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.now_us() / 1000
     }
 
     /// A new id: `host.new_id(PaymentId::new)`.
-    pub fn new_id<T>(&self, make: impl FnOnce(i64, [u8; 10]) -> T) -> T {
+    pub(crate) fn new_id<T>(&self, make: impl FnOnce(i64, [u8; 10]) -> T) -> T {
         make(self.now_ms(), random())
     }
 
     /// Rings when an attempt was settled: whoever waits for one reads again.
-    pub fn settled(&self) -> &Notify {
+    pub(crate) fn settled(&self) -> &Notify {
         &self.0.settled
     }
 
     /// Rings when a job may be due.
-    pub fn jobs(&self) -> &Notify {
+    pub(crate) fn jobs(&self) -> &Notify {
         &self.0.jobs
     }
 
     /// Runs work to its end even when its caller goes away, and before the host closes. Were the process to die, a job
     /// would find out: nothing may depend on this for being done.
-    pub async fn finish<T: Send + 'static>(
+    pub(crate) async fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
         self.0.finishing.spawn(work).await.map_err(|error| Problem::internal(&error))?
+    }
+
+    /// Every address of this host: the API, the buyers' pages and `/payhost.js`. Mount it where nothing of your own answers:
+    /// `Router::new().route("/mine", …).fallback_service(host.router())`.
+    pub fn router(&self) -> axum::Router {
+        crate::http::router(self.clone())
+    }
+
+    /// Does the work that must be done whatever happens (finding out about payments in doubt, ending those whose time is over)
+    /// until `stop` is ready. A host that takes payments must run this; several processes on one database may.
+    pub async fn run_jobs(&self, stop: impl Future<Output = ()>) {
+        crate::jobs::run(self.clone(), stop).await;
     }
 
     /// Waits for what must end, then closes storage. Requests and jobs must have ended.

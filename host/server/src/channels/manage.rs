@@ -31,8 +31,9 @@ use crate::time::rfc3339;
 const PURPOSES: &[&str] = &["pay", "billing", "key_in", "escrow"];
 
 /// A new channel.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ChannelIn {
     /// Plugin id.
     pub plugin: String,
@@ -82,6 +83,7 @@ pub struct ChannelPatch {
 
 /// A channel.
 #[derive(Debug, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct ChannelOut {
     /// `chn_…`.
     pub id: String,

@@ -88,11 +88,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
-        let text = value.to_str().ok().filter(|text| !text.trim().is_empty() && text.len() <= KEY_MAX);
-        let text = text.ok_or_else(|| {
-            Problem::field("Idempotency-Key", format!("from 1 to {KEY_MAX} printable ASCII characters"))
-        })?;
-        Ok(Self(Some(text.to_owned())))
+        Self::given(Some(value.to_str().unwrap_or_default()))
     }
 }
 
@@ -106,7 +102,27 @@ impl<S: Send + Sync> FromRequestParts<S> for RequiredKey {
     }
 }
 
+impl RequiredKey {
+    /// A caller's text, checked.
+    pub fn given(text: &str) -> Result<Self, Problem> {
+        IdempotencyKey::given(Some(text))?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl IdempotencyKey {
+    /// A caller's text, checked; absent: no key.
+    pub fn given(text: Option<&str>) -> Result<Self, Problem> {
+        let fits = |text: &str| {
+            let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte) || byte == b'\t');
+            printable && !text.trim().is_empty() && text.len() <= KEY_MAX
+        };
+        if text.is_none_or(fits) {
+            return Ok(Self(text.map(ToOwned::to_owned)));
+        }
+        Err(Problem::field("Idempotency-Key", format!("from 1 to {KEY_MAX} printable ASCII characters")))
+    }
+
     /// The key for a request; absent when none was sent.
     pub fn of(self, host: &Host, caller: &ShopCaller, route: &str, body: &[u8]) -> Option<Key> {
         self.0.map(|key| RequiredKey(key).of(host, caller, route, body))

@@ -20,8 +20,10 @@ pub struct GatewayAnswer {
     pub class: String,
 }
 
-/// `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+/// `application/problem+json`. Programs branch on [`Problem::code`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, thiserror::Error)]
+#[error("{detail} ({code})")]
+#[non_exhaustive]
 pub struct Problem {
     /// `urn:payhost:problem:` and the code.
     #[serde(rename = "type")]

@@ -34,8 +34,9 @@ use crate::jobs;
 const REASON_MAX: usize = 100;
 
 /// What to cancel.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CancelIn {
     /// Minor units. Absent: all that is left.
     #[serde(default)]

@@ -12,7 +12,7 @@ use payhost_store::rows::payments::{self, Confirm, Payment};
 use payhost_store::rows::plugins;
 use payhost_store::rows::shops::{self, Shop};
 use payhost_store::{Error, Json as Stored, Tx};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 use utoipa::ToSchema;
@@ -48,8 +48,9 @@ const METHODS: &[&str] =
 const BUYER_MAX: usize = 255;
 
 /// A new payment.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PaymentIn {
     /// The shop's own order number: any text of up to 64 characters.
     #[schema(max_length = 64)]
@@ -95,6 +96,25 @@ pub struct PaymentIn {
 }
 
 impl PaymentIn {
+    /// A payment of so many minor units of won; the rest is as the API has it when nothing is said.
+    pub fn new(order_id: impl Into<String>, order_name: impl Into<String>, total: i64) -> Self {
+        Self {
+            order_id: order_id.into(),
+            order_name: order_name.into(),
+            amount: AmountIn { total, currency: None, tax: None },
+            channel_id: None,
+            method: None,
+            buyer: BuyerIo::default(),
+            return_url: None,
+            language: None,
+            expires_at: None,
+            device: None,
+            confirm: None,
+            options: Map::new(),
+            metadata: Map::new(),
+        }
+    }
+
     fn check(&self, now_us: i64) -> Result<Checked, Problem> {
         text("order_id", &self.order_id, ORDER_ID_MAX)?;
         text("order_name", &self.order_name, ORDER_NAME_MAX)?;

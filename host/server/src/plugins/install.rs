@@ -27,6 +27,7 @@ const COMPONENT_MAX: usize = 32 << 20;
 
 /// A plugin.
 #[derive(Debug, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct PluginOut {
     /// As its descriptor says.
     pub id: String,
@@ -47,6 +48,7 @@ pub struct PluginOut {
 
 /// An origin that a plugin wants.
 #[derive(Debug, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct WantedOut {
     /// `https://host`.
     pub origin: String,

@@ -15,6 +15,7 @@ mod cancel;
 mod checkout;
 mod crash;
 mod doubt;
+mod embed;
 mod methods;
 mod orders;
 mod payments;

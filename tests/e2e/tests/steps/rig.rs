@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use inicis_sim::{Clock as GatewayClock, Options, Running};
 use payhost::Host;
 use payhost::jobs::{Done, Task, enqueue, perform};
-use payhost::time::{Clock, SystemClock};
+use payhost::{Clock, SystemClock};
 use payhost_core::Resolution;
 use payhost_core::id::{ChannelId, PaymentId, ShopId};
 use payhost_store::Error;
@@ -155,7 +155,7 @@ impl Rig {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let host = Host::builder(folder.path().join("host")).clock(clock.clone());
         let host = host.public_url(url.parse().unwrap()).open().await.unwrap();
-        let app = payhost::http::router(host.clone());
+        let app = host.router();
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let (shop, channel) = (ShopId::new(0, [0; 10]), ChannelId::new(0, [0; 10]));
         let (orders, times) = (AtomicUsize::new(0), AtomicUsize::new(1));
