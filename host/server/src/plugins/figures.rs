@@ -1,4 +1,4 @@
-//! `GET /v1/figures`: what plugin calls cost. Invariant: numbers only; what a call was about is in its shop's journal.
+//! `GET /v1/plugins/figures`: what plugin calls cost. Invariant: numbers only; what a call was about is in its shop's journal.
 
 use axum::Json;
 use axum::extract::State;
@@ -41,7 +41,7 @@ pub struct ShopFiguresOut {
 
 /// Shows what plugin calls cost since the start, in all and by shop. What one call cost is in its payment's timeline.
 #[utoipa::path(
-    get, path = "/v1/figures", tag = "set-up",
+    get, path = "/v1/plugins/figures", tag = "set-up",
     responses((status = 200, body = FiguresOut), (status = "default", description = "A problem", body = crate::http::problem::Problem))
 )]
 pub async fn read(State(host): State<Host>, _: Operator) -> Json<FiguresOut> {

@@ -43,7 +43,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("DELETE", "/v1/plugins/{plugin}/grants", For::Operator),
     ("POST", "/v1/calls/{call}/replay", For::Operator),
     ("POST", "/v1/replays", For::Operator),
-    ("GET", "/v1/figures", For::Operator),
+    ("GET", "/v1/plugins/figures", For::Operator),
     ("GET", "/v1/gateway-map", For::Operator),
     ("PUT", "/v1/gateway-map", For::Operator),
     ("DELETE", "/v1/gateway-map", For::Operator),
