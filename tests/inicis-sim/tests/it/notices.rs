@@ -511,3 +511,21 @@ async fn nothing_leaves_for_a_public_address_and_nobody_without_an_address_is_to
     let named = shop.url.replace("127.0.0.1", "shop.localhost");
     assert_eq!(rig.control("/_sim/notices/raw", json!({ "url": named })).await["accepted"], 1);
 }
+
+#[tokio::test]
+async fn korean_text_travels_as_the_bytes_of_the_vectors() {
+    let shop = Shop::open("OK").await;
+    let rig = Rig::telling(&shop).await;
+    let all: Value = serde_json::from_str(include_str!("../vectors/inicis-vectors.json")).unwrap();
+    let vectors = all["formulas"]["encoding.euckr"]["vectors"].as_array().unwrap();
+    for vector in vectors {
+        for (charset, bytes) in [("EUC-KR", "cp949_percent"), ("UTF-8", "utf8_percent")] {
+            let fields = json!([["nm_input", vector["input"]["text"]]]);
+            let call = json!({"mid": MID, "fields": fields, "notice": {"charset": charset}});
+            rig.control("/_sim/notices/raw", call).await;
+            let wanted = format!("nm_input={}", vector[bytes].as_str().unwrap());
+            assert_eq!(shop.seen().last().unwrap().body, wanted);
+        }
+    }
+    assert_eq!(shop.count(), 8);
+}
