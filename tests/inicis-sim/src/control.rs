@@ -1,5 +1,5 @@
 //! Invariant: `/_sim/` exists only on the browser listener; it observes, arms faults and plays the person in the
-//! window, and it never books anything that a person or a merchant could not.
+//! window, the bank and the gateway's admin, and it never books anything that one of them or a merchant could not.
 
 use askama::Template;
 use axum::extract::{Query, State};
