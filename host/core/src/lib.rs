@@ -12,8 +12,8 @@ pub mod order_ref;
 pub mod state;
 
 /// Lower-case hex.
-pub fn hex(bytes: impl AsRef<[u8]>) -> String {
-    data_encoding::HEXLOWER.encode(bytes.as_ref())
+pub fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
 }
 
 pub use fact::{Fact, FactKind};

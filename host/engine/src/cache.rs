@@ -51,7 +51,7 @@ impl Cache {
     }
 
     fn path(&self, digest: [u8; 32]) -> PathBuf {
-        self.dir.join(format!("{}-{:016x}.code", hex(digest), self.compatibility))
+        self.dir.join(format!("{}-{:016x}.code", hex(&digest), self.compatibility))
     }
 
     /// The compiled component, if it is there beyond doubt.

@@ -83,7 +83,7 @@ impl CallSetup {
 
     fn fill(&self, context: &mut Context) {
         context.now_ms = self.now_ms;
-        context.seed = hex(self.seed);
+        context.seed = hex(&self.seed);
         context.secrets = self.secrets.channel_names();
     }
 }
@@ -231,7 +231,7 @@ fn begin_record<P: Arguments, R>(job: &mut Job<P, R>) -> CallRecord {
         interface: job.function.interface.to_owned(),
         function: job.function.name.to_owned(),
         now_ms: job.setup.now_ms,
-        seed: hex(job.setup.seed),
+        seed: hex(&job.setup.seed),
         context: job.params.context_mut().cloned(),
         args: Lazy::new(move || params.to_json(names)),
         imports: vec![],

@@ -150,7 +150,7 @@ pub(crate) async fn load(shared: &Arc<Shared>, bytes: &[u8]) -> Result<Plugin, L
     }
     let digest: [u8; 32] = Sha256::digest(bytes).into();
     let component = compile(shared, digest, bytes).await?;
-    let code = Arc::new(link(shared, hex(digest), &component)?);
+    let code = Arc::new(link(shared, hex(&digest), &component)?);
     try_out(shared, &code).await?;
     let descriptor = describe(shared, &code).await?;
     let policy = Arc::new(descriptor::accept(&descriptor)?);

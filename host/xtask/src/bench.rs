@@ -1,6 +1,8 @@
 //! `cargo xtask bench`. Invariant: a figure comes from a release build of this tree, stands beside the same work without us
 //! in the same run, and is printed with the value that it must reach.
 
+mod serve;
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -27,7 +29,7 @@ pub enum Name {
     PluginCall,
     /// How runaways are stopped, and what others feel of them.
     Attacks,
-    /// Compiling a plugin, and loading it compiled.
+    /// Compiling a plugin, loading it compiled, and starting the whole program with it.
     ColdStart,
 }
 
@@ -45,5 +47,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
             .map_err(|cause| Error::File { path: file.display().to_string(), cause })?;
         bench.arg("--json").arg(path);
     }
-    step(&mut bench)
+    step(&mut bench)?;
+    if arguments.only.is_none_or(|only| only == Name::ColdStart) {
+        serve::run(&built.component("inicis"), arguments.json.as_ref())?;
+    }
+    Ok(())
 }
