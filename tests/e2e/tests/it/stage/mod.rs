@@ -7,6 +7,7 @@ pub mod gateway;
 pub mod html;
 pub mod http;
 pub mod process;
+pub mod sale;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
