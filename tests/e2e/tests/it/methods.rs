@@ -210,3 +210,19 @@ async fn the_buyers_device_chooses_the_window_unless_the_shop_does() {
         assert_eq!(page.text.contains("name=\"mKey\""), !mobile, "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn banks_and_cards_are_listed_under_the_codes_that_payments_show() {
+    let stage = stage().await;
+    let list = stage.get("/v1/institutions").await.expect(200);
+    let listed = list["data"].as_array().unwrap();
+    for (kind, choice) in [("card", json!({"card": "04"})), ("transfer", json!({"bank": "88"}))] {
+        let more = json!({"device": "pc", "method": method(kind, "")});
+        let (payment, _) = buy(&stage, kind, more, paying(choice)).await;
+        let of = if kind == "card" { "card" } else { "bank" };
+        let found = listed.iter().find(|row| row["kind"] == of && row["code"] == payment["issuer"]["code"]);
+        let name = &found.unwrap_or_else(|| panic!("{payment}"))["name"];
+        assert!(text(name, "ko").contains(payment["issuer"]["name"].as_str().unwrap()), "{name} {payment}");
+        assert!(text(name, "en").is_ascii());
+    }
+}
