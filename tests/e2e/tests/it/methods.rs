@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::stage::html::visible;
 use crate::stage::sale::{DEVICES, buy, cancel, has, korean, method, pay_empty, paying, stage};
 use crate::stage::text;
 
