@@ -259,7 +259,7 @@ async fn errors_on_a_buyers_way_are_pages_in_the_buyers_language() {
             assert!(shown.contains(answer.header("x-request-id")), "{verb} {url}: {shown}");
         }
     }
-    stage.call("GET", "/v1/payments/pay_x").send().await.problem(401, "unauthorized");
+    stage.call("GET", "/v1/payments").send().await.problem(401, "unauthorized");
     stage.get("/v1/payments/pay_x").await.problem(404, "not_found");
     stage.call("GET", "/nowhere").send().await.problem(404, "not_found");
 }
