@@ -255,7 +255,12 @@ fn the_program_checks_the_answers_signature_for_all_ten_digits() {
     for (input, output) in vectors {
         let (mid, total) = (text(&input, "mid"), number(&input, "TotPrice"));
         let order = order(&input["MOID"], total);
+        // Every vector passes; a wrong signature is tried once for each digit.
+        let new = digits.insert(text(&input, "tstamp").pop().unwrap());
         for (signature, good) in [(output.clone(), true), (sha256(&output), false)] {
+            if !good && !new {
+                continue;
+            }
             let answer = json!({
                 "resultCode": "0000", "tid": "StdpayCARDINIpayTest20260101000000000400", "mid": mid, "MOID": input["MOID"],
                 "TotPrice": input["TotPrice"], "payMethod": "Card", "applDate": "20260101", "applTime": "000000",
@@ -265,7 +270,6 @@ fn the_program_checks_the_answers_signature_for_all_ten_digits() {
             let word = if good { "/result/ok/approved" } else { "/result/err/unknown" };
             assert!(out.pointer(word).is_some(), "{input}: {out}");
         }
-        digits.insert(text(&input, "tstamp").pop().unwrap());
     }
     assert_eq!(digits.len(), 10);
 }
@@ -277,7 +281,7 @@ fn the_program_signs_inquiries_as_the_public_vectors_do() {
         let (oid, tid) = (&input["data"]["oid"], &input["data"]["tid"]);
         let by = if oid.is_null() { "gateway_ref" } else { "order_ref" };
         let query = json!({
-            "order_ref": oid.as_str().unwrap_or("A-1"), "gateway_ref": tid, "amount": won(1_000), "attempt": null,
+            "order_ref": oid.as_str().unwrap_or("A-1"), "gateway_ref": tid, "amount": won(1_000), "method": null,
         });
         let url = "https://iniapi.inicis.com/v2/pg/inquiry";
         let answer = json!({"resultCode": "01", "resultMsg": "no", "detailResultCode": "500400"}).to_string();
