@@ -305,6 +305,23 @@ fn options_become_inicis_fields() {
 }
 
 #[test]
+fn options_that_do_not_go_with_the_order_are_refused() {
+    let three = r#"{"code":"04","quota":3}"#;
+    for (name, given, method, won, fits) in [
+        ("direct_card", three, Some("card"), 50_000, true),
+        ("direct_card", three, None, 49_999, false),
+        ("direct_card", r#"{"code":"04","quota":0}"#, Some("card"), 1_000, true),
+        ("direct_card", "04", Some("easy_pay"), 50_000, false),
+        ("no_easy_pay", "true", Some("card"), 50_000, true),
+        ("no_easy_pay", "true", Some("easy_pay"), 50_000, false),
+        ("no_easy_pay", "false", Some("easy_pay"), 50_000, true),
+    ] {
+        let wishes = Wishes::read([(name, given)]).unwrap();
+        assert_eq!(wishes.fit(method, won).is_ok(), fits, "{name} {given} {method:?} {won}");
+    }
+}
+
+#[test]
 fn an_option_that_cannot_be_followed_is_refused() {
     for (name, given) in [
         ("card_quota", "[]"),

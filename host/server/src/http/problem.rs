@@ -18,6 +18,9 @@ pub struct GatewayAnswer {
     pub message: String,
     /// Our class of it: `declined`, `limit`, `too_late`, …
     pub class: String,
+    /// A Korean sentence for whoever asked: what it means, and what can be done.
+    #[serde(default)]
+    pub explanation: String,
 }
 
 /// `application/problem+json`. Programs branch on [`Problem::code`].
@@ -222,7 +225,12 @@ mod tests {
 
     #[test]
     fn a_stored_problem_is_the_same_problem() {
-        let answer = GatewayAnswer { code: "500626".into(), message: "no".into(), class: "declined".into() };
+        let answer = GatewayAnswer {
+            code: "500626".into(),
+            message: "no".into(),
+            class: "declined".into(),
+            explanation: "말".into(),
+        };
         let problem = Problem::new("gateway_refused", "words").for_buyer("말").from_gateway(answer);
         assert_eq!(Problem::stored(&serde_json::json!(problem)), problem);
     }

@@ -334,10 +334,11 @@ pub fn apply(
                 code: refusal.code.clone(),
                 message: refusal.message.clone(),
                 class: refusal.class.clone(),
+                explanation: refusal.explanation.ko.clone(),
             };
             problem = Some(
                 Problem::new("gateway_refused", refusal.explanation.en.clone())
-                    .for_buyer(refusal.explanation.ko.clone())
+                    .for_buyer(NOT_CANCELLED)
                     .from_gateway(answer),
             );
             (A::Declined, json!({"refusal": refusal_json(&refusal)}))
@@ -380,6 +381,9 @@ pub fn apply(
     }
     Ok((status, body))
 }
+
+/// What a buyer can do about a cancel that the gateway refused: its reason and remedy (keys, contracts, deadlines) are the shop's.
+const NOT_CANCELLED: &str = "아직 취소되지 않았습니다. 상점에 문의해 주세요.";
 
 fn not_sent_problem(why: &NotSent) -> Problem {
     match why {

@@ -109,6 +109,7 @@ fn refused(checkout: &Checkout) -> Problem {
         code: text("/refusal/code"),
         message: text("/refusal/message"),
         class: text("/refusal/class"),
+        explanation: text("/refusal/explanation/ko"),
     };
     Problem::new("gateway_refused", text("/refusal/explanation/en"))
         .for_buyer(text("/refusal/explanation/ko"))

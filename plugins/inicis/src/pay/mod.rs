@@ -113,8 +113,12 @@ fn name(order: &Order) -> String {
 
 /// An option that would be dropped in silence is an error: the shop believes that it works.
 fn wishes(order: &Order) -> Result<Wishes, PluginError> {
-    Wishes::read(order.options.iter().map(|option| (option.name.as_str(), option.value.as_str())))
-        .map_err(option_error)
+    let options = order.options.iter().map(|option| (option.name.as_str(), option.value.as_str()));
+    let wishes = Wishes::read(options).map_err(option_error)?;
+    wishes
+        .fit(order.method.as_ref().map(|method| method.kind.as_str()), order.amount.minor)
+        .map_err(option_error)?;
+    Ok(wishes)
 }
 
 fn option_error(error: OptionError) -> PluginError {

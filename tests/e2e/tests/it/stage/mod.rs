@@ -8,6 +8,7 @@ pub mod html;
 pub mod http;
 pub mod journal;
 pub mod process;
+pub mod sale;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
