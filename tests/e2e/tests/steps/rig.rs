@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use inicis_sim::{Clock as GatewayClock, Options, Running};
+use inicis_sim::{Options, Running};
 use payhost::Host;
 use payhost::jobs::{Done, Task, enqueue, perform};
 use payhost::time::{Clock, SystemClock};
@@ -293,7 +293,10 @@ impl Rig {
     /// A person's finding.
     pub async fn find(&self, payment: &Payment, finding: Value) -> Value {
         let path = format!("/v1/payments/{}/resolve", payment.id);
-        let call = self.call("POST", &path).key(self.host.run_key()).header("idempotency-key", "f-1");
+        let call = self
+            .call("POST", &path)
+            .key(self.host.run_key())
+            .header("idempotency-key", &payment.id.to_string());
         call.json(&finding).send().await.expect(200)
     }
 
