@@ -89,6 +89,7 @@ pub async fn cancel(
     key: RequiredKey,
     body: Body<CancelIn>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
+    let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw);
     // Before anything else is looked at: what was answered stays the answer, whatever became of the channel since.
     if let Some((status, body)) = key.answered(&host).await? {
@@ -98,7 +99,6 @@ pub async fn cancel(
     if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
         return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
     }
-    let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let ready = Ready::load_for_sale(&host, &row).await?;
     let host_in = host.clone();
     host.finish(async move {

@@ -278,3 +278,34 @@ async fn a_job_that_panics_is_done_again_and_delays_no_other() {
         assert_eq!(rig.books(payment).await.row.state, PaymentState::Paid);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_during_an_approval_charges_once() {
+    for lookup in [false, true] {
+        let rig = Rig::start(lookup).await;
+        for jump_s in [3600, -3600, 24 * 3600] {
+            let payment = rig.create().await;
+            let back = rig.choose(&payment).await;
+            rig.slow("pay_auth", 1500, &back.order_ref).await;
+            let jump = async {
+                rig.until_attempted(&payment).await;
+                rig.clock.jump(jump_s);
+                rig.jobs(2).await;
+            };
+            tokio::join!(rig.come_back(&back), jump);
+            rig.clock.jump(-jump_s);
+            rig.until_known(&payment).await;
+            is_paid_at_last(&rig, &payment, &format!("{jump_s} s, asked by order: {lookup}")).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_created_payment_is_answered_again_when_its_time_is_over() {
+    let rig = Rig::start(false).await;
+    let first = rig.create_until(60, "k-1").await.expect(201);
+    rig.later(3600).await;
+    rig.jobs(1).await;
+    assert_eq!(rig.create_again("k-1").await.expect(201), first);
+    rig.create_again("k-2").await.problem(400, "invalid_request");
+}
