@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
+use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
 use super::model::{PaymentOut, TaxIn};
 use super::settle::{self, Change, refusal_json};
 use super::verdict::{Doubt, NotSent, Verdict, judge, not_sent};
@@ -286,7 +286,7 @@ async fn settle(
     let done = host.store().transact(move |tx| {
         let host = &host_in;
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
-        let Some(attempt) = mine(tx, &attempt)? else {
+        let Some(attempt) = still_mine(tx, &attempt)? else {
             let payment = locked(tx, asked_of.0, asked_of.1)?;
             return Ok((202, json!(Change::begin(host, payment, Some(&ready_in)).shown())));
         };

@@ -292,7 +292,7 @@ async fn a_clock_that_jumps_during_an_approval_charges_once() {
                 rig.clock.jump(jump_s);
                 rig.jobs(2).await;
             };
-            tokio::join!(rig.come_back(&back), jump);
+            tokio::join!(rig.come_back_and_wait(&back), jump);
             rig.clock.jump(-jump_s);
             rig.until_known(&payment).await;
             is_paid_at_last(&rig, &payment, &format!("{jump_s} s, asked by order: {lookup}")).await;

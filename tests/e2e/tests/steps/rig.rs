@@ -315,6 +315,11 @@ impl Rig {
         }
     }
 
+    /// The browser posts what the gateway gave it, and waits for the answer.
+    pub async fn come_back_and_wait(&self, back: &Back) {
+        self.call("POST", &back.url).form(&back.fields).send().await;
+    }
+
     /// Lets the next such operation of an order go wrong.
     pub async fn fault(&self, operation: &str, fault: &str, order_ref: &str) {
         let body = json!({"operation": operation, "fault": fault, "times": 1, "oid": order_ref});
