@@ -5,7 +5,7 @@ use payhost_store::Store;
 use payhost_store::rows::jobs::{self, Job, JobState, NewJob};
 
 use super::Database;
-use super::fixture::{err, job, ok};
+use super::fixture::{NOW_US, err, job, ok};
 
 const LEASE: i64 = 30;
 
