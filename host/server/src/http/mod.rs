@@ -27,8 +27,8 @@ use problem::Problem;
 
 /// Largest body of a request, in bytes; components have a limit of their own.
 pub const BODY_MAX: usize = 256 * 1024;
-/// Longest request, in seconds: an attempt's lease, the wait for an outcome in doubt, and room.
-const REQUEST_SECONDS: u64 = 60;
+/// Longest request: an attempt's lease, the wait for an outcome in doubt, and room.
+const REQUEST: Duration = Duration::from_secs(60);
 
 /// Everything that the host answers.
 pub fn router(host: Host) -> Router {
@@ -43,7 +43,7 @@ pub fn router(host: Host) -> Router {
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal(&"a handler panicked").into_response()
         }))
-        .layer(from_fn(in_time))
+        .layer(from_fn(|request, next| in_time(REQUEST, request, next)))
         .layer(DefaultBodyLimit::max(BODY_MAX));
     Router::new()
         .merge(api)
@@ -58,8 +58,8 @@ pub fn router(host: Host) -> Router {
 }
 
 /// Ends a request that takes too long with a problem. What it began goes on where it must ([`Host::finish`]).
-async fn in_time(request: Request, next: Next) -> Response {
-    let answer = tokio::time::timeout(Duration::from_secs(REQUEST_SECONDS), next.run(request)).await;
+async fn in_time(limit: Duration, request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(limit, next.run(request)).await;
     answer.unwrap_or_else(|_| {
         let words = "the answer took too long; what was begun goes on, and the same request with the same key answers what \
                      came of it";
@@ -70,4 +70,25 @@ async fn in_time(request: Request, next: Next) -> Response {
 /// Whether the host takes requests.
 async fn health() -> impl IntoResponse {
     ([(HeaderName::from_static("cache-control"), "no-store")], "ok\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_takes_too_long_is_answered_with_a_problem() {
+        let app: Router = Router::new()
+            .route("/", get(std::future::pending::<()>))
+            .layer(from_fn(|request, next| in_time(Duration::from_millis(1), request, next)));
+        let answer = app.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status().as_u16(), 503);
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        let body = to_bytes(answer.into_body(), 9999).await.unwrap();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["code"], "timeout");
+    }
 }

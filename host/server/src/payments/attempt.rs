@@ -175,3 +175,15 @@ pub fn mine(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error
     }
     Ok(ours)
 }
+
+/// The attempt for its maker, who knows the outcome: also when it came late and the attempt was taken over (a clock jumped, the
+/// machine slept), as long as nobody began to undo it. What the gateway said ends the doubt.
+pub fn still_mine(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error> {
+    if let Some(ours) = mine(tx, attempt)? {
+        return Ok(Some(ours));
+    }
+    let now = attempts::get(tx, attempt.shop_id, attempt.id)?;
+    let Some(now) = now.filter(|now| now.state == AttemptState::InDoubt) else { return Ok(None) };
+    let undone = !attempts::undos_of(tx, attempt.shop_id, attempt.id)?.is_empty();
+    Ok(Some(now).filter(|_| !undone))
+}

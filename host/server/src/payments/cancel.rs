@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
+use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
 use super::model::{PaymentOut, TaxIn};
 use super::settle::{self, Change, refusal_json};
 use super::verdict::{Doubt, NotSent, Verdict, judge, not_sent};
@@ -92,6 +92,7 @@ pub async fn cancel(
     body: Body<CancelIn>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     kill::at(Point::Accepted, "cancel");
+    let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw);
     // Before anything else is looked at: what was answered stays the answer, whatever became of the channel since.
     if let Some((status, body)) = key.answered(&host).await? {
@@ -101,7 +102,6 @@ pub async fn cancel(
     if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
         return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
     }
-    let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let ready = Ready::load_for_sale(&host, &row).await?;
     let host_in = host.clone();
     host.finish(async move {
@@ -294,7 +294,7 @@ async fn settle(
         let host = &host_in;
         kill::mark_commit(Point::InT2Commit, "cancel");
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
-        let Some(attempt) = mine(tx, &attempt)? else {
+        let Some(attempt) = still_mine(tx, &attempt)? else {
             let payment = locked(tx, asked_of.0, asked_of.1)?;
             return Ok((202, json!(Change::begin(host, payment, Some(&ready_in)).shown())));
         };

@@ -15,7 +15,7 @@ use payhost_store::rows::payments::Payment;
 use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
+use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
 use super::model::AccountOut;
 use super::settle::{self, Change, NewFact, Written, checkout_ended, refusal_json};
 use super::verdict::{Doubt, Verdict, judge_complete, not_sent};
@@ -149,7 +149,7 @@ async fn settle(
     let done = host.store().transact(move |tx| {
         let host = &host_in;
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
-        let Some(mut attempt) = mine(tx, &attempt)? else { return Ok(()) };
+        let Some(mut attempt) = still_mine(tx, &attempt)? else { return Ok(()) };
         let payment = locked(tx, payment.shop_id, payment.id)?;
         let mut change = Change::begin(host, payment, Some(&ready_in));
         let found = checkouts::get(tx, checkout.shop_id, checkout.id)?;
@@ -183,6 +183,8 @@ fn apply(
     use AttemptState as A;
     use CheckoutState as C;
     let checkout_id = json!(checkout.id);
+    // An outcome that comes late ends the doubt that was there meanwhile.
+    change.payment.resolution = Resolution::None;
     let stands = match &verdict {
         Verdict::Done(Outcome::Approved(approval)) => settle::approved(tx, change, attempt, approval)?,
         Verdict::Done(Outcome::AwaitingDeposit(account)) => issued(tx, change, attempt, account)?,

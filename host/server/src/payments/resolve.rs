@@ -241,8 +241,7 @@ fn hear(
         Heard::Silence => job_rows::silence(tx, &key, Some(&gateway), now_us),
         Heard::Answer => {
             job_rows::silence(tx, &key, None, now_us)?;
-            let rested_us = now_us.saturating_sub(PROBE_US);
-            let woken = job_rows::wake(tx, &gateway, now_us, WAKE_APART_US, rested_us)?;
+            let woken = job_rows::wake(tx, &gateway, now_us, WAKE_APART_US, PROBE_US)?;
             if woken > 0 {
                 tracing::info!(%gateway, woken, "the gateway answers again");
             }

@@ -9,7 +9,7 @@ use payhost_store::rows::checkouts::Checkout;
 use payhost_store::{Error, Json, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::{JournalOf, LEASE_US, Opening, evidence, journal, mine, open, run};
+use super::attempt::{JournalOf, LEASE_US, Opening, evidence, journal, locked, mine, open, run};
 use super::resolve::{Doubtful, Found, Heard, Step};
 use super::verdict::{NotSent, Verdict, judge};
 use crate::channels::ready::Ready;
@@ -94,9 +94,21 @@ pub async fn undo(
         callback: None,
     };
     let (host_in, ready_in, payment) = (host.clone(), ready.clone(), doubtful.payment.clone());
-    let opened = host.store().transact(move |tx| open(tx, &host_in, &payment, &ready_in, opening)).await?;
-    let Ok(attempt) = opened else {
-        return Ok(Step::new(Found::Unknown("another undo is running".to_owned()), Heard::NotAsked));
+    let of = parent.clone();
+    let opened = host.store().transact(move |tx| {
+        // Its maker or a person may have ended the doubt while the gateway was asked: then nothing may be taken back.
+        locked(tx, of.shop_id, of.payment_id)?;
+        if mine(tx, &of)?.is_none() {
+            return Ok(None);
+        }
+        open(tx, &host_in, &payment, &ready_in, opening).map(Some)
+    });
+    let opened: Result<_, Error> = opened.await;
+    let Some(Ok(attempt)) = opened? else {
+        return Ok(Step::new(
+            Found::Unknown("another undo is running, or the doubt is over".to_owned()),
+            Heard::NotAsked,
+        ));
     };
     let called = run(host, ready, &attempt, &UNDO, |context| (context, order, callback, earlier)).await;
     let settled_ms = parent.now_ms.saturating_add(ready.settles_within_ms());

@@ -187,21 +187,15 @@ pub fn silence(tx: &mut Tx<'_>, key: &str, gateway: Option<&str>, now_us: i64) -
     Ok(oldest.as_deref() == Some(key))
 }
 
-/// The gateway answers again: its waiting jobs fall due, one every `apart_us`; those that asked after `rested_us` keep their
-/// time, so that one that is never answered does not ask without a pause. Tells how many.
-pub fn wake(
-    tx: &mut Tx<'_>,
-    gateway: &str,
-    now_us: i64,
-    apart_us: i64,
-    rested_us: i64,
-) -> Result<u64, Error> {
+/// The gateway answers again: its waiting jobs fall due, one every `apart_us`, but none sooner than `rest_us` after it asked,
+/// so that one that is never answered does not ask without a pause. Tells how many.
+pub fn wake(tx: &mut Tx<'_>, gateway: &str, now_us: i64, apart_us: i64, rest_us: i64) -> Result<u64, Error> {
     let sql = "UPDATE job SET due_us = woken.due_us, silent_us = NULL FROM \
-               (SELECT id, $1 + (ROW_NUMBER() OVER (ORDER BY silent_us, id) - 1) * $2 AS due_us FROM job \
-               WHERE gateway = $3 AND silent_us IS NOT NULL AND state = 'waiting' AND lease_token IS NULL \
-               AND updated_us <= $4) AS woken \
-               WHERE job.id = woken.id AND job.due_us > woken.due_us AND job.lease_token IS NULL";
-    tx.execute(sql, params![now_us, apart_us, gateway, rested_us])
+               (SELECT id, CASE WHEN slot_us < updated_us + $1 THEN updated_us + $1 ELSE slot_us END AS due_us FROM \
+               (SELECT id, updated_us, $2 + (ROW_NUMBER() OVER (ORDER BY silent_us, id) - 1) * $3 AS slot_us FROM job \
+               WHERE gateway = $4 AND silent_us IS NOT NULL AND state = 'waiting' AND lease_token IS NULL) AS slots) \
+               AS woken WHERE job.id = woken.id AND job.due_us > woken.due_us AND job.lease_token IS NULL";
+    tx.execute(sql, params![rest_us, now_us, apart_us, gateway])
 }
 
 /// Forgets up to `limit` jobs that were done before a time; tells how many.

@@ -115,6 +115,7 @@ async fn a_doubt_is_undone_and_asked_about_as_the_merchant_that_it_began_with() 
     let stage = Stage::start().await;
     let lookup = stage.shop_with_lookup().await;
     let plain = stage.shop.clone();
+    let (sold, _) = stage.pay_as(&lookup, "A-0").await;
     let one =
         in_doubt(&stage, &plain, "A-1", &[("pay_auth", "drop_after"), ("net_cancel", "drop_before")]).await;
     let two = in_doubt(
@@ -133,11 +134,11 @@ async fn a_doubt_is_undone_and_asked_about_as_the_merchant_that_it_began_with() 
     stage.no_faults().await;
     let undone = until(&stage, &plain, &one.0, "none", 30).await;
     assert_eq!((text(&undone, "state"), held(&stage, &one.1).await), ("pending".into(), 0), "{undone}");
-    let found = until(&stage, &lookup, &two.0, "none", 30).await;
-    assert_eq!((text(&found, "state"), held(&stage, &two.1).await), ("paid".into(), 20_900), "{found}");
+    let ended = until(&stage, &lookup, &two.0, "none", 30).await;
+    let left = held(&stage, &two.1).await;
+    assert_eq!((text(&ended, "state") == "paid", &ended["amount"]["cancellable"]), (left > 0, &json!(left)));
     // What was sold as the old merchant is given back as the old merchant.
-    stage.cancel(&lookup, &two.0, "k-1").await.expect(200);
-    assert_eq!(held(&stage, &two.1).await, 0);
+    stage.cancel(&lookup, &sold, "k-1").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,4 +306,48 @@ async fn a_watched_channel_takes_over_what_the_gateway_changes() {
         (stage.payment(&paid).await["state"] == "cancelled").then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_under_a_key_answers_not_known_yet_and_then_the_outcome() {
+    let stage = Stage::start().await;
+    let shop = stage.shop_with_lookup().await;
+    let faults = [("pay_auth", "drop_after"), ("inquiry", "drop_before"), ("net_cancel", "drop_before")];
+    let (created, _) = in_doubt(&stage, &shop, "A-1", &faults).await;
+    let other = stage.create_as(&shop, "A-2", json!({})).await.expect(201);
+    let ask = |payment: &Value| {
+        let path = format!("/v1/payments/{}/sync", text(payment, "id"));
+        stage.call("POST", &path).key(&shop.key).header("idempotency-key", "s-1").send()
+    };
+    assert_eq!(ask(&created).await.expect(202)["resolution"], "in_doubt");
+    stage.no_faults().await;
+    until(&stage, &shop, &created, "none", 30).await;
+    let known = ask(&created).await.expect(200);
+    assert_eq!(ask(&created).await.expect(200), known);
+    ask(&other).await.problem(422, "idempotency_mismatch");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_under_a_key_is_answered_again() {
+    let stage = Stage::start().await;
+    let waiting = async |name: &str| {
+        let created = stage.create_as(&stage.shop, name, json!({"confirm": "manual"})).await.expect(201);
+        let window = stage.open(&created).await;
+        stage.come_back(&stage.choose(&window, pay()).await).await;
+        created
+    };
+    let confirm = |payment: &Value| {
+        let path = format!("/v1/payments/{}/confirm", text(payment, "id"));
+        stage.call("POST", &path).key(&stage.shop.key).header("idempotency-key", "c-1").send()
+    };
+    let early = stage.create("A-0").await;
+    confirm(&early).await.problem(409, "not_confirmable");
+    let (one, two) = (waiting("A-1").await, waiting("A-2").await);
+    let paid = confirm(&one).await.expect(200);
+    assert_eq!(paid["state"], "paid");
+    stage.cancel(&stage.shop, &one, "k-1").await.expect(200);
+    // What was answered stays the answer; and the key is no other payment's.
+    assert_eq!(confirm(&one).await.expect(200), paid);
+    confirm(&two).await.problem(422, "idempotency_mismatch");
+    assert_eq!(stage.payment(&two).await["state"], "pending");
 }

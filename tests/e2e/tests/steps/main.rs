@@ -86,8 +86,21 @@ async fn books_agree(rig: &Rig, payment: &Payment, what: &str) {
     assert!(books.held <= books.row.total, "{what}: paid twice: {books:?}");
 }
 
+/// Where the gateway cannot be asked, a person looks at it; tells whether one had to.
+async fn a_person_looks(rig: &Rig, payment: &Payment) -> bool {
+    let books = rig.books(payment).await;
+    if books.row.resolution != Resolution::NeedsOperator {
+        return false;
+    }
+    // The host took back what it could: nothing is left there to be found.
+    assert_eq!(books.held, 0, "{books:?}");
+    rig.find(payment, json!({"finding": "not_approved", "note": "no sale", "by": "me"})).await;
+    true
+}
+
 /// After the death the buyer tries again, and the order is paid once.
 async fn is_paid_at_last(rig: &Rig, payment: &Payment, what: &str) {
+    a_person_looks(rig, payment).await;
     books_agree(rig, payment, what).await;
     if rig.books(payment).await.row.state != PaymentState::Paid {
         let back = rig.choose(payment).await;
@@ -135,13 +148,7 @@ async fn a_host_that_dies_anywhere_in_an_undo_ends_with_nothing_held() {
     at_every_step("finding out by undoing", 8, async |at| {
         let payment = rig.create().await;
         let died = pay_and_die(&rig, &payment, faults, Dies::FindingOut, at).await;
-        if rig.books(&payment).await.row.resolution == Resolution::NeedsOperator {
-            persons += 1;
-            let books = rig.books(&payment).await;
-            let undos = books.attempts.iter().filter(|attempt| attempt.parent_id.is_some());
-            assert!(undos.clone().any(|undo| undo.state == AttemptState::InDoubt), "died at {at}: {books:?}");
-            rig.find(&payment, json!({"finding": "not_approved", "note": "n", "by": "b"})).await;
-        }
+        persons += u32::from(a_person_looks(&rig, &payment).await);
         let books = rig.books(&payment).await;
         assert_eq!((books.held, books.row.paid), (0, 0), "died at {at}: {books:?}");
         is_paid_at_last(&rig, &payment, &format!("died at {at}")).await;
@@ -270,4 +277,35 @@ async fn a_job_that_panics_is_done_again_and_delays_no_other() {
         rig.until_known(payment).await;
         assert_eq!(rig.books(payment).await.row.state, PaymentState::Paid);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_during_an_approval_charges_once() {
+    for lookup in [false, true] {
+        let rig = Rig::start(lookup).await;
+        for jump_s in [3600, -3600, 24 * 3600] {
+            let payment = rig.create().await;
+            let back = rig.choose(&payment).await;
+            rig.slow("pay_auth", 1500, &back.order_ref).await;
+            let jump = async {
+                rig.until_attempted(&payment).await;
+                rig.clock.jump(jump_s);
+                rig.jobs(2).await;
+            };
+            tokio::join!(rig.come_back_and_wait(&back), jump);
+            rig.clock.jump(-jump_s);
+            rig.until_known(&payment).await;
+            is_paid_at_last(&rig, &payment, &format!("{jump_s} s, asked by order: {lookup}")).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_created_payment_is_answered_again_when_its_time_is_over() {
+    let rig = Rig::start(false).await;
+    let first = rig.create_until(60, "k-1").await.expect(201);
+    rig.later(3600).await;
+    rig.jobs(1).await;
+    assert_eq!(rig.create_again("k-1").await.expect(201), first);
+    rig.create_again("k-2").await.problem(400, "invalid_request");
 }

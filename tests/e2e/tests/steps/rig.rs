@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use inicis_sim::{Clock as GatewayClock, Options, Running};
+use inicis_sim::{Options, Running};
 use payhost::Host;
 use payhost::jobs::{Done, Task, enqueue, perform};
 use payhost::{Clock, SystemClock};
@@ -67,6 +67,11 @@ impl TestClock {
     pub fn die_at(&self, at: i64) {
         self.died.store(false, Ordering::SeqCst);
         self.looks_left.store(at, Ordering::SeqCst);
+    }
+
+    /// The host's clock jumps, and the gateway's does not.
+    pub fn jump(&self, seconds: i64) {
+        self.ahead_us.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 
     /// Nobody dies any more; tells whether somebody did.
@@ -135,6 +140,7 @@ pub struct Rig {
     key: String,
     orders: AtomicUsize,
     times: AtomicUsize,
+    last: std::sync::Mutex<Value>,
     _folder: TempDir,
 }
 
@@ -171,6 +177,7 @@ impl Rig {
             key: String::new(),
             orders,
             times,
+            last: std::sync::Mutex::default(),
             _folder: folder,
         };
         rig.set_up(lookup).await;
@@ -230,6 +237,39 @@ impl Rig {
         }
     }
 
+    /// A payment of so many seconds, under a key.
+    pub async fn create_until(&self, seconds: i64, key: &str) -> Answer {
+        let until = jiff::Timestamp::from_microsecond(self.host.now_us() + seconds * 1_000_000).unwrap();
+        let body = json!({
+            "order_id": "B-1", "order_name": "잼", "amount": {"total": TOTAL}, "expires_at": until.to_string(),
+        });
+        *self.last.lock().unwrap() = body;
+        self.create_again(key).await
+    }
+
+    /// The same request again.
+    pub async fn create_again(&self, key: &str) -> Answer {
+        let body = self.last.lock().unwrap().clone();
+        let call = self.call("POST", "/v1/payments").key(&self.key).header("idempotency-key", key);
+        call.json(&body).send().await
+    }
+
+    /// The answer of an operation comes late.
+    pub async fn slow(&self, operation: &str, ms: u64, order_ref: &str) {
+        let body = json!({"operation": operation, "fault": "slow", "ms": ms, "times": 1, "oid": order_ref});
+        let url = format!("{}/_sim/faults", self.gateway.browser_origin);
+        self.call("POST", &url).json(&body).send().await.expect(201);
+    }
+
+    /// Waits until the gateway holds the money while the host does not know it yet.
+    pub async fn until_attempted(&self, payment: &Payment) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.books(payment).await.held == 0 {
+            assert!(Instant::now() < deadline, "nothing was attempted");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A payment that is paid.
     pub async fn paid(&self) -> Payment {
         let payment = self.create().await;
@@ -275,6 +315,11 @@ impl Rig {
         }
     }
 
+    /// The browser posts what the gateway gave it, and waits for the answer.
+    pub async fn come_back_and_wait(&self, back: &Back) {
+        self.call("POST", &back.url).form(&back.fields).send().await;
+    }
+
     /// Lets the next such operation of an order go wrong.
     pub async fn fault(&self, operation: &str, fault: &str, order_ref: &str) {
         let body = json!({"operation": operation, "fault": fault, "times": 1, "oid": order_ref});
@@ -293,7 +338,10 @@ impl Rig {
     /// A person's finding.
     pub async fn find(&self, payment: &Payment, finding: Value) -> Value {
         let path = format!("/v1/payments/{}/resolve", payment.id);
-        let call = self.call("POST", &path).key(self.host.run_key()).header("idempotency-key", "f-1");
+        let call = self
+            .call("POST", &path)
+            .key(self.host.run_key())
+            .header("idempotency-key", &payment.id.to_string());
         call.json(&finding).send().await.expect(200)
     }
 
