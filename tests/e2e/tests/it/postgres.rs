@@ -98,6 +98,26 @@ async fn two_hosts_on_one_database_act_as_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_same_order_from_many_clients_at_two_hosts_is_one_payment() {
+    let stage = Stage::on_postgres().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (_second, url) = second_host(&stage, folder.path(), true).unwrap();
+    for order_id in ["A-1", "A-2", "A-3"] {
+        let body = crate::stage::order(order_id, json!({}));
+        let calls = (0..12).map(|number| {
+            let base = if number % 2 == 0 { &stage.url } else { &url };
+            let call = Call::new(&stage.client, "POST", format!("{base}/v1/payments"));
+            call.key(&stage.shop.key).json(&body).send()
+        });
+        let answers = futures_util::future::join_all(calls).await;
+        assert!(answers.iter().all(|answer| [200, 201].contains(&answer.status)), "{answers:?}");
+        assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+        let id = text(&answers[0].json(), "id");
+        assert!(answers.iter().all(|answer| answer.json()["id"] == *id), "{answers:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_host_without_the_master_key_is_refused_and_makes_none() {
     let stage = Stage::on_postgres().await;
     let folder = tempfile::tempdir().unwrap();
