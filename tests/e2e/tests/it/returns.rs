@@ -1,14 +1,12 @@
 //! Return posts that are not what the gateway gave. Invariant of the host: nothing of them reaches the gateway, nothing is
 //! approved, and the payment can still be paid.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::stage::buyer::{Fields, Return, pay};
 use crate::stage::html::visible;
 use crate::stage::http::Answer;
-use crate::stage::{Stage, eventually, text};
+use crate::stage::{Stage, text};
 
 /// What somebody made of a return, with a name for it.
 type Forgery = (&'static str, Box<dyn Fn(&Return) -> Return>);
@@ -184,29 +182,4 @@ async fn a_return_of_a_checkout_that_does_not_exist_shows_a_bad_link() {
     let (_, paid) = stage.pay_as(&stage.shop, "A-1").await;
     assert_eq!(paid.result, "paid");
     assert_eq!(stage.count("approved").await, 1);
-}
-
-/// A phone that changes its network in the tunnel: the request arrives, and nobody waits for the answer.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_whole_return_of_a_browser_that_left_at_once_is_completed() {
-    let stage = Stage::start().await;
-    for number in 0..5 {
-        let created = stage.create(&format!("A-{number}")).await;
-        let back = stage.choose(&stage.open(&created).await, pay()).await;
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&back.fields).finish();
-        let path = back.url.strip_prefix(&stage.url).unwrap();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let address = stage.url.strip_prefix("http://").unwrap();
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-        drop(stream);
-        eventually("the return is completed", Duration::from_secs(10), async || {
-            (stage.payment(&created).await["state"] == "paid").then_some(())
-        })
-        .await;
-    }
 }
