@@ -24,6 +24,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let built = plugins::build_packages(&["inicis", "guests"])?;
     crate::run::binaries()?;
+    crate::chaos::host()?;
     let mut tests = cargo();
     tests.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]);
     tests.env("PAYHOST_TEST_PLUGIN", built.component("inicis"));

@@ -1,6 +1,13 @@
 //! A PostgreSQL of our own for tests, in a temporary folder and on a unix socket. Invariant: it ends with the process that
 //! started it, however that ends: a shell waits at the other end of a pipe.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests: a surprise ends the test with its place"
+)]
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;

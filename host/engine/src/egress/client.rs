@@ -194,18 +194,16 @@ fn build(
     route(builder).build().map_err(|error| ClientError(chain(&error)))
 }
 
-/// Outside a chaos build the body as it is. Inside one that is to die after the request, a body that tells when its last byte
-/// was taken.
+/// Outside a chaos build the body as it is. Inside one that is to die after the request, a body that tells when it is
+/// taken.
 fn watched(body: Bytes) -> reqwest::Body {
     if !kill::armed(Point::AfterRequest) {
         return body.into();
     }
-    let end = futures_util::stream::poll_fn(|_| {
+    reqwest::Body::wrap_stream(futures_util::stream::once(async {
         kill::followed(Point::AfterRequest);
-        std::task::Poll::Ready(None)
-    });
-    let first = futures_util::stream::once(async { Ok::<_, std::io::Error>(body) });
-    reqwest::Body::wrap_stream(futures_util::StreamExt::chain(first, end))
+        Ok::<_, std::io::Error>(body)
+    }))
 }
 
 #[cfg(feature = "chaos")]

@@ -54,12 +54,18 @@ pub async fn come_back(
 
 /// Acts on a return, even when the browser hangs up, and leads to the result.
 async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Response, Problem> {
-    let found = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
-    let Some(checkout) = found else { return Ok(bad_link()) };
-    let (host_in, payment) = (host.clone(), checkout.payment_id);
-    match host.finish(async move { arrive(&host_in, checkout, callback).await }).await? {
-        Arrival::Refused(reason) => not_from_gateway(host, payment, reason).await,
-        Arrival::Stored => {
+    // All of it: a browser that hangs up takes with it whatever is awaited outside.
+    let host_in = host.clone();
+    let arrived = host.finish(async move {
+        let found = host_in.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
+        let Some(checkout) = found else { return Ok(None) };
+        let payment = checkout.payment_id;
+        Ok(Some((payment, arrive(&host_in, checkout, callback).await?)))
+    });
+    match arrived.await? {
+        None => Ok(bad_link()),
+        Some((payment, Arrival::Refused(reason))) => not_from_gateway(host, payment, reason).await,
+        Some((_, Arrival::Stored)) => {
             Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(host, id)?)).into_response())
         }
     }

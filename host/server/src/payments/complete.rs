@@ -70,11 +70,13 @@ async fn begin(
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let begun = host.store().transact(move |tx| {
         let host = &host_in;
-        let found = checkouts::get_of_any_shop(tx, id)?;
+        let Some(seen) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let payment = locked(tx, seen.shop_id, seen.payment_id)?;
+        // Read under the lock: the same return may have come to another host while we waited for it.
+        let found = checkouts::get(tx, seen.shop_id, id)?;
         let Some(mut checkout) = found.filter(|checkout| from.contains(&checkout.state)) else {
             return Ok(None);
         };
-        let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
         if let Some((of, read)) = &read {
             journal(tx, host, &ready_in, *of, read)?;
         }

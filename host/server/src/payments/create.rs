@@ -282,20 +282,33 @@ fn in_transaction(
         let over = open.state.is_payable() && open.expires_us <= host.now_us();
         // Its time is over and its job has not come to it yet; an open attempt keeps it, for money may turn out to be held.
         if !over || !super::expire::end(tx, host, open.clone())? {
-            let same = open.total == checked.amount.minor && open.currency == checked.amount.currency;
-            return Ok(if same { Ok((200, shown(host, &shop, &open)?)) } else { Err(taken(&open)) });
+            return there(host, &shop, &open, checked.amount);
         }
     }
     if let Err(problem) = usable(tx, &channel, &input, checked.amount)?.and(tried) {
         return Ok(Err(problem));
     }
+    let amount = checked.amount;
     let row = new_row(tx, host, &channel, input, checked)?;
-    payments::insert(tx, &row)?;
+    if let Err(error) = tx.nested(|tx| payments::insert(tx, &row)) {
+        // On PostgreSQL another request for this order may have been first since we looked.
+        let first = match error.is_unique("payment_open_order") {
+            true => payments::open_of_order(tx, row.shop_id, row.mode, &row.order_id)?,
+            false => None,
+        };
+        return there(host, &shop, &first.ok_or(error)?, amount);
+    }
     jobs::enqueue(tx, host, &jobs::Task::Expire { shop: row.shop_id, payment: row.id }, row.expires_us)?;
     let mut change = Change::begin(host, row, None);
     change.event("payment.created", Value::Null);
     let row = change.write(tx)?;
     Ok(Ok((201, shown(host, &shop, &row)?)))
+}
+
+/// The answer for an order that has a payment.
+fn there(host: &Host, shop: &Shop, open: &Payment, amount: Money) -> Result<Made, Error> {
+    let same = open.total == amount.minor && open.currency == amount.currency;
+    Ok(if same { Ok((200, shown(host, shop, open)?)) } else { Err(taken(open)) })
 }
 
 fn taken(open: &Payment) -> Problem {

@@ -13,6 +13,9 @@ mod browser;
 mod browser_methods;
 mod cancel;
 mod cancel_methods;
+#[allow(dead_code, reason = "the tests are its smoke part; `cargo xtask chaos` uses all of it")]
+mod chaos;
+mod chaos_smoke;
 mod checkout;
 mod confirm;
 mod crash;

@@ -46,7 +46,7 @@ async fn on_postgresql_an_approval_that_was_under_way_at_a_kill_is_found_out() {
     stage.host.kill();
     assert!(request.await.unwrap().is_err());
     stage.restart();
-    let after = eventually("the outcome is known", Duration::from_secs(50), async || {
+    let after = eventually("the outcome is known", Duration::from_secs(60), async || {
         let now = stage.payment_as(&shop, &created).await;
         (now["state"] == "paid" && now["resolution"] == "none").then_some(now)
     })
@@ -70,12 +70,13 @@ async fn two_hosts_on_one_database_act_as_one() {
     let stage = Stage::on_postgres().await;
     let folder = tempfile::tempdir().unwrap();
     let (_second, url) = second_host(&stage, folder.path(), true).unwrap();
-    // Opened at the first, come back to both at once.
+    // Opened at the first, come back to both at once, several times.
     let created = stage.create("A-1").await;
     let back = stage.choose(&stage.open(&created).await, pay()).await;
     let there = back.url.replace(&stage.url, &url);
-    let both = [&back.url, &there].map(|url| stage.call("POST", url).form(&back.fields).send());
-    for answer in futures_util::future::join_all(both).await {
+    let all = [&back.url, &there].repeat(4).into_iter();
+    let all = all.map(|url| stage.call("POST", url).form(&back.fields).send());
+    for answer in futures_util::future::join_all(all).await {
         assert_eq!(answer.status, 303, "{}", answer.text);
     }
     assert_eq!(stage.count("approved").await, 1);
@@ -95,6 +96,26 @@ async fn two_hosts_on_one_database_act_as_one() {
     assert_eq!((stage.count("cancelled").await, stage.held().await.len()), (1, 0));
     let seen = Call::new(&stage.client, "GET", format!("{url}/v1/payments/{}", text(&created, "id")));
     assert_eq!(seen.key(&stage.shop.key).send().await.expect(200)["state"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_order_from_many_clients_at_two_hosts_is_one_payment() {
+    let stage = Stage::on_postgres().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (_second, url) = second_host(&stage, folder.path(), true).unwrap();
+    for order_id in ["A-1", "A-2", "A-3"] {
+        let body = crate::stage::order(order_id, json!({}));
+        let calls = (0..12).map(|number| {
+            let base = if number % 2 == 0 { &stage.url } else { &url };
+            let call = Call::new(&stage.client, "POST", format!("{base}/v1/payments"));
+            call.key(&stage.shop.key).json(&body).send()
+        });
+        let answers = futures_util::future::join_all(calls).await;
+        assert!(answers.iter().all(|answer| [200, 201].contains(&answer.status)), "{answers:?}");
+        assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+        let id = text(&answers[0].json(), "id");
+        assert!(answers.iter().all(|answer| answer.json()["id"] == *id), "{answers:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
