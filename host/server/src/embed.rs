@@ -165,7 +165,9 @@ impl Shop {
     /// # Errors
     /// As `POST /v1/payments/{id}/confirm`.
     pub async fn confirm(&self, id: PaymentId) -> Result<PaymentOut, Problem> {
-        Ok(confirm::confirm(State(self.host.clone()), self.caller, PathId(id)).await?.1.0)
+        let key = IdempotencyKey::given(None)?;
+        let _shown = confirm::confirm(State(self.host.clone()), self.caller, PathId(id), key).await?;
+        self.payment(id).await
     }
 
     /// Gives a payment back, all of it or a part. The key is new for each cancel, and the same when one is repeated. Where the
