@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use own_postgres::{FAST, Server};
 use serde_json::{Value, json};
 
 use crate::stage::buyer::pay;
@@ -129,15 +130,16 @@ async fn a_second_host_without_the_master_key_is_refused_and_makes_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_postgresql_is_away_nothing_is_acknowledged_and_afterwards_all_goes_on() {
-    let stage = Stage::on_postgres().await;
+    let server = Server::start(FAST);
+    let stage = Stage::on_database(&server.database()).await;
     let paid = stage.paid("A-1").await;
-    postgres().kill();
+    server.kill();
     let body = json!({"order_id": "A-2", "order_name": "잼", "amount": {"total": 100}});
     let answer = stage.post("/v1/payments", &body).await;
     assert_eq!(answer.problem(503, "unavailable")["status"], 503);
     let cancel = stage.cancel(&stage.shop, &paid, "k-1").await;
     assert_eq!(cancel.status, 503, "{}", cancel.text);
-    postgres().go();
+    server.go();
     let after = eventually("the host is back", Duration::from_secs(15), async || {
         let answer = stage.cancel(&stage.shop, &paid, "k-1").await;
         (answer.status == 200).then(|| answer.json())

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::ValueRef;
 use serde_json::Value;
 
 /// Where a database is.
@@ -261,12 +262,10 @@ fn sqlite(path: &Path) -> Vec<Rows> {
         let mut all = Vec::new();
         while let Some(row) = rows.next().unwrap() {
             let cell = |at| match row.get_ref(at).unwrap() {
-                rusqlite::types::ValueRef::Integer(number) => Cell::Int(Some(number)),
-                rusqlite::types::ValueRef::Null => Cell::Text(None),
-                rusqlite::types::ValueRef::Text(text) => {
-                    Cell::Text(Some(String::from_utf8(text.to_vec()).unwrap()))
-                }
-                other => panic!("{other:?}"),
+                ValueRef::Integer(number) => Cell::Int(Some(number)),
+                ValueRef::Null => Cell::Text(None),
+                ValueRef::Text(text) => Cell::Text(Some(String::from_utf8(text.to_vec()).unwrap())),
+                ValueRef::Real(_) | ValueRef::Blob(_) => panic!("column {at}: neither number nor text"),
             };
             all.push((0..columns).map(cell).collect());
         }

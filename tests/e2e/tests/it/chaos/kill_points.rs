@@ -162,7 +162,7 @@ async fn upkeep(
     random: &mut StdRng,
 ) -> Result<Vec<Hit>, String> {
     world.kill();
-    let at_start = run % 2 == 0 || world.backend == Backend::Postgres;
+    let at_start = run.is_multiple_of(2) || world.backend == Backend::Postgres;
     if at_start {
         // It may come up before it dies.
         let _ = world.up(Some("upkeep@migrate"));

@@ -203,8 +203,13 @@ impl Stage {
 
     /// The same on PostgreSQL.
     pub async fn on_postgres() -> Self {
+        Self::on_database(&postgres().database()).await
+    }
+
+    /// The same on a database of one's own.
+    pub async fn on_database(address: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        use_postgres(folder.path());
+        std::fs::write(folder.path().join(ADDRESS), address).unwrap();
         Self::in_folder(folder, |_| ()).await
     }
 
