@@ -13,6 +13,7 @@ use url::Url;
 use crate::http::problem::Problem;
 use crate::plugins::registry::Registry;
 use crate::time::{Clock, SystemClock};
+use crate::webhooks;
 
 /// Why a host could not be opened, in words for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum OpenError {
     /// The sandbox.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The network for webhooks.
+    #[error(transparent)]
+    Webhooks(#[from] webhooks::ClientError),
     /// The data folder.
     #[error("{path}: {cause}")]
     Folder {
@@ -44,6 +48,7 @@ pub struct Builder {
     public_url: Option<Url>,
     master_key_file: Option<PathBuf>,
     clock: Arc<dyn Clock>,
+    webhooks: webhooks::Options,
 }
 
 impl Builder {
@@ -65,6 +70,13 @@ impl Builder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// How shops are told of events.
+    #[must_use]
+    pub fn webhooks(mut self, options: webhooks::Options) -> Self {
+        self.webhooks = options;
         self
     }
 
@@ -92,6 +104,8 @@ impl Builder {
             run_key: format!("op_run_{}", hex(&random::<32>())),
             settled: Notify::new(),
             jobs: Notify::new(),
+            webhooks: webhooks::Client::new(&self.webhooks)?,
+            webhook_options: self.webhooks,
             finishing: TaskTracker::new(),
             data: self.data.clone(),
             clock: self.clock,
@@ -142,6 +156,8 @@ struct Inner {
     run_key: String,
     settled: Notify,
     jobs: Notify,
+    webhooks: webhooks::Client,
+    webhook_options: webhooks::Options,
     finishing: TaskTracker,
 }
 
@@ -153,6 +169,7 @@ impl Host {
             public_url: None,
             master_key_file: None,
             clock: Arc::new(SystemClock),
+            webhooks: webhooks::Options::default(),
         }
     }
 
@@ -214,6 +231,16 @@ impl Host {
     /// Rings when a job may be due.
     pub fn jobs(&self) -> &Notify {
         &self.0.jobs
+    }
+
+    /// What tells shops of events.
+    pub fn webhooks(&self) -> &webhooks::Client {
+        &self.0.webhooks
+    }
+
+    /// How they are told.
+    pub fn webhook_options(&self) -> &webhooks::Options {
+        &self.0.webhook_options
     }
 
     /// Runs work to its end even when its caller goes away, and before the host closes. Were the process to die, a job

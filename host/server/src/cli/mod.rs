@@ -4,8 +4,10 @@
 mod client;
 mod commands;
 mod doctor;
+mod listen;
 mod plugin_call;
 mod serve;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +18,9 @@ pub use commands::{
     ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ReplayArguments,
     ShopCommand,
 };
+pub use listen::ListenArguments;
 pub use serve::ServeArguments;
+pub use webhook::{TriggerArguments, WebhookCommand};
 
 /// Payments through sandboxed plugins.
 #[derive(Parser)]
@@ -57,6 +61,13 @@ pub enum Command {
     /// Payments.
     #[command(subcommand)]
     Payment(PaymentCommand),
+    /// Where a shop is told of events.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Forwards a shop's events to a program on this machine.
+    Listen(ListenArguments),
+    /// Sends a sample event to a shop's endpoints, in test mode.
+    Trigger(TriggerArguments),
     /// Runs journaled calls again; nothing is sent anywhere.
     Replay(ReplayArguments),
     /// Where a gateway's addresses lead in test mode (a simulator, a staging proxy).
@@ -90,6 +101,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let json = arguments.json;
     let request = match &arguments.command {
         Command::Serve(serve) => return serve::run(&arguments, serve).await,
+        Command::Listen(listen) => return listen::run(&arguments, listen).await,
         Command::Openapi => {
             println!("{}", crate::http::openapi::document());
             return Ok(());
@@ -109,6 +121,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Command::Plugin(command) => command.request(),
         Command::Channel(command) => command.request(),
         Command::Payment(command) => command.request(),
+        Command::Webhook(command) => command.request(),
+        Command::Trigger(trigger) => trigger.request(),
         Command::Replay(command) => command.request(),
         Command::GatewayMap(command) => command.request(),
     }?;

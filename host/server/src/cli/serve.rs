@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use ipnet::IpNet;
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use url::Url;
@@ -13,7 +15,7 @@ use url::Url;
 use super::Arguments;
 use super::client::{SERVER_FILE, ServerFile};
 use crate::host::Host;
-use crate::{http, jobs};
+use crate::{http, jobs, webhooks};
 
 /// How long open requests may take to end.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -28,6 +30,30 @@ pub struct ServeArguments {
     /// one that the shop registered.
     #[arg(long, env = "PAYHOST_PUBLIC_URL")]
     pub public_url: Option<Url>,
+    /// A private network (`127.0.0.0/8`, `10.1.0.0/16`) that webhooks may go to, also over plain http. May be given several
+    /// times; in the variable, with commas.
+    #[arg(long, value_delimiter = ',', env = "PAYHOST_WEBHOOK_ALLOW_NETWORK")]
+    pub webhook_allow_network: Vec<IpNet>,
+    /// Waits before each try of a webhook. Default: 0s,5s,5m,30m,2h,5h,10h,14h,20h,24h.
+    #[arg(long, value_delimiter = ',', env = "PAYHOST_WEBHOOK_SCHEDULE")]
+    pub webhook_schedule: Vec<SignedDuration>,
+    /// How long one try of a webhook may take.
+    #[arg(long, default_value = "15s", env = "PAYHOST_WEBHOOK_TIMEOUT")]
+    pub webhook_timeout: SignedDuration,
+}
+
+impl ServeArguments {
+    fn webhooks(&self) -> webhooks::Options {
+        let mut options = webhooks::Options {
+            allowed_networks: self.webhook_allow_network.clone(),
+            timeout: self.webhook_timeout.unsigned_abs(),
+            ..webhooks::Options::default()
+        };
+        if !self.webhook_schedule.is_empty() {
+            options.schedule = self.webhook_schedule.iter().map(|wait| wait.unsigned_abs()).collect();
+        }
+        options
+    }
 }
 
 /// Runs the server until it is told to stop.
@@ -40,13 +66,18 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
     let host = Host::builder(&arguments.data)
         .master_key_file(arguments.master_key_file.clone())
         .public_url(serve.public_url.clone().unwrap_or_else(|| own_url.clone()))
+        .webhooks(serve.webhooks())
         .open()
         .await
         .map_err(|error| error.to_string())?;
     let server_file = arguments.data.join(SERVER_FILE);
     write_server_file(&server_file, own_url.as_str().trim_end_matches('/'), host.run_key())?;
     let (stop, stopped) = watch::channel(false);
-    let runner = tokio::spawn(jobs::run(host.clone(), until(stopped.clone())));
+    let (jobs, webhooks) = (
+        jobs::run(host.clone(), until(stopped.clone())),
+        webhooks::run(host.clone(), until(stopped.clone())),
+    );
+    let runner = tokio::spawn(async { tokio::join!(jobs, webhooks) });
     println!("{}", serde_json::json!({"url": own_url.as_str().trim_end_matches('/')}));
     tracing::info!(%address, public_url = %host.public_url(), "serving");
     let app = http::router(host.clone());

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::host::Host;
-use crate::{channels, payments, plugins, shops};
+use crate::{channels, payments, plugins, shops, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -41,6 +41,7 @@ pub fn routes() -> OpenApiRouter<Host> {
         .merge(channels::routes())
         .merge(plugins::routes())
         .merge(shops::routes())
+        .merge(webhooks::routes())
 }
 
 /// The document, as it is committed.
