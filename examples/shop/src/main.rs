@@ -55,7 +55,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     println!("shop: {url}/");
-    axum::serve(listener, router(Shop { store, payhost, url, webhook_secret })).with_graceful_shutdown(stop).await?;
+    axum::serve(listener, router(Shop { store, payhost, url, webhook_secret }))
+        .with_graceful_shutdown(stop)
+        .await?;
     Ok(())
 }
 

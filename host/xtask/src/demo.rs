@@ -143,7 +143,8 @@ impl Demo {
         ];
         self.cli(&channel)?;
         let hooks = format!("{}/webhooks", self.origin(0));
-        let endpoint = self.cli(&["webhook", "create", "--shop", shop_id, "--url", &hooks, "--name", "demo shop"])?;
+        let endpoint =
+            self.cli(&["webhook", "create", "--shop", shop_id, "--url", &hooks, "--name", "demo shop"])?;
         write(&self.webhook_secret_file(), text(&endpoint, "secret")?)?;
         let key = self.cli(&["key", "create", "--shop", shop_id, "--mode", "test", "--name", "demo shop"])?;
         write(&key_file, text(&key, "secret")?)?;

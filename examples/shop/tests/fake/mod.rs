@@ -77,6 +77,16 @@ impl Browser {
         self.send(request, Body::from(body.to_owned())).await
     }
 
+    /// Posts JSON as payhost does, without a session.
+    pub async fn webhook(&self, headers: &[(&str, String)], body: &str) -> StatusCode {
+        let mut request = Request::post("/webhooks").header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        self.shop.clone().oneshot(request).await.unwrap().status()
+    }
+
     /// The random value in the checkout form.
     pub async fn checkout_form(&self) -> String {
         let page = self.get("/checkout").await.body;

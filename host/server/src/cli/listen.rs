@@ -71,7 +71,8 @@ async fn news(
     let mut found = Vec::new();
     let mut after = String::new();
     for _ in 0..pages {
-        let request = ApiRequest::get(format!("/v1/events?limit=100{after}")).for_shop(listen.shop, &listen.mode);
+        let request =
+            ApiRequest::get(format!("/v1/events?limit=100{after}")).for_shop(listen.shop, &listen.mode);
         let page = client::send_to_server(arguments, request).await?;
         let events = page.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
         let before = found.len();

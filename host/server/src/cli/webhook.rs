@@ -96,10 +96,12 @@ impl WebhookCommand {
                 ApiRequest::get(format!("{BASE}/{id}/deliveries")).for_shop(*shop, mode)
             }
             Self::Rotate { shop, mode, id } => {
-                ApiRequest::json("POST", format!("{BASE}/{id}/rotate-secret"), json!({})).for_shop(*shop, mode)
+                ApiRequest::json("POST", format!("{BASE}/{id}/rotate-secret"), json!({}))
+                    .for_shop(*shop, mode)
             }
             Self::Enable { shop, mode, id } => {
-                ApiRequest::json("PATCH", format!("{BASE}/{id}"), json!({"enabled": true})).for_shop(*shop, mode)
+                ApiRequest::json("PATCH", format!("{BASE}/{id}"), json!({"enabled": true}))
+                    .for_shop(*shop, mode)
             }
             Self::Remove { shop, mode, id } => {
                 let request = ApiRequest { verb: "DELETE", ..ApiRequest::get(format!("{BASE}/{id}")) };

@@ -70,9 +70,11 @@ impl Rule {
         let tls = match url.scheme() {
             "https" => true,
             "http" if self.allowed.is_empty() => {
-                return Err("an address that begins with https:// (plain http is for networks that the operator \
+                return Err(
+                    "an address that begins with https:// (plain http is for networks that the operator \
                             allowed, and there are none)"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             "http" => false,
             _ => return Err("an address that begins with https://".to_owned()),
@@ -83,7 +85,11 @@ impl Rule {
             Some(UrlHost::Domain(_)) => return Ok(()),
             None => return Err("an address with a host".to_owned()),
         };
-        if self.permits(literal, tls) { Ok(()) } else { Err(NotAllowed::of(&literal.to_string(), tls).to_string()) }
+        if self.permits(literal, tls) {
+            Ok(())
+        } else {
+            Err(NotAllowed::of(&literal.to_string(), tls).to_string())
+        }
     }
 }
 
@@ -298,7 +304,8 @@ mod tests {
             let told = ["not sent", "may not be told", "error trying to connect", "client error (Connect)"];
             assert!(told.iter().any(|part| words.contains(part)), "{url}: {words}");
         }
-        let accepted = tokio::select! { biased; _ = listener.accept() => true, () = std::future::ready(()) => false };
+        let accepted =
+            tokio::select! { biased; _ = listener.accept() => true, () = std::future::ready(()) => false };
         assert!(!accepted, "somebody came");
         assert!(INWARD.len() >= 40);
     }
@@ -314,14 +321,20 @@ mod tests {
     async fn an_allowed_network_is_told_also_without_tls_and_its_neighbours_are_not() {
         let client = client(&["127.0.0.1/32"]);
         let rule = |url: &str| client.check(&url.parse().unwrap());
-        for good in ["http://127.0.0.1:9/", "https://127.0.0.1/", "http://localhost/", "https://shop.example/"] {
+        for good in
+            ["http://127.0.0.1:9/", "https://127.0.0.1/", "http://localhost/", "https://shop.example/"]
+        {
             assert_eq!(rule(good), Ok(()), "{good}");
         }
-        for bad in ["http://127.0.0.2/", "http://1.1.1.1/", "https://10.0.0.1/", "http://[::ffff:127.0.0.1]/"] {
+        for bad in ["http://127.0.0.2/", "http://1.1.1.1/", "https://10.0.0.1/", "http://[::ffff:127.0.0.1]/"]
+        {
             assert!(rule(bad).is_err(), "{bad}");
         }
         // Plain http to a public address, by name: nothing is sent though the name may be written.
         let public = Rule { allowed: client.rule.allowed.clone() };
-        assert!(!public.permits("1.1.1.1".parse().unwrap(), false) && public.permits("1.1.1.1".parse().unwrap(), true));
+        assert!(
+            !public.permits("1.1.1.1".parse().unwrap(), false)
+                && public.permits("1.1.1.1".parse().unwrap(), true)
+        );
     }
 }

@@ -186,7 +186,8 @@ pub fn web_hook_address(host: &Host, field: &str, text: &str) -> Result<(), Prob
 /// Whether a payment may bring an address of its own: nothing would be sent there without an endpoint whose secret signs.
 pub fn payment_url_problem(tx: &mut Tx<'_>, shop: ShopId, mode: Mode) -> Result<Option<Problem>, Error> {
     let listens = rows::list(tx, shop, mode)?.iter().any(|endpoint| endpoint.url.is_none());
-    let words = "the shop has no webhook endpoint without url, whose secret would sign what goes there; make one";
+    let words =
+        "the shop has no webhook endpoint without url, whose secret would sign what goes there; make one";
     Ok((!listens).then(|| Problem::field("webhook_url", words)))
 }
 
@@ -227,7 +228,10 @@ pub async fn create(
     let made = host.store().transact(move |tx| {
         let known = rows::list(tx, caller.shop_id, caller.mode)?;
         if known.len() >= ENDPOINTS_MAX {
-            return Ok(Err(Problem::new("conflict", format!("a shop has at most {ENDPOINTS_MAX} endpoints"))));
+            return Ok(Err(Problem::new(
+                "conflict",
+                format!("a shop has at most {ENDPOINTS_MAX} endpoints"),
+            )));
         }
         if input.url.is_none() && known.iter().any(|endpoint| endpoint.url.is_none()) {
             return Ok(Err(Problem::field("url", "the shop has its one endpoint without url already")));
@@ -280,7 +284,8 @@ pub async fn list(
 
 /// A cursor that is an id.
 pub fn cursor<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<T>, Problem> {
-    text.map(|text| text.parse().map_err(|_| Problem::field("after", "not a cursor of this list"))).transpose()
+    text.map(|text| text.parse().map_err(|_| Problem::field("after", "not a cursor of this list")))
+        .transpose()
 }
 
 /// The caller's endpoint; another shop's or mode's is not there.
@@ -417,8 +422,7 @@ pub async fn rotate(
     let shown = secret.shown();
     let row = under_lock(&host, caller, id, move |row, key| {
         let old = Place::WebhookSecret(id).open(key, &row.secret)?;
-        row.old_secret =
-            if seconds == 0 { None } else { Some(Place::OldWebhookSecret(id).seal(key, &old)?) };
+        row.old_secret = if seconds == 0 { None } else { Some(Place::OldWebhookSecret(id).seal(key, &old)?) };
         row.old_secret_until_us = row.old_secret.as_ref().map(|_| until_us);
         row.secret = Place::WebhookSecret(id).seal(key, secret.bytes())?;
         Ok(())
@@ -458,9 +462,9 @@ pub async fn deliveries(
         DeliveryState::parse(text).ok_or_else(|| Problem::field("state", "waiting, delivered or failed"))
     });
     let state = state.transpose()?;
-    let rows = host.store().read(move |tx| {
-        deliveries::list(tx, (caller.shop_id, id), state, after, i64::from(limit) + 1)
-    });
+    let rows = host
+        .store()
+        .read(move |tx| deliveries::list(tx, (caller.shop_id, id), state, after, i64::from(limit) + 1));
     let shown = rows.await?.into_iter().map(|row| DeliveryOut::of(row, &endpoint)).collect();
     Ok(Json(page(shown, limit, |delivery: &DeliveryOut| delivery.event_id.clone())))
 }

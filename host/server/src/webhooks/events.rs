@@ -99,7 +99,9 @@ pub async fn list(
     let before: Option<EventId> = cursor(params.after.as_deref())?;
     let payment: Option<PaymentId> = match &params.payment_id {
         None => None,
-        Some(text) => Some(text.parse().map_err(|_| Problem::field("payment_id", "not the id of a payment"))?),
+        Some(text) => {
+            Some(text.parse().map_err(|_| Problem::field("payment_id", "not the id of a payment"))?)
+        }
     };
     if params.name.as_deref().is_some_and(|name| !is_known(name)) {
         return Err(Problem::field("type", "there is no such event"));

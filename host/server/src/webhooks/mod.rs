@@ -15,6 +15,8 @@ mod run;
 mod sample;
 mod schedule;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::time::Duration;

@@ -64,9 +64,7 @@ mod tests {
         let mut names = Vec::new();
         written(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
         assert!(names.len() > 5, "{names:?}");
-        names.extend(
-            payhost_core::PaymentState::TABLE.iter().map(|(_, word)| format!("payment.{word}")),
-        );
+        names.extend(payhost_core::PaymentState::TABLE.iter().map(|(_, word)| format!("payment.{word}")));
         for name in names {
             assert!(is_known(&name), "{name} is not in webhooks/names.rs");
         }

@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use payhost_core::id::{EndpointId, EventId};
+use payhost_store::Error;
 use payhost_store::rows::deliveries::{self, DeliveryState};
 use payhost_store::rows::{endpoints, events};
-use payhost_store::Error;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -153,7 +153,9 @@ pub async fn range(
         host.settled().notify_waiters();
         match last {
             Some(_) if looked_at >= RANGE_MAX => {
-                let words = format!("at most {RANGE_MAX} events at once; those from `from` on were sent, ask for the rest");
+                let words = format!(
+                    "at most {RANGE_MAX} events at once; those from `from` on were sent, ask for the rest"
+                );
                 return Err(Problem::field("to", words));
             }
             Some(last) => from = last,

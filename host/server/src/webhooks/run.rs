@@ -128,3 +128,22 @@ async fn claim(host: &Host, failing: bool, limit: i64) -> Result<Vec<Turn>, Erro
         host.store().transact(move |tx| endpoints::claim(tx, failing, now_us, until_us, &mine, limit)).await;
     Ok(claimed?.into_iter().map(|endpoint| Turn::new(host.clone(), endpoint, token.clone())).collect())
 }
+
+/// Sends everything that is due, for tests.
+#[cfg(test)]
+pub async fn drain(host: &Host) {
+    let mut turns = [JoinSet::new(), JoinSet::new()];
+    loop {
+        pass(host, &mut turns, &Arc::new(AtomicBool::new(false))).await.unwrap();
+        let mut taken = 0;
+        for queue in &mut turns {
+            while let Some(ended) = queue.join_next().await {
+                ended.unwrap();
+                taken += 1;
+            }
+        }
+        if taken == 0 {
+            return;
+        }
+    }
+}

@@ -46,7 +46,10 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<EventOut>), Problem> {
     let name = body.value.name;
     if caller.mode != Mode::Test {
-        return Err(Problem::new("forbidden", "samples are for test mode; use a key that begins with sk_test_"));
+        return Err(Problem::new(
+            "forbidden",
+            "samples are for test mode; use a key that begins with sk_test_",
+        ));
     }
     if !is_known(&name) {
         let names: Vec<&str> = EVENTS.iter().map(|(name, _)| *name).collect();

@@ -127,7 +127,8 @@ impl Turn {
     }
 
     async fn open_secrets(&self) -> Result<Vec<Secret>, Error> {
-        let (vault, endpoint, now_us) = (self.host.vault().clone(), self.endpoint.clone(), self.host.now_us());
+        let (vault, endpoint, now_us) =
+            (self.host.vault().clone(), self.endpoint.clone(), self.host.now_us());
         let opened = self.host.store().read(move |tx| {
             let key = vault.shop_key(tx, endpoint.shop_id)?;
             let mut opened = vec![Place::WebhookSecret(endpoint.id).open(&key, &endpoint.secret)?];
@@ -235,7 +236,9 @@ impl Turn {
 fn refusal(status: u16) -> Option<String> {
     match status {
         200..=299 => None,
-        300..=399 => Some(format!("answered {status}: redirects are not followed; change the endpoint's address")),
+        300..=399 => {
+            Some(format!("answered {status}: redirects are not followed; change the endpoint's address"))
+        }
         _ => Some(format!("answered {status}")),
     }
 }
@@ -248,7 +251,8 @@ fn give_up(tx: &mut Tx<'_>, host: &Host, row: &Delivery, now_us: i64) -> Result<
     if now_us.saturating_sub(since_us) < patience_us {
         return Ok(false);
     }
-    switch_off(tx, host, row, "nothing arrived there for the whole time in which an event is tried").map(|()| true)
+    switch_off(tx, host, row, "nothing arrived there for the whole time in which an event is tried")
+        .map(|()| true)
 }
 
 /// Switches an endpoint off, and tells the shop's other endpoints and the operator's log.

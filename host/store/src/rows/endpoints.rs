@@ -141,7 +141,8 @@ fn claimable(failing: bool) -> String {
 pub fn release(tx: &mut Tx<'_>, shop: ShopId, id: EndpointId, token: &str) -> Result<bool, Error> {
     // Locked first: a delivery that another transaction is adding is then seen by the next statement, or wakes the endpoint
     // after this transaction.
-    let sql = format!("SELECT enabled FROM webhook_endpoint WHERE shop_id = $1 AND id = $2{}", tx.for_update());
+    let sql =
+        format!("SELECT enabled FROM webhook_endpoint WHERE shop_id = $1 AND id = $2{}", tx.for_update());
     let enabled = tx.query_opt(&sql, params![shop, id], |row| row.get::<bool>(0))?;
     let due_us: Option<i64> = if enabled == Some(true) { next_due(tx, shop, id)? } else { None };
     let sql = "UPDATE webhook_endpoint SET due_us = $1, lease_until_us = NULL, lease_token = NULL \
@@ -156,7 +157,9 @@ fn next_due(tx: &mut Tx<'_>, shop: ShopId, id: EndpointId) -> Result<Option<i64>
 
 /// When an endpoint falls due that is not due yet.
 pub fn next_due_after(tx: &mut Tx<'_>, now_us: i64) -> Result<Option<i64>, Error> {
-    tx.query_one("SELECT MIN(due_us) FROM webhook_endpoint WHERE due_us > $1", params![now_us], |row| row.get(0))
+    tx.query_one("SELECT MIN(due_us) FROM webhook_endpoint WHERE due_us > $1", params![now_us], |row| {
+        row.get(0)
+    })
 }
 
 /// Switched off: nothing of it is due. Switched on: what waits is.
@@ -167,7 +170,12 @@ pub fn settle_due(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), Error> {
 }
 
 /// Nothing arrived since then, or (`None`) something did.
-pub fn set_failing(tx: &mut Tx<'_>, shop: ShopId, id: EndpointId, since_us: Option<i64>) -> Result<(), Error> {
+pub fn set_failing(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    id: EndpointId,
+    since_us: Option<i64>,
+) -> Result<(), Error> {
     let sql = match since_us {
         Some(_) => {
             "UPDATE webhook_endpoint SET failing_since_us = COALESCE(failing_since_us, $1) WHERE shop_id = $2 AND id = $3"

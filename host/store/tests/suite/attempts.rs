@@ -2,8 +2,8 @@
 
 use payhost_core::FactKind;
 use payhost_core::id::{EventId, PaymentId};
-use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState, Started};
 use payhost_store::rows::Mode;
+use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState, Started};
 use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::facts::{self, FactRow, Recorded};
 use payhost_store::rows::ledger::{self, Of};

@@ -238,7 +238,10 @@ pub async fn a_removed_endpoint_is_not_there_and_leaves_nothing(database: &Datab
         assert_eq!(endpoints::get(tx, world.shop, id)?, None);
         assert_eq!(endpoints::list(tx, world.shop, Mode::Test)?, []);
         assert!(endpoints::claim(tx, false, 1000, 2000, "t", 10)?.is_empty());
-        assert_eq!((deliveries::forget_all(tx, world.shop, id, 1)?, deliveries::forget_all(tx, world.shop, id, 9)?), (1, 1));
+        assert_eq!(
+            (deliveries::forget_all(tx, world.shop, id, 1)?, deliveries::forget_all(tx, world.shop, id, 9)?),
+            (1, 1)
+        );
         endpoints::remove(tx, world.shop, id)
     })
     .await;

@@ -24,3 +24,4 @@ mod shutdown;
 mod stage;
 mod tenancy;
 mod vectors;
+mod webhooks;
