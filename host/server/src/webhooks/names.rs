@@ -42,16 +42,19 @@ mod tests {
 
     use super::*;
 
-    /// Literals behind `event(`, in every source file of a folder.
+    /// Literals behind the call that adds an event, in every source file of a folder.
     fn written(folder: &Path, found: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.ends_with("webhooks") {
+                continue;
+            }
             if path.is_dir() {
                 written(&path, found);
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            for behind in text.split("event(").skip(1) {
+            for behind in text.split(".event(").skip(1) {
                 if let Some(name) = behind.trim_start().strip_prefix('"') {
                     found.push(name.split('"').next().unwrap().to_owned());
                 }
