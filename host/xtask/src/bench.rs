@@ -2,6 +2,7 @@
 //! in the same run, and is printed with the value that it must reach.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use clap::{Args, ValueEnum};
 
@@ -29,10 +30,15 @@ pub enum Name {
     Attacks,
     /// Compiling a plugin, and loading it compiled.
     ColdStart,
+    /// Events delivered to receivers on this machine.
+    Webhooks,
 }
 
 /// Runs it.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    if arguments.only == Some(Name::Webhooks) {
+        return webhooks(arguments);
+    }
     let built = plugins::build_packages(&["inicis", "guests"])?;
     let mut bench = cargo();
     bench.args(["bench", "--locked", "--quiet", "--package", "xtask", "--bench", "engine", "--"]);
@@ -40,10 +46,24 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     if let Some(only) = arguments.only.and_then(|only| only.to_possible_value()) {
         bench.args(["--only", only.get_name()]);
     }
+    json(&mut bench, arguments)?;
+    step(&mut bench)?;
+    if arguments.only.is_none() { webhooks(arguments) } else { Ok(()) }
+}
+
+/// After the others, whose file it goes on with.
+fn webhooks(arguments: &Arguments) -> Result<(), Error> {
+    let mut bench = cargo();
+    bench.args(["bench", "--locked", "--quiet", "--package", "payhost", "--bench", "webhooks", "--"]);
+    json(&mut bench, arguments)?;
+    step(&mut bench)
+}
+
+fn json(bench: &mut Command, arguments: &Arguments) -> Result<(), Error> {
     if let Some(file) = &arguments.json {
         let path = std::path::absolute(file)
             .map_err(|cause| Error::File { path: file.display().to_string(), cause })?;
         bench.arg("--json").arg(path);
     }
-    step(&mut bench)
+    Ok(())
 }
