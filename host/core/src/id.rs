@@ -125,6 +125,8 @@ ids! {
     FactId = "fct";
     /// An event.
     EventId = "evt";
+    /// An endpoint: where a shop is told of events.
+    EndpointId = "wep";
     /// A job.
     JobId = "job";
     /// An HTTP request.

@@ -15,6 +15,7 @@ use url::Url;
 use crate::http::problem::Problem;
 use crate::plugins::registry::Registry;
 use crate::time::{Clock, SystemClock};
+use crate::webhooks;
 
 /// Why a host could not be opened, in words for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum OpenError {
     /// The sandbox.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The network for webhooks.
+    #[error(transparent)]
+    Webhooks(#[from] webhooks::ClientError),
     /// The data folder.
     #[error("{path}: {cause}")]
     Folder {
@@ -52,6 +56,7 @@ pub struct Builder {
     master_key_file: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     journal_kept: Duration,
+    webhooks: webhooks::Options,
 }
 
 impl Builder {
@@ -92,6 +97,13 @@ impl Builder {
         self
     }
 
+    /// How shops are told of events.
+    #[must_use]
+    pub fn webhooks(mut self, options: webhooks::Options) -> Self {
+        self.webhooks = options;
+        self
+    }
+
     /// Opens the database and the sandbox.
     pub async fn open(self) -> Result<Host, OpenError> {
         let folder = |cause| OpenError::Folder { path: self.data.display().to_string(), cause };
@@ -116,6 +128,8 @@ impl Builder {
             run_key: format!("op_run_{}", hex(&random::<32>())),
             settled: Notify::new(),
             jobs: Notify::new(),
+            webhooks: webhooks::Client::new(&self.webhooks)?,
+            webhook_options: self.webhooks,
             finishing: TaskTracker::new(),
             journal_kept_us: i64::try_from(self.journal_kept.as_micros()).unwrap_or(i64::MAX),
             clock: self.clock,
@@ -175,6 +189,8 @@ struct Inner {
     run_key: String,
     settled: Notify,
     jobs: Notify,
+    webhooks: webhooks::Client,
+    webhook_options: webhooks::Options,
     finishing: TaskTracker,
 }
 
@@ -188,6 +204,7 @@ impl Host {
             master_key_file: None,
             clock: Arc::new(SystemClock),
             journal_kept: JOURNAL_KEPT,
+            webhooks: webhooks::Options::default(),
         }
     }
 
@@ -251,6 +268,16 @@ impl Host {
         &self.0.jobs
     }
 
+    /// What tells shops of events.
+    pub(crate) fn webhooks(&self) -> &webhooks::Client {
+        &self.0.webhooks
+    }
+
+    /// How they are told.
+    pub(crate) fn webhook_options(&self) -> &webhooks::Options {
+        &self.0.webhook_options
+    }
+
     /// Runs work to its end even when its caller goes away, and before the host closes. Were the process to die, a job
     /// would find out: nothing may depend on this for being done.
     pub(crate) async fn finish<T: Send + 'static>(
@@ -266,10 +293,20 @@ impl Host {
         crate::http::router(self.clone())
     }
 
-    /// Does the work that must be done whatever happens (finding out about payments in doubt, ending those whose time is over)
-    /// until `stop` is ready. A host that takes payments must run this; several processes on one database may.
+    /// Does the work that must be done whatever happens (finding out about payments in doubt, ending those whose time is over,
+    /// telling shops) until `stop` is ready. A host that takes payments must run this; several processes on one database may.
     pub async fn run_jobs(&self, stop: impl Future<Output = ()>) {
-        crate::jobs::run(self.clone(), stop).await;
+        let (tell, told) = tokio::sync::watch::channel(false);
+        let until = |mut told: tokio::sync::watch::Receiver<bool>| async move {
+            let _ = told.wait_for(|stop| *stop).await;
+        };
+        let jobs = crate::jobs::run(self.clone(), until(told.clone()));
+        let webhooks = webhooks::run(self.clone(), until(told));
+        let stopping = async {
+            stop.await;
+            let _ = tell.send(true);
+        };
+        tokio::join!(jobs, webhooks, stopping);
     }
 
     /// Waits for what must end, then closes storage. Requests and jobs must have ended.

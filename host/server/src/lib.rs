@@ -29,7 +29,7 @@
 //! # Inside
 //!
 //! One folder is one capability, with its use cases, routes and pages together: `payments`, `checkout`, `channels`, `plugins`,
-//! `shops`; `jobs` and `http` hold what all of them share, and [`Host`] is what every use case stands on.
+//! `shops`, `webhooks`; `jobs` and `http` hold what all of them share, and [`Host`] is what every use case stands on.
 
 mod channels;
 mod checkout;
@@ -46,6 +46,7 @@ mod plugins;
 mod sealed;
 mod shops;
 mod time;
+mod webhooks;
 
 pub use channels::manage::{ChannelIn, ChannelOut};
 pub use embed::{Created, Operator, Shop};
@@ -63,3 +64,4 @@ pub use plugins::gateway_map::MapEntry;
 pub use plugins::install::{PluginOut, WantedOut};
 pub use shops::manage::{ShopIn, ShopOut};
 pub use time::{Clock, SystemClock};
+pub use webhooks::Options as WebhookOptions;

@@ -1,6 +1,6 @@
 //! Sealed values. Invariant: what is sealed for one place opens in no other, and every place has its name here once.
 
-use payhost_core::id::{CallId, ChannelId, CheckoutId, PaymentId};
+use payhost_core::id::{CallId, ChannelId, CheckoutId, EndpointId, PaymentId};
 use payhost_store::rows::channels::secret_row;
 use payhost_store::{Cell, Error, Sealed, ShopKey};
 use serde::Serialize;
@@ -22,6 +22,10 @@ pub enum Place<'a> {
     Record(CallId),
     /// A version of a channel's secret.
     Secret(ChannelId, &'a str, i64),
+    /// What signs an endpoint's events.
+    WebhookSecret(EndpointId),
+    /// What signed them before.
+    OldWebhookSecret(EndpointId),
 }
 
 impl Place<'_> {
@@ -33,6 +37,8 @@ impl Place<'_> {
             Self::Held(id) => ("checkout", "callback", id.to_string()),
             Self::Record(id) => ("call", "record", id.to_string()),
             Self::Secret(id, name, version) => ("channel_secret", "sealed", secret_row(*id, name, *version)),
+            Self::WebhookSecret(id) => ("webhook_endpoint", "secret", id.to_string()),
+            Self::OldWebhookSecret(id) => ("webhook_endpoint", "old_secret", id.to_string()),
         };
         work(&Cell { table, column, row: &row })
     }

@@ -120,8 +120,9 @@ async fn pay(store: &Store, world: World, order: String) {
         let event = Event {
             id: EventId::new(now_ms, random),
             shop_id: world.shop,
-            payment_id: id,
-            sequence: 1,
+            mode: Mode::Test,
+            payment_id: Some(id),
+            sequence: Some(1),
             name: "payment.paid".to_owned(),
             payload: json_of(json!({"payment": "x".repeat(300)})),
             created_us: NOW_US,

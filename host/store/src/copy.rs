@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use sha2::{Digest, Sha256};
 
 use crate::rows::{
-    api_keys, attempts, calls, channels, checkouts, events, facts, gateway_map, idempotency, jobs, ledger,
-    payments, plugins, shops,
+    api_keys, attempts, calls, channels, checkouts, deliveries, endpoints, events, facts, gateway_map,
+    idempotency, jobs, ledger, payments, plugins, shops,
 };
 use crate::table::Table;
 use crate::{Error, Row, Store, Tx, Value};
@@ -60,6 +60,9 @@ const TABLES: &[Spec] = &[
     spec::<facts::FactRow>(OF_SHOP, &["amount"]),
     spec::<ledger::LedgerEntry>(&["shop_id", "fact_id", "account"], &["amount"]),
     spec::<events::Event>(OF_SHOP, NO_MONEY),
+    spec::<endpoints::Endpoint>(OF_SHOP, NO_MONEY),
+    spec::<events::Outbox>(&["shop_id", "event_id"], NO_MONEY),
+    spec::<deliveries::Delivery>(&["shop_id", "endpoint_id", "event_id"], NO_MONEY),
     spec::<idempotency::Idempotency>(&["shop_id", "mode", "key"], NO_MONEY),
     spec::<calls::Call>(OF_SHOP, NO_MONEY),
     spec::<jobs::Job>(&["id"], NO_MONEY),

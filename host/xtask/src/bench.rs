@@ -4,6 +4,7 @@
 mod serve;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use clap::{Args, ValueEnum};
 
@@ -42,14 +43,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     if let Some(only) = arguments.only.and_then(|only| only.to_possible_value()) {
         bench.args(["--only", only.get_name()]);
     }
+    json(&mut bench, arguments)?;
+    step(&mut bench)?;
+    if arguments.only.is_none_or(|only| only == Name::ColdStart) {
+        serve::run(&built.component("inicis"), arguments.json.as_ref())?;
+    }
+    Ok(())
+}
+
+fn json(bench: &mut Command, arguments: &Arguments) -> Result<(), Error> {
     if let Some(file) = &arguments.json {
         let path = std::path::absolute(file)
             .map_err(|cause| Error::File { path: file.display().to_string(), cause })?;
         bench.arg("--json").arg(path);
-    }
-    step(&mut bench)?;
-    if arguments.only.is_none_or(|only| only == Name::ColdStart) {
-        serve::run(&built.component("inicis"), arguments.json.as_ref())?;
     }
     Ok(())
 }

@@ -5,8 +5,10 @@ mod client;
 mod commands;
 mod db;
 mod doctor;
+mod listen;
 mod plugin_call;
 mod serve;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +22,9 @@ pub use commands::{
     ReplayArguments, ResolveArguments, ShopCommand,
 };
 pub use db::{CopyArguments, DbCommand};
+pub use listen::ListenArguments;
 pub use serve::ServeArguments;
+pub use webhook::{TriggerArguments, WebhookCommand};
 
 /// Payments through sandboxed plugins.
 #[derive(Parser)]
@@ -67,6 +71,13 @@ pub enum Command {
     Payment(PaymentCommand),
     /// Compares a day's payments of a channel with the gateway, one by one.
     Reconcile(ReconcileArguments),
+    /// Where a shop is told of events.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Forwards a shop's events to a program on this machine.
+    Listen(ListenArguments),
+    /// Sends a sample event to a shop's endpoints, in test mode.
+    Trigger(TriggerArguments),
     /// Runs journaled calls again; nothing is sent anywhere.
     Replay(ReplayArguments),
     /// Where a gateway's addresses lead in test mode (a simulator, a staging proxy).
@@ -103,6 +114,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let json = arguments.json;
     let request = match &arguments.command {
         Command::Serve(serve) => return serve::run(&arguments, serve).await,
+        Command::Listen(listen) => return listen::run(&arguments, listen).await,
         Command::Openapi => {
             println!("{}", crate::http::openapi::document());
             return Ok(());
@@ -132,6 +144,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Command::Plugin(command) => command.request(),
         Command::Channel(command) => command.request(),
         Command::Payment(command) => command.request(),
+        Command::Webhook(command) => command.request(),
+        Command::Trigger(trigger) => trigger.request(),
         Command::Replay(command) => command.request(),
         Command::GatewayMap(command) => command.request(),
     }?;

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::host::Host;
-use crate::{channels, institutions, payments, plugins, shops};
+use crate::{channels, institutions, payments, plugins, shops, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -42,6 +42,7 @@ pub fn routes() -> OpenApiRouter<Host> {
         .merge(plugins::routes())
         .merge(shops::routes())
         .merge(institutions::routes())
+        .merge(webhooks::routes())
 }
 
 /// The document, as it is committed.

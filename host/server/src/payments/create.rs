@@ -34,6 +34,7 @@ use crate::http::problem::Problem;
 use crate::jobs;
 use crate::sealed::Place;
 use crate::time::parse_moment;
+use crate::webhooks;
 
 /// How long a payment can be paid when the shop says nothing, in microseconds: a day.
 const EXPIRES_US: i64 = 24 * 3600 * 1_000_000;
@@ -72,6 +73,9 @@ pub struct PaymentIn {
     /// Where the buyer's browser goes afterwards, with `payment_id` and `result` added to its query.
     #[serde(default)]
     pub return_url: Option<String>,
+    /// Where events of this payment go as well, signed by the shop's webhook endpoint without url.
+    #[serde(default)]
+    pub webhook_url: Option<String>,
     /// Language of pages and window: `ko` (default) or `en`.
     #[serde(default)]
     pub language: Option<String>,
@@ -219,6 +223,9 @@ pub async fn create(
         return Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)));
     }
     let checked = body.value.check(host.now_us())?;
+    if let Some(url) = &body.value.webhook_url {
+        webhooks::web_hook_address(&host, "webhook_url", url)?;
+    }
     let tried = on_trial(&host, caller, &body.value, &checked).await?;
     let (input, host_in) = (body.value, host.clone());
     let made = host.store().transact(move |tx| {
@@ -289,6 +296,11 @@ fn in_transaction(
         return Ok(Err(problem));
     }
     let amount = checked.amount;
+    if input.webhook_url.is_some()
+        && let Some(problem) = webhooks::payment_url_problem(tx, caller.shop_id, caller.mode)?
+    {
+        return Ok(Err(problem));
+    }
     let row = new_row(tx, host, &channel, input, checked)?;
     if let Err(error) = tx.nested(|tx| payments::insert(tx, &row)) {
         // On PostgreSQL another request for this order may have been first since we looked.
@@ -423,7 +435,7 @@ fn new_row(
         language: checked.language,
         confirm: checked.confirm,
         return_url: input.return_url,
-        webhook_url: None,
+        webhook_url: input.webhook_url,
         state: PaymentState::Created,
         resolution: Resolution::None,
         version: 1,

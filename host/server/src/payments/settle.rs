@@ -141,8 +141,9 @@ impl<'a> Change<'a> {
             let row = events::Event {
                 id: self.host.new_id(EventId::new),
                 shop_id: self.payment.shop_id,
-                payment_id: self.payment.id,
-                sequence,
+                mode: self.payment.mode,
+                payment_id: Some(self.payment.id),
+                sequence: Some(sequence),
                 name,
                 payload: Json::of(&json!({"payment": shown, "data": data}))?,
                 created_us: now_us,

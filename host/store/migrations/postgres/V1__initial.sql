@@ -310,18 +310,77 @@ END $$;
 CREATE TRIGGER ledger_entry_follows_fact BEFORE INSERT ON ledger_entry
     FOR EACH ROW EXECUTE FUNCTION ledger_entry_follows_fact();
 
+-- What a shop is told. Events without a payment are about an endpoint, or samples.
 CREATE TABLE event (
     id TEXT COLLATE "C" NOT NULL,
     shop_id TEXT COLLATE "C" NOT NULL,
-    payment_id TEXT COLLATE "C" NOT NULL,
-    sequence BIGINT NOT NULL,
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT event_mode_known CHECK (mode IN ('test', 'live')),
+    payment_id TEXT COLLATE "C",
+    sequence BIGINT,
     name TEXT COLLATE "C" NOT NULL,
     payload TEXT COLLATE "C" NOT NULL,
     created_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id),
+    CONSTRAINT event_of_payment_is_numbered CHECK ((payment_id IS NULL) = (sequence IS NULL)),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
 );
 CREATE UNIQUE INDEX event_sequence ON event (shop_id, payment_id, sequence);
+
+-- Where a shop is told of events. Without url: at the address that each payment brings (payment.webhook_url).
+CREATE TABLE webhook_endpoint (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL REFERENCES shop (id),
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT webhook_endpoint_mode_known CHECK (mode IN ('test', 'live')),
+    url TEXT COLLATE "C",
+    name TEXT COLLATE "C" NOT NULL,
+    events TEXT COLLATE "C" NOT NULL,
+    secret BYTEA NOT NULL,
+    old_secret BYTEA,
+    old_secret_until_us BIGINT,
+    enabled BIGINT NOT NULL CONSTRAINT webhook_endpoint_enabled_bool CHECK (enabled IN (0, 1)),
+    disabled_reason TEXT COLLATE "C",
+    failing_since_us BIGINT,
+    due_us BIGINT,
+    lease_until_us BIGINT,
+    lease_token TEXT COLLATE "C",
+    created_us BIGINT NOT NULL,
+    updated_us BIGINT NOT NULL,
+    deleted_us BIGINT,
+    PRIMARY KEY (shop_id, id)
+);
+CREATE UNIQUE INDEX webhook_endpoint_id ON webhook_endpoint (id);
+CREATE UNIQUE INDEX webhook_endpoint_of_payments ON webhook_endpoint (shop_id, mode)
+    WHERE url IS NULL AND deleted_us IS NULL;
+CREATE INDEX webhook_endpoint_due ON webhook_endpoint (due_us) WHERE due_us IS NOT NULL;
+
+-- Events that have not been handed to the shop's endpoints yet.
+CREATE TABLE webhook_outbox (
+    shop_id TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (shop_id, event_id),
+    FOREIGN KEY (shop_id, event_id) REFERENCES event (shop_id, id)
+);
+
+CREATE TABLE webhook_delivery (
+    shop_id TEXT COLLATE "C" NOT NULL,
+    endpoint_id TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    payment_url TEXT COLLATE "C",
+    state TEXT COLLATE "C" NOT NULL CONSTRAINT webhook_delivery_state_known CHECK (state IN ('waiting', 'delivered', 'failed')),
+    tries BIGINT NOT NULL,
+    due_us BIGINT NOT NULL,
+    tried_us BIGINT,
+    took_us BIGINT,
+    status BIGINT,
+    error TEXT COLLATE "C",
+    answer TEXT COLLATE "C",
+    created_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, endpoint_id, event_id),
+    FOREIGN KEY (shop_id, endpoint_id) REFERENCES webhook_endpoint (shop_id, id),
+    FOREIGN KEY (shop_id, event_id) REFERENCES event (shop_id, id)
+);
+CREATE INDEX webhook_delivery_due ON webhook_delivery (shop_id, endpoint_id, due_us) WHERE state = 'waiting';
 
 CREATE TABLE idempotency (
     shop_id TEXT COLLATE "C" NOT NULL REFERENCES shop (id),

@@ -302,18 +302,77 @@ WHEN NOT EXISTS (
     END)
 BEGIN SELECT RAISE(ABORT, 'ledger_entry_follows_fact'); END;
 
+-- What a shop is told. Events without a payment are about an endpoint, or samples.
 CREATE TABLE event (
     id TEXT NOT NULL,
     shop_id TEXT NOT NULL,
-    payment_id TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
+    mode TEXT NOT NULL CONSTRAINT event_mode_known CHECK (mode IN ('test', 'live')),
+    payment_id TEXT,
+    sequence INTEGER,
     name TEXT NOT NULL,
     payload TEXT NOT NULL,
     created_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id),
+    CONSTRAINT event_of_payment_is_numbered CHECK ((payment_id IS NULL) = (sequence IS NULL)),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX event_sequence ON event (shop_id, payment_id, sequence);
+
+-- Where a shop is told of events. Without url: at the address that each payment brings (payment.webhook_url).
+CREATE TABLE webhook_endpoint (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL REFERENCES shop (id),
+    mode TEXT NOT NULL CONSTRAINT webhook_endpoint_mode_known CHECK (mode IN ('test', 'live')),
+    url TEXT,
+    name TEXT NOT NULL,
+    events TEXT NOT NULL,
+    secret BLOB NOT NULL,
+    old_secret BLOB,
+    old_secret_until_us INTEGER,
+    enabled INTEGER NOT NULL CONSTRAINT webhook_endpoint_enabled_bool CHECK (enabled IN (0, 1)),
+    disabled_reason TEXT,
+    failing_since_us INTEGER,
+    due_us INTEGER,
+    lease_until_us INTEGER,
+    lease_token TEXT,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    deleted_us INTEGER,
+    PRIMARY KEY (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX webhook_endpoint_id ON webhook_endpoint (id);
+CREATE UNIQUE INDEX webhook_endpoint_of_payments ON webhook_endpoint (shop_id, mode)
+    WHERE url IS NULL AND deleted_us IS NULL;
+CREATE INDEX webhook_endpoint_due ON webhook_endpoint (due_us) WHERE due_us IS NOT NULL;
+
+-- Events that have not been handed to the shop's endpoints yet.
+CREATE TABLE webhook_outbox (
+    shop_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    PRIMARY KEY (shop_id, event_id),
+    FOREIGN KEY (shop_id, event_id) REFERENCES event (shop_id, id)
+) STRICT;
+
+CREATE TABLE webhook_delivery (
+    shop_id TEXT NOT NULL,
+    endpoint_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    payment_url TEXT,
+    state TEXT NOT NULL CONSTRAINT webhook_delivery_state_known CHECK (state IN ('waiting', 'delivered', 'failed')),
+    tries INTEGER NOT NULL,
+    due_us INTEGER NOT NULL,
+    tried_us INTEGER,
+    took_us INTEGER,
+    status INTEGER,
+    error TEXT,
+    answer TEXT,
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, endpoint_id, event_id),
+    FOREIGN KEY (shop_id, endpoint_id) REFERENCES webhook_endpoint (shop_id, id),
+    FOREIGN KEY (shop_id, event_id) REFERENCES event (shop_id, id)
+) STRICT;
+CREATE INDEX webhook_delivery_due ON webhook_delivery (shop_id, endpoint_id, due_us) WHERE state = 'waiting';
 
 CREATE TABLE idempotency (
     shop_id TEXT NOT NULL REFERENCES shop (id),

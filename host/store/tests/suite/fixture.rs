@@ -2,13 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use payhost_core::id::{AttemptId, CallId, ChannelId, CheckoutId, FactId, JobId, PaymentId, ShopId};
+use payhost_core::id::{
+    AttemptId, CallId, ChannelId, CheckoutId, EndpointId, EventId, FactId, JobId, PaymentId, ShopId,
+};
 use payhost_core::order_ref::order_ref;
 use payhost_core::{Currency, FactKind, PaymentState, Resolution};
 use payhost_store::rows::Mode;
 use payhost_store::rows::attempts::{Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::channels::{self, Channel};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::endpoints::Endpoint;
 use payhost_store::rows::facts::FactRow;
 use payhost_store::rows::jobs::NewJob;
 use payhost_store::rows::payments::{self, Confirm, Payment};
@@ -39,7 +42,7 @@ macro_rules! makers {
 }
 makers!(
     shop_id: ShopId, channel_id: ChannelId, payment_id: PaymentId, checkout_id: CheckoutId, attempt_id: AttemptId,
-    call_id: CallId, fact_id: FactId, job_id: JobId,
+    call_id: CallId, fact_id: FactId, job_id: JobId, endpoint_id: EndpointId, event_id: EventId,
 );
 
 pub fn json_of(value: serde_json::Value) -> Json {
@@ -217,6 +220,29 @@ impl World {
             at_us: NOW_US,
             detail: json_of(json!({})),
             created_us: NOW_US,
+        }
+    }
+
+    pub fn endpoint(&self, id: EndpointId) -> Endpoint {
+        Endpoint {
+            id,
+            shop_id: self.shop,
+            mode: Mode::Test,
+            url: Some("https://shop.example/hooks".to_owned()),
+            name: "주문".to_owned(),
+            events: json_of(json!(["*"])),
+            secret: Sealed::from_bytes(vec![1]),
+            old_secret: None,
+            old_secret_until_us: None,
+            enabled: true,
+            disabled_reason: None,
+            failing_since_us: None,
+            due_us: None,
+            lease_until_us: None,
+            lease_token: None,
+            created_us: NOW_US,
+            updated_us: NOW_US,
+            deleted_us: None,
         }
     }
 

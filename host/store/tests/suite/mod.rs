@@ -9,6 +9,7 @@ pub mod payments;
 pub mod rows;
 pub mod transactions;
 pub mod vault;
+pub mod webhooks;
 
 use payhost_store::{MasterKey, Options, Store, Vault};
 
@@ -98,6 +99,15 @@ macro_rules! cases {
                 a_journal_record_is_forgotten_after_its_time,
                 events_of_a_payment_are_numbered_once,
                 the_gateway_map_is_replaced_and_removed;
+            webhooks: an_event_is_handed_on_once_and_only_where_somebody_listens,
+                an_endpoint_is_claimed_when_due_and_by_one_only,
+                a_lost_lease_lets_another_take_the_endpoint_and_fences_the_first,
+                a_delivery_that_comes_during_a_turn_is_not_forgotten_at_its_end,
+                failing_endpoints_stand_in_a_queue_of_their_own,
+                an_endpoint_that_is_switched_off_is_never_due,
+                a_shop_has_one_endpoint_without_address_in_a_mode,
+                a_try_is_written_once_and_over_the_one_before,
+                a_removed_endpoint_is_not_there_and_leaves_nothing;
             vault: a_sealed_value_opens_only_in_its_place,
                 a_flipped_bit_refuses_to_open,
                 a_wrong_master_key_is_told_at_the_start,

@@ -269,8 +269,9 @@ pub async fn events_of_a_payment_are_numbered_once(database: &Database) {
         Event {
             id: EventId::new(now_ms, random),
             shop_id: world.shop,
-            payment_id: payment.id,
-            sequence,
+            mode: Mode::Test,
+            payment_id: Some(payment.id),
+            sequence: Some(sequence),
             name: "payment.paid".to_owned(),
             payload: json_of(json!({})),
             created_us: NOW_US,
@@ -282,7 +283,7 @@ pub async fn events_of_a_payment_are_numbered_once(database: &Database) {
         events::of_payment(tx, world.shop, payment.id)
     })
     .await;
-    assert_eq!(numbers.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(numbers.iter().map(|event| event.sequence).collect::<Vec<_>>(), [Some(1), Some(2)]);
     let error = err(&store, move |tx| events::insert(tx, &event(2))).await;
     assert!(error.is_unique("event_sequence"), "{error:?}");
 }

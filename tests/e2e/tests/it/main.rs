@@ -35,3 +35,4 @@ mod set_up;
 mod shutdown;
 mod stage;
 mod tenancy;
+mod webhooks;

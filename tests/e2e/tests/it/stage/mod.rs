@@ -9,6 +9,7 @@ pub mod http;
 pub mod journal;
 pub mod process;
 pub mod sale;
+pub mod receiver;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -129,6 +130,9 @@ pub fn payhost(folder: &Path) -> Command {
     if let Ok(address) = std::fs::read_to_string(folder.join(ADDRESS)) {
         command.env("PAYHOST_DATABASE", address);
     }
+    // Receivers of tests are on this machine, and nobody waits for hours.
+    command.env("PAYHOST_WEBHOOK_ALLOW_NETWORK", "127.0.0.0/8").env("PAYHOST_WEBHOOK_TIMEOUT", "2s");
+    command.env("PAYHOST_WEBHOOK_SCHEDULE", "0s,1s,1s,1s,1s,1s,1s,1s,1s,1s");
     command.env("RUST_LOG", "debug,hyper=info,hyper_util=info,reqwest=info,cranelift=info,wasmtime=info");
     command
 }
