@@ -113,7 +113,7 @@ async fn disk_full(asked: Asked) -> Row {
     let mut world = World::start(Backend::Sqlite).await;
     let mut random = StdRng::seed_from_u64(asked.seed);
     let mut counting = Counting::new("storage/disk-full");
-    let mut full = 0;
+    let (mut full, mut began) = (0, 0);
     for run in 0..asked.runs(20) {
         counting.run();
         let cell = format!("run {run} seed {}", asked.seed);
@@ -123,7 +123,7 @@ async fn disk_full(asked: Asked) -> Row {
         let real = world.command("payhost", &listen);
         let mut command = Command::new("sh");
         // In blocks of 512 bytes: the write-ahead log soon stands there.
-        let blocks = random.random_range(100..1_200).to_string();
+        let blocks = random.random_range(300..3_000).to_string();
         command.args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", &blocks]);
         command.arg(real.get_program()).args(real.get_args());
         for (name, value) in real.get_envs() {
@@ -134,10 +134,8 @@ async fn disk_full(asked: Asked) -> Row {
         }
         // The log is a file, too.
         command.env("RUST_LOG", "off");
-        if world.run(&mut command).is_err() {
-            // It was full before it could start.
-            full += 1;
-        }
+        // It may be full before it can start.
+        began += u64::from(world.run(&mut command).is_ok());
         let told = under_load(&world, &mut random, || ()).await;
         full += u64::from(told.iter().any(|told| matches!(told, Told::Nothing)));
         world.kill();
@@ -147,7 +145,10 @@ async fn disk_full(asked: Asked) -> Row {
         settled(&mut world, told, &cell, &mut counting).await;
     }
     at_rest(&mut world, &mut counting).await;
-    counting.end(format!("{full} full"))
+    if began == 0 || full == 0 {
+        counting.wrong("all", "harness", format!("{began} began, {full} were full"));
+    }
+    counting.end(format!("{began} began, {full} full"))
 }
 
 /// SIGTERM: everything that was accepted is answered, and the end is a good one.
