@@ -119,11 +119,7 @@ pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result
 /// Does jobs until `stop` rings; what is running then is finished first. A job that is slow, or panics, delays no other.
 pub async fn run(host: Host, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
-    let host_in = host.clone();
-    let begun = host.store().transact(move |tx| enqueue(tx, &host_in, &Task::Tidy {}, host_in.now_us()));
-    if let Err(error) = begun.await {
-        tracing::error!(%error, "what is over cannot be thrown away");
-    }
+    tidy::ensure(&host).await;
     let mut tasks = tokio::task::JoinSet::new();
     loop {
         let woken = host.jobs().notified();

@@ -5,7 +5,7 @@
 use payhost_store::rows::{calls, channels, idempotency, jobs as rows};
 use payhost_store::{Error, Tx};
 
-use super::Done;
+use super::{Done, Task, enqueue};
 use crate::host::Host;
 
 /// Rows of one transaction.
@@ -18,6 +18,15 @@ const JOBS_US: i64 = 7 * 24 * 3600 * 1_000_000;
 const SECRETS_US: i64 = 24 * 3600 * 1_000_000;
 /// How often to look, in microseconds: every hour.
 const EVERY_US: i64 = 3600 * 1_000_000;
+
+/// Writes the task down, in case this is the first start.
+pub async fn ensure(host: &Host) {
+    let host_in = host.clone();
+    let made = host.store().transact(move |tx| enqueue(tx, &host_in, &Task::Tidy {}, host_in.now_us()));
+    if let Err(error) = made.await {
+        tracing::error!(%error, "what is over cannot be thrown away; the next start tries again");
+    }
+}
 
 /// Throws away what is over, and comes again in an hour.
 pub async fn tidy(host: &Host) -> Result<Done, String> {
@@ -137,7 +146,7 @@ mod tests {
         ensure(&host).await;
         let planned: Result<_, Error> = host.store().read(|tx| get(tx, "tidy")).await;
         assert_eq!(planned.unwrap().unwrap().due_us, now_us, "the job is a row");
-        let again = |at_us| Done::Again(at_us, "until the next time".to_owned());
+        let again = |at_us| Done::Again(at_us, "it comes again".to_owned());
         clock.0.store(now_us + 2 * DAY_US - 1, Relaxed);
         assert_eq!(tidy(&host).await.unwrap(), again(host.now_us() + EVERY_US));
         assert!(call(&host, old).await.record.is_some(), "not a microsecond too early");

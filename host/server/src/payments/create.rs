@@ -114,6 +114,7 @@ impl PaymentIn {
             expires_at: None,
             device: None,
             confirm: None,
+            webhook_url: None,
             options: Map::new(),
             metadata: Map::new(),
         }

@@ -221,7 +221,8 @@ async fn a_stranger_finds_nothing_of_a_shop() {
                 }
             } else {
                 // Their own; or they named a channel that is not theirs. Samples are for test mode: the live key is refused.
-                let own: &[u16] = if path.ends_with("/samples") { &[201, 403, 409] } else { &[201, 400, 409] };
+                let own: &[u16] =
+                    if path.ends_with("/samples") { &[201, 403, 409] } else { &[201, 400, 409] };
                 assert!(own.contains(&answer.status), "{}", answer.text);
                 assert!(answer.status != 400 || answer.json()["field"] == "channel_id", "{}", answer.text);
             }

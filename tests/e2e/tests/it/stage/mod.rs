@@ -8,8 +8,8 @@ pub mod html;
 pub mod http;
 pub mod journal;
 pub mod process;
-pub mod sale;
 pub mod receiver;
+pub mod sale;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
