@@ -11,6 +11,10 @@ use crate::{Error, plugins, tools};
 pub struct Arguments {
     /// Only tests whose name contains this (formats, lints and licences are left out then).
     filter: Option<String>,
+    /// Tells afterwards how many journaled calls of the black-box tests ran again to the same end. (Each stage fails on a
+    /// difference, with or without this.)
+    #[arg(long)]
+    replays: bool,
 }
 
 /// Runs it.
@@ -37,7 +41,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let _ = std::fs::remove_file(&replays);
     tests.env("PAYHOST_TEST_REPLAYS", &replays);
     let tested = step(&mut tests);
-    print_replays(&replays);
+    if arguments.replays {
+        print_replays(&replays);
+    }
     tested
 }
 
