@@ -139,8 +139,9 @@ impl Ready {
         shop: ShopId,
         id: ChannelId,
         plugin: Arc<Plugin>,
+        revision: Option<i64>,
     ) -> Result<Self, Problem> {
-        Self::read(host, shop, id, None, None, Some(plugin)).await
+        Self::read(host, shop, id, None, revision, Some(plugin)).await
     }
 
     async fn read(

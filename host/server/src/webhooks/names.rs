@@ -13,6 +13,8 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("payment.expired", "its time is over and nothing is held"),
     ("payment.in_doubt", "the outcome of an attempt is not known yet; it is being asked about"),
     ("payment.needs_operator", "the outcome could not be found out; a person must look"),
+    ("payment.resolved", "a person told what was found at the gateway"),
+    ("payment.changed_at_gateway", "something was given back at the gateway, and not through this host"),
     ("payment.alarm", "something happened at the gateway that should not have; a person must look"),
     ("checkout.opened", "the window was opened"),
     ("checkout.awaiting_confirm", "the buyer is through the window and the shop must confirm"),
