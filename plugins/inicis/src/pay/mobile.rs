@@ -47,7 +47,7 @@ pub fn begin(context: &Context, order: &Order) -> Result<Begun, PluginError> {
         charset,
         tax_free: order.tax.and_then(|tax| tax.free),
         vat: order.tax.and_then(|tax| tax.vat),
-        options: options::write(&wishes(order)?, opening).map_err(option_error)?,
+        options: options::write(&wishes(context, order)?, opening).map_err(option_error)?,
     })
     .map_err(words::unfit)?;
     let chkfake = host::digest_base64(opened.chkfake())?;

@@ -111,10 +111,16 @@ fn name(order: &Order) -> String {
     method.provider.as_ref().map_or_else(|| method.kind.clone(), |p| format!("{} ({p})", method.kind))
 }
 
-/// An option that would be dropped in silence is an error: the shop believes that it works.
-fn wishes(order: &Order) -> Result<Wishes, PluginError> {
-    Wishes::read(order.options.iter().map(|option| (option.name.as_str(), option.value.as_str())))
-        .map_err(option_error)
+/// An option that would be dropped in silence is an error: the shop believes that it works. The channel's deadline of
+/// deposits stands where the payment has none, and only in a window that can open an account.
+fn wishes(context: &Context, order: &Order) -> Result<Wishes, PluginError> {
+    let options = order.options.iter().map(|option| (option.name.as_str(), option.value.as_str()));
+    let mut wishes = Wishes::read(options).map_err(option_error)?;
+    let account = order.method.as_ref().is_none_or(|method| method.kind == "virtual_account");
+    if wishes.deadline.is_none() && account {
+        wishes.deadline = channel::deposit_deadline(context)?;
+    }
+    Ok(wishes)
 }
 
 fn option_error(error: OptionError) -> PluginError {
