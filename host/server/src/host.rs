@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use payhost_engine::{CacheOptions, Engine, EngineError};
 use payhost_store::{MasterKey, Store, Vault};
 use tokio::sync::Notify;
@@ -43,6 +44,7 @@ pub struct Builder {
     data: PathBuf,
     public_url: Option<Url>,
     master_key_file: Option<PathBuf>,
+    trusted_proxies: Vec<IpNet>,
     clock: Arc<dyn Clock>,
 }
 
@@ -58,6 +60,13 @@ impl Builder {
     #[must_use]
     pub fn master_key_file(mut self, file: Option<PathBuf>) -> Self {
         self.master_key_file = file;
+        self
+    }
+
+    /// Proxies whose word about where a request came from is taken (`X-Forwarded-For`). Default: none.
+    #[must_use]
+    pub fn trusted_proxies(mut self, networks: Vec<IpNet>) -> Self {
+        self.trusted_proxies = networks;
         self
     }
 
@@ -89,6 +98,7 @@ impl Builder {
         let inner = Inner {
             plugins: Registry::default(),
             public_url: self.public_url.unwrap_or_else(default_url),
+            trusted_proxies: self.trusted_proxies,
             run_key: format!("op_run_{}", hex(&random::<32>())),
             settled: Notify::new(),
             jobs: Notify::new(),
@@ -138,6 +148,7 @@ struct Inner {
     plugins: Registry,
     clock: Arc<dyn Clock>,
     public_url: Url,
+    trusted_proxies: Vec<IpNet>,
     data: PathBuf,
     run_key: String,
     settled: Notify,
@@ -152,6 +163,7 @@ impl Host {
             data: data.as_ref().to_path_buf(),
             public_url: None,
             master_key_file: None,
+            trusted_proxies: Vec::new(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -179,6 +191,11 @@ impl Host {
     /// Address of this host for browsers and gateways.
     pub fn public_url(&self) -> &Url {
         &self.0.public_url
+    }
+
+    /// Proxies that are believed.
+    pub fn trusted_proxies(&self) -> &[IpNet] {
+        &self.0.trusted_proxies
     }
 
     /// Folder of this host's files.

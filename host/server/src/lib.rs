@@ -1,7 +1,7 @@
 //! payhost: payments through sandboxed plugins. A library to embed and the `payhost` program.
 //!
 //! One folder is one capability, with its use cases, routes and pages together: [`payments`], [`checkout`], [`channels`],
-//! [`plugins`], [`shops`]; [`jobs`] and [`http`] hold what all of them share, and [`host::Host`] is what every use case stands
+//! [`plugins`], [`shops`], [`vbank`]; [`jobs`] and [`http`] hold what all of them share, and [`host::Host`] is what every use case stands
 //! on.
 
 pub mod channels;
@@ -15,5 +15,6 @@ pub mod plugins;
 pub mod sealed;
 pub mod shops;
 pub mod time;
+pub mod vbank;
 
 pub use host::{Builder, Host, OpenError};

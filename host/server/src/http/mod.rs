@@ -50,6 +50,7 @@ pub fn router(host: Host) -> Router {
     Router::new()
         .merge(api)
         .merge(crate::checkout::pages())
+        .merge(crate::vbank::pages())
         .route("/healthz", get(health))
         .fallback(|| async { Problem::not_found("address") })
         .method_not_allowed_fallback(|| async {

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use payhost_core::id::{AttemptId, CheckoutId, JobId, PaymentId, ShopId};
+use payhost_core::id::{AttemptId, CheckoutId, JobId, NoticeId, PaymentId, ShopId};
 use payhost_store::rows::jobs::{self as rows, Job, NewJob};
 use payhost_store::{Error, Json, Tx};
 use serde::{Deserialize, Serialize};
 
 use crate::host::{Host, hex, random};
-use crate::payments;
+use crate::{payments, vbank};
 
 /// How long a job may take before somebody else may do it, in microseconds.
 const LEASE_US: i64 = 60_000_000;
@@ -47,6 +47,13 @@ pub enum Task {
         /// Which.
         payment: PaymentId,
     },
+    /// Read a gateway's notice if it is not yet, verify it, and write its facts.
+    Notice {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        notice: NoticeId,
+    },
 }
 
 /// What became of a task.
@@ -64,6 +71,7 @@ impl Task {
             Self::Resolve { .. } => "resolve",
             Self::Unconfirmed { .. } => "unconfirmed",
             Self::Expire { .. } => "expire",
+            Self::Notice { .. } => "notice",
         }
     }
 
@@ -72,12 +80,16 @@ impl Task {
             Self::Resolve { attempt, .. } => format!("resolve:{attempt}"),
             Self::Unconfirmed { checkout, .. } => format!("unconfirmed:{checkout}"),
             Self::Expire { payment, .. } => format!("expire:{payment}"),
+            Self::Notice { notice, .. } => format!("notice:{notice}"),
         }
     }
 
     fn shop(&self) -> ShopId {
         match self {
-            Self::Resolve { shop, .. } | Self::Unconfirmed { shop, .. } | Self::Expire { shop, .. } => *shop,
+            Self::Resolve { shop, .. }
+            | Self::Unconfirmed { shop, .. }
+            | Self::Expire { shop, .. }
+            | Self::Notice { shop, .. } => *shop,
         }
     }
 }
@@ -190,5 +202,6 @@ async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String> {
         Task::Resolve { shop, attempt } => payments::resolve::resolve(host, shop, attempt, tries).await,
         Task::Unconfirmed { shop, checkout } => payments::confirm::unconfirmed(host, shop, checkout).await,
         Task::Expire { shop, payment } => payments::expire::expire(host, shop, payment).await,
+        Task::Notice { shop, notice } => vbank::apply::work(host, shop, notice, tries).await,
     }
 }

@@ -22,6 +22,7 @@ use super::verdict::{NotSent, Verdict};
 use crate::channels::ready::Ready;
 use crate::host::{Host, hex, random};
 use crate::jobs::Done;
+use crate::vbank;
 
 /// When to ask again after each try, in seconds; afterwards daily.
 const SCHEDULE_SECONDS: &[i64] = &[5, 15, 60, 300, 900, 3600, 21_600];
@@ -39,6 +40,8 @@ pub enum Found {
     Cancelled(Box<Cancellation>),
     /// The gateway says for certain that nothing was cancelled.
     NotCancelled,
+    /// The account is closed at the gateway.
+    Closed,
     /// Nobody knows; why. An undo may have been tried.
     Unknown(String, Option<Box<UndoDone>>),
 }
@@ -77,6 +80,9 @@ pub async fn resolve(host: &Host, shop: ShopId, id: AttemptId, tries: i64) -> Re
                 AttemptKind::Complete => inquire::complete(host, &ready, &doubtful).await,
                 AttemptKind::Cancel => inquire::cancel(host, &ready, &doubtful).await,
                 AttemptKind::Undo => Ok(Found::unknown("an undo is resolved with its parent")),
+                // An account whose number nobody got can receive nothing: it is as if it had not been opened.
+                AttemptKind::Issue => Ok(Found::Nothing("account_unknown", None)),
+                AttemptKind::Close => vbank::close::find_out(host, &ready, &doubtful).await,
             };
             (Some(ready), found)
         }
@@ -138,6 +144,10 @@ fn left_behind(
     attempts::settle(tx, attempt)?;
     let mut change = Change::begin(host, payment, None);
     change.payment.resolution = Resolution::InDoubt;
+    if matches!(attempt.kind, AttemptKind::Issue | AttemptKind::Close) {
+        let asked: vbank::issue::Asked = attempt.request.to()?;
+        asked.key.forget(tx)?;
+    }
     if attempt.kind == AttemptKind::Cancel {
         let asked: CancelAsked = attempt.request.to()?;
         asked.key.answer(tx, 202, &json!(change.shown()), Some(attempt.payment_id))?;
@@ -165,6 +175,7 @@ async fn write(host: &Host, ready: Option<Ready>, doubtful: Doubtful, found: Fou
             (Found::NotCancelled, Some(ready)) => {
                 cancel_found(tx, host, ready, attempt, Verdict::NotSent(NotSent::NotMade))
             }
+            (Found::Closed, _) => vbank::close::found_closed(tx, host, change, attempt),
             (Found::Approved(approval), _) => approved(tx, host, change, attempt, &approval, tries),
             (Found::Nothing(reason, _), _) => nothing(tx, host, change, attempt, reason, tries),
             (Found::Unknown(words, _), _) => unknown(tx, host, change, &attempt, words, tries),
