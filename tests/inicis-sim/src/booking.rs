@@ -23,6 +23,8 @@ impl Booking {
         let method = method::by_name(&auth.method).unwrap_or(method::CARD);
         let prefix = match (&auth.mobile, &method.mobile) {
             (Some(_), Some(mobile)) => mobile.prefix,
+            // After INIAPICARD (§0.4); not documented for accounts.
+            (None, _) if auth.by_api => "INIAPIVBNK",
             (None, _) if auth.means.isp => ISP_PREFIX,
             (Some(_) | None, _) => method.pc_prefix,
         };

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::ledger::LedgerError;
-use crate::play;
 use crate::sim::Shared;
 use crate::stdpay::pages;
+use crate::{notice, play, vbank};
 
 /// Kinds of faults that the page offers.
 const KINDS: &[&str] = &[
@@ -74,7 +74,10 @@ pub fn router(sim: Shared) -> Router {
         .route("/_sim/clock", post(clock))
         .route("/_sim/faults", get(faults).post(arm).delete(disarm))
         .route("/_sim/window", post(play::window))
-        .route("/_sim/deposit", post(play::deposit))
+        .merge(vbank::control::router())
+        .merge(vbank::pages::router())
+        .merge(notice::control::router())
+        .merge(notice::pages::router())
         .with_state(sim)
 }
 

@@ -32,6 +32,8 @@ pub enum Operation {
     MobileApprove,
     /// `/smart/payNetCancel.ini`
     MobileNetCancel,
+    /// `/api/v1/formpay`, a virtual account by API
+    Issue,
     /// What the buyer's browser posts to returnUrl or P_NEXT_URL.
     ReturnPost,
 }
@@ -48,6 +50,7 @@ impl Operation {
             Self::Inquiry => "inquiry",
             Self::MobileApprove => "mobile_approve",
             Self::MobileNetCancel => "mobile_net_cancel",
+            Self::Issue => "issue",
             Self::ReturnPost => "return_post",
         }
     }
@@ -129,7 +132,8 @@ impl Kind {
     #[must_use]
     pub fn fits(&self, operation: Operation) -> bool {
         use Operation::{
-            Inquiry, MobileApprove, MobileNetCancel, NetCancel, PartialRefund, PayAuth, Refund, ReturnPost,
+            Inquiry, Issue, MobileApprove, MobileNetCancel, NetCancel, PartialRefund, PayAuth, Refund,
+            ReturnPost,
         };
         match self {
             Self::WrongSignature => operation == PayAuth,
@@ -159,9 +163,8 @@ impl Kind {
             | Self::Huge
             | Self::Http500 => match operation {
                 ReturnPost => false,
-                PayAuth | NetCancel | Refund | PartialRefund | Inquiry | MobileApprove | MobileNetCancel => {
-                    true
-                }
+                PayAuth | NetCancel | Refund | PartialRefund | Inquiry | MobileApprove | MobileNetCancel
+                | Issue => true,
             },
         }
     }

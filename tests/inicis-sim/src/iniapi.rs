@@ -2,6 +2,7 @@
 //! so that a rule about money exists once (`reference/inicis.md` §5, §6.1).
 
 mod account;
+mod formpay;
 mod inquiry;
 mod refund;
 mod v1;
@@ -30,6 +31,7 @@ pub fn router(sim: Shared, host: &'static str) -> Router {
     Router::new()
         .route("/api/v1/refund", post(v1::refund))
         .route("/api/v1/extra", post(v1::extra))
+        .route("/api/v1/formpay", post(formpay::formpay))
         .route("/v2/pg/refund", cancel(Operation::Refund, false))
         .route("/v2/pg/refund/vacct", cancel(Operation::Refund, true))
         .route("/v2/pg/partialRefund", cancel(Operation::PartialRefund, false))

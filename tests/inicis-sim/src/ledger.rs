@@ -4,12 +4,15 @@
 mod book;
 mod event;
 mod file;
+mod notices;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use tokio::sync::Notify;
+
 pub use book::{Book, Cancel, Sale, SaleState};
-pub use event::{Authentication, Event, Means, MobileOrder, RefundAccount, VirtualAccount};
+pub use event::{Authentication, Deposit, Event, Means, MobileOrder, RefundAccount, VirtualAccount};
 
 /// The ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,7 @@ pub struct Ledger {
     path: PathBuf,
     book: Mutex<Book>,
     writer: file::Writer,
+    queued: Notify,
 }
 
 impl Ledger {
@@ -54,7 +58,7 @@ impl Ledger {
         let (events, writer) = file::open(path)?;
         let mut book = Book::default();
         events.iter().for_each(|event| book.apply(event));
-        Ok(Self { path: path.to_owned(), book: Mutex::new(book), writer })
+        Ok(Self { path: path.to_owned(), book: Mutex::new(book), writer, queued: Notify::new() })
     }
 
     /// Decides under the lock, books what was decided, and returns when it is durable.
@@ -62,7 +66,7 @@ impl Ledger {
     /// # Errors
     /// The events could not be written.
     pub async fn book<R>(&self, decide: impl FnOnce(&Book) -> (Vec<Event>, R)) -> Result<R, LedgerError> {
-        let (receiver, result) = {
+        let (receiver, result, queued) = {
             let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
             let (events, result) = decide(&book);
             let mut lines = Vec::new();
@@ -71,11 +75,17 @@ impl Ledger {
                 lines.push(b'\n');
                 book.apply(event);
             }
+            let queued = events.iter().any(|event| matches!(event, Event::NoticeQueued { .. }));
             // Queued under the lock, so that the file has the order of the decisions.
-            (self.writer.queue(lines), result)
+            (self.writer.queue(lines), result, queued)
         };
         match receiver.await {
-            Ok(true) => Ok(result),
+            Ok(true) => {
+                if queued {
+                    self.queued.notify_one();
+                }
+                Ok(result)
+            }
             Ok(false) | Err(_) => Err(LedgerError::Write),
         }
     }
@@ -86,6 +96,11 @@ impl Ledger {
     /// The event could not be written.
     pub async fn note(&self, event: Event) -> Result<(), LedgerError> {
         self.book(|_| (vec![event], ())).await
+    }
+
+    /// Waits for the next notice that becomes durable.
+    pub async fn notice_queued(&self) {
+        self.queued.notified().await;
     }
 
     /// Reads when everything that can be seen is durable.

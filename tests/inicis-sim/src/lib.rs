@@ -19,6 +19,7 @@ mod ledger;
 mod merchant;
 mod method;
 mod mobile;
+mod notice;
 mod offer;
 mod play;
 mod refusal;
@@ -27,6 +28,7 @@ mod settings;
 mod sim;
 mod stdpay;
 mod tls;
+mod vbank;
 mod view;
 mod windows;
 
@@ -42,8 +44,10 @@ use tokio_rustls::TlsAcceptor;
 pub use clock::Clock;
 pub use ledger::LedgerError;
 pub use merchant::{Merchant, MerchantError, Merchants};
+pub use notice::Dress;
 pub use settings::Settings;
 pub use tls::{HOSTS, TlsError};
+pub use vbank::settings::VbankSettings;
 
 /// How to start a simulator.
 #[derive(Clone, Debug)]
@@ -159,7 +163,8 @@ pub async fn start(options: Options) -> Result<Running, Error> {
     let gateway_site = server::Site::gateway(&sim);
     let tasks = vec![
         tokio::spawn(server::run(browser_listener, None, browser_site, stopped.clone())),
-        tokio::spawn(server::run(gateway_listener, Some(acceptor), gateway_site, stopped)),
+        tokio::spawn(server::run(gateway_listener, Some(acceptor), gateway_site, stopped.clone())),
+        tokio::spawn(notice::courier::run(sim, stopped)),
     ];
     Ok(Running {
         browser_origin: format!("http://{browser_address}"),

@@ -85,6 +85,11 @@ impl Merchants {
         }
     }
 
+    /// All ids.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// A merchant by id.
     #[must_use]
     pub fn get(&self, mid: &str) -> Option<&Merchant> {

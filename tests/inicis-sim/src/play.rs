@@ -10,10 +10,8 @@ use serde_json::json;
 use url::Url;
 
 use crate::choice::{Choice, Leaving, WindowError};
-use crate::clock::parse_kst14;
 use crate::control::failed;
 use crate::form::{Charset, Fields};
-use crate::ledger::{Event, SaleState};
 use crate::mobile;
 use crate::refusal::Refusal;
 use crate::sim::{Shared, Sim};
@@ -66,7 +64,8 @@ pub async fn window(State(sim): State<Shared>, Json(play): Json<Play>) -> Respon
     }
 }
 
-fn refused(refusal: &Refusal) -> Response {
+/// A choice or a deposit that is not possible.
+pub fn refused(refusal: &Refusal) -> Response {
     let body = json!({"refused": {"code": refusal.code, "message": refusal.message}});
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
 }
@@ -109,37 +108,5 @@ async fn on_phone(
             sim.ledger.note(mobile::pages::refused(sim, body.as_bytes(), &refusal)).await?;
             Err(refusal.into())
         }
-    }
-}
-
-/// Somebody pays into a virtual account.
-#[derive(Deserialize)]
-pub struct Deposit {
-    /// Transaction of the issue.
-    tid: String,
-}
-
-/// `POST /_sim/deposit`: the bank books the whole amount. No notice is sent yet.
-pub async fn deposit(State(sim): State<Shared>, Json(deposit): Json<Deposit>) -> Response {
-    let at = sim.clock.now_ms();
-    let booked = sim.ledger.book(|book| {
-        let no = |code: &str, text: &str| (Vec::new(), Err(Refusal::new(code, text)));
-        let Some(sale) = book.by_tid(&deposit.tid) else { return no("504623", "해당 거래 없음") };
-        let Some(account) = &sale.account else {
-            return no("SIM:BANK", "가상계좌 거래가 아닙니다");
-        };
-        if sale.state != SaleState::AwaitingDeposit {
-            return no("SIM:BANK", "입금을 기다리는 계좌가 아닙니다");
-        }
-        if parse_kst14(&format!("{}00", account.due)).is_some_and(|due| at > due) {
-            return no("SIM:BANK", "입금기한이 지났습니다");
-        }
-        let (tid, price) = (deposit.tid.clone(), sale.auth.price);
-        (vec![Event::Deposited { at, tid, price }], Ok(price))
-    });
-    match booked.await {
-        Ok(Ok(price)) => Json(json!({ "price": price })).into_response(),
-        Ok(Err(refusal)) => refused(&refusal),
-        Err(error) => failed(&error),
     }
 }

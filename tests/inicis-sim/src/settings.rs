@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::vbank::settings::VbankSettings;
+
 /// How the simulator behaves where INICIS is not documented. Times are milliseconds.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -67,6 +69,8 @@ pub struct Settings {
     pub mobile_failure_echoes_noti: bool,
     /// Whether values of a mobile answer are percent-encoded: often not (§2.5).
     pub mobile_answer_url_encoded: bool,
+    /// Virtual accounts and notices, until the control API changes them.
+    pub vbank: VbankSettings,
 }
 
 impl Default for Settings {
@@ -100,6 +104,7 @@ impl Default for Settings {
             p_noti_max_bytes: 800,
             mobile_failure_echoes_noti: true,
             mobile_answer_url_encoded: false,
+            vbank: VbankSettings::default(),
         }
     }
 }

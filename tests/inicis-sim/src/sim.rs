@@ -9,6 +9,7 @@ use crate::fault::Faults;
 use crate::ledger::{Book, Event, Ledger, LedgerError};
 use crate::merchant::Merchants;
 use crate::mobile::request::MobileRequest;
+use crate::notice::courier::Courier;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::stdpay::request::PayRequest;
@@ -31,6 +32,8 @@ pub struct Sim {
     pub windows: Windows<PayRequest>,
     /// Windows that are open on phones.
     pub mobile_windows: Windows<MobileRequest>,
+    /// Notices that are under way.
+    pub courier: Courier,
     serial: AtomicU32,
     used_timestamps: Mutex<HashSet<(String, String, String)>>,
 }
@@ -50,6 +53,7 @@ impl Sim {
             faults: Faults::default(),
             windows: Windows::default(),
             mobile_windows: Windows::default(),
+            courier: Courier::default(),
             serial: AtomicU32::new(rand::random_range(0..1_000_000)),
             used_timestamps: Mutex::new(HashSet::new()),
         }

@@ -218,7 +218,7 @@ impl View {
 }
 
 /// `2026-01-02 23:59` of `202601022359`.
-fn readable(due: &str) -> String {
+pub fn readable(due: &str) -> String {
     let at = |from: usize, to: usize| due.get(from..to).unwrap_or_default();
     format!("{}-{}-{} {}:{}", at(0, 4), at(4, 6), at(6, 8), at(8, 10), at(10, 12))
 }

@@ -83,6 +83,7 @@ fn not_found(version: Version, question: &Question) -> Map<String, Value> {
 fn v1(sale: &Sale) -> Map<String, Value> {
     let vbank = sale.account.is_some();
     let status = match sale.state {
+        SaleState::AwaitingDeposit if !sale.deposits.is_empty() => "C",
         SaleState::AwaitingDeposit => "N",
         SaleState::Approved | SaleState::PartiallyCancelled if vbank => "Y",
         SaleState::Cancelled | SaleState::NetCancelled if vbank => "C",
@@ -99,10 +100,12 @@ fn v1(sale: &Sale) -> Map<String, Value> {
     ])
 }
 
-/// transactionStatus. For a virtual account, which of the five values a closed or partly refunded one has is assumed.
+/// transactionStatus. For a virtual account, which of the five values a closed one, a partly refunded one and one whose
+/// deposit the bank took back have is assumed.
 fn status(sim: &Sim, sale: &Sale) -> &'static str {
     let vbank = sale.account.is_some();
     match sale.state {
+        SaleState::AwaitingDeposit if !sale.deposits.is_empty() => "DEPOSIT_CANCELED",
         SaleState::AwaitingDeposit => "NON_DEPOSIT",
         SaleState::Cancelled | SaleState::NetCancelled if vbank && sale.deposited_at.is_none() => {
             "DEPOSIT_CANCELED"
@@ -122,7 +125,9 @@ fn status(sim: &Sim, sale: &Sale) -> &'static str {
 fn v2(sim: &Sim, sale: &Sale) -> Map<String, Value> {
     let (approved_date, approved_time) = kst_date_time(sale.approved_at.unwrap_or_default());
     let ended = !matches!(sale.state, SaleState::AwaitingDeposit) && sale.remaining == 0;
-    let end = sale.cancels.last().filter(|_| ended).map(|cancel| kst_date_time(cancel.at));
+    let taken_back = sale.deposits.last().and_then(|deposit| deposit.cancelled_at);
+    let end = sale.cancels.last().filter(|_| ended).map(|cancel| cancel.at);
+    let end = end.or(taken_back.filter(|_| sale.remaining == 0)).map(kst_date_time);
     let refunded = sale.deposited_at.is_some();
     let (refund, cancel) = if refunded { (end, None) } else { (None, end) };
     let ((refund_date, refund_time), (cancel_date, cancel_time)) =

@@ -50,7 +50,8 @@ pub async fn extra(
     exchange(fault, inquiry::inquire(&sim, Version::V1, fields.get("mid"), question, blind)).await
 }
 
-fn form_only(headers: &HeaderMap) -> Result<(), Refusal> {
+/// v1 takes forms only (§5.1).
+pub fn form_only(headers: &HeaderMap) -> Result<(), Refusal> {
     if is_form(headers) {
         return Ok(());
     }
@@ -59,7 +60,8 @@ fn form_only(headers: &HeaderMap) -> Result<(), Refusal> {
 
 const COMMON: &[&str] = &["type", "paymethod", "timestamp", "clientIp", "mid"];
 
-fn common(sim: &Sim, fields: &Fields) -> Result<(), Refusal> {
+/// The fields that every v1 call has.
+pub fn common(sim: &Sim, fields: &Fields) -> Result<(), Refusal> {
     fields.refuse_twins()?;
     fields.require(COMMON)?;
     let (mid, kind) = (fields.get("mid"), fields.get("type"));
@@ -67,7 +69,7 @@ fn common(sim: &Sim, fields: &Fields) -> Result<(), Refusal> {
 }
 
 /// The hash over the common values and the named ones.
-fn hashed(sim: &Sim, fields: &Fields, more: &[&str]) -> Result<(), Refusal> {
+pub fn hashed(sim: &Sim, fields: &Fields, more: &[&str]) -> Result<(), Refusal> {
     let merchant = known_merchant(sim, fields.get("mid"))?;
     let values: Vec<&str> = COMMON.iter().chain(more).map(|name| fields.get(name)).collect();
     same_hash("hashData", fields.get("hashData"), &hash::iniapi_v1(&merchant.iniapi_key, &values))

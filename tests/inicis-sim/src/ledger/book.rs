@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::method::{self, Method};
 
-use super::event::{Authentication, Event, RefundAccount, VirtualAccount};
+use super::event::{Authentication, Deposit, Event, RefundAccount, VirtualAccount};
+use super::notices::Notices;
 
 /// Where a sale stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -81,8 +82,10 @@ pub struct Sale {
     pub appl_num: String,
     /// The account that was opened.
     pub account: Option<VirtualAccount>,
-    /// When money came into it.
+    /// When money last came into it, if it is still there.
     pub deposited_at: Option<i64>,
+    /// Money that came into it, also what the bank took back.
+    pub deposits: Vec<Deposit>,
     /// The approval request in byte order of its names.
     #[serde(skip)]
     pub approval_map: Vec<(String, String)>,
@@ -100,6 +103,37 @@ impl Sale {
     pub fn network(&self) -> &'static str {
         if self.auth.means.isp { method::ISP_NETWORK } else { self.method().network }
     }
+
+    /// Deposits that the bank did not take back.
+    pub fn live_deposits(&self) -> impl Iterator<Item = &Deposit> {
+        self.deposits.iter().filter(|deposit| deposit.cancelled_at.is_none())
+    }
+
+    fn deposit(&mut self, deposit: Deposit) {
+        self.remaining = self.remaining.saturating_add(deposit.amount);
+        self.deposited_at = Some(deposit.at);
+        self.deposits.push(deposit);
+        self.settle_state();
+    }
+
+    fn take_back(&mut self, deposit_tid: &str, at: i64) {
+        let found = self.deposits.iter_mut().find(|one| one.tid == deposit_tid && one.cancelled_at.is_none());
+        let Some(deposit) = found else { return };
+        deposit.cancelled_at = Some(at);
+        self.remaining = self.remaining.saturating_sub(deposit.amount);
+        self.deposited_at = self.live_deposits().map(|one| one.at).max();
+        self.settle_state();
+    }
+
+    /// The state of an account follows from what is in it and from what was refunded.
+    fn settle_state(&mut self) {
+        self.state = match (self.remaining, self.cancels.is_empty()) {
+            (0, true) => SaleState::AwaitingDeposit,
+            (0, false) => SaleState::Cancelled,
+            (_, true) => SaleState::Approved,
+            (_, false) => SaleState::PartiallyCancelled,
+        };
+    }
 }
 
 /// All sales, found by token, transaction and order number.
@@ -110,6 +144,8 @@ pub struct Book {
     by_tid: HashMap<String, usize>,
     by_part_tid: HashMap<String, usize>,
     by_oid: HashMap<(String, String), Vec<usize>>,
+    /// Messages to merchants.
+    pub notices: Notices,
 }
 
 impl Book {
@@ -185,13 +221,20 @@ impl Book {
                     sale.net_cancelled_early = true;
                 }
             }
-            Event::Deposited { at, tid, price } => {
+            Event::Deposited { at, tid, price, deposit } => {
                 if let Some(sale) = self.by_tid.get(tid).and_then(|p| self.sales.get_mut(*p)) {
-                    sale.state = SaleState::Approved;
-                    sale.remaining = *price;
-                    sale.deposited_at = Some(*at);
+                    sale.deposit(Deposit { at: *at, amount: *price, ..Deposit::clone(deposit) });
                 }
             }
+            Event::DepositCancelled { at, tid, deposit_tid } => {
+                if let Some(sale) = self.by_tid.get(tid).and_then(|p| self.sales.get_mut(*p)) {
+                    sale.take_back(deposit_tid, *at);
+                }
+            }
+            Event::VbankSettings { settings, .. } => self.notices.set(settings),
+            Event::NoticeQueued { at, notice } => self.notices.queue(*at, notice),
+            Event::NoticeTried { id, tried } => self.notices.tried(*id, tried),
+            Event::NoticeStopped { id, .. } => self.notices.stop(*id),
             Event::Cancelled { at, tid, account, .. } => {
                 if let Some(sale) = self.by_tid.get(tid).and_then(|p| self.sales.get_mut(*p)) {
                     let kind = if sale.state == SaleState::AwaitingDeposit { "close" } else { "refund" };
@@ -238,6 +281,7 @@ impl Book {
             appl_num: String::new(),
             account: None,
             deposited_at: None,
+            deposits: Vec::new(),
             approval_map: Vec::new(),
         });
     }

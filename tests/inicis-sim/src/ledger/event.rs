@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::notice::{Notice, Try};
+use crate::vbank::settings::VbankSettings;
+
 /// What the buyer authenticated in the window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -44,6 +47,8 @@ pub struct Authentication {
     pub taxfree: Option<u64>,
     /// Present when it was authenticated on a phone.
     pub mobile: Option<MobileOrder>,
+    /// A virtual account that the merchant opened by INIAPI (§4.6); nobody authenticated.
+    pub by_api: bool,
 }
 
 /// What the buyer chose beside the method, the card and the instalments.
@@ -109,6 +114,24 @@ pub struct VirtualAccount {
     pub due: String,
 }
 
+/// Money that came into a virtual account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Deposit {
+    /// Its own transaction, which is not the issue's (§0.4).
+    pub tid: String,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// Amount.
+    pub amount: u64,
+    /// Name of who paid.
+    pub depositor: String,
+    /// Bank that it was paid in at (§8.3).
+    pub bank: String,
+    /// When the bank took it back.
+    pub cancelled_at: Option<i64>,
+}
+
 /// Where a deposit was refunded to; decrypted, because tests read it here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundAccount {
@@ -170,6 +193,46 @@ pub enum Event {
         tid: String,
         /// Amount.
         price: u64,
+        /// Who paid and how the bank calls it.
+        #[serde(default)]
+        deposit: Box<Deposit>,
+    },
+    /// The bank took a deposit back (`type_msg` 0400, §3.1).
+    DepositCancelled {
+        /// When.
+        at: i64,
+        /// Transaction of the issue.
+        tid: String,
+        /// Transaction of the deposit.
+        deposit_tid: String,
+    },
+    /// The control API changed the switches of accounts and notices.
+    VbankSettings {
+        /// When.
+        at: i64,
+        /// All of them.
+        settings: Box<VbankSettings>,
+    },
+    /// A notice is to be sent.
+    NoticeQueued {
+        /// When.
+        at: i64,
+        /// What and where to.
+        notice: Box<Notice>,
+    },
+    /// It was sent.
+    NoticeTried {
+        /// Its number.
+        id: u64,
+        /// What came back.
+        tried: Box<Try>,
+    },
+    /// It was sent by hand, which ends its repeats.
+    NoticeStopped {
+        /// When.
+        at: i64,
+        /// Its number.
+        id: u64,
     },
     /// The approval failed and used the token up.
     Declined {

@@ -7,6 +7,7 @@ use crate::booking::Booking;
 use crate::fault::Operation;
 use crate::form::Fields;
 use crate::ledger::{Book, Event, LedgerError, Sale, SaleState};
+use crate::notice::build::after_approval;
 use crate::refusal::Refusal;
 use crate::sim::Sim;
 
@@ -50,7 +51,9 @@ pub async fn approve(
             return (vec![event], answer(sim, Some(sale), Err(refusal)));
         }
         let (event, approved) = book_it(sim, book, sale, tid, fields.sorted());
-        (vec![event], answer(sim, Some(sale), Ok(approved)))
+        let notice = after_approval(sim, book, sale, &event, false);
+        let events = std::iter::once(event).chain(notice).collect();
+        (events, answer(sim, Some(sale), Ok(approved)))
     });
     booked.await
 }

@@ -5,6 +5,7 @@ use super::approval::book_it;
 use super::request::MobileRequest;
 use crate::choice::{Choice, Leaving, ReturnPost, WindowError, spoil};
 use crate::ledger::{Authentication, Event};
+use crate::notice::build::after_approval;
 use crate::offer::Paying;
 use crate::refusal::Refusal;
 use crate::sim::Sim;
@@ -95,19 +96,24 @@ async fn pay(sim: &Sim, request: &MobileRequest, choice: &Choice) -> Result<Leav
     Ok(Leaving::Post(post(sim, request, fields)))
 }
 
-/// One transaction: INICIS approves without the merchant. The notice to P_NOTI_URL is not sent yet.
+/// One transaction: INICIS approves without the merchant, who learns of it from the notice to P_NOTI_URL alone. Whether
+/// a decline is told there is not documented, so it is not.
 async fn approve_at_once(sim: &Sim, token: &str, decline: Option<&str>) -> Result<(), WindowError> {
     let at = sim.clock.now_ms();
     let booked = sim.ledger.book(|book| {
         let Some(sale) = book.by_token(token) else { return (Vec::new(), ()) };
-        let event = match decline {
-            None => book_it(sim, book, sale, token, Vec::new()).0,
+        let events = match decline {
+            None => {
+                let approved = book_it(sim, book, sale, token, Vec::new()).0;
+                let notice = after_approval(sim, book, sale, &approved, true);
+                std::iter::once(approved).chain(notice).collect()
+            }
             Some(code) => {
                 let reason = crate::codes::text(code).to_owned();
-                Event::Declined { at, token: token.to_owned(), code: code.to_owned(), reason }
+                vec![Event::Declined { at, token: token.to_owned(), code: code.to_owned(), reason }]
             }
         };
-        (vec![event], ())
+        (events, ())
     });
     Ok(booked.await?)
 }
@@ -138,6 +144,7 @@ fn authentication(
         tax: request.tax,
         taxfree: request.taxfree,
         mobile: Some(request.order.clone()),
+        by_api: false,
     }
 }
 

@@ -104,6 +104,7 @@ async fn authenticate(
         tax: request.tax,
         taxfree: request.taxfree,
         mobile: None,
+        by_api: false,
     };
     let event = Event::Authenticated { at: sim.clock.now_ms(), token: token.clone(), auth: Box::new(auth) };
     sim.ledger.note(event).await?;

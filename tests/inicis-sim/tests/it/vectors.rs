@@ -93,6 +93,7 @@ fn iniapi_v1() {
     v1("iniapi.v1.refund", &[&common[..], &["tid"]].concat());
     v1("iniapi.v1.partialRefund", &[&common[..], &["tid", "price", "confirmPrice"]].concat());
     v1("iniapi.v1.inquiry", &common);
+    v1("iniapi.v1.formpay.vacct", &[&common[..], &["moid", "price"]].concat());
     v1("iniapi.v1.refund.vacct", &[&common[..], &["tid", "refundAcctNum"]].concat());
     let partial = ["tid", "price", "confirmPrice", "refundAcctNum"];
     v1("iniapi.v1.partialRefund.vacct", &[&common[..], &partial].concat());
