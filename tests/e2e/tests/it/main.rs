@@ -23,4 +23,5 @@ mod set_up;
 mod shutdown;
 mod stage;
 mod tenancy;
+mod vbank;
 mod vectors;

@@ -27,6 +27,10 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("POST", "/v1/payments/{payment}/cancel", For::Shop),
     ("POST", "/v1/payments/{payment}/confirm", For::Shop),
     ("GET", "/v1/payments/{payment}/timeline", For::Shop),
+    ("POST", "/v1/payments/{payment}/virtual-account", For::Shop),
+    ("POST", "/v1/payments/{payment}/virtual-account/close", For::Shop),
+    ("GET", "/v1/notices", For::Shop),
+    ("GET", "/v1/notices/{notice}", For::Shop),
     ("GET", "/v1/channels", For::Shop),
     ("POST", "/v1/channels", For::Shop),
     ("GET", "/v1/channels/{channel}", For::Shop),
@@ -50,7 +54,7 @@ const ROUTES: &[(&str, &str, For)] = &[
 
 /// `/v1/payments/{id}` for `/v1/payments/{payment}`.
 fn documented(path: &str) -> String {
-    ["{payment}", "{channel}", "{plugin}", "{key}", "{call}"]
+    ["{payment}", "{channel}", "{plugin}", "{key}", "{call}", "{notice}"]
         .iter()
         .fold(path.to_owned(), |path, name| path.replace(name, "{id}"))
 }
@@ -81,6 +85,7 @@ impl Scene {
             ("{plugin}", "inicis".to_owned()),
             ("{key}", self.key_id.clone()),
             ("{call}", "call_00000000000000000000000000".to_owned()),
+            ("{notice}", "ntc_00000000000000000000000000".to_owned()),
         ];
         ids.iter().fold(path.to_owned(), |path, (name, id)| path.replace(name, id))
     }
@@ -99,6 +104,7 @@ impl Scene {
             ("POST", "/v1/shops") => json!({"name": "x"}),
             ("POST", "/v1/keys") => json!({"shop_id": self.stage.shop.id}),
             ("POST", path) if path.ends_with("/cancel") => json!({}),
+            ("POST", path) if path.ends_with("/virtual-account") => json!({"bank": "088"}),
             ("POST" | "DELETE", path) if path.ends_with("/grants") => grant,
             ("DELETE", "/v1/gateway-map") => grant,
             ("PUT", _) => json!({"origin": "https://iniapi.inicis.com", "connect": "127.0.0.1:1"}),
