@@ -217,7 +217,8 @@ async fn all_120_orders_of_an_accounts_facts_end_in_cancelled() {
         let (shop, id) = (world.shop, payment.id);
         let known = world.host.store().read(move |tx| facts::of_payment(tx, shop, id)).await.unwrap();
         assert_eq!(known.len(), 4, "{order:?}");
-        let held = world.host.store().read(move |tx| ledger::balances(tx, Of::Payment(shop, id))).await.unwrap();
+        let held =
+            world.host.store().read(move |tx| ledger::balances(tx, Of::Payment(shop, id))).await.unwrap();
         assert_eq!(held.iter().map(|line| line.amount).sum::<i64>(), 0);
         assert!(held.iter().any(|line| line.account == "gateway" && line.amount == 0), "{held:?}");
     }
@@ -256,7 +257,10 @@ async fn a_short_deposit_is_awaited_until_its_time_and_then_a_persons() {
     assert_eq!(payment.resolution, Resolution::None);
     let _done = expire(&world.host, world.shop, id).await.unwrap();
     let payment = world.now(id).await;
-    assert_eq!((payment.state, payment.resolution), (PaymentState::AwaitingDeposit, Resolution::NeedsOperator));
+    assert_eq!(
+        (payment.state, payment.resolution),
+        (PaymentState::AwaitingDeposit, Resolution::NeedsOperator)
+    );
     assert!(world.events(id).await.contains(&"payment.needs_operator".to_owned()));
     // The rest comes late: it is paid all the same.
     world.fact(id, FactKind::Deposited, 600, "two").await;

@@ -69,7 +69,11 @@ const ESCROW: [(&str, &str); 7] = [
     ("price", "1004"),
 ];
 
-fn body(charset: Charset, fields: &[(&'static str, &str)], changes: &[(&'static str, Option<&str>)]) -> Vec<u8> {
+fn body(
+    charset: Charset,
+    fields: &[(&'static str, &str)],
+    changes: &[(&'static str, Option<&str>)],
+) -> Vec<u8> {
     let mut fields: Vec<(&'static str, String)> = fields.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
     for (name, value) in changes {
         fields.retain(|(known, _)| known != name);
@@ -90,7 +94,11 @@ fn deposited(body: &[u8]) -> Deposit {
     }
 }
 
-fn changed(of: &[(&'static str, &str)], name: &'static str, value: Option<&str>) -> Result<Said, NoticeError> {
+fn changed(
+    of: &[(&'static str, &str)],
+    name: &'static str,
+    value: Option<&str>,
+) -> Result<Said, NoticeError> {
     read(&body(Charset::EucKr, of, &[(name, value)]))
 }
 
@@ -100,7 +108,10 @@ fn a_pc_deposit_is_read_whole() {
     assert_eq!(notice.reply, OK);
     let Said::Deposited(deposit) = notice.said else { panic!() };
     assert_eq!((deposit.tid.as_str(), deposit.issue_tid.as_deref()), (DEPOSIT, Some(ISSUE)));
-    assert_eq!((deposit.oid.as_str(), deposit.amount, deposit.number.as_str()), ("order-1", 1004, "56211102003544"));
+    assert_eq!(
+        (deposit.oid.as_str(), deposit.amount, deposit.number.as_str()),
+        ("order-1", 1004, "56211102003544")
+    );
     assert_eq!(deposit.depositor.as_deref(), Some("홍길동"));
     assert_eq!(Some(deposit.at_ms), clock::from_kst("20261122", "101500"));
     assert!(deposit.more.contains(&("nm_inputbank".to_owned(), "우리은행".to_owned())));
@@ -159,7 +170,9 @@ fn a_mobile_deposit_is_read_with_either_length_of_moment() {
 fn an_approval_in_one_transaction_is_read_from_its_notice() {
     for (kind, ours) in [("ISP", "card"), ("CARD", "card"), ("BANK", "transfer")] {
         let changes = [("P_STATUS", Some("00")), ("P_TYPE", Some(kind)), ("P_AUTH_NO", Some("12345678"))];
-        let Ok(Said::Approved(sale)) = read(&body(Charset::EucKr, &MOBILE, &changes)) else { panic!("{kind}") };
+        let Ok(Said::Approved(sale)) = read(&body(Charset::EucKr, &MOBILE, &changes)) else {
+            panic!("{kind}")
+        };
         assert_eq!((sale.method.kind, sale.amount, sale.oid.as_str()), (ours, 1004, "order-1"));
         assert_eq!(sale.approved_at_ms, clock::from_kst("20261122", "101500"));
     }
@@ -171,8 +184,12 @@ fn an_approval_in_one_transaction_is_read_from_its_notice() {
 
 #[test]
 fn escrow_statuses_become_words_and_have_an_answer_of_their_own() {
-    for (status, state) in [("2", "shipped"), ("31", "confirmed"), ("4", "denied"), ("10", "denial_confirmed")] {
-        let notice = notice::read("POST", &body(Charset::EucKr, &ESCROW, &[("cl_status", Some(status))]), MID).unwrap();
+    for (status, state) in
+        [("2", "shipped"), ("31", "confirmed"), ("4", "denied"), ("10", "denial_confirmed")]
+    {
+        let notice =
+            notice::read("POST", &body(Charset::EucKr, &ESCROW, &[("cl_status", Some(status))]), MID)
+                .unwrap();
         assert_eq!(notice.reply, ESCROW_OK);
         let Said::Escrow(change) = notice.said else { panic!() };
         assert_eq!((change.state, change.tid.as_str()), (state, ISSUE));
@@ -191,12 +208,26 @@ fn another_merchants_notice_is_refused() {
 #[test]
 fn a_field_that_decides_must_be_there_once_and_possible() {
     let bad: [(&str, &[Option<&str>]); 7] = [
-        ("no_tid", &[None, Some(""), Some("한글"), Some("a b")]),
+        ("no_tid", &[None, Some(""), Some("한글"), Some("a b"), Some("a\0b")]),
         ("no_oid", &[None, Some("12345678901234567890123456789012345678901")]),
-        ("amt_input", &[None, Some("0"), Some("-1004"), Some("1,004"), Some("1004.0"), Some("99999999999999"), Some("１")]),
+        (
+            "amt_input",
+            &[
+                None,
+                Some("0"),
+                Some("-1004"),
+                Some("1,004"),
+                Some("1004.0"),
+                Some("99999999999999"),
+                Some("１"),
+            ],
+        ),
         ("dt_trans", &[None, Some("20260229"), Some("20261301"), Some("2026112"), Some("00000000")]),
         ("tm_trans", &[None, Some("240000"), Some("101560"), Some("1015")]),
-        ("no_vacct", &[None, Some(" "), Some("562111020035445621110"), Some("5621abc"), Some("56'11")]),
+        (
+            "no_vacct",
+            &[None, Some(" "), Some("562111020035445621110"), Some("5621abc"), Some("56'11"), Some("56\011")],
+        ),
         ("type_msg", &[None, Some("200"), Some("0200 0400")]),
     ];
     for (name, values) in bad {
@@ -207,7 +238,9 @@ fn a_field_that_decides_must_be_there_once_and_possible() {
         let twice = [body(Charset::EucKr, &PC, &[]), format!("&{name}=1{good}").into_bytes()].concat();
         assert!(read(&twice).is_err(), "{name} twice");
     }
-    for (name, value) in [("P_AUTH_DT", "20260229101500"), ("P_AUTH_DT", "260229101500"), ("P_AMT", "0"), ("P_STATUS", "03")] {
+    for (name, value) in
+        [("P_AUTH_DT", "20260229101500"), ("P_AUTH_DT", "260229101500"), ("P_AMT", "0"), ("P_STATUS", "03")]
+    {
         assert!(changed(&MOBILE, name, Some(value)).is_err(), "{name} {value}");
     }
 }
@@ -266,7 +299,9 @@ fn an_account_by_api_is_asked_for_with_the_vectors_hash() {
         let input = &vector["input"];
         let t = |name: &str| input[name].as_str().unwrap();
         let now_ms = clock::from_kst14(t("timestamp")).unwrap();
-        let request = issue::Request::new(&wanted(t("moid"), t("price").parse().unwrap(), t("clientIp"), now_ms)).unwrap();
+        let request =
+            issue::Request::new(&wanted(t("moid"), t("price").parse().unwrap(), t("clientIp"), now_ms))
+                .unwrap();
         let text: String = request
             .hash()
             .parts
@@ -279,7 +314,9 @@ fn an_account_by_api_is_asked_for_with_the_vectors_hash() {
         let hash = hex(&Sha512::digest(text));
         assert_eq!(hash, vector["output"].as_str().unwrap());
         let body = request.body(&hash);
-        for part in ["type=Pay", "paymethod=Vacct", "bankCode=88", "flgCash=0", &format!("moid={}", t("moid"))] {
+        for part in
+            ["type=Pay", "paymethod=Vacct", "bankCode=88", "flgCash=0", &format!("moid={}", t("moid"))]
+        {
             assert!(body.split('&').any(|field| field == part), "{part}: {body}");
         }
         assert!(body.ends_with(&format!("hashData={hash}")));
@@ -310,7 +347,10 @@ fn an_answer_to_an_issue_is_an_account_only_when_it_is_whole() {
         "vacctBankCode": "88", "validDate": "20261130", "validTime": "2359", "price": "1004",
     });
     let Ok(IssueAnswer::Opened(opened)) = issue::read(200, good.to_string().as_bytes()) else { panic!() };
-    assert_eq!((opened.account.number.as_str(), opened.amount, opened.account.bank.kftc), ("56211102003544", 1004, "088"));
+    assert_eq!(
+        (opened.account.number.as_str(), opened.amount, opened.account.bank.kftc),
+        ("56211102003544", 1004, "088")
+    );
     assert_eq!(opened.account.deadline_ms, clock::from_kst("20261130", "235900"));
     for name in ["resultCode", "tid", "vacct", "price"] {
         let mut lacking = good.clone();

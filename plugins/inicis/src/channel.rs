@@ -4,8 +4,8 @@
 use inicis_wire::form::Charset;
 use inicis_wire::iniapi::is_ipv4;
 use inicis_wire::options::{Deadline, PhoneGoods};
-use inicis_wire::{clock, methods};
 use inicis_wire::pc::ScriptHost;
+use inicis_wire::{clock, methods};
 
 use crate::bindings::payhost::plugin::types::{Context, PluginError};
 

@@ -3,6 +3,7 @@
 //! Invariant: `receive` sends nothing and believes a notice in form only (the host verifies it); the reply is INICIS's own word
 //! for "done". `issue` and `close` send one request each.
 
+use inicis_wire::banks;
 use inicis_wire::codes::Operation;
 use inicis_wire::details::Details;
 use inicis_wire::iniapi::answer::{self, RefundAnswer};
@@ -12,7 +13,6 @@ use inicis_wire::iniapi::v2::Refund;
 use inicis_wire::mobile::approval::Approved;
 use inicis_wire::mobile::details as mobile_details;
 use inicis_wire::notice::{self, NoticeError, Said};
-use inicis_wire::banks;
 
 use crate::bindings::exports::payhost::plugin::vbank_notice::{
     Deposit, EscrowChange, Notice, NoticeFact, Received,

@@ -49,7 +49,16 @@ async fn look(host: &Host, shop: ShopId, id: NoticeId, tries: i64) -> Result<Don
             Reading::Replied { .. } => {}
             Reading::Refused(_) => return Ok(Done::Finished),
             Reading::Failed(words) => {
-                return later(host, notice, tries, NoticeState::Received, NoticeState::Unreadable, words, None).await;
+                return later(
+                    host,
+                    notice,
+                    tries,
+                    NoticeState::Received,
+                    NoticeState::Unreadable,
+                    words,
+                    None,
+                )
+                .await;
             }
         }
         let Some(now) = host.store().read(get).await? else { return Ok(Done::Finished) };
@@ -67,8 +76,16 @@ async fn look(host: &Host, shop: ShopId, id: NoticeId, tries: i64) -> Result<Don
                 last = (NoticeState::Applied, None);
             }
             Ended::Doubt(words, checkout) => {
-                return later(host, notice, tries, NoticeState::Doubted, NoticeState::Unconfirmed, words, Some(*checkout))
-                    .await;
+                return later(
+                    host,
+                    notice,
+                    tries,
+                    NoticeState::Doubted,
+                    NoticeState::Unconfirmed,
+                    words,
+                    Some(*checkout),
+                )
+                .await;
             }
             Ended::Again(words, checkout) => {
                 let state = notice.state;
@@ -243,13 +260,20 @@ fn fits(
             Err(("wrong_amount", format!("it is about {}, not {}", amount.minor, payment.total)))
         }
         Verified::Issued(_) | Verified::Approved(_) => Ok(()),
-        Verified::Deposited(deposit) | Verified::DepositCancelled(deposit) => account_fits(payment, facts, deposit),
+        Verified::Deposited(deposit) | Verified::DepositCancelled(deposit) => {
+            account_fits(payment, facts, deposit)
+        }
     }
 }
 
-fn account_fits(payment: &Payment, facts: &[FactRow], deposit: &Deposit) -> Result<(), (&'static str, String)> {
+fn account_fits(
+    payment: &Payment,
+    facts: &[FactRow],
+    deposit: &Deposit,
+) -> Result<(), (&'static str, String)> {
     let account = AccountOut::of_payment(payment);
-    let other = |known: &AccountOut| !deposit.number.is_empty() && !same_number(&known.number, &deposit.number);
+    let other =
+        |known: &AccountOut| !deposit.number.is_empty() && !same_number(&known.number, &deposit.number);
     if account.as_ref().is_some_and(other) {
         return Err(("wrong_account", "it is about another account than the payment's".to_owned()));
     }
@@ -284,7 +308,8 @@ async fn later(
     let seconds = SCHEDULE_SECONDS.get(step).copied().unwrap_or(DAY_SECONDS);
     let due_us = host.now_us().saturating_add(seconds.saturating_mul(1_000_000));
     let (host_in, reason) = (host.clone(), words.clone());
-    let kept = host.store().transact(move |tx| end(tx, &host_in, &notice, state, Some(reason), checkout.as_ref()));
+    let kept =
+        host.store().transact(move |tx| end(tx, &host_in, &notice, state, Some(reason), checkout.as_ref()));
     let kept: Result<bool, Error> = kept.await;
     kept?;
     Ok(Done::Again(due_us, words))

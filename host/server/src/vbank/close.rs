@@ -262,7 +262,11 @@ pub async fn find_out(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
         Ok(Ok(Inquiry::Found(sale))) if sale.state == SaleState::Cancelled => Found::Closed,
         Ok(Ok(Inquiry::Found(sale))) if sale.state == SaleState::AwaitingDeposit => {
             // The request may still be on its way the first time.
-            if doubtful.tries > 1 { Found::Nothing("not_closed", None) } else { Found::unknown("not closed yet") }
+            if doubtful.tries > 1 {
+                Found::Nothing("not_closed", None)
+            } else {
+                Found::unknown("not closed yet")
+            }
         }
         Ok(Ok(Inquiry::Found(_))) => Found::Nothing("not_closed", None),
         Ok(Ok(Inquiry::NotFound)) => Found::unknown("the gateway does not know the account"),

@@ -116,8 +116,7 @@ fn deposited(change: &mut Change<'_>, checkout: &Checkout, deposit: &Deposit) ->
     payment.approved_at_us = Some(deposit.at_ms.saturating_mul(1000));
     payment.approved_checkout_id = Some(checkout.id);
     if payment.paid_method.is_none() {
-        payment.paid_method =
-            Some(Json::of(&Method { kind: "virtual_account".to_owned(), provider: None })?);
+        payment.paid_method = Some(Json::of(&Method { kind: "virtual_account".to_owned(), provider: None })?);
     }
     let data = json!({
         "amount": deposit.amount.minor, "held": held, "total": payment.total, "gateway_ref": deposit.gateway_ref,

@@ -164,7 +164,10 @@ async fn begin(host: &Host, ready: &Ready, id: PaymentId, key: Key) -> Result<Be
         if let Some(reason) = refusal(tx, host, &payment)? {
             key.forget(tx)?;
             let words = format!("no account can be opened for this payment: {reason}; nothing was sent");
-            return Ok(Err(Problem::new(if reason == "busy" { "payment_busy" } else { "not_payable" }, words)));
+            return Ok(Err(Problem::new(
+                if reason == "busy" { "payment_busy" } else { "not_payable" },
+                words,
+            )));
         }
         let shop = shops::get(tx, payment.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
         let buyer = Place::Buyer(payment.id).open_json(&ready.key, &payment.buyer)?;

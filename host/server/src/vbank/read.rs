@@ -112,7 +112,9 @@ fn line(fact: &NoticeFact) -> Value {
         NoticeFact::Issued(a) => ("issued", &a.order_ref, &a.gateway_ref, Some(&a.amount)),
         NoticeFact::Approved(a) => ("approved", &a.order_ref, &a.gateway_ref, Some(&a.amount)),
         NoticeFact::Deposited(d) => ("deposited", &d.order_ref, &d.gateway_ref, Some(&d.amount)),
-        NoticeFact::DepositCancelled(d) => ("deposit_cancelled", &d.order_ref, &d.gateway_ref, Some(&d.amount)),
+        NoticeFact::DepositCancelled(d) => {
+            ("deposit_cancelled", &d.order_ref, &d.gateway_ref, Some(&d.amount))
+        }
         NoticeFact::EscrowChanged(c) => ("escrow_changed", &c.order_ref, &c.gateway_ref, None),
         NoticeFact::Ignored(why) => return json!({"kind": "ignored", "reason": why}),
     };

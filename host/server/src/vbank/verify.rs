@@ -54,8 +54,7 @@ pub async fn ask(
         method: payment.method.as_ref().and_then(|method| method.to::<Method>().ok()),
     };
     let moment = Moment::now(host);
-    let of =
-        JournalOf { call: moment.call, at_ms: moment.now_ms, payment: Some(payment.id), attempt: None };
+    let of = JournalOf { call: moment.call, at_ms: moment.now_ms, payment: Some(payment.id), attempt: None };
     let called = ready.call(host, &INQUIRE, moment, |context| (context, query)).await;
     let word = match &called.result {
         Ok(Ok(Inquiry::Found(sale))) => judge(payment, claim, order_ref, sale),
@@ -91,7 +90,9 @@ fn judge(payment: &Payment, claim: Claim, order_ref: &str, sale: &Sale) -> Word 
         (Claim::Issued, S::AwaitingDeposit | S::Paid | S::PartiallyCancelled) => Word::Confirmed,
         (Claim::Approved | Claim::Deposited(_), S::Paid | S::PartiallyCancelled) => Word::Confirmed,
         // The cancel's notice overtook the deposit's: what both say together is that nothing is held.
-        (Claim::Deposited(amount), S::Cancelled) if paid.saturating_add(amount) <= cancelled => Word::Confirmed,
+        (Claim::Deposited(amount), S::Cancelled) if paid.saturating_add(amount) <= cancelled => {
+            Word::Confirmed
+        }
         // A gateway may not count a deposit of less than the total, and then says nothing about it.
         (Claim::Deposited(amount), S::AwaitingDeposit)
             if paid.saturating_sub(cancelled).saturating_add(amount) < payment.total =>

@@ -148,9 +148,7 @@ fn blocking(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error
             | AttemptKind::Issue
             | AttemptKind::Close,
             _,
-        ) => {
-            open_of(tx, attempt.shop_id, attempt.payment_id)
-        }
+        ) => open_of(tx, attempt.shop_id, attempt.payment_id),
     }
 }
 

@@ -150,7 +150,17 @@ pub fn advance(tx: &mut Tx<'_>, notice: &Notice, from: NoticeState) -> Result<bo
                reason = $7, updated_us = $8 WHERE shop_id = $9 AND id = $10 AND state = $11";
     let n = notice;
     let values = params![
-        n.state, n.reading, n.reply, n.reply_type, n.summary, n.payment_id, n.reason, n.updated_us, n.shop_id, n.id, from
+        n.state,
+        n.reading,
+        n.reply,
+        n.reply_type,
+        n.summary,
+        n.payment_id,
+        n.reason,
+        n.updated_us,
+        n.shop_id,
+        n.id,
+        from
     ];
     tx.execute(sql, values).map(|rows| rows == 1)
 }

@@ -84,6 +84,7 @@ fn number(fields: &Fields) -> Option<String> {
 /// `P_AUTH_DT`: 14 digits, or 12 without the century (`inicis.md §3.2`).
 fn moment(fields: &Fields) -> Result<i64, NoticeError> {
     let text = fields.required("P_AUTH_DT")?;
-    let read = if text.len() == 12 { clock::from_kst14(&format!("20{text}")) } else { clock::from_kst14(text) };
+    let read =
+        if text.len() == 12 { clock::from_kst14(&format!("20{text}")) } else { clock::from_kst14(text) };
     read.ok_or_else(|| NoticeError::Field("P_AUTH_DT is no moment that exists".to_owned()))
 }

@@ -159,7 +159,7 @@ impl Fields {
     fn of(form: &Form) -> Self {
         let declared = form.bytes("cl_kor").ok().flatten().is_some_and(|kind| kind == b"2");
         let pairs = form.pairs().iter();
-        let text = |bytes: &[u8]| korean(bytes, declared).trim().to_owned();
+        let text = |bytes: &[u8]| korean(bytes, declared);
         Self(Nvp::of(pairs.map(|(name, value)| (text(name), text(value))).collect()))
     }
 
@@ -224,7 +224,8 @@ pub(crate) fn account_number(text: &str) -> Option<String> {
 }
 
 /// Text in EUC-KR or UTF-8. A message that says which it is (`cl_kor=2`) is believed while its bytes allow it; of the others
-/// only UTF-8 has Hangul as three bytes each, while two bytes that could be either are EUC-KR (`inicis.md §3.1, §3.2`).
+/// only UTF-8 has Hangul as three bytes each, while two bytes that could be either are EUC-KR (`inicis.md §3.1, §3.2`). Control
+/// characters are shown as what cannot be read, never left out: `a\0b` is not `ab`.
 fn korean(bytes: &[u8], declared: bool) -> String {
     let (euc_kr, broken) = encoding_rs::EUC_KR.decode_without_bom_handling(bytes);
     let text = match std::str::from_utf8(bytes) {
@@ -232,5 +233,9 @@ fn korean(bytes: &[u8], declared: bool) -> String {
         Ok(text) if broken || (!declared && text.chars().any(|c| c >= '\u{800}')) => text,
         Ok(_) | Err(_) => &euc_kr,
     };
-    text.chars().filter(|c| !c.is_control()).take(500).collect()
+    text.trim()
+        .chars()
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .take(500)
+        .collect()
 }

@@ -103,7 +103,11 @@ async fn a_deposit_pays_the_payment_on_both_devices() {
         let (created, oid) = awaiting(&stage, &stage.shop, device, device).await;
         deposit(&stage, &oid, json!({})).await;
         let paid = in_state(&stage, &stage.shop, &created, "paid").await;
-        assert_eq!((&paid["amount"]["paid"], &paid["resolution"]), (&json!(TOTAL), &json!("none")), "{device}");
+        assert_eq!(
+            (&paid["amount"]["paid"], &paid["resolution"]),
+            (&json!(TOTAL), &json!("none")),
+            "{device}"
+        );
         assert_eq!(paid["method"]["kind"], "virtual_account");
         assert_eq!(paid["cancellable"]["needs_account"], true);
         let names = stage.names(&stage.shop, &created).await;
@@ -111,7 +115,11 @@ async fn a_deposit_pays_the_payment_on_both_devices() {
         // The gateway got its word, and nothing around it, the first time.
         let sent = sim(&stage, "GET", &format!("notices?oid={oid}"), json!({})).await.expect(200);
         for notice in sent["notices"].as_array().unwrap() {
-            assert_eq!((&notice["accepted"], notice["tries"].as_array().unwrap().len()), (&json!(true), 1), "{notice}");
+            assert_eq!(
+                (&notice["accepted"], notice["tries"].as_array().unwrap().len()),
+                (&json!(true), 1),
+                "{notice}"
+            );
             assert_eq!(notice["tries"][0]["answer"], "OK", "{notice}");
         }
         let notice = noticed(&stage, "applied").await;
@@ -129,9 +137,14 @@ async fn the_same_notice_a_thousand_times_at_once_is_one_fact_one_event_and_a_th
     let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
     let made = deposit(&stage, &oid, json!({"notice": {"hold": true}})).await;
     let id = made["notices"][0].clone();
-    let sent = sim(&stage, "POST", &format!("notices/{}/send", id.as_str().map_or(id.to_string(), ToOwned::to_owned)), json!({"parallel": 50, "times": 1000}))
-        .await
-        .expect(200);
+    let sent = sim(
+        &stage,
+        "POST",
+        &format!("notices/{}/send", id.as_str().map_or(id.to_string(), ToOwned::to_owned)),
+        json!({"parallel": 200, "times": 1000}),
+    )
+    .await
+    .expect(200);
     assert_eq!((&sent["sent"], &sent["accepted"]), (&json!(1000), &json!(1000)), "{}", sent["tries"][0]);
     in_state(&stage, &stage.shop, &created, "paid").await;
     let notice = noticed(&stage, "applied").await;
@@ -213,7 +226,11 @@ async fn deposits_that_are_over_split_or_taken_back_follow_the_money() {
     let cancelled = in_state(&stage, &stage.shop, &back, "cancelled").await;
     assert_eq!((&cancelled["amount"]["cancellable"], &cancelled["resolution"]), (&json!(0), &json!("none")));
     let names = stage.names(&stage.shop, &back).await;
-    assert_eq!((count(&names, "payment.cancelled"), count(&names, "payment.deposit_cancelled")), (1, 1), "{names:?}");
+    assert_eq!(
+        (count(&names, "payment.cancelled"), count(&names, "payment.deposit_cancelled")),
+        (1, 1),
+        "{names:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,7 +304,8 @@ async fn an_account_by_api_is_opened_once_paid_into_and_closed() {
         let path = format!("/v1/payments/{}/virtual-account", text(created, "id"));
         stage.call("POST", &path).key(&stage.shop.key).header("idempotency-key", key).json(&body).send().await
     };
-    let created = stage.create_as(&stage.shop, "A-1", json!({"method": {"kind": "virtual_account"}})).await.expect(201);
+    let created =
+        stage.create_as(&stage.shop, "A-1", json!({"method": {"kind": "virtual_account"}})).await.expect(201);
     open(&created, "k-0", json!({"bank": "999"})).await.problem(422, "plugin_refused");
     let problem = open(&created, "k-0", json!({"bank": "8"})).await.problem(400, "invalid_request");
     assert_eq!(problem["field"], "bank");
@@ -295,8 +313,15 @@ async fn an_account_by_api_is_opened_once_paid_into_and_closed() {
     let opened = open(&created, "k-1", body.clone()).await.expect(200);
     assert_eq!(opened["state"], "awaiting_deposit", "{opened}");
     assert_eq!(opened["virtual_account"]["bank_code"], "088");
-    assert!(!text(&opened["virtual_account"], "number").is_empty() && !opened["virtual_account"]["deadline"].is_null());
-    assert_eq!(open(&created, "k-1", body.clone()).await.expect(200), opened, "a repeat gets the first answer");
+    assert!(
+        !text(&opened["virtual_account"], "number").is_empty()
+            && !opened["virtual_account"]["deadline"].is_null()
+    );
+    assert_eq!(
+        open(&created, "k-1", body.clone()).await.expect(200),
+        opened,
+        "a repeat gets the first answer"
+    );
     open(&created, "k-2", body.clone()).await.problem(409, "not_payable");
     let accounts = sim(&stage, "GET", "vbank/accounts", json!({})).await.expect(200);
     assert_eq!(accounts["accounts"].as_array().unwrap().len(), 1);
