@@ -49,12 +49,20 @@ pub struct Moment {
     pub seed: [u8; 16],
     /// See [`CallSetup::send_deadline`].
     pub send_deadline: Option<Instant>,
+    /// Values for this call only, by name: an account number. They are journaled nowhere.
+    pub one_time: Vec<(String, Zeroizing<String>)>,
 }
 
 impl Moment {
     /// Now, with a new id.
     pub fn now(host: &Host) -> Self {
-        Self { call: host.new_id(CallId::new), now_ms: host.now_ms(), seed: random(), send_deadline: None }
+        Self {
+            call: host.new_id(CallId::new),
+            now_ms: host.now_ms(),
+            seed: random(),
+            send_deadline: None,
+            one_time: Vec::new(),
+        }
     }
 
     /// That of an attempt.
@@ -64,6 +72,7 @@ impl Moment {
             now_ms: attempt.now_ms,
             seed: unhex(&attempt.seed),
             send_deadline: None,
+            one_time: Vec::new(),
         }
     }
 }
@@ -153,6 +162,10 @@ impl Ready {
         setup.secrets = self.secrets.iter().fold(Secrets::new(), |secrets, (name, version, value)| {
             secrets.with_channel(name.clone(), *version, value.clone())
         });
+        setup.secrets = moment
+            .one_time
+            .iter()
+            .fold(setup.secrets, |secrets, (name, value)| secrets.with_one_time(name.clone(), value.clone()));
         setup
     }
 

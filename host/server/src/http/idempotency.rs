@@ -77,6 +77,11 @@ impl IdempotencyKey {
 }
 
 impl RequiredKey {
+    /// A key of the host's own, for what a page of it asks for.
+    pub fn made(key: String) -> Self {
+        Self(key)
+    }
+
     /// The key for a request.
     pub fn of(self, host: &Host, caller: &ShopCaller, route: &str, body: &[u8]) -> Key {
         let hash = Sha256::new().chain_update(route.as_bytes()).chain_update([0]).chain_update(body);

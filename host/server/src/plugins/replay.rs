@@ -164,8 +164,13 @@ async fn again(host: &Host, call: Call, other: Option<&Arc<Plugin>>) -> Result<R
         return Ok(out);
     }
     let recorded = Arc::new(Recorded::new(&record));
-    let moment =
-        Moment { call: call.id, now_ms: record.now_ms, seed: unhex(&record.seed), send_deadline: None };
+    let moment = Moment {
+        call: call.id,
+        now_ms: record.now_ms,
+        seed: unhex(&record.seed),
+        send_deadline: None,
+        one_time: Vec::new(),
+    };
     let mut setup = ready.setup(&moment);
     setup.transport = Transport::Scripted(recorded.clone());
     let called = function

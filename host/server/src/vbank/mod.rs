@@ -1,6 +1,6 @@
 //! Virtual accounts, and what gateways report on their own. One file is one step of a notice: [`notify`] stores and answers,
 //! [`read`] asks the plugin, [`apply`] is the job that verifies ([`verify`]) and writes ([`facts`]); [`notices`] shows them.
-//! [`issue`] and [`close`] are the API's account.
+//! [`issue`] and [`close`] are the API's account, [`refund`] is the buyer's page.
 
 pub mod apply;
 pub mod close;
@@ -9,6 +9,7 @@ pub mod issue;
 pub mod notices;
 pub mod notify;
 pub mod read;
+pub mod refund;
 pub mod source;
 pub mod verify;
 
@@ -29,9 +30,12 @@ pub fn routes() -> OpenApiRouter<Host> {
         .routes(routes!(notices::read))
         .routes(routes!(issue::issue))
         .routes(routes!(close::close))
+        .routes(routes!(refund::link))
 }
 
-/// Where gateways send their notices.
+/// Where gateways send their notices, and where buyers name an account.
 pub fn pages() -> Router<Host> {
-    Router::new().route("/notify/{id}", get(notify::receive).post(notify::receive))
+    Router::new()
+        .route("/notify/{id}", get(notify::receive).post(notify::receive))
+        .route("/refund/{link}", get(refund::page).post(refund::send))
 }

@@ -340,3 +340,61 @@ async fn an_account_by_api_is_opened_once_paid_into_and_closed() {
     assert_eq!(close("c-1").await.expect(200), closed);
     close("c-2").await.problem(409, "not_cancellable");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_is_given_back_once_to_the_account_that_the_buyer_names() {
+    let stage = stage().await;
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    deposit(&stage, &oid, json!({})).await;
+    in_state(&stage, &stage.shop, &created, "paid").await;
+    // Without an account nothing is sent.
+    let problem = stage.cancel(&stage.shop, &created, "k-1").await.problem(400, "invalid_request");
+    assert_eq!(problem["field"], "account");
+    let link = stage
+        .post(&format!("/v1/payments/{}/refund-link", text(&created, "id")), &json!({}))
+        .await
+        .expect(201);
+    assert_eq!(link["amount"], TOTAL);
+    let url = text(&link, "url");
+    let page = stage.call("GET", &url).send().await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.text.contains("환불 계좌 입력")
+            && page.text.contains("신한은행")
+            && page.text.contains("20,900원")
+    );
+    let typed = |bank: &str, number: &str, holder: &str| {
+        [("bank", bank), ("number", number), ("holder", holder)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+    };
+    for bad in [
+        typed("999", "110123456789", "홍길동"),
+        typed("088", "12345", "홍길동"),
+        typed("088", "<script>", "홍길동"),
+        typed("088", "110123456789", " "),
+        vec![],
+    ] {
+        let page = stage.call("POST", &url).form(&bad).send().await;
+        assert_eq!(page.status, 422, "{bad:?}");
+        assert!(!page.text.contains("<script>"), "{}", page.text);
+    }
+    assert_eq!(stage.payment(&created).await["state"], "paid");
+    let done = stage.call("POST", &url).form(&typed("088", "110-123-456789", "홍길동")).send().await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    assert!(done.text.contains("환불이 접수되었습니다"), "{}", done.text);
+    let now = stage.payment(&created).await;
+    assert_eq!((&now["state"], &now["amount"]["cancelled"]), (&json!("cancelled"), &json!(TOTAL)), "{now}");
+    assert!(stage.held().await.is_empty());
+    // The link is used up, and another one cannot be made up.
+    assert_eq!(
+        stage.call("POST", &url).form(&typed("088", "110123456789", "홍길동")).send().await.status,
+        410
+    );
+    assert_eq!(stage.call("GET", &url).send().await.status, 410);
+    let forged = url.replace(&format!(".{TOTAL}."), ".1.");
+    assert_eq!(stage.call("GET", &forged).send().await.status, 404);
+    // The number stands nowhere in the host's files.
+    let log = stage.host.logged();
+    assert!(!log.contains("110123456789") && !log.contains("110-123-456789"));
+}
