@@ -135,7 +135,7 @@ async fn one(host: &Host, ready: &Ready, notice: &Notice, fact: NoticeFact) -> R
         }
         NoticeFact::Issued(a) => {
             let (order_ref, amount) = (a.order_ref.clone(), a.amount.clone());
-            (Verified::Issued(a), order_ref, amount, Claim::Issued)
+            (Verified::Issued(Box::new(a)), order_ref, amount, Claim::Issued)
         }
         NoticeFact::Approved(a) => {
             let (order_ref, amount) = (a.order_ref.clone(), a.amount.clone());

@@ -21,7 +21,7 @@ use crate::payments::settle::{Change, NewFact, Written, checkout_ended};
 #[derive(Debug, Clone)]
 pub enum Verified {
     /// An account was opened.
-    Issued(Account),
+    Issued(Box<Account>),
     /// A sale was approved.
     Approved(Box<Approval>),
     /// Money was paid in.
