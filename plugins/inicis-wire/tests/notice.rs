@@ -226,7 +226,14 @@ fn a_field_that_decides_must_be_there_once_and_possible() {
         ("tm_trans", &[None, Some("240000"), Some("101560"), Some("1015")]),
         (
             "no_vacct",
-            &[None, Some(" "), Some("562111020035445621110"), Some("5621abc"), Some("56'11"), Some("56\011")],
+            &[
+                None,
+                Some(" "),
+                Some("562111020035445621110"),
+                Some("5621abc"),
+                Some("56'11"),
+                Some("56\x0011"),
+            ],
         ),
         ("type_msg", &[None, Some("200"), Some("0200 0400")]),
     ];

@@ -280,10 +280,10 @@ proptest! {
 
     #[test]
     fn any_notice_is_read_or_refused(body in notices()) {
-        if let Ok(read) = notice::read("POST", &body, "INIpayTest") {
-            if let notice::Said::Deposited(deposit) | notice::Said::DepositCancelled(deposit) = read.said {
-                prop_assert!(deposit.amount > 0 && inicis_wire::receipt::is_tid(&deposit.tid) && !deposit.oid.is_empty());
-            }
+        if let Ok(read) = notice::read("POST", &body, "INIpayTest")
+            && let notice::Said::Deposited(deposit) | notice::Said::DepositCancelled(deposit) = read.said
+        {
+            prop_assert!(deposit.amount > 0 && inicis_wire::receipt::is_tid(&deposit.tid) && !deposit.oid.is_empty());
         }
         let _ = inicis_wire::iniapi::issue::read(200, &body);
     }
