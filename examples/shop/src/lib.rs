@@ -11,6 +11,7 @@ pub mod payhost;
 mod shelf;
 pub mod store;
 mod visitor;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct Shop {
     pub payhost: payhost::Payhost,
     /// The shop's own address, without a slash at the end: where the buyer returns to.
     pub url: String,
+    /// What signs payhost's webhooks (`whsec_…`); without it none is taken.
+    pub webhook_secret: Option<String>,
 }
 
 /// All pages of the shop.
@@ -50,6 +53,8 @@ pub fn router(shop: Shop) -> Router {
         .fallback(|| async { error::Error::NotFound })
         .layer(from_fn_with_state(Arc::clone(&shop), visitor::recognise))
         .layer(from_fn(visitor::refuse_other_sites))
+        // Not a visitor: no session, no language.
+        .route("/webhooks", post(webhook::receive))
         .with_state(shop)
 }
 

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use example_shop::{Shop, payhost::Payhost, router, store::Store};
@@ -27,6 +27,9 @@ struct Options {
     /// File with the shop's secret key (`sk_test_…`). Without it, the environment variable SHOP_PAYHOST_KEY.
     #[arg(long)]
     key_file: Option<PathBuf>,
+    /// File with the secret of payhost's webhooks (`whsec_…`), which payhost sends to `/webhooks`.
+    #[arg(long)]
+    webhook_secret_file: Option<PathBuf>,
     /// Folder for carts and orders.
     #[arg(long)]
     data: PathBuf,
@@ -37,6 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let options = Options::parse();
     let payhost = Payhost::new(&options.payhost, read_key(&options)?)?;
+    let webhook_secret = options.webhook_secret_file.as_deref().map(read_file).transpose()?;
     let store = Store::open(&options.data)?;
     let listener = TcpListener::bind(options.listen).await?;
     let url = match options.url {
@@ -51,15 +55,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     println!("shop: {url}/");
-    axum::serve(listener, router(Shop { store, payhost, url })).with_graceful_shutdown(stop).await?;
+    axum::serve(listener, router(Shop { store, payhost, url, webhook_secret }))
+        .with_graceful_shutdown(stop)
+        .await?;
     Ok(())
+}
+
+fn read_file(file: &Path) -> Result<String, Box<dyn Error>> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(text.trim().to_owned())
 }
 
 fn read_key(options: &Options) -> Result<String, Box<dyn Error>> {
     let key = match &options.key_file {
-        Some(file) => {
-            std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
-        }
+        Some(file) => read_file(file)?,
         None => std::env::var(KEY_VARIABLE).map_err(|_| format!("give --key-file or set {KEY_VARIABLE}"))?,
     };
     let key = key.trim();

@@ -263,6 +263,18 @@ impl Store {
         Ok(())
     }
 
+    /// Keeps what payhost told of a payment. Of an order with another payment only the one that took money counts: news of an
+    /// older one, that expired or failed, must not hide it.
+    pub fn keep_told(&self, payment: &Payment) -> Result<(), Error> {
+        let text = serde_json::to_string(payment)?;
+        self.lock().execute(
+            "UPDATE orders SET payment = ?1 WHERE id = ?2
+             AND (payment IS NULL OR payment ->> 'id' = ?3 OR ?4)",
+            params![text, payment.order_id, payment.id, payment.amount.paid > 0],
+        )?;
+        Ok(())
+    }
+
     /// After payhost refused a cancel, the next click is a new try.
     pub fn end_cancel_try(&self, order: &Order) -> Result<(), Error> {
         self.lock().execute(

@@ -228,3 +228,41 @@ async fn carts_and_orders_survive_a_restart() {
     assert!(again.get("/orders").await.body.contains(&order));
     assert!(again.get("/cart").await.body.contains("data-amount=\"12000\""));
 }
+
+/// `webhook-id`, `webhook-timestamp` and `webhook-signature` of a body.
+fn signed(secret: &str, body: &str) -> Vec<(&'static str, String)> {
+    let now = jiff::Timestamp::now().as_second();
+    let signature =
+        standardwebhooks::Webhook::new(secret).unwrap().sign("evt_1", now, body.as_bytes()).unwrap();
+    vec![
+        ("webhook-id", "evt_1".to_owned()),
+        ("webhook-timestamp", now.to_string()),
+        ("webhook-signature", signature),
+    ]
+}
+
+#[tokio::test]
+async fn a_signed_webhook_brings_the_order_up_to_date_and_any_other_does_nothing() {
+    let payhost = FakePayhost::start().await;
+    let browser = Browser::new(&payhost);
+    let order = placed_order(&browser).await;
+    browser.post(&format!("/orders/{order}/payment"), "").await;
+    payhost.pay(1_000);
+    let body =
+        json!({"id": "evt_1", "type": "payment.paid", "data": {"sequence": 4, "payment": {"id": "pay_1"}}});
+    let body = body.to_string();
+    let paid = async || browser.get("/orders").await.body.contains("state paid");
+    for headers in [vec![], signed("whsec_AAAA", &body), signed(fake::SECRET, "{}")] {
+        assert_eq!(browser.webhook(&headers, &body).await, StatusCode::UNAUTHORIZED);
+        assert!(!paid().await);
+    }
+    let sample = r#"{"id":"evt_1","type":"payment.paid","data":{"payment":{"id":"pay_1"},"sample":true}}"#;
+    assert_eq!(browser.webhook(&signed(fake::SECRET, sample), sample).await, StatusCode::NO_CONTENT);
+    assert!(!paid().await, "a sample is not news");
+    assert_eq!(browser.webhook(&signed(fake::SECRET, "no"), "no").await, StatusCode::BAD_REQUEST);
+    assert_eq!(browser.webhook(&signed(fake::SECRET, &body), &body).await, StatusCode::NO_CONTENT);
+    assert!(paid().await);
+    payhost.stop();
+    let answer = browser.webhook(&signed(fake::SECRET, &body), &body).await;
+    assert_eq!(answer, StatusCode::SERVICE_UNAVAILABLE, "payhost tells again");
+}

@@ -127,6 +127,8 @@ ids! {
     NoticeId = "ntc";
     /// An event.
     EventId = "evt";
+    /// An endpoint: where a shop is told of events.
+    EndpointId = "wep";
     /// A job.
     JobId = "job";
     /// An HTTP request.

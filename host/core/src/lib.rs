@@ -1,14 +1,20 @@
 //! The words of a payment, as pure values: money, ids, states, facts and ledger arithmetic.
 //!
-//! Invariant: nothing here does I/O, reads a clock or is async. Whatever the rest of the host decides about money, it
+//! Invariant: nothing here does I/O, reads a clock or is async (but for the [`kill`] points of a chaos build). Whatever the rest of the host decides about money, it
 //! decides with these types, and so the rules can be tested without a database, a plugin or a gateway.
 
 pub mod fact;
 pub mod id;
+pub mod kill;
 pub mod ledger;
 pub mod money;
 pub mod order_ref;
 pub mod state;
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
 
 pub use fact::{Fact, FactKind};
 pub use money::{Currency, Money, MoneyError};

@@ -24,7 +24,7 @@ use wasmtime::component::Component;
 use zeroize::Zeroizing;
 
 use crate::engine::CacheOptions;
-use crate::logs::hex;
+use payhost_core::hex;
 
 const MAGIC: &[u8; 16] = b"payhost code v1\n";
 const HEADER: usize = 16 + 32 + 8 + 32;

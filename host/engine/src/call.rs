@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use payhost_core::hex;
+use payhost_core::kill::{self, Point};
 use serde_json::Value;
 use wasmtime::{Store, UpdateDeadline};
 
@@ -20,7 +22,7 @@ use crate::journal::{CallRecord, Ended, FaultRecord, ImportRecord, scrub_imports
 use crate::lanes::Gone;
 use crate::limits::Limits;
 use crate::load::Code;
-use crate::logs::{LogLine, Scrubber, hex};
+use crate::logs::{LogLine, Scrubber};
 use crate::meter::Meter;
 use crate::policy::Policy;
 use crate::secrets::Secrets;
@@ -236,6 +238,7 @@ fn begin_record<P: Arguments, R>(job: &mut Job<P, R>) -> CallRecord {
         secrets_used: vec![],
         ended: Ended::Answered(Value::Null.into()),
         replayable: false,
+        capped: None,
     }
 }
 
@@ -279,8 +282,12 @@ async fn run<P: Arguments, R: Answer>(job: Job<P, R>, given: Given) -> Ran<R> {
         return Ran::not_started(Fault::MissingExport { interface, function }, Duration::ZERO);
     };
     let asked = Instant::now();
-    let turn = tokio::time::timeout(shared.options.queue_wait, shared.turns.acquire());
-    let Ok(Ok(_turn)) = turn.await else {
+    // Its own shop's first: who waits for that stands in nobody's way.
+    let shop = given.shop.clone();
+    let turns = async {
+        Ok::<_, tokio::sync::AcquireError>((shop.turns.acquire().await?, shared.turns.acquire().await?))
+    };
+    let Ok(Ok(_turns)) = tokio::time::timeout(shared.options.queue_wait, turns).await else {
         let waited = asked.elapsed();
         return Ran::not_started(Fault::Overloaded { waited }, waited);
     };
@@ -295,7 +302,9 @@ async fn run<P: Arguments, R: Answer>(job: Job<P, R>, given: Given) -> Ran<R> {
         store.data().meter.resume();
         let instance = code.pre.instantiate_async(&mut store).await?;
         let typed = instance.get_typed_func::<P, (R,)>(&mut store, index)?;
+        kill::entered(function.name);
         let (answer,) = typed.call_async(&mut store, params).await?;
+        kill::at(Point::PluginReturned, function.name);
         store.data().meter.charge();
         wasmtime::Result::Ok(answer)
     })

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::contract::plugin::{Descriptor, Lookup, SecretUse, SettingField, SettingType};
+use crate::contract::plugin::{Descriptor, Lookup, SecretUse, SettingField, SettingType, Span};
 use crate::contract::types::Text;
 use crate::egress::{Origin, OriginError};
 use crate::policy::{Host, Policy, Uses};
@@ -106,6 +106,13 @@ pub(crate) fn accept(descriptor: &Descriptor) -> Check<Policy> {
     presets(descriptor, &fields)?;
     if let Lookup::BySetting(key) = &descriptor.lookup {
         exists(&fields, key, "setting", || "`lookup`".to_owned())?;
+    }
+    let spans =
+        [("`settles-within`", &descriptor.settles_within), ("`undo-within`", &descriptor.undo_within)];
+    for (place, span) in spans {
+        if let Some(Span::BySetting(key)) = span {
+            exists(&fields, key, "setting", || place.to_owned())?;
+        }
     }
     let hosts = hosts(descriptor)?;
     let mut policy = Policy { plugin: descriptor.id.clone(), hosts, ..Policy::default() };

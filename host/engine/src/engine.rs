@@ -40,6 +40,9 @@ pub struct Options {
     /// Whether instances come from a pool where the machine has addresses for one. `true`; without it a call costs three
     /// times as much and nothing is reserved.
     pub pooled: bool,
+    /// Calls of one shop that may run at once. 250, a quarter of `max_calls`: a shop whose gateway is silent, or whose buyers
+    /// come all at once, leaves turns to the others.
+    pub calls_per_shop: usize,
     /// Requests that one shop may have under way. 64; more wait for `queue_wait`, then nothing of them was sent.
     pub requests_per_shop: usize,
     /// How long a request over the network may take.
@@ -80,6 +83,7 @@ impl Default for Options {
             memory_bytes: 64 << 20,
             table_elements: 20_000,
             pooled: true,
+            calls_per_shop: 250,
             requests_per_shop: 64,
             http: HttpTimeouts::default(),
             worker_threads: None,
@@ -176,7 +180,7 @@ impl Engine {
             gate: Arc::new(Semaphore::new(usize::try_from(ACCEPTED).unwrap_or(Semaphore::MAX_PERMITS))),
             compiling: Semaphore::new(1),
             client: Arc::new(Client::new(options.http)?),
-            shops: Shops::new(options.requests_per_shop),
+            shops: Shops::new(options.calls_per_shop, options.requests_per_shop),
             cache,
             counters: Counters::default(),
             pooled,

@@ -37,6 +37,10 @@ pub struct CallRecord {
     /// Whether running it again must reach the same end: no one-time secret was used, nothing was blotted out, and no
     /// limit stopped it.
     pub replayable: bool,
+    /// Bytes that it would have had, where it was too large to be stored whole ([`CallRecord::pack`]): arguments, bodies and
+    /// the answer are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capped: Option<usize>,
 }
 
 /// A secret that a call used: its name and version, not its value.

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`Engine`] (`engine.rs`), how a component is accepted (`load.rs`, `descriptor.rs`), how a call runs
 //! (`call.rs`, `state.rs`), what stops it (`limits.rs`, `meter.rs`, `fault.rs`), what it may call (`imports/`), where it
-//! may go (`egress/`), and what is kept of it (`evidence.rs`, `journal.rs`). The contract's types are in [`contract`].
+//! may go (`egress/`), and what is kept of it (`evidence.rs`, `journal.rs`, `pack.rs`). The contract's types are in [`contract`].
 
 mod cache;
 mod call;
@@ -21,6 +21,7 @@ mod limits;
 mod load;
 mod logs;
 mod meter;
+mod pack;
 mod policy;
 mod secrets;
 mod shops;
@@ -39,5 +40,6 @@ pub use journal::{
 pub use limits::Limits;
 pub use load::{LoadError, Plugin};
 pub use logs::{LogLine, LogSource};
+pub use pack::{PackError, RECORD_BYTES};
 pub use secrets::Secrets;
 pub use shops::ShopFigures;

@@ -16,11 +16,11 @@ use crate::descriptor::{self, DescriptorError};
 use crate::engine::Shared;
 use crate::evidence::Evidence;
 use crate::fault::{self, Fault, Trace};
-use crate::logs::hex;
 use crate::meter::Meter;
 use crate::policy::Policy;
 use crate::state::{Given, State};
 use crate::wasi;
+use payhost_core::hex;
 
 /// A component that can be called.
 pub struct Plugin {

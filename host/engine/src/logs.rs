@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use payhost_core::hex;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -155,17 +156,6 @@ fn replace(haystack: &[u8], needle: &[u8], blot: &[u8]) -> Option<Vec<u8>> {
         out.extend_from_slice(rest);
     }
     out
-}
-
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' } else { b'a' - 10 }.wrapping_add(nibble));
-    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    text
 }
 
 /// Whose lines these are, for `tracing`.

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::logs::hex;
+use payhost_core::hex;
 
 /// Keeps these hashes apart from other uses of the same key.
 const HASH_PURPOSE: &[u8] = b"payhost one-time value\0";

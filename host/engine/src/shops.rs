@@ -1,5 +1,7 @@
-//! No shop takes the network from the others, and what each one used is known; the memory for it is bounded.
+//! No shop takes the network or the turns from the others, and what each one used is known; the memory for it is bounded.
 //!
+//! At most [`crate::Options::calls_per_shop`] calls of a shop hold one of the engine's turns; the others of that shop wait for
+//! each other, not in front of anybody else.
 //! A plugin call has one connection at a time, because an instance has one thread; a shop has at most
 //! [`crate::Options::requests_per_shop`] of them under way, whatever the number of its calls.
 
@@ -42,6 +44,8 @@ impl ShopFigures {
 /// One shop, while it has calls and for as long as there is room.
 #[derive(Debug)]
 pub(crate) struct Shop {
+    /// Its calls that may hold a turn.
+    pub(crate) turns: Semaphore,
     /// Its requests that may be under way.
     pub(crate) connections: Semaphore,
     calls: AtomicU64,
@@ -52,8 +56,9 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    fn new(connections: usize) -> Self {
+    fn new(turns: usize, connections: usize) -> Self {
         Self {
+            turns: Semaphore::new(turns.min(Semaphore::MAX_PERMITS)),
             connections: Semaphore::new(connections.min(Semaphore::MAX_PERMITS)),
             calls: AtomicU64::new(0),
             faults: AtomicU64::new(0),
@@ -91,6 +96,7 @@ const KEPT: usize = 20_000;
 /// All shops that were seen.
 #[derive(Debug)]
 pub(crate) struct Shops {
+    turns: usize,
     connections: usize,
     state: Mutex<State>,
 }
@@ -102,8 +108,8 @@ struct State {
 }
 
 impl Shops {
-    pub(crate) fn new(connections: usize) -> Self {
-        Self { connections, state: Mutex::default() }
+    pub(crate) fn new(turns: usize, connections: usize) -> Self {
+        Self { turns, connections, state: Mutex::default() }
     }
 
     /// The shop of this id; held as long as a call of it runs.
@@ -115,7 +121,7 @@ impl Shops {
         if state.shops.len() >= KEPT {
             state.forget_idle();
         }
-        let shop = Arc::new(Shop::new(self.connections));
+        let shop = Arc::new(Shop::new(self.turns, self.connections));
         state.shops.insert(id.to_owned(), shop.clone());
         shop
     }
@@ -150,7 +156,7 @@ mod tests {
 
     #[test]
     fn idle_shops_are_summed_up_when_there_are_too_many_and_busy_ones_stay() {
-        let shops = Shops::new(1);
+        let shops = Shops::new(1, 1);
         let busy = shops.of("busy");
         for number in 0..KEPT {
             shops.of(&number.to_string()).ended(None, &Cost::default());

@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) requests: usize,
     /// Whether a write passed every rule.
     pub(crate) wrote: bool,
+    /// What was encrypted first: a one-time value by name, or (`Some(None)`) texts.
+    pub(crate) encrypted: Option<Option<String>>,
     used: BTreeSet<SecretUsed>,
     started: Instant,
     logs: SharedLogs,
@@ -91,6 +93,7 @@ impl State {
             imports: Vec::new(),
             requests: 0,
             wrote: false,
+            encrypted: None,
             used: BTreeSet::new(),
             started: Instant::now(),
             logs,

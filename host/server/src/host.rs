@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
+pub use payhost_core::hex;
 use payhost_engine::{CacheOptions, Engine, EngineError};
 use payhost_store::{MasterKey, Store, Vault};
 use tokio::sync::Notify;
@@ -14,6 +16,7 @@ use url::Url;
 use crate::http::problem::Problem;
 use crate::plugins::registry::Registry;
 use crate::time::{Clock, SystemClock};
+use crate::webhooks;
 
 /// Why a host could not be opened, in words for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,9 @@ pub enum OpenError {
     /// The sandbox.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The network for webhooks.
+    #[error(transparent)]
+    Webhooks(#[from] webhooks::ClientError),
     /// The data folder.
     #[error("{path}: {cause}")]
     Folder {
@@ -36,19 +42,34 @@ pub enum OpenError {
 
 /// Most bytes of compiled code that are kept on disk.
 const COMPILED_MAX: u64 = 1 << 30;
+/// The SQLite database of a data folder.
+pub const SQLITE_FILE: &str = "payhost.sqlite";
 /// The variable that may hold the master key.
 const MASTER_KEY_VARIABLE: &str = "PAYHOST_MASTER_KEY";
+/// How long records of plugin calls are kept when nobody says otherwise: 90 days.
+pub const JOURNAL_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Makes a [`Host`].
 pub struct Builder {
     data: PathBuf,
+    database: Option<String>,
     public_url: Option<Url>,
     master_key_file: Option<PathBuf>,
     trusted_proxies: Vec<IpNet>,
     clock: Arc<dyn Clock>,
+    journal_kept: Duration,
+    webhooks: webhooks::Options,
 }
 
 impl Builder {
+    /// Address of the database: `postgres://USER@HOST/DATABASE`, `sqlite:PATH` or a path. Default: a SQLite file in the data
+    /// folder. Several hosts may share one PostgreSQL; each has a data folder of its own.
+    #[must_use]
+    pub fn database(mut self, address: Option<String>) -> Self {
+        self.database = address;
+        self
+    }
+
     /// The address under which browsers and gateways reach this host. Default `http://127.0.0.1:4101`.
     #[must_use]
     pub fn public_url(mut self, url: Url) -> Self {
@@ -70,10 +91,25 @@ impl Builder {
         self
     }
 
+    /// How long records of plugin calls are kept; afterwards only their digests are. Default: 90 days. It holds for calls
+    /// that are made from now on.
+    #[must_use]
+    pub fn journal_kept(mut self, kept: Duration) -> Self {
+        self.journal_kept = kept;
+        self
+    }
+
     /// Another clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// How shops are told of events.
+    #[must_use]
+    pub fn webhooks(mut self, options: webhooks::Options) -> Self {
+        self.webhooks = options;
         self
     }
 
@@ -82,9 +118,9 @@ impl Builder {
         let folder = |cause| OpenError::Folder { path: self.data.display().to_string(), cause };
         make_folder(&self.data).map_err(folder)?;
         let now_us = self.clock.now_us();
-        let database = self.data.join("payhost.sqlite");
-        let key = master_key(&self.data, self.master_key_file.as_deref(), database.exists())?;
-        let store = Store::open(payhost_store::Options::sqlite(&database))?;
+        let store = open_store(&self.data, self.database.as_deref())?;
+        let old = Vault::is_bound(&store).await?;
+        let key = master_key(&self.data, self.master_key_file.as_deref(), old)?;
         let vault = Vault::open(&store, key).await?;
         let cache = CacheOptions {
             dir: self.data.join("compiled"),
@@ -102,8 +138,10 @@ impl Builder {
             run_key: format!("op_run_{}", hex(&random::<32>())),
             settled: Notify::new(),
             jobs: Notify::new(),
+            webhooks: webhooks::Client::new(&self.webhooks)?,
+            webhook_options: self.webhooks,
             finishing: TaskTracker::new(),
-            data: self.data.clone(),
+            journal_kept_us: i64::try_from(self.journal_kept.as_micros()).unwrap_or(i64::MAX),
             clock: self.clock,
             store,
             vault,
@@ -112,6 +150,15 @@ impl Builder {
         tracing::debug!(opened_us = inner.clock.now_us().saturating_sub(now_us), "host opened");
         Ok(Host(Arc::new(inner)))
     }
+}
+
+/// The database of an address, or the SQLite file of a data folder.
+pub fn open_store(data: &Path, address: Option<&str>) -> Result<Store, payhost_store::Error> {
+    let options = match address {
+        Some(address) => payhost_store::Options::parse(address)?,
+        None => payhost_store::Options::sqlite(data.join(SQLITE_FILE)),
+    };
+    Store::open(options)
 }
 
 /// Makes the data folder for its user only: it holds keys and what buyers ordered.
@@ -149,10 +196,12 @@ struct Inner {
     clock: Arc<dyn Clock>,
     public_url: Url,
     trusted_proxies: Vec<IpNet>,
-    data: PathBuf,
+    journal_kept_us: i64,
     run_key: String,
     settled: Notify,
     jobs: Notify,
+    webhooks: webhooks::Client,
+    webhook_options: webhooks::Options,
     finishing: TaskTracker,
 }
 
@@ -161,30 +210,35 @@ impl Host {
     pub fn builder(data: impl AsRef<Path>) -> Builder {
         Builder {
             data: data.as_ref().to_path_buf(),
+            database: None,
             public_url: None,
             master_key_file: None,
             trusted_proxies: Vec::new(),
             clock: Arc::new(SystemClock),
+            journal_kept: JOURNAL_KEPT,
+            webhooks: webhooks::Options::default(),
         }
     }
 
     /// The database.
+    #[doc(hidden)] // For tests and benches; no part of the API.
     pub fn store(&self) -> &Store {
         &self.0.store
     }
 
     /// Sealed values.
+    #[doc(hidden)] // For tests and benches; no part of the API.
     pub fn vault(&self) -> &Vault {
         &self.0.vault
     }
 
     /// The sandbox.
-    pub fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         &self.0.engine
     }
 
     /// Loaded plugins.
-    pub fn plugins(&self) -> &Registry {
+    pub(crate) fn plugins(&self) -> &Registry {
         &self.0.plugins
     }
 
@@ -194,52 +248,89 @@ impl Host {
     }
 
     /// Proxies that are believed.
-    pub fn trusted_proxies(&self) -> &[IpNet] {
+    pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
         &self.0.trusted_proxies
     }
 
-    /// Folder of this host's files.
-    pub fn data(&self) -> &Path {
-        &self.0.data
+    /// How long the record of a call is kept, in microseconds.
+    pub(crate) fn journal_kept_us(&self) -> i64 {
+        self.0.journal_kept_us
     }
 
     /// An operator's key that is known to this process and its data folder only, and ends with the process.
+    #[doc(hidden)] // For tests and benches; no part of the API.
     pub fn run_key(&self) -> &str {
         &self.0.run_key
     }
 
     /// Now, in microseconds.
+    #[doc(hidden)] // For tests and benches; no part of the API.
     pub fn now_us(&self) -> i64 {
         self.0.clock.now_us()
     }
 
     /// Now, in milliseconds.
+    #[doc(hidden)] // For tests and benches; no part of the API.
     pub fn now_ms(&self) -> i64 {
         self.now_us() / 1000
     }
 
     /// A new id: `host.new_id(PaymentId::new)`.
+    #[doc(hidden)] // For tests and benches; no part of the API.
     pub fn new_id<T>(&self, make: impl FnOnce(i64, [u8; 10]) -> T) -> T {
         make(self.now_ms(), random())
     }
 
     /// Rings when an attempt was settled: whoever waits for one reads again.
-    pub fn settled(&self) -> &Notify {
+    pub(crate) fn settled(&self) -> &Notify {
         &self.0.settled
     }
 
     /// Rings when a job may be due.
-    pub fn jobs(&self) -> &Notify {
+    pub(crate) fn jobs(&self) -> &Notify {
         &self.0.jobs
+    }
+
+    /// What tells shops of events.
+    pub(crate) fn webhooks(&self) -> &webhooks::Client {
+        &self.0.webhooks
+    }
+
+    /// How they are told.
+    pub(crate) fn webhook_options(&self) -> &webhooks::Options {
+        &self.0.webhook_options
     }
 
     /// Runs work to its end even when its caller goes away, and before the host closes. Were the process to die, a job
     /// would find out: nothing may depend on this for being done.
-    pub async fn finish<T: Send + 'static>(
+    pub(crate) async fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
         self.0.finishing.spawn(work).await.map_err(|error| Problem::internal(&error))?
+    }
+
+    /// Every address of this host: the API, the buyers' pages and `/payhost.js`. Mount it where nothing of your own answers:
+    /// `Router::new().route("/mine", …).fallback_service(host.router())`. Serve it with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`: without it nobody knows where a gateway's notice came from.
+    pub fn router(&self) -> axum::Router {
+        crate::http::router(self.clone())
+    }
+
+    /// Does the work that must be done whatever happens (finding out about payments in doubt, ending those whose time is over,
+    /// telling shops) until `stop` is ready. A host that takes payments must run this; several processes on one database may.
+    pub async fn run_jobs(&self, stop: impl Future<Output = ()>) {
+        let (tell, told) = tokio::sync::watch::channel(false);
+        let until = |mut told: tokio::sync::watch::Receiver<bool>| async move {
+            let _ = told.wait_for(|stop| *stop).await;
+        };
+        let jobs = crate::jobs::run(self.clone(), until(told.clone()));
+        let webhooks = webhooks::run(self.clone(), until(told));
+        let stopping = async {
+            stop.await;
+            let _ = tell.send(true);
+        };
+        tokio::join!(jobs, webhooks, stopping);
     }
 
     /// Waits for what must end, then closes storage. Requests and jobs must have ended.
@@ -260,9 +351,4 @@ pub fn random<const N: usize>() -> [u8; N] {
         std::process::abort();
     }
     bytes
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -1,6 +1,6 @@
 //! Sealed values. Invariant: what is sealed for one place opens in no other, and every place has its name here once.
 
-use payhost_core::id::{CallId, ChannelId, CheckoutId, NoticeId, PaymentId};
+use payhost_core::id::{CallId, ChannelId, CheckoutId, EndpointId, NoticeId, PaymentId};
 use payhost_store::rows::channels::secret_row;
 use payhost_store::{Cell, Error, Sealed, ShopKey};
 use serde::Serialize;
@@ -24,8 +24,12 @@ pub enum Place<'a> {
     Notice(NoticeId),
     /// What a plugin read in a message of a gateway.
     Reading(NoticeId),
-    /// A channel's secret.
-    Secret(ChannelId, &'a str),
+    /// A version of a channel's secret.
+    Secret(ChannelId, &'a str, i64),
+    /// What signs an endpoint's events.
+    WebhookSecret(EndpointId),
+    /// What signed them before.
+    OldWebhookSecret(EndpointId),
 }
 
 impl Place<'_> {
@@ -38,7 +42,9 @@ impl Place<'_> {
             Self::Record(id) => ("call", "record", id.to_string()),
             Self::Notice(id) => ("notice", "raw", id.to_string()),
             Self::Reading(id) => ("notice", "reading", id.to_string()),
-            Self::Secret(id, name) => ("channel_secret", "sealed", secret_row(*id, name)),
+            Self::Secret(id, name, version) => ("channel_secret", "sealed", secret_row(*id, name, *version)),
+            Self::WebhookSecret(id) => ("webhook_endpoint", "secret", id.to_string()),
+            Self::OldWebhookSecret(id) => ("webhook_endpoint", "old_secret", id.to_string()),
         };
         work(&Cell { table, column, row: &row })
     }

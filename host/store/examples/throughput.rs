@@ -16,14 +16,13 @@
 
 #[path = "../tests/suite/fixture.rs"]
 mod fixture;
-#[path = "../tests/postgres/server.rs"]
-mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fixture::{NOW_US, World, fresh, job, json_of, world};
+use own_postgres::{SAFE, Server};
 use payhost_core::id::EventId;
 use payhost_core::{FactKind, PaymentState};
 use payhost_store::rows::attempts::{self, Attempt, AttemptState, Started};
@@ -33,7 +32,6 @@ use payhost_store::rows::idempotency::{self, Begun, Idempotency, IdempotencyStat
 use payhost_store::rows::{Mode, facts, jobs, payments};
 use payhost_store::{Blob, Error, Options, Store};
 use serde_json::json;
-use server::{SAFE, Server};
 
 const IN_FLIGHT: usize = 64;
 
@@ -122,8 +120,9 @@ async fn pay(store: &Store, world: World, order: String) {
         let event = Event {
             id: EventId::new(now_ms, random),
             shop_id: world.shop,
-            payment_id: id,
-            sequence: 1,
+            mode: Mode::Test,
+            payment_id: Some(id),
+            sequence: Some(1),
             name: "payment.paid".to_owned(),
             payload: json_of(json!({"payment": "x".repeat(300)})),
             created_us: NOW_US,

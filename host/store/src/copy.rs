@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use sha2::{Digest, Sha256};
 
 use crate::rows::{
-    api_keys, attempts, calls, channels, checkouts, events, facts, gateway_map, idempotency, jobs, ledger,
-    notices, payments, plugins, shops,
+    api_keys, attempts, calls, channels, checkouts, deliveries, endpoints, events, facts, gateway_map,
+    idempotency, jobs, ledger, notices, payments, plugins, shops,
 };
 use crate::table::Table;
 use crate::{Error, Row, Store, Tx, Value};
@@ -52,7 +52,8 @@ const TABLES: &[Spec] = &[
     spec::<gateway_map::GatewayMap>(&["origin"], NO_MONEY),
     spec::<channels::Channel>(OF_SHOP, NO_MONEY),
     spec::<channels::ChannelDefault>(&["shop_id", "mode", "purpose"], NO_MONEY),
-    spec::<channels::ChannelSecret>(&["shop_id", "channel_id", "name"], NO_MONEY),
+    spec::<channels::ChannelSecret>(&["shop_id", "channel_id", "name", "version"], NO_MONEY),
+    spec::<channels::ChannelRevision>(&["shop_id", "channel_id", "number"], NO_MONEY),
     spec::<payments::Payment>(OF_SHOP, &["total", "paid", "cancelled"]),
     spec::<checkouts::Checkout>(OF_SHOP, NO_MONEY),
     spec::<attempts::Attempt>(OF_SHOP, NO_MONEY),
@@ -60,6 +61,9 @@ const TABLES: &[Spec] = &[
     spec::<ledger::LedgerEntry>(&["shop_id", "fact_id", "account"], &["amount"]),
     spec::<notices::Notice>(OF_SHOP, NO_MONEY),
     spec::<events::Event>(OF_SHOP, NO_MONEY),
+    spec::<endpoints::Endpoint>(OF_SHOP, NO_MONEY),
+    spec::<events::Outbox>(&["shop_id", "event_id"], NO_MONEY),
+    spec::<deliveries::Delivery>(&["shop_id", "endpoint_id", "event_id"], NO_MONEY),
     spec::<idempotency::Idempotency>(&["shop_id", "mode", "key"], NO_MONEY),
     spec::<calls::Call>(OF_SHOP, NO_MONEY),
     spec::<jobs::Job>(&["id"], NO_MONEY),

@@ -1,7 +1,10 @@
 //! `cargo xtask bench`. Invariant: a figure comes from a release build of this tree, stands beside the same work without us
 //! in the same run, and is printed with the value that it must reach.
 
+mod serve;
+
 use std::path::PathBuf;
+use std::process::Command;
 
 use clap::{Args, ValueEnum};
 
@@ -27,7 +30,7 @@ pub enum Name {
     PluginCall,
     /// How runaways are stopped, and what others feel of them.
     Attacks,
-    /// Compiling a plugin, and loading it compiled.
+    /// Compiling a plugin, loading it compiled, and starting the whole program with it.
     ColdStart,
 }
 
@@ -40,10 +43,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     if let Some(only) = arguments.only.and_then(|only| only.to_possible_value()) {
         bench.args(["--only", only.get_name()]);
     }
+    json(&mut bench, arguments)?;
+    step(&mut bench)?;
+    if arguments.only.is_none_or(|only| only == Name::ColdStart) {
+        serve::run(&built.component("inicis"), arguments.json.as_ref())?;
+    }
+    Ok(())
+}
+
+fn json(bench: &mut Command, arguments: &Arguments) -> Result<(), Error> {
     if let Some(file) = &arguments.json {
         let path = std::path::absolute(file)
             .map_err(|cause| Error::File { path: file.display().to_string(), cause })?;
         bench.arg("--json").arg(path);
     }
-    step(&mut bench)
+    Ok(())
 }

@@ -96,6 +96,8 @@ impl Demo {
         )?;
         running.start(
             self.payhost(&["serve", "--listen", &self.address(1), "--public-url", &self.origin(1)])
+                // The shop's address is on this machine, where webhooks do not go unless the operator says so.
+                .args(["--webhook-allow-network", "127.0.0.0/8"])
                 .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into())),
         )?;
         let key_file = self.set_up(component, &gateway)?;
@@ -105,6 +107,8 @@ impl Demo {
                 .args(["--payhost", &self.origin(1)])
                 .arg("--key-file")
                 .arg(key_file)
+                .arg("--webhook-secret-file")
+                .arg(self.webhook_secret_file())
                 .arg("--data")
                 .arg(self.folder("shop")),
         )?;
@@ -138,10 +142,17 @@ impl Demo {
             "test",
         ];
         self.cli(&channel)?;
+        let hooks = format!("{}/webhooks", self.origin(0));
+        let endpoint =
+            self.cli(&["webhook", "create", "--shop", shop_id, "--url", &hooks, "--name", "demo shop"])?;
+        write(&self.webhook_secret_file(), text(&endpoint, "secret")?)?;
         let key = self.cli(&["key", "create", "--shop", shop_id, "--mode", "test", "--name", "demo shop"])?;
-        std::fs::write(&key_file, text(&key, "secret")?)
-            .map_err(|cause| Error::File { path: key_file.display().to_string(), cause })?;
+        write(&key_file, text(&key, "secret")?)?;
         Ok(key_file)
+    }
+
+    fn webhook_secret_file(&self) -> PathBuf {
+        self.folder("webhook.secret")
     }
 
     fn payhost(&self, words: &[&str]) -> Command {
@@ -155,6 +166,10 @@ impl Demo {
         serde_json::from_str(&printed)
             .map_err(|cause| Error::Other(format!("payhost {}: {cause}", words.join(" "))))
     }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|cause| Error::File { path: path.display().to_string(), cause })
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str, Error> {

@@ -2,6 +2,7 @@
 //! rustup and a C compiler, or fails with the command that would help; nothing is skipped.
 
 mod bench;
+mod chaos;
 mod demo;
 mod fuzz;
 mod plugins;
@@ -66,6 +67,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Measures a release build.
     Bench(bench::Arguments),
+    /// Kills, breaks and repeats until something gives way.
+    Chaos(chaos::Arguments),
     /// Feeds the loader of components with mutants.
     Fuzz(fuzz::Arguments),
     /// Formats, lints, licences and every test.
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::BuildPlugins => plugins::build().map(|built| {

@@ -1,5 +1,5 @@
 //! `cargo xtask test`. Invariant: a green run means that formats, lints, licences and every test are green; nothing is
-//! skipped, and the last line is the test runner's own summary.
+//! skipped, and the last lines are the test runner's own summary and what became of the journaled calls.
 
 use clap::Args;
 
@@ -11,6 +11,10 @@ use crate::{Error, plugins, tools};
 pub struct Arguments {
     /// Only tests whose name contains this (formats, lints and licences are left out then).
     filter: Option<String>,
+    /// Tells afterwards how many journaled calls of the black-box tests ran again to the same end. (Each stage fails on a
+    /// difference, with or without this.)
+    #[arg(long)]
+    replays: bool,
 }
 
 /// Runs it.
@@ -24,6 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let built = plugins::build_packages(&["inicis", "guests"])?;
     crate::run::binaries()?;
+    crate::chaos::host()?;
     let mut tests = cargo();
     tests.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]);
     tests.env("PAYHOST_TEST_PLUGIN", built.component("inicis"));
@@ -32,7 +37,33 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     if let Some(filter) = &arguments.filter {
         tests.arg(filter);
     }
-    step(&mut tests)
+    let replays = target_dir().join("replays.jsonl");
+    let _ = std::fs::remove_file(&replays);
+    tests.env("PAYHOST_TEST_REPLAYS", &replays);
+    let tested = step(&mut tests);
+    if arguments.replays {
+        print_replays(&replays);
+    }
+    tested
+}
+
+/// What became of the calls that the black-box tests journaled: each stage runs its own again when it ends.
+fn print_replays(file: &std::path::Path) {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let stages: Vec<serde_json::Value> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let sum = |path: &str| -> u64 {
+        stages.iter().filter_map(|stage| stage.pointer(path).and_then(serde_json::Value::as_u64)).sum()
+    };
+    eprintln!(
+        "xtask: journals of {} hosts: {} calls ran again to the same end, {} to another; not run: {} with one-time secrets, \
+         {} stopped by a limit",
+        stages.len(),
+        sum("/same"),
+        sum("/different"),
+        sum("/not_replayable/one_time"),
+        sum("/not_replayable/limit"),
+    );
 }
 
 fn checks() -> Result<(), Error> {

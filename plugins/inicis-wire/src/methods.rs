@@ -112,23 +112,29 @@ const fn wallet_request(provider: &'static str, go: &'static str, reserved: &'st
 }
 
 /// Methods that a payment can be opened with (`inicis.md §1.3`). Wallets are `onlykakaopay` … with `cardonly` on a PC and
-/// `CARD` with `d_…=Y` on a phone; the file names four of the former and none of the latter in full. The rest of both lists is
-/// from its own sources and other public clients: `onlyssp`, `d_samsungpay`, `d_npay`, `d_lpay`, `d_kakaopay` of
-/// gnuboard/g7-plugin-sirsoft-pay_kginicis and gnuboard5; `onlypayco`, `onlytosspay`, `d_payco`, `d_tosspay`, `d_ssgpay` of at
-/// least two unrelated clients each. Chai has no wire fact anywhere, applepay only in one client: they stay out. `BCSH` on a
-/// phone is unverified (`[K]`), and so stays out too.
+/// `CARD` with `d_…=Y` on a phone; the file names four of the former and none of the latter in full. Each row of a wallet names
+/// the source of the rest: G7 is `gnuboard/g7-plugin-sirsoft-pay_kginicis`, GB5 `gnuboard/gnuboard5`, FS public code whose
+/// repository's name is not known (as in the file's own marks) with the number of unrelated clients seen. Chai has no wire fact
+/// anywhere, applepay only in one client: they stay out. `BCSH` on a phone is unverified (`[K]`), and so stays out too.
 pub const REQUESTS: [Request; 22] = [
     request(of("card"), Some(("Card", "")), Some(("CARD", ""))),
     request(of("transfer"), Some(("DirectBank", "")), Some(("BANK", ""))),
     request(of("virtual_account"), Some(("VBank", "")), Some(("VBANK", ""))),
     request(of("phone"), Some(("HPP", "")), Some(("MOBILE", ""))),
     request(of("easy_pay"), Some(("EasyPay", "")), None),
+    // §1.3; G7, GB5.
     wallet_request("kakaopay", "onlykakaopay", "d_kakaopay=Y"),
+    // §1.3; G7, GB5.
     wallet_request("naverpay", "onlynaverpay", "d_npay=Y"),
+    // G7, GB5; G7, GB5.
     wallet_request("samsungpay", "onlyssp", "d_samsungpay=Y"),
+    // FS (4); FS (6).
     wallet_request("payco", "onlypayco", "d_payco=Y"),
+    // FS (7); FS (6).
     wallet_request("tosspay", "onlytosspay", "d_tosspay=Y"),
+    // §1.3; FS (5).
     wallet_request("ssgpay", "onlyssgcard", "d_ssgpay=Y"),
+    // §1.3; G7, GB5.
     wallet_request("lpay", "onlylpay", "d_lpay=Y"),
     request(with("easy_pay", "chai"), None, None),
     request(with("easy_pay", "applepay"), None, None),

@@ -11,13 +11,13 @@ use crate::{cards, clock};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
     /// Not in the table.
-    #[error("this version of the plugin does not know the option {0}")]
+    #[error("options.{0}: this version of the plugin does not know this option")]
     Unknown(String),
     /// In the table, but not whole yet.
-    #[error("the option {0} is not supported by this version of the plugin")]
+    #[error("options.{0}: this version of the plugin does not support this yet")]
     Unsupported(&'static str),
     /// Its value.
-    #[error("option {0}: {1}")]
+    #[error("options.{0}: {1}")]
     Value(&'static str, &'static str),
 }
 
@@ -120,6 +120,9 @@ pub struct Wishes {
     pub bypass_mobile: Extra,
 }
 
+/// Least amount that is paid in instalments, in won (`inicis.md §1.2`).
+const INSTALMENTS_FROM: i64 = 50_000;
+
 type Read = fn(&str, &mut Wishes) -> Result<(), &'static str>;
 
 /// Every option: its name and its reading. A switch is `true` or `false`, a list or object is JSON, cards are INICIS's codes
@@ -183,6 +186,24 @@ impl Wishes {
             return Err(OptionError::Value("direct_card", "its quota and card_quota exclude each other"));
         }
         Ok(out)
+    }
+
+    /// Whether the options go with the method (absent: the buyer chooses) and the amount in won. INICIS offers instalments from
+    /// 50,000 won (`inicis.md §1.2`); a wallet is opened neither without wallets nor at one card company.
+    pub fn fit(&self, method: Option<&str>, won: i64) -> Result<(), OptionError> {
+        let no = |name, why| Err(OptionError::Value(name, why));
+        if won < INSTALMENTS_FROM
+            && self.direct.and_then(|direct| direct.months).is_some_and(|months| months > 0)
+        {
+            return no("direct_card", "its quota is more than 0, but instalments begin at 50,000 won");
+        }
+        if method == Some("easy_pay") && self.no_easy_pay {
+            return no("no_easy_pay", "the method is easy_pay");
+        }
+        if method == Some("easy_pay") && self.direct.is_some() {
+            return no("direct_card", "the method is easy_pay, which is not opened at one card company");
+        }
+        Ok(())
     }
 
     /// The deadline, if it has not passed.

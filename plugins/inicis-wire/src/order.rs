@@ -3,9 +3,70 @@
 //! Invariant: amounts and references are right or refused; everything else is cut, replaced or filled in with a warning
 //! (`inicis.md §1.2, §9.23, §9.24`).
 
-use crate::text;
+use crate::{clock, text};
 
-/// An order that INICIS would refuse. English, for the shop's developer.
+/// What is to be paid, in the shop's words, and what its window needs besides.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted<'a, W> {
+    /// MID.
+    pub mid: &'a str,
+    /// Our order number.
+    pub order_ref: &'a str,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: &'a str,
+    /// The moment of the call.
+    pub now_ms: i64,
+    /// What is sold.
+    pub goods: &'a str,
+    /// Buyer.
+    pub buyer_name: Option<&'a str>,
+    /// Buyer.
+    pub buyer_phone: Option<&'a str>,
+    /// Buyer.
+    pub buyer_email: Option<&'a str>,
+    /// `ko`, `en` or a tag.
+    pub language: &'a str,
+    /// Where the result is posted.
+    pub return_url: &'a str,
+    /// Part free of tax.
+    pub tax_free: Option<i64>,
+    /// VAT.
+    pub vat: Option<i64>,
+    /// What only this window needs.
+    pub window: W,
+}
+
+impl<W> Wanted<'_, W> {
+    /// What neither window takes.
+    pub fn fit(&self) -> Result<(), Unfit> {
+        let no = |why: &str| Err(Unfit(why.to_owned()));
+        if !is_order_ref(self.order_ref) {
+            return no("the order number must be 1 to 40 ASCII letters, digits, - or _");
+        }
+        if !clock::is_13_digits(self.now_ms) {
+            return no("the time of the call is not a millisecond timestamp of 13 digits");
+        }
+        tax_fits(self.amount, self.vat, self.tax_free)
+    }
+}
+
+/// Whether VAT and tax-free part can be sent: a tax of more than a tenth of the price is refused (`inicis.md §1.2`).
+pub fn tax_fits(amount: i64, vat: Option<i64>, free: Option<i64>) -> Result<(), Unfit> {
+    let no = |why: &str| Err(Unfit(why.to_owned()));
+    let (vat, free) = (vat.unwrap_or(0), free.unwrap_or(0));
+    if vat < 0 || vat > amount / 10 {
+        return no("tax.vat: INICIS refuses a VAT of more than a tenth of the amount");
+    }
+    if free < 0 || free > amount {
+        return no("tax.free: the tax-free part must be at most the amount");
+    }
+    Ok(())
+}
+
+/// An order that INICIS would refuse. English, for the shop's developer; it begins with the member of the contract's `order`
+/// that is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unfit(pub String);
@@ -38,16 +99,6 @@ pub fn is_order_ref(text: &str) -> bool {
     (1..=40).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
-
-/// Whether VAT and tax-free part can be sent: a tax of more than a tenth of the price is refused (`inicis.md §1.2`).
-pub fn tax_fits(amount: i64, vat: Option<i64>, free: Option<i64>) -> bool {
-    let (vat, free) = (vat.unwrap_or(0), free.unwrap_or(0));
-    vat >= 0 && free >= 0 && free <= amount && vat <= amount / 10
-}
-
-/// What is said of a tax that does not fit.
-pub const TAX_UNFIT: &str =
-    "VAT must be at most a tenth of the amount, and the tax-free part at most the amount";
 
 /// A line of at most `max` bytes, or the fallback.
 pub fn named(

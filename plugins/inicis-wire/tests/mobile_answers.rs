@@ -160,6 +160,25 @@ fn an_explicit_no_is_a_no() {
 }
 
 #[test]
+fn a_no_has_the_code_that_its_words_name_and_no_other() {
+    for (words, code) in [
+        ("[500644] 1회 한도 초과", "500644"),
+        ("한도 초과(512644)", "512644"),
+        ("MX1002: 일시 오류", "MX1002"),
+        // Neither a network nor a suffix that the table has, nor a part of a longer number.
+        ("999644", "01"),
+        ("500999", "01"),
+        ("15006441", "01"),
+        ("주문 20261122", "01"),
+        ("", "01"),
+    ] {
+        let body = format!("P_STATUS=01&P_RMESG1={words}");
+        let Ok(Answer::Declined(no)) = approval::read(200, body.as_bytes()) else { panic!() };
+        assert_eq!((no.code.as_str(), no.message.as_str()), (code, words));
+    }
+}
+
+#[test]
 fn a_virtual_account_is_issued_with_its_deadline() {
     let body = format!(
         "P_STATUS=00&P_TID={}&P_TYPE=VBANK&P_MID=INIpayTest&P_OID=order-1&P_AMT=1004&P_AUTH_DT=20261121224512\

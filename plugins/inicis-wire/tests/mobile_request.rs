@@ -4,7 +4,7 @@
 
 use inicis_wire::form::Charset;
 use inicis_wire::mobile::options::{self, Opening, Options};
-use inicis_wire::mobile::request::{self, Opened, Wanted};
+use inicis_wire::mobile::request::{self, Opened, Phone, Wanted};
 use inicis_wire::options::{OptionError, PhoneGoods, Wishes};
 use inicis_wire::order::Unfit;
 use inicis_wire::recipe::Part;
@@ -23,16 +23,27 @@ fn wanted() -> Wanted<'static> {
         buyer_name: Some("홍길동"),
         buyer_phone: Some("010-1234-5678"),
         buyer_email: Some("hong@shop.example"),
-        payment: "CARD",
-        reserved: "",
         language: "ko",
         return_url: "https://pay.shop.example/return/1",
-        notify_url: "https://pay.shop.example/notify/1",
-        charset: Charset::Utf8,
         tax_free: None,
         vat: None,
+        window: phone(),
+    }
+}
+
+fn phone() -> Phone<'static> {
+    Phone {
+        payment: "CARD",
+        reserved: "",
+        notify_url: "https://pay.shop.example/notify/1",
+        charset: Charset::Utf8,
         options: Options::default(),
     }
+}
+
+/// An order with another window.
+fn with(window: Phone<'static>) -> Wanted<'static> {
+    Wanted { window, ..wanted() }
 }
 
 fn form(opened: Opened) -> Vec<(String, String)> {
@@ -94,20 +105,22 @@ fn the_hash_is_over_the_very_fields_of_the_form() {
 
 #[test]
 fn a_virtual_account_says_where_its_deposit_is_reported() {
-    let account = request::open(&Wanted { payment: "VBANK", ..wanted() }).unwrap();
+    let account = request::open(&with(Phone { payment: "VBANK", ..phone() })).unwrap();
     assert_eq!(value(&account, "P_NOTI_URL").as_deref(), Some("https://pay.shop.example/notify/1"));
     assert_eq!(value(&request::open(&wanted()).unwrap(), "P_NOTI_URL"), None);
 }
 
 #[test]
 fn a_wallet_is_called_in_p_reserved() {
-    let opened = request::open(&Wanted { reserved: "d_kakaopay=Y", amount: 900, ..wanted() }).unwrap();
+    let opened =
+        request::open(&Wanted { amount: 900, ..with(Phone { reserved: "d_kakaopay=Y", ..phone() }) })
+            .unwrap();
     assert_eq!(value(&opened, "P_RESERVED"), Some(format!("{RESERVED}&below1000=Y&d_kakaopay=Y")));
 }
 
 #[test]
 fn the_charset_of_the_channel_is_named() {
-    let opened = request::open(&Wanted { charset: Charset::EucKr, ..wanted() }).unwrap();
+    let opened = request::open(&with(Phone { charset: Charset::EucKr, ..phone() })).unwrap();
     assert_eq!(value(&opened, "P_CHARSET").as_deref(), Some("euc-kr"));
 }
 
@@ -177,7 +190,8 @@ fn options_become_mobile_fields() {
         ),
         ("bypass", r#"{"mobile":{"P_MNAME":"가게"}}"#, "P_MNAME", "가게".to_owned()),
     ] {
-        let opened = request::open(&Wanted { options: option(name, given).unwrap(), ..wanted() }).unwrap();
+        let opened =
+            request::open(&with(Phone { options: option(name, given).unwrap(), ..phone() })).unwrap();
         assert_eq!(value(&opened, field), Some(sent), "{name} {given}");
     }
 }
@@ -214,7 +228,7 @@ fn a_bypass_never_sets_what_says_who_is_paid_what() {
 fn phone_payment_says_what_is_sold() {
     for (given, digit) in [(None, "2"), (Some(("phone_goods", "digital")), "1")] {
         let options = options::write(&Wishes::read(given).unwrap(), opening("MOBILE")).unwrap();
-        let opened = request::open(&Wanted { payment: "MOBILE", options, ..wanted() }).unwrap();
+        let opened = request::open(&with(Phone { payment: "MOBILE", options, ..phone() })).unwrap();
         assert_eq!(value(&opened, "P_HPP_METHOD").as_deref(), Some(digit));
     }
 }

@@ -197,9 +197,11 @@ proptest! {
     ) {
         let opened = request::open(&Wanted {
             mid: "INIpayTest", order_ref: &order_ref, amount, currency: "KRW", now_ms, goods: &goods,
-            buyer_name: name.as_deref(), buyer_phone: phone.as_deref(), buyer_email: email.as_deref(), methods: "Card",
-            language: &language, return_url: "https://a.example/r", close_url: "https://a.example/c",
-            page_origin: "https://a.example", tax_free: None, vat: None, options: Default::default(),
+            buyer_name: name.as_deref(), buyer_phone: phone.as_deref(), buyer_email: email.as_deref(),
+            language: &language, return_url: "https://a.example/r", tax_free: None, vat: None,
+            window: request::Page {
+                methods: "Card", close_url: "https://a.example/c", page_origin: "https://a.example", options: Default::default(),
+            },
         }).unwrap();
         let fields = opened.into_fields(String::new(), String::new(), String::new());
         let max = [("oid", 40), ("goodname", 40), ("buyername", 30), ("buyertel", 20), ("buyeremail", 60), ("timestamp", 20)];
@@ -260,10 +262,12 @@ proptest! {
         };
         let opened = mobile::request::open(&mobile::request::Wanted {
             mid: "INIpayTest", order_ref: &order_ref, amount, currency: "KRW", now_ms, goods: &goods,
-            buyer_name: name.as_deref(), buyer_phone: phone.as_deref(), buyer_email: email.as_deref(), payment: &payment,
-            reserved: "", language: &language, return_url: "https://a.example/r", notify_url: "https://a.example/n",
-            charset: Charset::EucKr, tax_free: None, vat: None,
-            options: mobile::options::write(&wishes, opening).unwrap(),
+            buyer_name: name.as_deref(), buyer_phone: phone.as_deref(), buyer_email: email.as_deref(),
+            language: &language, return_url: "https://a.example/r", tax_free: None, vat: None,
+            window: mobile::request::Phone {
+                payment: &payment, reserved: "", notify_url: "https://a.example/n", charset: Charset::EucKr,
+                options: mobile::options::write(&wishes, opening).unwrap(),
+            },
         }).unwrap();
         let fields = opened.into_fields("h".repeat(88));
         let max = [("P_OID", 40), ("P_AMT", 8), ("P_GOODS", 80), ("P_UNAME", 30), ("P_NOTI", 600), ("P_TIMESTAMP", 13)];

@@ -6,7 +6,7 @@ use inicis_wire::form::Field;
 use inicis_wire::options::{OptionError, PhoneGoods, Wishes};
 use inicis_wire::order::{FALLBACK_EMAIL, FALLBACK_NAME, FALLBACK_PHONE, Unfit};
 use inicis_wire::pc::options::{self, Opening, Options};
-use inicis_wire::pc::request::{self, Opened, Wanted};
+use inicis_wire::pc::request::{self, Opened, Page, Wanted};
 use inicis_wire::text;
 
 fn wanted() -> Wanted<'static> {
@@ -20,15 +20,26 @@ fn wanted() -> Wanted<'static> {
         buyer_name: Some("홍길동"),
         buyer_phone: Some("010-1234-5678"),
         buyer_email: Some("hong@shop.example"),
-        methods: "Card",
         language: "ko",
         return_url: "https://pay.shop.example/return/1",
-        close_url: "https://pay.shop.example/return/1/close",
-        page_origin: "https://pay.shop.example",
         tax_free: None,
         vat: None,
+        window: page(),
+    }
+}
+
+fn page() -> Page<'static> {
+    Page {
+        methods: "Card",
+        close_url: "https://pay.shop.example/return/1/close",
+        page_origin: "https://pay.shop.example",
         options: Options::default(),
     }
+}
+
+/// An order with another window.
+fn with(window: Page<'_>) -> Wanted<'_> {
+    Wanted { window, ..wanted() }
 }
 
 fn fields(opened: Opened) -> Vec<Field> {
@@ -193,7 +204,7 @@ fn a_return_address_of_another_origin_is_refused_before_inicis_does() {
         "/return",
     ] {
         assert!(refused(&Wanted { return_url: url, ..wanted() }), "{url}");
-        assert!(refused(&Wanted { close_url: url, ..wanted() }), "{url}");
+        assert!(refused(&with(Page { close_url: url, ..page() })), "{url}");
     }
 }
 
@@ -288,8 +299,25 @@ fn options_become_inicis_fields() {
         ("app_scheme", "shop://", "acceptmethod", "centerCd(Y)"),
         ("escrow", "false", "acceptmethod", "centerCd(Y)"),
     ] {
-        let opened = request::open(&Wanted { options: option(name, given).unwrap(), ..wanted() }).unwrap();
+        let opened = request::open(&with(Page { options: option(name, given).unwrap(), ..page() })).unwrap();
         assert_eq!(value(&opened, field), sent, "{name} {given}");
+    }
+}
+
+#[test]
+fn options_that_do_not_go_with_the_order_are_refused() {
+    let three = r#"{"code":"04","quota":3}"#;
+    for (name, given, method, won, fits) in [
+        ("direct_card", three, Some("card"), 50_000, true),
+        ("direct_card", three, None, 49_999, false),
+        ("direct_card", r#"{"code":"04","quota":0}"#, Some("card"), 1_000, true),
+        ("direct_card", "04", Some("easy_pay"), 50_000, false),
+        ("no_easy_pay", "true", Some("card"), 50_000, true),
+        ("no_easy_pay", "true", Some("easy_pay"), 50_000, false),
+        ("no_easy_pay", "false", Some("easy_pay"), 50_000, true),
+    ] {
+        let wishes = Wishes::read([(name, given)]).unwrap();
+        assert_eq!(wishes.fit(method, won).is_ok(), fits, "{name} {given} {method:?} {won}");
     }
 }
 
@@ -357,5 +385,5 @@ fn phone_payment_says_what_is_sold_whenever_it_is_offered() {
 #[test]
 fn dollars_are_taken_by_card_only() {
     assert!(!refused(&Wanted { currency: "USD", ..wanted() }));
-    assert!(refused(&Wanted { currency: "USD", methods: "", ..wanted() }));
+    assert!(refused(&Wanted { currency: "USD", ..with(Page { methods: "", ..page() }) }));
 }

@@ -15,6 +15,10 @@ pub mod key {
     pub const MID: &str = "mid";
     /// `order_ref` or `gateway_ref`.
     pub const LOOKUP_BY: &str = "lookup_by";
+    /// Seconds.
+    pub const SETTLES_WITHIN: &str = "settles_within";
+    /// Seconds.
+    pub const UNDO_WITHIN: &str = "undo_within";
     /// IPv4 address that INIAPI is told.
     pub const CLIENT_IP: &str = "client_ip";
     /// `stdpay` or `stgstdpay`.

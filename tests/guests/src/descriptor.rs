@@ -89,8 +89,8 @@ pub fn describe() -> Descriptor {
         }],
         supports: vec![],
         lookup: Lookup::OrderRef,
-        settles_within_ms: None,
-        undo_within_ms: None,
+        settles_within: None,
+        undo_within: None,
         hosts: vec![
             host(GATEWAY),
             host("https://other.test"),

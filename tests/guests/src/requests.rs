@@ -24,6 +24,8 @@ pub fn run(behaviour: &str, context: &Context) -> Option<String> {
         "encrypt beside a secret" => {
             shown(crypto::encrypt("aes-128-cbc-pkcs7", "seal_key", &[text(), secret()]))
         }
+        "guess a secret" => guess(secret(), text()),
+        "hash a secret" => shown(crypto::hmac("hmac-sha-256", "sign_key", &[secret()])),
         "decrypt" => shown(crypto::decrypt("aes-128-cbc-pkcs7", name, &unhex(setting(context, "text")))),
         "all crypto" => every_use(name),
         "seal, then open" => {
@@ -32,6 +34,13 @@ pub fn run(behaviour: &str, context: &Context) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// A secret and a guess at it, in both orders: whether the ciphertexts are there to be compared.
+fn guess(secret: crypto::Part, guess: crypto::Part) -> String {
+    let sealed = |part| crypto::encrypt("aes-128-cbc-pkcs7", "seal_key", &[part]);
+    let said = [sealed(secret.clone()), sealed(guess), sealed(secret)];
+    said.map(|answer| answer.map_or_else(|error| format!("{error:?}"), |_| "sealed".to_owned())).join("; ")
 }
 
 /// Whatever `crypto` answers to a name, with every function and with algorithms that would cut the answer.

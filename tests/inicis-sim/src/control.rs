@@ -1,5 +1,5 @@
 //! Invariant: `/_sim/` exists only on the browser listener; it observes, arms faults and plays the person in the
-//! window, and it never books anything that a person or a merchant could not.
+//! window, the bank and the gateway's admin, and it never books anything that one of them or a merchant could not.
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -78,6 +78,7 @@ pub fn router(sim: Shared) -> Router {
         .merge(vbank::pages::router())
         .merge(notice::control::router())
         .merge(notice::pages::router())
+        .route("/_sim/cancel", post(play::cancel))
         .with_state(sim)
 }
 

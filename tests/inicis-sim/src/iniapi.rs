@@ -4,7 +4,7 @@
 mod account;
 mod formpay;
 mod inquiry;
-mod refund;
+pub mod refund;
 mod v1;
 mod v2;
 

@@ -27,8 +27,10 @@ pub struct Offer {
     pub interest_free: Vec<(String, Vec<u32>)>,
     /// Whether card points may be used.
     pub points: bool,
-    /// Whether a cash receipt may be asked for.
+    /// Whether a cash receipt may be asked for with a transfer.
     pub receipt: bool,
+    /// Whether a cash receipt may be asked for with a virtual account (§1.4 va_receipt, §2.3 vbank_receipt).
+    pub vbank_receipt: bool,
     /// Telephone companies.
     pub telcos: Vec<&'static str>,
     /// Deposit deadline, YYYYMMDDhhmm.
@@ -196,6 +198,7 @@ impl Offer {
         match asked {
             "" => Ok(String::new()),
             "0" | "1" if self.receipt && method.name == "DirectBank" => Ok(asked.to_owned()),
+            "0" | "1" if self.vbank_receipt && method.name == "VBank" => Ok(asked.to_owned()),
             _ => Err(Refusal::new("SIM:RECPT", "이 결제창에서는 현금영수증을 신청할 수 없습니다")),
         }
     }

@@ -11,7 +11,9 @@ use url::Url;
 
 use crate::choice::{Choice, Leaving, WindowError};
 use crate::control::failed;
+use crate::fault::Operation;
 use crate::form::{Charset, Fields};
+use crate::iniapi::refund::{Order, Part, refund};
 use crate::mobile;
 use crate::refusal::Refusal;
 use crate::sim::{Shared, Sim};
@@ -108,5 +110,39 @@ async fn on_phone(
             sim.ledger.note(mobile::pages::refused(sim, body.as_bytes(), &refusal)).await?;
             Err(refusal.into())
         }
+    }
+}
+
+/// Somebody cancels a sale in the merchant's admin.
+#[derive(Deserialize)]
+pub struct AdminCancel {
+    /// Transaction.
+    tid: String,
+    /// A part; absent: all of it.
+    price: Option<u64>,
+}
+
+/// `POST /_sim/cancel`: booked as a refund that the merchant's program asked for would be; the merchant is not told.
+pub async fn cancel(State(sim): State<Shared>, Json(wanted): Json<AdminCancel>) -> Response {
+    let found = sim.ledger.peek(|book| {
+        let sale = book.by_tid(&wanted.tid)?;
+        Some((sale.auth.mid.clone(), sale.remaining))
+    });
+    let Some((mid, remaining)) = found else {
+        return refused(&Refusal::new("500623", "해당 거래 없음"));
+    };
+    let part = wanted.price.map(|price| Part {
+        price: price.to_string(),
+        confirm_price: remaining.saturating_sub(price).to_string(),
+        currency: "WON".to_owned(),
+        tax: String::new(),
+        taxfree: String::new(),
+    });
+    let operation = if part.is_some() { Operation::PartialRefund } else { Operation::Refund };
+    let msg = "상점관리자 취소".to_owned();
+    let order = Order { mid: mid.clone(), tid: wanted.tid, msg, paymethod: None, part, account: None };
+    match refund(&sim, operation, &mid, Ok(order), None).await {
+        Ok(_) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => failed(&error),
     }
 }

@@ -102,8 +102,8 @@ pub struct View {
     pub telcos: Vec<&'static str>,
     /// Whether card points may be used.
     pub points: bool,
-    /// Whether a cash receipt may be asked for.
-    pub receipt: bool,
+    /// Methods with which a cash receipt may be asked for.
+    pub receipt_for: String,
     /// Deadline for people.
     pub due: String,
     /// Declines: code and text.
@@ -164,7 +164,7 @@ impl View {
             banks: codes::BANKS,
             telcos: offer.telcos.clone(),
             points: offer.points,
-            receipt: offer.receipt,
+            receipt_for: receipt_for(offer),
             due: readable(&offer.due),
             declines: declines.collect(),
             notes: Vec::new(),
@@ -215,6 +215,12 @@ impl View {
         });
         self.note("무이자", text.collect::<Vec<_>>().join(", "));
     }
+}
+
+fn receipt_for(offer: &Offer) -> String {
+    let forms = [("DirectBank", offer.receipt), ("VBank", offer.vbank_receipt)];
+    let offered = forms.iter().filter(|(name, form)| *form && offer.methods.contains(name));
+    offered.map(|(name, _)| *name).collect::<Vec<_>>().join(" ")
 }
 
 /// `2026-01-02 23:59` of `202601022359`.

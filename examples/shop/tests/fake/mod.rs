@@ -17,6 +17,9 @@ use tower::ServiceExt;
 pub const GOOD_BUYER: &str =
     "name=%ED%99%8D%EA%B8%B8%EB%8F%99&email=gildong%40example.com&phone=010-1234-5678";
 
+/// What signs payhost's webhooks.
+pub const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
 /// What came back.
 pub struct Answer {
     pub status: StatusCode,
@@ -42,6 +45,7 @@ impl Browser {
             store: Store::open(data.path()).unwrap(),
             payhost: Payhost::new(&payhost.url, "sk_test_shop".to_owned()).unwrap(),
             url: "http://shop.test".to_owned(),
+            webhook_secret: Some(SECRET.to_owned()),
         };
         Self { shop: router(shop), session: "0".repeat(32), data }
     }
@@ -71,6 +75,16 @@ impl Browser {
             request = request.header(name, value);
         }
         self.send(request, Body::from(body.to_owned())).await
+    }
+
+    /// Posts JSON as payhost does, without a session.
+    pub async fn webhook(&self, headers: &[(&str, String)], body: &str) -> StatusCode {
+        let mut request = Request::post("/webhooks").header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        self.shop.clone().oneshot(request).await.unwrap().status()
     }
 
     /// The random value in the checkout form.

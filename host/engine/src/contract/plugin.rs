@@ -194,6 +194,19 @@ pub enum Lookup {
     BySetting(String),
 }
 
+/// A length of time that may differ between merchants.
+#[derive(Clone, Debug, PartialEq, ComponentType, Lift, Lower, Serialize, Deserialize)]
+#[component(variant)]
+#[serde(rename_all = "snake_case")]
+pub enum Span {
+    /// So many milliseconds, always.
+    #[component(name = "fixed")]
+    Fixed(i64),
+    /// As the channel's setting of this key says: an `integer` of seconds. Not known while it is empty.
+    #[component(name = "by-setting")]
+    BySetting(String),
+}
+
 /// A host that the plugin wants to reach.
 #[derive(Clone, Debug, PartialEq, ComponentType, Lift, Lower, Serialize, Deserialize)]
 #[component(record)]
@@ -254,11 +267,11 @@ pub struct Descriptor {
     /// How to ask about a payment.
     pub lookup: Lookup,
     /// After this long a sale that the gateway does not know was never made. Absent: not known.
-    #[component(name = "settles-within-ms")]
-    pub settles_within_ms: Option<i64>,
+    #[component(name = "settles-within")]
+    pub settles_within: Option<Span>,
     /// How long an approval can be undone. Absent: not known.
-    #[component(name = "undo-within-ms")]
-    pub undo_within_ms: Option<i64>,
+    #[component(name = "undo-within")]
+    pub undo_within: Option<Span>,
     /// Hosts.
     pub hosts: Vec<WantedHost>,
     /// For the content security policy of the window page.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use payhost_core::kill::{self, Point};
 use reqwest::header::{HOST, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -126,6 +127,10 @@ impl Client {
         let origin = Origin::of(&outgoing.url).map_err(|error| refused(&error))?;
         let host = HeaderValue::from_str(&origin.authority()).map_err(|error| refused(&error))?;
         outgoing.headers.insert(HOST, host);
+        if kill::armed(Point::AfterRequest) {
+            // A watched body does not know its length.
+            outgoing.headers.insert(reqwest::header::CONTENT_LENGTH, HeaderValue::from(outgoing.body.len()));
+        }
         let client = match policy.mapping(&origin) {
             Some(mapping) => {
                 // The connector takes the mapped port only where the URL names none; `Host` keeps the real one.
@@ -137,10 +142,12 @@ impl Client {
         let request = client
             .request(outgoing.method, outgoing.url)
             .headers(outgoing.headers)
-            .body(outgoing.body)
+            .body(watched(outgoing.body))
             .build()
             .map_err(|error| refused(&error.without_url()))?;
+        kill::followed(Point::BeforeConnect);
         let response = client.execute(request).await.map_err(classify)?;
+        kill::followed(Point::GatewayAnswers);
         receive(response).await
     }
 
@@ -182,7 +189,27 @@ fn build(
         .timeout(timeouts.total)
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(32);
+    #[cfg(feature = "chaos")]
+    let builder = builder.connector_layer(tower::util::MapResponseLayer::new(connected));
     route(builder).build().map_err(|error| ClientError(chain(&error)))
+}
+
+/// Outside a chaos build the body as it is. Inside one that is to die after the request, a body that tells when it is
+/// taken.
+fn watched(body: Bytes) -> reqwest::Body {
+    if !kill::armed(Point::AfterRequest) {
+        return body.into();
+    }
+    reqwest::Body::wrap_stream(futures_util::stream::once(async {
+        kill::followed(Point::AfterRequest);
+        Ok::<_, std::io::Error>(body)
+    }))
+}
+
+#[cfg(feature = "chaos")]
+fn connected<T>(connection: T) -> T {
+    kill::followed(Point::AfterConnect);
+    connection
 }
 
 fn tls_builder() -> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>, ClientError> {
@@ -273,7 +300,9 @@ async fn receive(mut response: reqwest::Response) -> Result<Received, SendError>
             return Err(SendError::Unknown(text));
         }
         body.extend_from_slice(&chunk);
+        kill::followed(Point::MidResponse);
     }
+    kill::followed(Point::AfterResponse);
     Ok(Received { status, headers, body })
 }
 

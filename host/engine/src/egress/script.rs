@@ -36,6 +36,11 @@ pub trait Script: Send + Sync {
     /// Whatever the plugin shall see instead of an answer.
     fn answer(&self, request: &HttpRequestRecord) -> Result<Response, HttpError>;
 
+    /// The refusal that a request gets in place of the host's own word; absent: the host decides.
+    fn refusal(&self, _: &HttpRequestRecord) -> Option<String> {
+        None
+    }
+
     /// What the answer waits for; the call is parked meanwhile, as it is while a gateway thinks. Absent: nothing.
     fn pause(&self, _: &HttpRequestRecord) -> Option<Pause> {
         None
@@ -57,7 +62,8 @@ pub struct Difference {
 }
 
 /// Answers from a record, in its order: a request gets the recorded answer only when it is the recorded request to the
-/// letter (verb, URL, headers, body, effect).
+/// letter (verb, URL, headers, body, effect). What the host refused then is refused again in the same words, whatever was
+/// granted since.
 pub struct Recorded {
     state: Mutex<Playing>,
 }
@@ -69,14 +75,13 @@ struct Playing {
 }
 
 impl Recorded {
-    /// The answers of a record. Requests that the host refused were never on the network and are refused again.
+    /// The answers of a record.
     pub fn new(record: &CallRecord) -> Self {
-        let sent = record.imports.iter().filter_map(|import| {
+        let asked = record.imports.iter().map(|import| {
             let ImportRecord::Http { request, answer } = import;
-            let refused = matches!(answer, Some(HttpAnswerRecord::Err(HttpError::Refused(_))));
-            (!refused).then(|| (request.clone(), answer.clone()))
+            (request.clone(), answer.clone())
         });
-        let playing = Playing { left: sent.collect(), at: 0, differences: vec![] };
+        let playing = Playing { left: asked.collect(), at: 0, differences: vec![] };
         Self { state: Mutex::new(playing) }
     }
 
@@ -96,6 +101,19 @@ impl Recorded {
 }
 
 impl Script for Recorded {
+    fn refusal(&self, request: &HttpRequestRecord) -> Option<String> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (recorded, answer) = state.left.front()?;
+        let Some(HttpAnswerRecord::Err(HttpError::Refused(text))) = answer else { return None };
+        if recorded != request {
+            return None;
+        }
+        let text = text.clone();
+        state.left.pop_front();
+        state.at = state.at.saturating_add(1);
+        Some(text)
+    }
+
     fn answer(&self, request: &HttpRequestRecord) -> Result<Response, HttpError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let at = state.at;

@@ -6,6 +6,10 @@
 //! password. Where the hash of a secret is itself a key (it encrypts, or opens an account), it must not come back, and no
 //! use makes it: the descriptor asks for the derived value as a secret of its own, which the shop enters and whose uses are
 //! declared like any other's.
+//!
+//! **One-time values.** A card or account number is short: whoever may compute its hash beside the hashes of guesses finds it,
+//! and a key does not help where the host applies it to the guesses too. So no digest and no keyed hash takes one, and a call
+//! that encrypts a one-time value encrypts nothing else.
 
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use hmac::{Hmac, KeyInit, Mac};
@@ -66,7 +70,7 @@ fn digest(state: &mut State, algorithm: &str, parts: &[Part]) -> Computed {
         "sha-512" => Hasher::Sha512(Sha512::new()),
         _ => return Err(CryptoError::Unsupported(algorithm.to_owned())),
     };
-    each(state, parts, "digest", |uses| uses.digest, &mut |bytes| hasher.update(bytes))?;
+    each(state, parts, "digest", Some(|uses: &Uses| uses.digest), &mut |bytes| hasher.update(bytes))?;
     Ok(match hasher {
         Hasher::Sha256(hasher) => hasher.finalize().to_vec(),
         Hasher::Sha512(hasher) => hasher.finalize().to_vec(),
@@ -94,12 +98,12 @@ fn hmac(state: &mut State, algorithm: &str, key: &str, parts: &[Part]) -> Comput
     match algorithm {
         "hmac-sha-256" => {
             let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).map_err(|error| invalid(&error))?;
-            each(state, parts, add, |uses| uses.digest, &mut |bytes| mac.update(bytes))?;
+            each(state, parts, add, Some(|uses: &Uses| uses.digest), &mut |bytes| mac.update(bytes))?;
             Ok(mac.finalize().into_bytes().to_vec())
         }
         "hmac-sha-512" => {
             let mut mac = Hmac::<Sha512>::new_from_slice(key.as_bytes()).map_err(|error| invalid(&error))?;
-            each(state, parts, add, |uses| uses.digest, &mut |bytes| mac.update(bytes))?;
+            each(state, parts, add, Some(|uses: &Uses| uses.digest), &mut |bytes| mac.update(bytes))?;
             Ok(mac.finalize().into_bytes().to_vec())
         }
         _ => Err(CryptoError::Unsupported(algorithm.to_owned())),
@@ -114,8 +118,9 @@ fn encrypt(state: &mut State, algorithm: &str, key: &str, parts: &[Part]) -> Com
         let text = "a one-time value is encrypted alone, with no other part beside it".to_owned();
         return Err(CryptoError::NotDeclared(text));
     }
+    not_beside_guesses(state, parts)?;
     let mut plaintext = Zeroizing::new(Vec::new());
-    each(state, parts, "encrypt", |_| false, &mut |bytes| plaintext.extend_from_slice(bytes))?;
+    each(state, parts, "encrypt", None, &mut |bytes| plaintext.extend_from_slice(bytes))?;
     let (key, iv) = (key.as_bytes(), iv.as_bytes());
     let wrong = |_| wrong_length(bits);
     Ok(match bits {
@@ -126,6 +131,21 @@ fn encrypt(state: &mut State, algorithm: &str, key: &str, parts: &[Part]) -> Com
             .map_err(wrong)?
             .encrypt_padded_vec::<Pkcs7>(&plaintext),
     })
+}
+
+/// Key and IV are always the same: equal plaintexts have equal ciphertexts, so a call encrypts a one-time value or texts of its
+/// own, never both.
+fn not_beside_guesses(state: &mut State, parts: &[Part]) -> Result<(), CryptoError> {
+    let one_time = match parts {
+        [Part::Secret(name)] => Some(name.clone()),
+        _ => None,
+    };
+    let before = state.encrypted.get_or_insert_with(|| one_time.clone());
+    if *before == one_time {
+        return Ok(());
+    }
+    let text = "a call that encrypts a one-time value encrypts nothing else".to_owned();
+    Err(CryptoError::NotDeclared(text))
 }
 
 fn decrypt(state: &mut State, algorithm: &str, key: &str, ciphertext: &[u8]) -> Computed {
@@ -183,12 +203,13 @@ fn encrypts(state: &State, value: &str) -> bool {
     values.any(|secret| secret.value.as_str() == value)
 }
 
-/// Hands every part's bytes to `add`. A channel's secret needs the declared use; a one-time value needs none.
+/// Hands every part's bytes to `add`. A channel's secret needs the declared use; without one only one-time values may be there,
+/// and with one only the channel's.
 fn each(
     state: &mut State,
     parts: &[Part],
     purpose: &str,
-    declared: impl Fn(&Uses) -> bool,
+    declared: Option<fn(&Uses) -> bool>,
     add: &mut dyn FnMut(&[u8]),
 ) -> Result<(), CryptoError> {
     for part in parts {
@@ -197,7 +218,14 @@ fn each(
             Part::Bytes(bytes) => add(bytes),
             Part::Secret(name) => {
                 let secret = find(state, name)?;
-                if secret.version.is_some() && !state.policy.secrets.get(name).is_some_and(&declared) {
+                let allowed = match declared {
+                    Some(declared) if secret.version.is_some() => {
+                        state.policy.secrets.get(name).is_some_and(declared)
+                    }
+                    Some(_) => false,
+                    None => secret.version.is_none(),
+                };
+                if !allowed {
                     return Err(not_declared(name, purpose));
                 }
                 add(secret.value.as_bytes());

@@ -80,7 +80,11 @@ async fn send(state: &mut State, request: Request) -> Sent {
 
 async fn exchange(state: &mut State, request: &HttpRequestRecord) -> Sent {
     let started_ms = state.elapsed_ms();
-    let mut checked = check(state, request);
+    let mut checked = match &state.transport {
+        Transport::Scripted(script) => script.refusal(request).map_or(Ok(()), Err),
+        Transport::Network => Ok(()),
+    }
+    .and_then(|()| check(state, request));
     let shop = state.shop.clone();
     let mut quota = None;
     if checked.is_ok() {

@@ -106,6 +106,19 @@ async fn a_one_time_value_is_encrypted_alone_so_that_it_cannot_be_guessed_byte_b
 }
 
 #[tokio::test]
+async fn a_one_time_value_cannot_be_found_by_guesses() {
+    let engine = engine();
+    let plugin = plugin(&engine).await;
+    for behaviour in ["digest", "hash a secret"] {
+        let said = said(&engine, &plugin, behaviour, "card_number", "").await;
+        assert!(said.contains("NotDeclared"), "{behaviour}: {said}");
+    }
+    let said = said(&engine, &plugin, "guess a secret", "card_number", "4000000000000002").await;
+    let answers: Vec<&str> = said.split("; ").collect();
+    assert!(answers[0] == "sealed" && answers[1].contains("NotDeclared") && answers[2] == "sealed", "{said}");
+}
+
+#[tokio::test]
 async fn a_key_that_encrypts_does_not_decrypt_under_another_name() {
     let engine = engine();
     let plugin = plugin(&engine).await;

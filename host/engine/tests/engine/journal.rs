@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use payhost_engine::contract::{self, general_pay, subscription};
 use payhost_engine::egress::Recorded;
-use payhost_engine::{CallRecord, CallSetup, Called, Ended, Engine, Plugin, Transport, WriteEvidence};
+use payhost_engine::{
+    CallRecord, CallSetup, Called, Ended, Engine, Plugin, RECORD_BYTES, Transport, WriteEvidence,
+};
 use serde_json::{Value, json};
 
 use crate::common::{Try, assert_no_secret, behave, callback, engine, order, plugin, secrets};
@@ -207,4 +209,64 @@ async fn wrong_arguments_in_json_are_told_before_anything_runs() {
         begin.call_json(&engine, &plugin, call.context(), json!({"order": {}}), setup).await.err().unwrap();
     assert!(error.to_string().starts_with("argument `order`: missing field"), "{error}");
     assert_eq!(general_pay::BEGIN.parameters, ["order", "buyer"]);
+}
+
+#[tokio::test]
+async fn a_replay_repeats_the_hosts_refusals_whatever_was_granted_since() {
+    let (engine, gateway) = (engine(), Gateway::start().await);
+    let plugin = plugin(&engine).await;
+    let call = behave("fetch").with("url", &format!("{ORIGIN}/pay"));
+    let record = call.complete(&engine, &plugin).await.record;
+    assert!(serde_json::to_string(&record.ended).unwrap().contains("was not granted"));
+    assert!(record.replayable);
+    // This one runs with the grant.
+    let (called, recorded) = replay(&engine, &plugin, &record, &gateway).await;
+    assert_eq!(called.record.ended, record.ended);
+    assert_eq!(recorded.differences(), []);
+    assert_eq!(called.evidence.writes(), WriteEvidence::None);
+    assert_eq!(gateway.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_record_is_packed_to_a_fraction_and_comes_back_the_same() {
+    let (engine, gateway) = (engine(), Gateway::start().await);
+    let plugin = plugin(&engine).await;
+    let record = approved(&engine, &plugin, &gateway).await;
+    let packed = record.pack().unwrap();
+    let json = serde_json::to_vec(&record).unwrap().len();
+    assert!(packed.len() * 3 < json * 2, "{} of {json} bytes", packed.len());
+    assert_eq!(CallRecord::unpack(&packed).unwrap(), record);
+    for bad in [&[][..], b"{}", &packed[1..], &packed[..packed.len() - 1]] {
+        assert!(CallRecord::unpack(bad).is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_says_so_and_keeps_what_it_was_about() {
+    let (engine, gateway) = (engine(), Gateway::start().await);
+    let plugin = plugin(&engine).await;
+    let mut record = approved(&engine, &plugin, &gateway).await;
+    // Noise, so that compression does not help.
+    let mut seed = 1_u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 24) as u8
+    })
+    .take(RECORD_BYTES)
+    .collect();
+    let payhost_engine::ImportRecord::Http {
+        answer: Some(payhost_engine::HttpAnswerRecord::Ok(response)),
+        ..
+    } = &mut record.imports[0]
+    else {
+        panic!("no answer")
+    };
+    response.body = noise;
+    let packed = record.pack().unwrap();
+    assert!(packed.len() < 4_096, "{}", packed.len());
+    let kept = CallRecord::unpack(&packed).unwrap();
+    assert!(kept.capped.unwrap() > RECORD_BYTES && !kept.replayable && record.replayable);
+    assert_eq!((&kept.call_id, &kept.function), (&record.call_id, &record.function));
+    let text = serde_json::to_string(&kept).unwrap();
+    assert!(text.contains("/pay") && text.contains("200"), "{text}");
 }

@@ -87,6 +87,30 @@ async fn a_shop_that_waits_for_its_gateway_leaves_the_network_to_the_others() {
     assert!(of("shop_1").cpu_us > 0);
 }
 
+#[tokio::test]
+async fn a_shop_whose_gateway_is_silent_leaves_turns_to_the_others() {
+    let engine = engine_with(|options| {
+        (options.max_calls, options.calls_per_shop) = (4, 2);
+        options.queue_wait = Duration::from_millis(200);
+    });
+    let (plugin, slow) = (plugin(&engine).await, Slow::new());
+    let parked: Vec<_> = (0..2).map(|_| start(&engine, &plugin, pay("shop_1", &slow))).collect();
+    slow.asked(2).await;
+    // Many more of that shop, which all wait at once.
+    let waiting: Vec<_> = (0..20).map(|_| start(&engine, &plugin, pay("shop_1", &slow))).collect();
+    let other = start(&engine, &plugin, pay("shop_2", &slow));
+    slow.asked(1).await;
+    for call in waiting {
+        let called = call.await.unwrap();
+        assert!(matches!(called.result, Err(Fault::Overloaded { .. })), "{:?}", called.result);
+        assert_eq!(called.evidence.writes(), WriteEvidence::None);
+    }
+    slow.go.close();
+    for call in parked.into_iter().chain([other]) {
+        assert_eq!(call.await.unwrap().result.unwrap(), "200 late");
+    }
+}
+
 /// An instance has one thread and `send` returns before the next one begins.
 #[tokio::test]
 async fn a_call_has_one_request_at_a_time() {

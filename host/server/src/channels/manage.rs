@@ -22,6 +22,7 @@ use crate::http::auth::ShopCaller;
 use crate::http::json::{Body, PathId};
 use crate::http::page::Page;
 use crate::http::problem::Problem;
+use crate::jobs;
 use crate::sealed::Place;
 use crate::shops::manage::name;
 use crate::time::rfc3339;
@@ -30,8 +31,9 @@ use crate::time::rfc3339;
 const PURPOSES: &[&str] = &["pay", "billing", "key_in", "escrow"];
 
 /// A new channel.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ChannelIn {
     /// Plugin id.
     pub plugin: String,
@@ -67,6 +69,10 @@ pub struct ChannelPatch {
     /// Off: no new payments; what is open goes on.
     #[serde(default)]
     pub enabled: Option<bool>,
+    /// On: every hour the gateway is asked about the payments of the last three days, and a cancel that was made there (in its
+    /// admin, or of a test sale at night) is taken over.
+    #[serde(default)]
+    pub watch: Option<bool>,
     /// `true`: the default for its purposes.
     #[serde(default)]
     pub default: Option<bool>,
@@ -77,6 +83,7 @@ pub struct ChannelPatch {
 
 /// A channel.
 #[derive(Debug, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct ChannelOut {
     /// `chn_…`.
     pub id: String,
@@ -104,6 +111,8 @@ pub struct ChannelOut {
     pub notes: Vec<String>,
     /// Whether new payments may use it.
     pub enabled: bool,
+    /// Whether what the gateway changes by itself is looked for.
+    pub watch: bool,
     /// Where the gateway must send its notices.
     pub notify_url: String,
     /// RFC 3339.
@@ -136,6 +145,7 @@ fn out(tx: &mut Tx<'_>, host: &Host, row: &Channel, descriptor: &Descriptor) -> 
         notes: notes(descriptor, &chosen),
         purposes,
         enabled: row.enabled,
+        watch: row.watch,
         notify_url: format!("{}/notify/{}", crate::payments::order::base_url(host, &shop), row.id),
         created_at: rfc3339(row.created_us),
     })
@@ -190,6 +200,7 @@ pub async fn create(
         purposes: Stored::of(&purposes)?,
         settings: Stored::of(&checked.settings)?,
         enabled: true,
+        watch: false,
         created_us: now_us,
         updated_us: now_us,
     };
@@ -214,13 +225,13 @@ fn purposes(given: Option<Vec<String>>) -> Result<Vec<String>, Problem> {
 fn store_secrets(tx: &mut Tx<'_>, host: &Host, row: &Channel, checked: &Checked) -> Result<(), Error> {
     let key = host.vault().shop_key(tx, row.shop_id)?;
     for (name, value) in &checked.secrets {
-        let sealed = Place::Secret(row.id, name).seal(&key, value.as_bytes())?;
-        channels::put_secret(tx, (row.shop_id, row.id), name, &sealed, host.now_us())?;
+        let seal = |version| Place::Secret(row.id, name, version).seal(&key, value.as_bytes());
+        channels::put_secret(tx, (row.shop_id, row.id), name, host.now_us(), seal)?;
     }
     for name in &checked.cleared {
-        channels::remove_secret(tx, row.shop_id, row.id, name)?;
+        channels::remove_secret(tx, (row.shop_id, row.id), name, host.now_us())?;
     }
-    Ok(())
+    channels::revise(tx, row, host.now_us()).map(|_| ())
 }
 
 /// `Some(true)`: for all purposes; absent: where there is no default yet; `Some(false)`: for none.
@@ -319,9 +330,14 @@ pub async fn update(
         row.settings = Stored::of(&settings)?;
         row.name = patch.name.unwrap_or(now.name);
         row.enabled = patch.enabled.unwrap_or(now.enabled);
+        row.watch = patch.watch.unwrap_or(now.watch);
         row.updated_us = host_in.now_us();
         channels::update(tx, &row)?;
         store_secrets(tx, &host_in, &row, &checked)?;
+        if row.watch && !now.watch {
+            let task = jobs::Task::Watch { shop: row.shop_id, channel: row.id };
+            jobs::enqueue(tx, &host_in, &task, host_in.now_us())?;
+        }
         if patch.default == Some(true) {
             let purposes: Vec<String> = row.purposes.to()?;
             set_defaults(tx, &row, &purposes, Some(true))?;

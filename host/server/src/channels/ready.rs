@@ -1,20 +1,23 @@
 //! A channel, ready to be called through. Invariant: a call gets the channel's own secrets, the origins that the operator
-//! granted to its plugin, and, on test channels only, the gateway map; nothing of another shop or mode.
+//! granted to its plugin, and, on test channels only, the gateway map; nothing of another shop or mode. What began with one
+//! revision of the channel ends with it, whatever the shop changes meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use payhost_core::id::{CallId, ChannelId, ShopId};
-use payhost_engine::contract::plugin::{BrowserOrigin, Lookup};
+use payhost_core::id::{CallId, ChannelId, CheckoutId, ShopId};
+use payhost_engine::contract::plugin::{BrowserOrigin, Lookup, Span};
 use payhost_engine::contract::types::{Context, Mode, Setting};
 use payhost_engine::contract::{Answer, Arguments, Function};
 use payhost_engine::{CallSetup, Called, EgressPolicy, Mapping, Origin, Plugin, Secrets};
 use payhost_store::rows::attempts::Attempt;
+use payhost_store::rows::checkouts;
 use payhost_store::rows::gateway_map::{self, GatewayMap};
+use payhost_store::rows::payments::Payment;
 use payhost_store::rows::plugins::{self, PluginGrant};
 use payhost_store::rows::{Mode as Money, channels};
-use payhost_store::{Json, ShopKey};
+use payhost_store::{Error, Json, ShopKey};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -23,6 +26,11 @@ use crate::host::{Host, random};
 use crate::http::problem::Problem;
 use crate::payments::model::Support;
 use crate::sealed::Place;
+
+/// How long a request may still be on its way when nobody says: 15 minutes, in milliseconds.
+const SETTLES_MS: i64 = 15 * 60 * 1000;
+/// How long an approval can be undone when nobody says: 10 minutes, in milliseconds.
+const UNDO_MS: i64 = 10 * 60 * 1000;
 
 /// A channel with everything that a call through it needs.
 #[derive(Clone)]
@@ -33,6 +41,8 @@ pub struct Ready {
     pub plugin: Arc<Plugin>,
     /// The shop's key.
     pub key: ShopKey,
+    /// The revision of the channel whose settings and secrets these are.
+    pub revision: i64,
     settings: BTreeMap<String, String>,
     secrets: Vec<(String, u32, Zeroizing<String>)>,
     egress: Arc<EgressPolicy>,
@@ -51,6 +61,8 @@ pub struct Moment {
     pub send_deadline: Option<Instant>,
     /// Values for this call only, by name: an account number. They are journaled nowhere.
     pub one_time: Vec<(String, Zeroizing<String>)>,
+    /// Whether the network is refused even where the function may use it.
+    pub offline: bool,
 }
 
 impl Moment {
@@ -62,6 +74,7 @@ impl Moment {
             seed: random(),
             send_deadline: None,
             one_time: Vec::new(),
+            offline: false,
         }
     }
 
@@ -73,6 +86,7 @@ impl Moment {
             seed: unhex(&attempt.seed),
             send_deadline: None,
             one_time: Vec::new(),
+            offline: false,
         }
     }
 }
@@ -88,14 +102,48 @@ pub fn unhex(text: &str) -> [u8; 16] {
 }
 
 impl Ready {
-    /// Reads the channel; `digest` is the plugin version of a checkout that began earlier, absent for the pinned one.
+    /// Reads the channel as it is now; `digest` is a plugin version, absent for the pinned one.
     pub async fn load(
         host: &Host,
         shop: ShopId,
         id: ChannelId,
         digest: Option<&str>,
     ) -> Result<Self, Problem> {
-        Self::read(host, shop, id, digest, None).await
+        Self::read(host, shop, id, digest, None, None).await
+    }
+
+    /// The channel as it was when a checkout was opened or an attempt was made: plugin version and revision.
+    pub async fn load_as(
+        host: &Host,
+        shop: ShopId,
+        id: ChannelId,
+        (digest, revision): (&str, i64),
+    ) -> Result<Self, Problem> {
+        Self::read(host, shop, id, Some(digest), Some(revision), None).await
+    }
+
+    /// The channel for something new about a sale that was made through it: as it is now, unless its settings name another
+    /// merchant by now; then as it was when the sale was made. (Only the keys were changed: the new ones count.)
+    pub async fn load_for_sale(host: &Host, payment: &Payment) -> Result<Self, Problem> {
+        Self::load_for(host, payment, payment.approved_checkout_id).await
+    }
+
+    /// The same for a sale of this checkout, also when nothing is approved yet: an account that waits for its deposit.
+    pub async fn load_for(
+        host: &Host,
+        payment: &Payment,
+        checkout: Option<CheckoutId>,
+    ) -> Result<Self, Problem> {
+        let (shop, id) = (payment.shop_id, payment.channel_id);
+        let revision = host.store().read(move |tx| {
+            let Some(checkout) = checkout else { return Ok(None) };
+            let Some(checkout) = checkouts::get(tx, shop, checkout)? else { return Ok(None) };
+            let then = channels::revision(tx, shop, id, Some(checkout.revision))?;
+            let now = channels::revision(tx, shop, id, None)?;
+            let same = then.as_ref().map(|row| &row.settings) == now.as_ref().map(|row| &row.settings);
+            Ok::<_, Error>(then.filter(|_| !same).map(|row| row.number))
+        });
+        Self::read(host, shop, id, None, revision.await?, None).await
     }
 
     /// The same with a plugin that is not installed, for a trial.
@@ -105,7 +153,7 @@ impl Ready {
         id: ChannelId,
         plugin: Arc<Plugin>,
     ) -> Result<Self, Problem> {
-        Self::read(host, shop, id, None, Some(plugin)).await
+        Self::read(host, shop, id, None, None, Some(plugin)).await
     }
 
     async fn read(
@@ -113,6 +161,7 @@ impl Ready {
         shop: ShopId,
         id: ChannelId,
         digest: Option<&str>,
+        revision: Option<i64>,
         plugin: Option<Arc<Plugin>>,
     ) -> Result<Self, Problem> {
         let vault = host.vault().clone();
@@ -122,15 +171,17 @@ impl Ready {
             let grants = plugins::grants(tx, &channel.plugin_id)?;
             let map = if channel.mode == Money::Test { gateway_map::list(tx)? } else { Vec::new() };
             let key = vault.shop_key(tx, shop)?;
+            let revision = channels::revision(tx, shop, id, revision)?
+                .ok_or(payhost_store::Error::NotFound { what: "channel" })?;
             let mut secrets = Vec::new();
-            for row in channels::secrets(tx, shop, id)? {
-                let bytes = Place::Secret(id, &row.name).open(&key, &row.sealed)?;
+            for row in channels::secrets_of(tx, &revision)? {
+                let bytes = Place::Secret(id, &row.name, row.version).open(&key, &row.sealed)?;
                 let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
                 secrets.push((row.name.clone(), u32::try_from(row.version).unwrap_or(u32::MAX), text));
             }
-            Ok::<_, payhost_store::Error>((channel, grants, map, key, secrets))
+            Ok::<_, payhost_store::Error>((channel, grants, map, key, revision, secrets))
         });
-        let (channel, grants, map, key, secrets) = match read.await {
+        let (channel, grants, map, key, revision, secrets) = match read.await {
             Err(payhost_store::Error::NotFound { .. }) => return Err(Problem::not_found("channel")),
             read => read?,
         };
@@ -138,7 +189,7 @@ impl Ready {
             Some(plugin) => plugin,
             None => host.plugins().get(host, digest.unwrap_or(&channel.plugin_digest)).await?,
         };
-        let chosen = channel_settings(&channel);
+        let chosen: BTreeMap<String, String> = revision.settings.to()?;
         let egress = EgressPolicy { granted: parse_origins(&grants), map: mappings(&map) };
         let browser = map.into_iter().filter_map(|row| Some((row.origin, row.browser_origin?))).collect();
         Ok(Self {
@@ -146,6 +197,7 @@ impl Ready {
             channel,
             plugin,
             key,
+            revision: revision.number,
             secrets,
             egress: Arc::new(egress),
             browser: Arc::new(browser),
@@ -158,6 +210,7 @@ impl Ready {
         setup.shop_id = self.channel.shop_id.to_string();
         setup.channel_id = self.channel.id.to_string();
         setup.send_deadline = moment.send_deadline;
+        setup.http_allowed = !moment.offline;
         setup.egress = Arc::clone(&self.egress);
         setup.secrets = self.secrets.iter().fold(Secrets::new(), |secrets, (name, version, value)| {
             secrets.with_channel(name.clone(), *version, value.clone())
@@ -207,6 +260,31 @@ impl Ready {
             },
             fixed @ (Lookup::OrderRef | Lookup::GatewayRef | Lookup::None) => fixed.clone(),
         }
+    }
+
+    /// How long a request may still be on its way after its attempt, in milliseconds.
+    pub fn settles_within_ms(&self) -> i64 {
+        self.span_ms(self.plugin.descriptor().settles_within.as_ref()).unwrap_or(SETTLES_MS)
+    }
+
+    /// How long an approval can be undone, in milliseconds.
+    pub fn undo_within_ms(&self) -> i64 {
+        self.span_ms(self.plugin.descriptor().undo_within.as_ref()).unwrap_or(UNDO_MS)
+    }
+
+    fn span_ms(&self, span: Option<&Span>) -> Option<i64> {
+        match span? {
+            Span::Fixed(ms) => Some(*ms),
+            Span::BySetting(key) => {
+                let seconds: i64 = self.settings.get(key)?.parse().ok()?;
+                Some(seconds.saturating_mul(1000))
+            }
+        }
+    }
+
+    /// The gateway behind it: it answers all channels of a plugin and mode, or none.
+    pub fn gateway(&self) -> String {
+        format!("{}/{}", self.channel.plugin_id, self.channel.mode.as_str())
     }
 
     /// What the plugin says of a method.

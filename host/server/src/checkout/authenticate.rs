@@ -9,11 +9,11 @@ use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::payments::{self as payment_rows, Confirm};
 use serde_json::{Value, json};
 
-use super::complete::{Return, complete, refusal, refuse, wait};
 use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::payments::attempt::{JournalOf, journal, locked};
+use crate::payments::complete::{Return, complete, refusal, refuse, wait};
 use crate::payments::settle::{Change, checkout_ended, refusal_json};
 use crate::payments::verdict::{NotSent, not_sent};
 use crate::sealed::Place;
@@ -35,8 +35,13 @@ pub enum Arrival {
 
 /// Reads a return and acts on it: approves at once, holds it until the shop confirms, or ends the checkout.
 pub async fn arrive(host: &Host, checkout: Checkout, callback: Callback) -> Result<Arrival, Problem> {
-    let ready =
-        Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
+    let ready = Ready::load_as(
+        host,
+        checkout.shop_id,
+        checkout.channel_id,
+        (&checkout.plugin_digest, checkout.revision),
+    )
+    .await?;
     let order: Order = payments::order::open_sealed(&ready.key, &checkout)?;
     let moment = Moment::now(host);
     let of = JournalOf {

@@ -24,8 +24,13 @@ use crate::payments::settle::{Change, checkout_ended};
 pub async fn page(State(host): State<Host>, PathId(id): PathId<CheckoutId>) -> Result<Response, Problem> {
     let checkout = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
     let Some(checkout) = checkout else { return Ok(bad_link()) };
-    let ready =
-        Ready::load(&host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
+    let ready = Ready::load_as(
+        &host,
+        checkout.shop_id,
+        checkout.channel_id,
+        (&checkout.plugin_digest, checkout.revision),
+    )
+    .await?;
     let script = checkout.close_script.as_deref().map(|url| ready.browser_url(url));
     let nonce = hex(&random::<16>());
     let page = ClosePage { nonce: &nonce, checkout: &id.to_string(), close_script: script.as_deref() };

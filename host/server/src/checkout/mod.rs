@@ -2,7 +2,6 @@
 
 pub mod authenticate;
 pub mod close;
-pub mod complete;
 pub mod open;
 pub mod page;
 pub mod result;

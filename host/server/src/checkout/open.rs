@@ -107,18 +107,7 @@ pub async fn show(
 
 fn checkout_page(status: StatusCode, head: &Head, message: Option<&str>, payable: bool) -> Response {
     let nonce = hex(&random::<16>());
-    let page = CheckoutPage {
-        language: head.t.language,
-        nonce: &nonce,
-        t: head.t,
-        shop_name: &head.shop_name,
-        order_name: &head.order_name,
-        total: &head.total,
-        test_mode: head.test_mode,
-        message,
-        payable,
-        return_url: head.return_url.as_deref(),
-    };
+    let page = CheckoutPage { nonce: &nonce, head, message, payable, request_id: None };
     render(status, &page, &nonce, &[])
 }
 
@@ -245,6 +234,7 @@ fn row(
         payment_id: payment.id,
         channel_id: payment.channel_id,
         plugin_digest: ready.plugin.digest().to_owned(),
+        revision: ready.revision,
         order_ref: order_ref.to_owned(),
         device,
         state: CheckoutState::Opened,
@@ -298,13 +288,8 @@ fn window_page(head: &Head, window: &Window, client_token: &str, payment: Paymen
         "words": {"blocked": t.blocked, "cookies": t.check_cookies, "clock": t.check_clock, "in_app": t.check_in_app},
     });
     let page = WindowPage {
-        language: t.language,
         nonce: &nonce,
-        t,
-        shop_name: &head.shop_name,
-        order_name: &head.order_name,
-        total: &head.total,
-        test_mode: head.test_mode,
+        head,
         close_action: &format!("/return/{}/leave?token={}", window.checkout, window.result_token),
         again_action: &format!("/checkout/{payment}?token={client_token}"),
         form,

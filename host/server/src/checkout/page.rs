@@ -10,6 +10,7 @@ use payhost_engine::contract::plugin::BrowserOrigin;
 use serde::Serialize;
 
 use super::words::Words;
+use crate::host::{hex, random};
 use crate::http::problem::Problem;
 
 /// Style of every page.
@@ -37,30 +38,20 @@ pub struct Head {
     pub return_url: Option<String>,
 }
 
-/// The page before the window.
+/// The page before the window, and every page that only says something.
 #[derive(Template)]
 #[template(path = "checkout.html")]
 pub struct CheckoutPage<'a> {
-    /// Language of the page.
-    pub language: &'a str,
     /// Of this answer.
     pub nonce: &'a str,
-    /// Words.
-    pub t: &'a Words,
-    /// The shop's name.
-    pub shop_name: &'a str,
-    /// What is sold.
-    pub order_name: &'a str,
-    /// Amount.
-    pub total: &'a str,
-    /// Test badge.
-    pub test_mode: bool,
+    /// What is to be paid; without a shop there is nothing to list, and the order's name is the heading.
+    pub head: &'a Head,
     /// Why it cannot be paid.
     pub message: Option<&'a str>,
     /// Whether the button is shown.
     pub payable: bool,
-    /// Back.
-    pub return_url: Option<&'a str>,
+    /// The request's id, for whoever asks the shop about an error.
+    pub request_id: Option<&'a str>,
 }
 
 /// A form that the browser posts.
@@ -77,20 +68,10 @@ pub struct FormView {
 #[derive(Template)]
 #[template(path = "window.html")]
 pub struct WindowPage<'a> {
-    /// Language of the page.
-    pub language: &'a str,
     /// Of this answer.
     pub nonce: &'a str,
-    /// Words.
-    pub t: &'a Words,
-    /// The shop's name.
-    pub shop_name: &'a str,
-    /// What is sold.
-    pub order_name: &'a str,
-    /// Amount.
-    pub total: &'a str,
-    /// Test badge.
-    pub test_mode: bool,
+    /// What is paid.
+    pub head: &'a Head,
     /// Where giving up posts to.
     pub close_action: &'a str,
     /// Where another try posts to.
@@ -117,20 +98,10 @@ pub struct ClosePage<'a> {
 #[derive(Template)]
 #[template(path = "result.html")]
 pub struct ResultPage<'a> {
-    /// Language of the page.
-    pub language: &'a str,
     /// Of this answer.
     pub nonce: &'a str,
-    /// Words.
-    pub t: &'a Words,
-    /// The shop's name.
-    pub shop_name: &'a str,
-    /// What is sold.
-    pub order_name: &'a str,
-    /// Amount.
-    pub total: &'a str,
-    /// Test badge.
-    pub test_mode: bool,
+    /// What is paid.
+    pub head: &'a Head,
     /// `paid`, `failed`, …
     pub result: &'a str,
     /// Class of the mark.
@@ -143,12 +114,33 @@ pub struct ResultPage<'a> {
     pub message: Option<&'a str>,
     /// Approval number and the like.
     pub lines: &'a [(&'a str, String)],
-    /// Back.
+    /// Back, with the result.
     pub return_url: Option<&'a str>,
     /// Another try.
     pub again_url: Option<&'a str>,
     /// What result.js reads.
     pub outcome_json: &'a str,
+}
+
+/// A page that only says something: a heading, a sentence, and the request's id where there is one.
+pub fn notice(
+    status: StatusCode,
+    t: &'static Words,
+    words: (&str, &str),
+    request_id: Option<&str>,
+) -> Response {
+    let head = Head {
+        t,
+        shop_name: String::new(),
+        order_name: words.0.to_owned(),
+        total: String::new(),
+        test_mode: false,
+        return_url: None,
+    };
+    let nonce = hex(&random::<16>());
+    let page =
+        CheckoutPage { nonce: &nonce, head: &head, message: Some(words.1), payable: false, request_id };
+    render(status, &page, &nonce, &[])
 }
 
 /// JSON that can stand inside a `script` element: no `<`, so that nothing ends the element.

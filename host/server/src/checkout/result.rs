@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
 use payhost_core::id::{CheckoutId, PaymentId};
+use payhost_core::kill::{self, Point};
 use payhost_engine::contract::types::Callback;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use url::Url;
 
 use super::authenticate::{Arrival, arrive};
 use super::open::{Opened, head, load};
-use super::page::{CheckoutPage, ResultPage, render, script_json};
+use super::page::{Head, ResultPage, notice, render, script_json};
 use super::token;
 use super::words::{Words, words};
 use crate::host::{Host, hex, random};
@@ -39,6 +40,7 @@ pub async fn come_back(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    kill::at(Point::Accepted, "complete");
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let callback = Callback {
@@ -52,12 +54,18 @@ pub async fn come_back(
 
 /// Acts on a return, even when the browser hangs up, and leads to the result.
 async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Response, Problem> {
-    let found = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
-    let Some(checkout) = found else { return Ok(bad_link()) };
-    let (host_in, payment) = (host.clone(), checkout.payment_id);
-    match host.finish(async move { arrive(&host_in, checkout, callback).await }).await? {
-        Arrival::Refused(reason) => not_from_gateway(host, payment, reason).await,
-        Arrival::Stored => {
+    // All of it: a browser that hangs up takes with it whatever is awaited outside.
+    let host_in = host.clone();
+    let arrived = host.finish(async move {
+        let found = host_in.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
+        let Some(checkout) = found else { return Ok(None) };
+        let payment = checkout.payment_id;
+        Ok(Some((payment, arrive(&host_in, checkout, callback).await?)))
+    });
+    match arrived.await? {
+        None => Ok(bad_link()),
+        Some((payment, Arrival::Refused(reason))) => not_from_gateway(host, payment, reason).await,
+        Some((_, Arrival::Stored)) => {
             Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(host, id)?)).into_response())
         }
     }
@@ -73,14 +81,17 @@ async fn not_from_gateway(
     let t = words(&opened.payment.language);
     let message = explanation(t, &json!({"reason": reason})).unwrap_or_else(|| t.bad_return.to_owned());
     let nonce = hex(&random::<16>());
-    let page = ResultPage {
-        language: t.language,
-        nonce: &nonce,
+    let head = Head {
         t,
-        shop_name: &opened.shop.name,
-        order_name: t.bad_return_order,
-        total: "–",
+        shop_name: opened.shop.name,
+        order_name: t.bad_return_order.to_owned(),
+        total: "–".to_owned(),
         test_mode: false,
+        return_url: None,
+    };
+    let page = ResultPage {
+        nonce: &nonce,
+        head: &head,
         result: "refused",
         tone: "bad",
         mark: "!",
@@ -157,13 +168,8 @@ fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Resp
         json!({"payment": payment.id, "result": result, "origins": origins, "return_url": return_url});
     let nonce = hex(&random::<16>());
     let page = ResultPage {
-        language: t.language,
         nonce: &nonce,
-        t,
-        shop_name: &head.shop_name,
-        order_name: &head.order_name,
-        total: &head.total,
-        test_mode: head.test_mode,
+        head: &head,
         result,
         tone,
         mark,
@@ -226,21 +232,7 @@ fn with_result(url: &str, payment: String, result: &str) -> Option<String> {
 /// A link that opens nothing, whatever the reason: an id alone tells nobody whether it exists.
 pub fn bad_link() -> Response {
     let t = words("ko");
-    let nonce = hex(&random::<16>());
-    let page = CheckoutPage {
-        language: t.language,
-        nonce: &nonce,
-        t,
-        // Without a shop there is nothing to list: the name is the heading.
-        shop_name: "",
-        order_name: t.bad_link.0,
-        total: "",
-        test_mode: false,
-        message: Some(t.bad_link.1),
-        payable: false,
-        return_url: None,
-    };
-    render(StatusCode::NOT_FOUND, &page, &nonce, &[])
+    notice(StatusCode::NOT_FOUND, t, t.bad_link, None)
 }
 
 #[cfg(test)]

@@ -72,8 +72,8 @@ mod tests {
             presets: vec![],
             supports: vec![],
             lookup: Lookup::None,
-            settles_within_ms: None,
-            undo_within_ms: None,
+            settles_within: None,
+            undo_within: None,
             hosts: vec![],
             browser_origins: vec![
                 BrowserOrigin { origin: "https://pay.gw.example".into(), uses: vec!["script".into()] },

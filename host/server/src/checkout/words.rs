@@ -56,6 +56,12 @@ pub struct Words {
     pub in_doubt: (&'static str, &'static str),
     /// The link is wrong.
     pub bad_link: (&'static str, &'static str),
+    /// A request that no page of ours makes.
+    pub bad_request: (&'static str, &'static str),
+    /// Something broke, and what became of the money is not known here.
+    pub broken: (&'static str, &'static str),
+    /// Label: the request's id.
+    pub reference: &'static str,
     /// Already paid.
     pub already_paid: &'static str,
     /// Over.
@@ -117,6 +123,12 @@ const KO: Words = Words {
         "결제 회사의 응답을 확인하는 중입니다. 다시 결제하지 말고 잠시만 기다려 주세요. 이 창을 닫아도 결과는 상점에 전달됩니다.",
     ),
     bad_link: ("결제 링크가 올바르지 않습니다", "상점으로 돌아가 다시 시도해 주세요."),
+    bad_request: ("요청을 처리할 수 없습니다", "상점으로 돌아가 다시 시도해 주세요."),
+    broken: (
+        "일시적인 문제가 생겼습니다",
+        "잠시 후 다시 시도해 주세요. 결제 중이었다면 다시 결제하지 말고 상점에서 주문 상태를 먼저 확인해 주세요.",
+    ),
+    reference: "문의 번호",
     already_paid: "이미 결제가 완료된 주문입니다.",
     not_payable: "더 이상 결제할 수 없는 주문입니다. 상점으로 돌아가 다시 주문해 주세요.",
     busy: "다른 창에서 이 주문의 결제가 진행되고 있습니다. 이 창에서는 결제되지 않았습니다.",
@@ -164,6 +176,12 @@ const EN: Words = Words {
         "The payment company's answer is being checked. Please do not pay again. You may close this window; the shop will be told.",
     ),
     bad_link: ("This payment link is not right", "Please go back to the shop and try again."),
+    bad_request: ("This request cannot be handled", "Please go back to the shop and try again."),
+    broken: (
+        "Something went wrong for the moment",
+        "Please try again later. If you were paying, look at your order in the shop first and do not pay again.",
+    ),
+    reference: "Reference",
     already_paid: "This order is already paid.",
     not_payable: "This order can no longer be paid. Please go back to the shop and order again.",
     busy: "This order is being paid in another window. Nothing was charged here.",

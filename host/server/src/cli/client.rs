@@ -86,6 +86,14 @@ pub async fn send(arguments: &Arguments, request: ApiRequest) -> Result<Value, S
     }
 }
 
+/// The same, to a running server only: for a command that asks again and again.
+pub async fn send_to_server(arguments: &Arguments, request: ApiRequest) -> Result<Value, String> {
+    let server =
+        running_server(arguments).ok_or("no server runs on this data folder; start `payhost serve`")?;
+    let (status, body) = over_http(&server, &request).await.map_err(|error| error.to_string())?;
+    read(status, &body)
+}
+
 fn running_server(arguments: &Arguments) -> Option<ServerFile> {
     let text = std::fs::read_to_string(arguments.data.join(SERVER_FILE)).ok()?;
     serde_json::from_str(&text).ok()
@@ -114,6 +122,7 @@ async fn over_http(server: &ServerFile, request: &ApiRequest) -> Result<(u16, By
 async fn here(arguments: &Arguments, request: ApiRequest) -> Result<Value, String> {
     let host = Host::builder(&arguments.data)
         .master_key_file(arguments.master_key_file.clone())
+        .database(arguments.database.clone())
         .open()
         .await
         .map_err(|error| error.to_string())?;

@@ -250,6 +250,35 @@ pub enum PaymentCommand {
         #[arg(long, default_value = "test")]
         mode: String,
     },
+    /// Ends a doubt by what you found out at the gateway.
+    Resolve(ResolveArguments),
+}
+
+/// `payhost payment resolve …`
+#[derive(Args)]
+pub struct ResolveArguments {
+    /// The payment.
+    id: PaymentId,
+    /// `approved`, `not_approved`, `cancelled` or `not_cancelled`.
+    finding: String,
+    /// The gateway's number of the sale or the cancel.
+    #[arg(long)]
+    gateway_ref: Option<String>,
+    /// Minor units, as the gateway shows them.
+    #[arg(long)]
+    amount: Option<i64>,
+    /// How it was paid, as `card`.
+    #[arg(long)]
+    method: Option<String>,
+    /// When, RFC 3339.
+    #[arg(long)]
+    at: Option<String>,
+    /// What was seen where.
+    #[arg(long)]
+    note: String,
+    /// Who looked.
+    #[arg(long)]
+    by: String,
 }
 
 impl PaymentCommand {
@@ -260,7 +289,47 @@ impl PaymentCommand {
                 ApiRequest::get(format!("/v1/payments/{id}")).for_shop(*shop, mode)
             }
             Self::List { shop, mode } => ApiRequest::get("/v1/payments").for_shop(*shop, mode),
+            Self::Resolve(found) => {
+                let method = found.method.as_ref().map(|kind| json!({"kind": kind}));
+                let body = json!({
+                    "finding": found.finding, "gateway_ref": found.gateway_ref, "amount": found.amount,
+                    "method": method, "at": found.at, "note": found.note, "by": found.by,
+                });
+                // The same finding again is the same request.
+                let key = format!("resolve {} {}", found.id, found.finding);
+                let path = format!("/v1/payments/{}/resolve", found.id);
+                ApiRequest { idempotency_key: Some(key), ..ApiRequest::json("POST", path, body) }
+            }
         })
+    }
+}
+
+/// `payhost reconcile …`
+#[derive(Args)]
+pub struct ReconcileArguments {
+    /// The shop.
+    #[arg(long)]
+    shop: ShopId,
+    /// `test` or `live`.
+    #[arg(long, default_value = "test")]
+    mode: String,
+    /// The channel.
+    #[arg(long)]
+    channel: ChannelId,
+    /// The day of the approvals in Seoul, as 2026-11-21.
+    #[arg(long)]
+    date: String,
+    /// Take over cancels that are known only to the gateway. Without it nothing is changed.
+    #[arg(long)]
+    apply: bool,
+}
+
+impl ReconcileArguments {
+    /// The request of the page behind a cursor.
+    pub fn request(&self, after: Option<&str>) -> ApiRequest {
+        let body =
+            json!({"channel_id": self.channel, "date": self.date, "apply": self.apply, "after": after});
+        ApiRequest::json("POST", "/v1/reconciliations", body).for_shop(self.shop, &self.mode)
     }
 }
 
@@ -269,10 +338,10 @@ impl PaymentCommand {
 pub struct ReplayArguments {
     /// A call, with the plugin that made it.
     call: Option<CallId>,
-    /// The newest so many calls, with the component of `--plugin`.
-    #[arg(long, requires = "plugin", conflicts_with = "call")]
+    /// The newest so many calls, each with the plugin that made it.
+    #[arg(long, conflicts_with = "call")]
     last: Option<u32>,
-    /// A component that is tried on real calls before it is installed.
+    /// A component that is tried on those calls before it is installed, instead of the plugins that made them.
     #[arg(long, requires = "last")]
     plugin: Option<PathBuf>,
 }
@@ -280,17 +349,18 @@ pub struct ReplayArguments {
 impl ReplayArguments {
     /// The request.
     pub fn request(&self) -> Result<ApiRequest, String> {
-        match (&self.call, self.last, &self.plugin) {
-            (Some(call), ..) => {
-                Ok(ApiRequest { verb: "POST", ..ApiRequest::get(format!("/v1/calls/{call}/replay")) })
-            }
-            (None, Some(last), Some(file)) => {
-                let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-                let path = format!("/v1/replays?last={last}");
-                Ok(ApiRequest { verb: "POST", body: ApiBody::Component(bytes), ..ApiRequest::get(path) })
-            }
-            _ => Err("give a call, or --last N --plugin FILE".to_owned()),
-        }
+        let path = match (&self.call, self.last) {
+            (Some(call), _) => format!("/v1/calls/{call}/replay"),
+            (None, Some(last)) => format!("/v1/replays?last={last}"),
+            (None, None) => return Err("give a call, or --last N [--plugin FILE]".to_owned()),
+        };
+        let body = match &self.plugin {
+            None => ApiBody::Empty,
+            Some(file) => ApiBody::Component(
+                std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?,
+            ),
+        };
+        Ok(ApiRequest { verb: "POST", body, ..ApiRequest::get(path) })
     }
 }
 

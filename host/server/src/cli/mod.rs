@@ -1,22 +1,30 @@
-//! The command line. Invariant: every command but `serve` is a request to the API, so that nothing can be done here that is
+//! The command line. Invariant: every command but `serve` and `db` is a request to the API, so that nothing can be done here that is
 //! not checked there: to the running server of the data folder when there is one, else to a host opened for this command.
 
 mod client;
 mod commands;
+mod db;
 mod doctor;
+mod listen;
 mod plugin_call;
 mod serve;
+mod webhook;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
 
 pub use commands::{
-    ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ReplayArguments,
-    ShopCommand,
+    ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ReconcileArguments,
+    ReplayArguments, ResolveArguments, ShopCommand,
 };
+pub use db::{CopyArguments, DbCommand};
+pub use listen::ListenArguments;
 pub use serve::ServeArguments;
+pub use webhook::{TriggerArguments, WebhookCommand};
 
 /// Payments through sandboxed plugins.
 #[derive(Parser)]
@@ -29,6 +37,10 @@ pub struct Arguments {
     /// made at the first start. Without a file, the variable PAYHOST_MASTER_KEY may hold the key itself.
     #[arg(long, global = true, env = "PAYHOST_MASTER_KEY_FILE")]
     pub master_key_file: Option<PathBuf>,
+    /// Address of the database: `postgres://USER@HOST/DATABASE` (a socket's folder as `postgres:///DATABASE?host=/FOLDER`).
+    /// Default: a SQLite file in the data folder. Hosts that share a PostgreSQL need the same master key and a data folder each.
+    #[arg(long, global = true, env = "PAYHOST_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
     /// Print the API's JSON.
     #[arg(long, global = true)]
     pub json: bool,
@@ -57,11 +69,23 @@ pub enum Command {
     /// Payments.
     #[command(subcommand)]
     Payment(PaymentCommand),
+    /// Compares a day's payments of a channel with the gateway, one by one.
+    Reconcile(ReconcileArguments),
+    /// Where a shop is told of events.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Forwards a shop's events to a program on this machine.
+    Listen(ListenArguments),
+    /// Sends a sample event to a shop's endpoints, in test mode.
+    Trigger(TriggerArguments),
     /// Runs journaled calls again; nothing is sent anywhere.
     Replay(ReplayArguments),
     /// Where a gateway's addresses lead in test mode (a simulator, a staging proxy).
     #[command(subcommand)]
     GatewayMap(GatewayMapCommand),
+    /// Databases.
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Looks every channel over and says what to do.
     Doctor(doctor::DoctorArguments),
     /// Prints the OpenAPI document.
@@ -90,6 +114,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let json = arguments.json;
     let request = match &arguments.command {
         Command::Serve(serve) => return serve::run(&arguments, serve).await,
+        Command::Listen(listen) => return listen::run(&arguments, listen).await,
         Command::Openapi => {
             println!("{}", crate::http::openapi::document());
             return Ok(());
@@ -100,8 +125,18 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             let failed = doctor::has_errors(&reports);
             return if failed { Err("a channel has an error".to_owned()) } else { Ok(()) };
         }
+        Command::Db(command) => {
+            let report = db::run(command).await?;
+            println!("{}", if json { report.to_string() } else { db::readable(&report) });
+            return Ok(());
+        }
         Command::Plugin(PluginCommand::Call(call)) => {
             println!("{:#}", plugin_call::run(call).await?);
+            return Ok(());
+        }
+        Command::Reconcile(day) => {
+            let compared = reconcile(&arguments, day).await?;
+            println!("{}", if json { compared.to_string() } else { commands::readable(&compared) });
             return Ok(());
         }
         Command::Shop(command) => command.request(),
@@ -109,10 +144,35 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Command::Plugin(command) => command.request(),
         Command::Channel(command) => command.request(),
         Command::Payment(command) => command.request(),
+        Command::Webhook(command) => command.request(),
+        Command::Trigger(trigger) => trigger.request(),
         Command::Replay(command) => command.request(),
         Command::GatewayMap(command) => command.request(),
     }?;
     let answer = client::send(&arguments, request).await?;
     println!("{}", if json { answer.to_string() } else { commands::readable(&answer) });
     Ok(())
+}
+
+/// All pages of a comparison, with how many payments there are of each verdict.
+async fn reconcile(arguments: &Arguments, day: &ReconcileArguments) -> Result<Value, String> {
+    let mut data = Vec::new();
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    let mut after: Option<String> = None;
+    loop {
+        let mut page = client::send(arguments, day.request(after.as_deref())).await?;
+        let items = page.get_mut("data").and_then(Value::as_array_mut).map(std::mem::take);
+        for item in items.unwrap_or_default() {
+            let verdict = item.get("verdict").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let count = counts.entry(verdict).or_default();
+            *count = count.saturating_add(1);
+            data.push(item);
+        }
+        after = page.get("next").and_then(Value::as_str).map(ToOwned::to_owned);
+        if after.is_none() {
+            let note = page.get("note").cloned().unwrap_or_default();
+            data.push(json!({"counts": counts, "note": note}));
+            return Ok(json!({"data": data}));
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use url::Url;
@@ -14,7 +15,7 @@ use url::Url;
 use super::Arguments;
 use super::client::{SERVER_FILE, ServerFile};
 use crate::host::Host;
-use crate::{http, jobs};
+use crate::{http, webhooks};
 
 /// How long open requests may take to end.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -29,9 +30,38 @@ pub struct ServeArguments {
     /// one that the shop registered.
     #[arg(long, env = "PAYHOST_PUBLIC_URL")]
     pub public_url: Option<Url>,
-    /// Address or network of a proxy in front of the host: its `X-Forwarded-For` is believed. May be given several times.
+    /// Address or network of a proxy in front of the host: its `X-Forwarded-For` is believed. May be given several times; in the
+    /// variable, with commas.
     #[arg(long, env = "PAYHOST_TRUSTED_PROXY", value_delimiter = ',', value_parser = network)]
     pub trusted_proxy: Vec<IpNet>,
+    /// How many days the records of plugin calls are kept, for `payhost replay` and for questions; afterwards only their
+    /// digests are.
+    #[arg(long, default_value_t = 90, env = "PAYHOST_JOURNAL_DAYS")]
+    pub journal_days: u32,
+    /// A private network (`127.0.0.0/8`, `10.1.0.0/16`) that webhooks may go to, also over plain http. May be given several
+    /// times; in the variable, with commas.
+    #[arg(long, value_delimiter = ',', env = "PAYHOST_WEBHOOK_ALLOW_NETWORK")]
+    pub webhook_allow_network: Vec<IpNet>,
+    /// Waits before each try of a webhook. Default: 0s,5s,5m,30m,2h,5h,10h,14h,20h,24h.
+    #[arg(long, value_delimiter = ',', env = "PAYHOST_WEBHOOK_SCHEDULE")]
+    pub webhook_schedule: Vec<SignedDuration>,
+    /// How long one try of a webhook may take.
+    #[arg(long, default_value = "15s", env = "PAYHOST_WEBHOOK_TIMEOUT")]
+    pub webhook_timeout: SignedDuration,
+}
+
+impl ServeArguments {
+    fn webhooks(&self) -> webhooks::Options {
+        let mut options = webhooks::Options {
+            allowed_networks: self.webhook_allow_network.clone(),
+            timeout: self.webhook_timeout.unsigned_abs(),
+            ..webhooks::Options::default()
+        };
+        if !self.webhook_schedule.is_empty() {
+            options.schedule = self.webhook_schedule.iter().map(|wait| wait.unsigned_abs()).collect();
+        }
+        options
+    }
 }
 
 /// An address or a network.
@@ -50,14 +80,19 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
     let host = Host::builder(&arguments.data)
         .master_key_file(arguments.master_key_file.clone())
         .trusted_proxies(serve.trusted_proxy.clone())
+        .database(arguments.database.clone())
+        .clock(crate::time::of_this_program())
         .public_url(serve.public_url.clone().unwrap_or_else(|| own_url.clone()))
+        .journal_kept(Duration::from_secs(u64::from(serve.journal_days) * 24 * 3600))
+        .webhooks(serve.webhooks())
         .open()
         .await
         .map_err(|error| error.to_string())?;
     let server_file = arguments.data.join(SERVER_FILE);
     write_server_file(&server_file, own_url.as_str().trim_end_matches('/'), host.run_key())?;
     let (stop, stopped) = watch::channel(false);
-    let runner = tokio::spawn(jobs::run(host.clone(), until(stopped.clone())));
+    let (host_in, until_stopped) = (host.clone(), until(stopped.clone()));
+    let runner = tokio::spawn(async move { host_in.run_jobs(until_stopped).await });
     println!("{}", serde_json::json!({"url": own_url.as_str().trim_end_matches('/')}));
     tracing::info!(%address, public_url = %host.public_url(), "serving");
     let app = http::router(host.clone()).into_make_service_with_connect_info::<SocketAddr>();

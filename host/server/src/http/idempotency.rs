@@ -1,14 +1,17 @@
 //! Idempotency keys. Invariant: within a shop and mode a key belongs to one request; its answer is stored in the transaction
 //! that makes it true, and is given again to whoever asks with the same key and body.
 
+use axum::Json;
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use payhost_core::id::{PaymentId, ShopId};
 use payhost_store::rows::Mode;
 use payhost_store::rows::idempotency::{self as rows, Begun, Idempotency, IdempotencyState};
+use payhost_store::rows::payments::Payment;
 use payhost_store::{Blob, Error, Tx};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::auth::ShopCaller;
@@ -36,6 +39,40 @@ pub struct Key {
     now_us: i64,
 }
 
+/// How long a request that is safe to repeat may stand in the way of its repeat, in microseconds: its process may have died.
+const RUNNING_US: i64 = 90 * 1_000_000;
+
+/// Runs a request that is safe to repeat under its key. An outcome (done, or refused by the gateway) is stored; anything else
+/// frees the key, so that the same request asks again: after "not known yet" it answers the outcome.
+pub async fn once(
+    host: &Host,
+    key: Option<Key>,
+    work: impl Future<Output = Result<(StatusCode, Value), Problem>>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let Some(key) = key else { return work.await.map(|(status, body)| (status, Json(body))) };
+    let mine = key.clone();
+    match host.store().transact(move |tx| mine.begin_again(tx)).await? {
+        Known::New => {}
+        Known::Answered(status, body) if status >= 400 => return Err(Problem::stored(&body)),
+        Known::Answered(status, body) => {
+            return Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)));
+        }
+        Known::Refused(problem) => return Err(*problem),
+    }
+    let done = work.await;
+    let outcome = match &done {
+        Ok((StatusCode::OK, body)) => Some((200, body.clone())),
+        Err(problem) if problem.status == 402 => Some((402, json!(problem))),
+        Ok(_) | Err(_) => None,
+    };
+    let stored = host.store().transact(move |tx| match outcome {
+        Some((status, body)) => key.answer(tx, status, &body, None),
+        None => key.forget(tx),
+    });
+    stored.await?;
+    done.map(|(status, body)| (status, Json(body)))
+}
+
 /// What is known of a key.
 pub enum Known {
     /// Nothing: this request does it.
@@ -51,11 +88,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
-        let text = value.to_str().ok().filter(|text| !text.trim().is_empty() && text.len() <= KEY_MAX);
-        let text = text.ok_or_else(|| {
-            Problem::field("Idempotency-Key", format!("from 1 to {KEY_MAX} printable ASCII characters"))
-        })?;
-        Ok(Self(Some(text.to_owned())))
+        Self::given(Some(value.to_str().unwrap_or_default()))
     }
 }
 
@@ -69,17 +102,57 @@ impl<S: Send + Sync> FromRequestParts<S> for RequiredKey {
     }
 }
 
+impl RequiredKey {
+    /// A caller's text, checked.
+    pub fn given(text: &str) -> Result<Self, Problem> {
+        IdempotencyKey::given(Some(text))?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl IdempotencyKey {
+    /// A caller's text, checked; absent: no key.
+    pub fn given(text: Option<&str>) -> Result<Self, Problem> {
+        let fits = |text: &str| {
+            let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte) || byte == b'\t');
+            printable && !text.trim().is_empty() && text.len() <= KEY_MAX
+        };
+        if text.is_none_or(fits) {
+            return Ok(Self(text.map(ToOwned::to_owned)));
+        }
+        Err(Problem::field("Idempotency-Key", format!("from 1 to {KEY_MAX} printable ASCII characters")))
+    }
+
     /// The key for a request; absent when none was sent.
     pub fn of(self, host: &Host, caller: &ShopCaller, route: &str, body: &[u8]) -> Option<Key> {
         self.0.map(|key| RequiredKey(key).of(host, caller, route, body))
     }
 }
 
+fn mismatch() -> Problem {
+    let words = "this Idempotency-Key was used with another request; use a new one";
+    Problem::new("idempotency_mismatch", words)
+}
+
+fn known_answer(known: Idempotency) -> Result<Known, Error> {
+    let (Some(status), Some(body)) = (known.status, known.body) else {
+        let words = "the first request with this Idempotency-Key is still running; ask again in a moment";
+        return Ok(Known::Refused(Box::new(Problem::new("idempotency_running", words))));
+    };
+    let body = serde_json::from_str(&body).map_err(|error| Error::Json(error.to_string()))?;
+    Ok(Known::Answered(u16::try_from(status).unwrap_or(500), body))
+}
+
 impl RequiredKey {
     /// A key of the host's own, for what a page of it asks for.
     pub fn made(key: String) -> Self {
         Self(key)
+    }
+
+    /// The key for an operator's request about a shop's payment; it is never one of the shop's own.
+    pub fn of_operator(self, host: &Host, payment: &Payment, route: &str, body: &[u8]) -> Key {
+        let caller = ShopCaller { shop_id: payment.shop_id, mode: payment.mode, key_id: None };
+        Self(format!("operator {}", self.0)).of(host, &caller, &format!("operator {route}"), body)
     }
 
     /// The key for a request.
@@ -112,22 +185,37 @@ impl Key {
         };
         Ok(match rows::begin(tx, &row)? {
             Begun::New => Known::New,
-            Begun::OtherRequest => {
-                let words = "this Idempotency-Key was used with another request; use a new one";
-                Known::Refused(Box::new(Problem::new("idempotency_mismatch", words)))
-            }
-            Begun::Known(known) => match (known.status, known.body) {
-                (Some(status), Some(body)) => {
-                    let body = serde_json::from_str(&body).map_err(|error| Error::Json(error.to_string()))?;
-                    Known::Answered(u16::try_from(status).unwrap_or(500), body)
-                }
-                _ => {
-                    let words =
-                        "the first request with this Idempotency-Key is still running; ask again in a moment";
-                    Known::Refused(Box::new(Problem::new("idempotency_running", words)))
-                }
-            },
+            Begun::OtherRequest => Known::Refused(Box::new(mismatch())),
+            Begun::Known(known) => known_answer(*known)?,
         })
+    }
+
+    /// The same for a request that is safe to repeat: one that died on its way does not stand in the way for ever.
+    fn begin_again(&self, tx: &mut Tx<'_>) -> Result<Known, Error> {
+        let running = rows::get(tx, self.shop, self.mode, &self.key)?.filter(|known| {
+            known.state == IdempotencyState::Running
+                && known.request_hash.0 == self.request_hash
+                && known.created_us < self.now_us.saturating_sub(RUNNING_US)
+        });
+        if running.is_some() {
+            self.forget(tx)?;
+        }
+        self.begin(tx)
+    }
+
+    /// What was answered before under this key, or why it may not be used.
+    pub async fn answered(&self, host: &Host) -> Result<Option<(u16, Value)>, Problem> {
+        let (shop, mode, key, now_us) = (self.shop, self.mode, self.key.clone(), self.now_us);
+        let known = host.store().read(move |tx| rows::get(tx, shop, mode, &key)).await?;
+        let Some(known) = known.filter(|known| known.expires_us > now_us) else { return Ok(None) };
+        if known.request_hash.0 != self.request_hash {
+            return Err(mismatch());
+        }
+        match known_answer(known)? {
+            Known::Answered(status, body) => Ok(Some((status, body))),
+            Known::New => Ok(None),
+            Known::Refused(problem) => Err(*problem),
+        }
     }
 
     /// Stores the answer; a later one goes over it.

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::host::Host;
-use crate::{channels, payments, plugins, shops, vbank};
+use crate::{channels, institutions, payments, plugins, shops, vbank, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -42,6 +42,8 @@ pub fn routes() -> OpenApiRouter<Host> {
         .merge(channels::routes())
         .merge(plugins::routes())
         .merge(shops::routes())
+        .merge(institutions::routes())
+        .merge(webhooks::routes())
 }
 
 /// The document, as it is committed.

@@ -18,10 +18,15 @@ pub struct GatewayAnswer {
     pub message: String,
     /// Our class of it: `declined`, `limit`, `too_late`, …
     pub class: String,
+    /// A Korean sentence for whoever asked: what it means, and what can be done.
+    #[serde(default)]
+    pub explanation: String,
 }
 
-/// `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+/// `application/problem+json`. Programs branch on [`Problem::code`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, thiserror::Error)]
+#[error("{detail} ({code})")]
+#[non_exhaustive]
 pub struct Problem {
     /// `urn:payhost:problem:` and the code.
     #[serde(rename = "type")]
@@ -59,6 +64,10 @@ const CODES: &[(&str, u16, &str)] = &[
     ("conflict", 409, "This conflicts with what is there"),
     ("order_id_taken", 409, "The order already has another payment"),
     ("payment_in_doubt", 409, "The last attempt of this payment is not known yet"),
+    ("not_in_doubt", 409, "Nothing of this payment is in doubt"),
+    ("cannot_ask", 409, "The gateway cannot be asked about this payment"),
+    ("gateway_differs", 409, "The gateway says something else about this payment"),
+    ("gateway_silent", 502, "The gateway did not answer"),
     ("payment_busy", 409, "Another attempt of this payment is running"),
     ("not_cancellable", 409, "This payment cannot be cancelled"),
     ("not_confirmable", 409, "Nothing of this payment waits for a confirmation"),
@@ -78,6 +87,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("plugin_invalid", 422, "This file is not a plugin that can be installed"),
     ("unsupported_media_type", 415, "The body is of another type than expected"),
     ("payload_too_large", 413, "The request is too large"),
+    ("timeout", 503, "The request took too long"),
     ("unavailable", 503, "The host cannot take this request now"),
     ("internal", 500, "Something went wrong in the host"),
 ];
@@ -165,11 +175,14 @@ impl IntoResponse for Problem {
 impl From<payhost_store::Error> for Problem {
     fn from(error: payhost_store::Error) -> Self {
         use payhost_store::Error;
-        if matches!(error, Error::Busy | Error::Closed | Error::Full | Error::Lost(_)) {
+        if let Error::Busy | Error::Closed | Error::Full | Error::Io(_) | Error::Lost(_) | Error::Unanswered =
+            error
+        {
+            // Not "nothing was changed": a gateway may have answered before its outcome could be stored.
             tracing::error!(%error, "storage is not available");
             return Self::new(
                 "unavailable",
-                "the host cannot store anything now; nothing was changed, try again",
+                "the host cannot store anything now; send the same request again in a moment, with the same Idempotency-Key",
             );
         }
         if matches!(error, Error::Stale { .. }) {
@@ -195,8 +208,30 @@ mod tests {
     }
 
     #[test]
+    fn a_database_that_is_away_is_503_and_never_says_that_nothing_happened() {
+        use payhost_store::Error;
+        for error in [
+            Error::Lost("gone".into()),
+            Error::Unanswered,
+            Error::Full,
+            Error::Io("EIO".into()),
+            Error::Busy,
+            Error::Closed,
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!((problem.status, problem.code), (503, "unavailable"));
+            assert!(!problem.detail.contains("nothing"), "{}", problem.detail);
+        }
+    }
+
+    #[test]
     fn a_stored_problem_is_the_same_problem() {
-        let answer = GatewayAnswer { code: "500626".into(), message: "no".into(), class: "declined".into() };
+        let answer = GatewayAnswer {
+            code: "500626".into(),
+            message: "no".into(),
+            class: "declined".into(),
+            explanation: "말".into(),
+        };
         let problem = Problem::new("gateway_refused", "words").for_buyer("말").from_gateway(answer);
         assert_eq!(Problem::stored(&serde_json::json!(problem)), problem);
     }

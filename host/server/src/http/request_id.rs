@@ -15,10 +15,15 @@ use crate::host::Host;
 
 static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The id of a request, among its extensions.
+#[derive(Debug, Clone)]
+pub struct Id(pub String);
+
 /// Gives the request an id and a span, and the answer the id. Query strings are not logged: they carry tokens.
-pub async fn layer(State(host): State<Host>, request: Request, next: Next) -> Response {
+pub async fn layer(State(host): State<Host>, mut request: Request, next: Next) -> Response {
     let id: RequestId = host.new_id(RequestId::new);
     let text = id.to_string();
+    request.extensions_mut().insert(Id(text.clone()));
     let span =
         tracing::info_span!("request", id = %text, verb = %request.method(), path = %request.uri().path());
     let started = std::time::Instant::now();

@@ -1,9 +1,11 @@
 //! Work that must be done, whatever is killed. Invariant: a job is a row, written in the transaction that makes it necessary;
 //! a task that dies with the process is done again by the next one.
 
+pub mod tidy;
+
 use std::time::Duration;
 
-use payhost_core::id::{AttemptId, CheckoutId, JobId, NoticeId, PaymentId, ShopId};
+use payhost_core::id::{AttemptId, ChannelId, CheckoutId, JobId, NoticeId, PaymentId, ShopId};
 use payhost_store::rows::jobs::{self as rows, Job, NewJob};
 use payhost_store::{Error, Json, Tx};
 use serde::{Deserialize, Serialize};
@@ -13,8 +15,8 @@ use crate::{payments, vbank};
 
 /// How long a job may take before somebody else may do it, in microseconds.
 const LEASE_US: i64 = 60_000_000;
-/// Jobs that are done at once.
-const BATCH: i64 = 16;
+/// Jobs that are done at once. Many, because those of a silent gateway wait for their time to run out.
+const BATCH: i64 = 64;
 /// Longest rest between two looks, in case a wake-up was lost.
 const REST: Duration = Duration::from_secs(1);
 /// Shortest rest, so that jobs which cannot be claimed do not keep a processor busy.
@@ -54,6 +56,15 @@ pub enum Task {
         /// Which.
         notice: NoticeId,
     },
+    /// Look whether the gateway changed recent payments of a channel.
+    Watch {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        channel: ChannelId,
+    },
+    /// Throw away what is over.
+    Tidy {},
 }
 
 /// What became of a task.
@@ -72,24 +83,31 @@ impl Task {
             Self::Unconfirmed { .. } => "unconfirmed",
             Self::Expire { .. } => "expire",
             Self::Notice { .. } => "notice",
+            Self::Watch { .. } => "watch",
+            Self::Tidy {} => "tidy",
         }
     }
 
-    fn key(&self) -> String {
+    /// The job's key: there is one job for it.
+    pub fn key(&self) -> String {
         match self {
             Self::Resolve { attempt, .. } => format!("resolve:{attempt}"),
             Self::Unconfirmed { checkout, .. } => format!("unconfirmed:{checkout}"),
             Self::Expire { payment, .. } => format!("expire:{payment}"),
             Self::Notice { notice, .. } => format!("notice:{notice}"),
+            Self::Watch { channel, .. } => format!("watch:{channel}"),
+            Self::Tidy {} => "tidy".to_owned(),
         }
     }
 
-    fn shop(&self) -> ShopId {
+    fn shop(&self) -> Option<ShopId> {
         match self {
             Self::Resolve { shop, .. }
             | Self::Unconfirmed { shop, .. }
             | Self::Expire { shop, .. }
-            | Self::Notice { shop, .. } => *shop,
+            | Self::Notice { shop, .. }
+            | Self::Watch { shop, .. } => Some(*shop),
+            Self::Tidy {} => None,
         }
     }
 }
@@ -101,7 +119,7 @@ pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result
         id: host.new_id(JobId::new),
         kind: task.kind(),
         key: &key,
-        shop_id: Some(task.shop()),
+        shop_id: task.shop(),
         payload: Json::of(task)?,
         due_us,
     };
@@ -111,6 +129,7 @@ pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result
 /// Does jobs until `stop` rings; what is running then is finished first. A job that is slow, or panics, delays no other.
 pub async fn run(host: Host, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
+    tidy::ensure(&host).await;
     let mut tasks = tokio::task::JoinSet::new();
     loop {
         let woken = host.jobs().notified();
@@ -197,11 +216,14 @@ async fn one(host: Host, job: Job, token: String) {
     }
 }
 
-async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String> {
+/// Does a task once. Public for tests that do every task twice.
+pub async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String> {
     match task {
         Task::Resolve { shop, attempt } => payments::resolve::resolve(host, shop, attempt, tries).await,
         Task::Unconfirmed { shop, checkout } => payments::confirm::unconfirmed(host, shop, checkout).await,
         Task::Expire { shop, payment } => payments::expire::expire(host, shop, payment).await,
         Task::Notice { shop, notice } => vbank::apply::work(host, shop, notice, tries).await,
+        Task::Watch { shop, channel } => payments::reconcile::watch(host, shop, channel).await,
+        Task::Tidy {} => tidy::tidy(host).await,
     }
 }

@@ -26,8 +26,6 @@ pub const LEASE_US: i64 = 30_000_000;
 const QUIET: Duration = Duration::from_secs(17);
 /// The resolving job comes this long after the lease, in microseconds.
 const AFTER_LEASE_US: i64 = 1_000_000;
-/// Records of calls are kept this long, in microseconds: 90 days.
-const KEPT_US: i64 = 90 * 24 * 3600 * 1_000_000;
 
 /// What an attempt is made for.
 pub struct Opening {
@@ -49,7 +47,7 @@ pub fn open(
     tx: &mut Tx<'_>,
     host: &Host,
     payment: &Payment,
-    digest: &str,
+    ready: &Ready,
     opening: Opening,
 ) -> Result<Result<Attempt, Started>, Error> {
     let now_us = host.now_us();
@@ -62,7 +60,8 @@ pub fn open(
         kind: opening.kind,
         state: AttemptState::Intent,
         call_id: host.new_id(CallId::new),
-        plugin_digest: digest.to_owned(),
+        plugin_digest: ready.plugin.digest().to_owned(),
+        revision: ready.revision,
         request: Json::from(opening.request),
         callback: opening.callback,
         now_ms: now_us / 1000,
@@ -128,6 +127,7 @@ pub fn journal<R>(
     of: JournalOf,
     called: &Called<R>,
 ) -> Result<(), Error> {
+    let packed = called.record.pack().map_err(|error| Error::Json(error.to_string()))?;
     let row = calls::Call {
         id: of.call,
         shop_id: ready.channel.shop_id,
@@ -139,9 +139,12 @@ pub fn journal<R>(
         function: called.record.function.clone(),
         at_us: of.at_ms.saturating_mul(1000),
         duration_us: i64::try_from(called.cost.wall.as_micros()).unwrap_or(i64::MAX),
+        cpu_us: i64::try_from(called.cost.cpu.as_micros()).unwrap_or(i64::MAX),
+        memory_bytes: i64::try_from(called.cost.peak_memory_bytes).unwrap_or(i64::MAX),
         fault: called.result.as_ref().err().map(ToString::to_string),
-        record: Some(Place::Record(of.call).seal_json(&ready.key, &called.record)?),
-        kept_until_us: host.now_us().saturating_add(KEPT_US),
+        record: Some(Place::Record(of.call).seal(&ready.key, &packed)?),
+        record_digest: Some(hex(&host.vault().mac("call record", &packed)?)),
+        kept_until_us: host.now_us().saturating_add(host.journal_kept_us()),
     };
     calls::insert(tx, &row)
 }
@@ -189,4 +192,16 @@ pub fn mine(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error
         tracing::warn!(attempt = %attempt.id, "an outcome came after its attempt was taken over");
     }
     Ok(ours)
+}
+
+/// The attempt for its maker, who knows the outcome: also when it came late and the attempt was taken over (a clock jumped, the
+/// machine slept), as long as nobody began to undo it. What the gateway said ends the doubt.
+pub fn still_mine(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error> {
+    if let Some(ours) = mine(tx, attempt)? {
+        return Ok(Some(ours));
+    }
+    let now = attempts::get(tx, attempt.shop_id, attempt.id)?;
+    let Some(now) = now.filter(|now| now.state == AttemptState::InDoubt) else { return Ok(None) };
+    let undone = !attempts::undos_of(tx, attempt.shop_id, attempt.id)?.is_empty();
+    Ok(Some(now).filter(|_| !undone))
 }

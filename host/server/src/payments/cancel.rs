@@ -4,7 +4,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use payhost_core::id::PaymentId;
+use payhost_core::id::{CheckoutId, PaymentId, ShopId};
+use payhost_core::kill::{self, Point};
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_engine::Called;
 use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge, RefundAccount};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run_with};
+use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run_with, still_mine};
 use super::model::{PaymentOut, TaxIn};
 use super::settle::{self, Change, refusal_json};
 use super::verdict::{Doubt, NotSent, Verdict, judge, not_sent};
@@ -34,8 +35,9 @@ use crate::jobs;
 const REASON_MAX: usize = 100;
 
 /// What to cancel.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CancelIn {
     /// Minor units. Absent: all that is left.
     #[serde(default)]
@@ -53,7 +55,7 @@ pub struct CancelIn {
 }
 
 /// Where a deposit is paid back to.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefundAccountIn {
     /// KFTC code of the bank: `088`.
@@ -64,8 +66,9 @@ pub struct RefundAccountIn {
     pub number: AccountNumber,
 }
 
-/// An account number; its debug form shows nothing of it.
-#[derive(Clone, Deserialize, ToSchema)]
+/// An account number; its debug form shows nothing of it. (It can be written as JSON, because that is the request of an
+/// embedder's call; nothing else writes it.)
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct AccountNumber(String);
 
 impl std::fmt::Debug for AccountNumber {
@@ -142,8 +145,13 @@ pub async fn cancel(
     key: RequiredKey,
     body: Body<CancelIn>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
+    kill::at(Point::Accepted, "cancel");
     let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw);
+    // Before anything else is looked at: what was answered stays the answer, whatever became of the channel since.
+    if let Some((status, body)) = key.answered(&host).await? {
+        return answer(status, body);
+    }
     make(&host, &row, body.value, key).await
 }
 
@@ -154,16 +162,18 @@ pub async fn make(host: &Host, row: &Payment, input: CancelIn, key: Key) -> Resu
         return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
     }
     input.account.as_ref().map_or(Ok(()), RefundAccountIn::check)?;
-    let ready = Ready::load(host, row.shop_id, row.channel_id, None).await?;
+    let ready = Ready::load_for_sale(host, row).await?;
     let (host_in, id) = (host.clone(), row.id);
     let number = input.account.as_ref().map(|account| Zeroizing::new(account.number.0.replace('-', "")));
     let one_time = number.map(|number| (ACCOUNT_SECRET.to_owned(), number)).into_iter().collect();
     host.finish(async move {
         let host = host_in;
+        kill::at(Point::BeforeT1, "cancel");
         match begin(&host, &ready, id, input, reason, key).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, charge, request, asked) = *rows;
+                kill::at(Point::AfterT1, "cancel");
                 let called = run_with(&host, &ready, &attempt, &CANCEL, one_time, |context| {
                     (context, charge, request)
                 });
@@ -199,8 +209,7 @@ async fn begin(
     reason: String,
     key: Key,
 ) -> Result<Begun, Problem> {
-    let (host_in, shop, digest) = (host.clone(), ready.channel.shop_id, ready.plugin.digest().to_owned());
-    let partial = ready.clone();
+    let (host_in, shop, ready) = (host.clone(), ready.channel.shop_id, ready.clone());
     let begun = host.store().transact(move |tx| {
         let host = &host_in;
         match key.begin(tx)? {
@@ -210,7 +219,7 @@ async fn begin(
         }
         let payment = locked(tx, shop, id)?;
         let open_attempt = attempts::open_of(tx, shop, id)?;
-        if let Err(problem) = allowed(&payment, open_attempt.as_ref(), &input, &partial) {
+        if let Err(problem) = allowed(&payment, open_attempt.as_ref(), &input, &ready) {
             key.forget(tx)?;
             return Ok(Err(problem));
         }
@@ -224,7 +233,7 @@ async fn begin(
             tax: input.tax.map(|tax| (tax.free, tax.vat)),
             reason,
             sequence: i64::try_from(made).unwrap_or(i64::MAX),
-            order_ref: paid_order_ref(tx, &payment)?,
+            order_ref: order_ref_of(tx, shop, payment.approved_checkout_id)?,
             key,
         };
         let charge = match charge(&payment, &asked) {
@@ -242,18 +251,19 @@ async fn begin(
             request: serde_json::to_value(&asked).map_err(|error| Error::Json(error.to_string()))?,
             callback: None,
         };
-        let Ok(attempt) = open(tx, host, &payment, &digest, opening)? else {
+        let Ok(attempt) = open(tx, host, &payment, &ready, opening)? else {
             return Err(Error::Stale { what: "payment" });
         };
+        kill::mark_commit(Point::InT1Commit, "cancel");
         Ok::<_, Error>(Ok(Begun::Mine(Box::new((attempt, charge, request, asked)))))
     });
     begun.await?
 }
 
-/// The order number under which the payment was paid.
-fn paid_order_ref(tx: &mut Tx<'_>, payment: &Payment) -> Result<String, Error> {
-    let Some(id) = payment.approved_checkout_id else { return Ok(String::new()) };
-    Ok(checkouts::get(tx, payment.shop_id, id)?.map(|checkout| checkout.order_ref).unwrap_or_default())
+/// The order number of a checkout; empty when there is none.
+pub fn order_ref_of(tx: &mut Tx<'_>, shop: ShopId, checkout: Option<CheckoutId>) -> Result<String, Error> {
+    let Some(id) = checkout else { return Ok(String::new()) };
+    Ok(checkouts::get(tx, shop, id)?.map(|checkout| checkout.order_ref).unwrap_or_default())
 }
 
 /// Whether and how much may be given back now.
@@ -365,17 +375,21 @@ async fn settle(
     let verdict = if already { Verdict::InDoubt(Doubt::NotUnderstood) } else { verdict };
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let asked_of = (attempt.shop_id, attempt.payment_id);
+    kill::at(Point::BeforeT2, "cancel");
     let done = host.store().transact(move |tx| {
         let host = &host_in;
+        kill::mark_commit(Point::InT2Commit, "cancel");
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
-        let Some(attempt) = mine(tx, &attempt)? else {
+        let Some(attempt) = still_mine(tx, &attempt)? else {
             let payment = locked(tx, asked_of.0, asked_of.1)?;
             return Ok((202, json!(Change::begin(host, payment, Some(&ready_in)).shown())));
         };
-        let seen = evidence(&called.evidence);
-        apply(tx, host, &ready_in, attempt, &asked, verdict, seen)
+        let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
+        let change = Change::begin(host, payment, Some(&ready_in));
+        apply(tx, host, change, attempt, &asked, verdict, evidence(&called.evidence))
     });
     let done: Result<(u16, Value), Error> = done.await;
+    kill::at(Point::AfterT2, "cancel");
     host.settled().notify_waiters();
     host.jobs().notify_one();
     let (status, body) = done?;
@@ -386,15 +400,13 @@ async fn settle(
 pub fn apply(
     tx: &mut Tx<'_>,
     host: &Host,
-    ready: &Ready,
+    mut change: Change<'_>,
     mut attempt: Attempt,
     asked: &CancelAsked,
     verdict: Verdict<Cancellation>,
     seen: Value,
 ) -> Result<(u16, Value), Error> {
     use AttemptState as A;
-    let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
-    let mut change = Change::begin(host, payment, Some(ready));
     change.payment.resolution = Resolution::None;
     let mut problem = None;
     let (state, result) = match verdict {
@@ -408,10 +420,11 @@ pub fn apply(
                 code: refusal.code.clone(),
                 message: refusal.message.clone(),
                 class: refusal.class.clone(),
+                explanation: refusal.explanation.ko.clone(),
             };
             problem = Some(
                 Problem::new("gateway_refused", refusal.explanation.en.clone())
-                    .for_buyer(refusal.explanation.ko.clone())
+                    .for_buyer(NOT_CANCELLED)
                     .from_gateway(answer),
             );
             (A::Declined, json!({"refusal": refusal_json(&refusal)}))
@@ -439,7 +452,7 @@ pub fn apply(
     attempt.outcome = Some(Stored::from(json!({"result": result, "network": seen})));
     attempt.updated_us = host.now_us();
     attempts::settle(tx, &attempt)?;
-    let support = ready.support(change.payment.paid_method.as_ref());
+    let support = change.support();
     let row = change.write(tx)?;
     let (status, body) = match &problem {
         Some(problem) => (problem.status, json!(problem)),
@@ -454,6 +467,9 @@ pub fn apply(
     }
     Ok((status, body))
 }
+
+/// What a buyer can do about a cancel that the gateway refused: its reason and remedy (keys, contracts, deadlines) are the shop's.
+const NOT_CANCELLED: &str = "아직 취소되지 않았습니다. 상점에 문의해 주세요.";
 
 fn not_sent_problem(why: &NotSent) -> Problem {
     match why {

@@ -12,13 +12,14 @@ use payhost_store::{Error, Sealed};
 use serde_json::{Value, json};
 
 use super::attempt::locked;
+use super::complete::{Return, complete, wait};
 use super::model::PaymentOut;
 use super::read::{find, show};
 use super::settle::{Change, checkout_ended};
 use crate::channels::ready::Ready;
-use crate::checkout::complete::{Return, complete, wait};
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
+use crate::http::idempotency::{IdempotencyKey, once};
 use crate::http::json::PathId;
 use crate::http::problem::{GatewayAnswer, Problem};
 use crate::jobs::Done;
@@ -26,7 +27,11 @@ use crate::sealed::Place;
 
 /// Approves a payment that waits for the shop (`confirm: manual`). Repeating it is safe: it is done once.
 #[utoipa::path(
-    post, path = "/v1/payments/{id}/confirm", tag = "payments", params(("id" = String, Path, description = "`pay_…`")),
+    post, path = "/v1/payments/{id}/confirm", tag = "payments",
+    params(
+        ("id" = String, Path, description = "`pay_…`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the request get the first answer"),
+    ),
     responses(
         (status = 200, description = "Paid", body = PaymentOut),
         (status = 202, description = "Not known yet: `resolution` is `in_doubt`", body = PaymentOut),
@@ -37,14 +42,22 @@ pub async fn confirm(
     State(host): State<Host>,
     caller: ShopCaller,
     PathId(id): PathId<PaymentId>,
-) -> Result<(StatusCode, Json<PaymentOut>), Problem> {
-    let newest = newest(&host, caller, id).await?;
+    key: IdempotencyKey,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
+    let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/confirm"), b"");
+    let host_in = host.clone();
+    host.finish(async move { once(&host_in, key, now(&host_in, caller, id)).await }).await
+}
+
+async fn now(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<(StatusCode, Value), Problem> {
+    let newest = newest(host, caller, id).await?;
     if let Some((checkout, held)) = newest.and_then(|checkout| Some((checkout.clone(), checkout.callback?)))
         && checkout.state == CheckoutState::AwaitingConfirm
     {
-        approve(&host, checkout, held).await?;
+        approve(host, checkout, held).await?;
     }
-    settled(&host, caller, id).await
+    settled(host, caller, id).await
 }
 
 /// The payment's newest checkout: where a buyer who comes back last is.
@@ -56,37 +69,29 @@ async fn newest(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<Option
     Ok(waiting.or(opened.last()).cloned())
 }
 
-/// Like a return, it reaches its end even when the caller hangs up.
+/// Like a return, it reaches its end even when the caller hangs up: [`confirm`] sees to that.
 async fn approve(host: &Host, checkout: Checkout, held: Sealed) -> Result<(), Problem> {
-    let ready =
-        Ready::load(host, checkout.shop_id, checkout.channel_id, Some(&checkout.plugin_digest)).await?;
+    let made_with = (checkout.plugin_digest.as_str(), checkout.revision);
+    let ready = Ready::load_as(host, checkout.shop_id, checkout.channel_id, made_with).await?;
     let callback: Callback = Place::Held(checkout.id).open_json(&ready.key, &held)?;
     let order = super::order::open_sealed(&ready.key, &checkout)?;
-    let (host_in, id) = (host.clone(), checkout.id);
-    host.finish(async move {
-        let returned = Return { order, callback, read: None };
-        complete(&host_in, &ready, id, &[CheckoutState::AwaitingConfirm], returned).await?;
-        wait(&host_in, id).await
-    })
-    .await
+    let returned = Return { order, callback, read: None };
+    complete(host, &ready, checkout.id, &[CheckoutState::AwaitingConfirm], returned).await?;
+    wait(host, checkout.id).await
 }
 
 /// The answer, from what is stored.
-async fn settled(
-    host: &Host,
-    caller: ShopCaller,
-    id: PaymentId,
-) -> Result<(StatusCode, Json<PaymentOut>), Problem> {
+async fn settled(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<(StatusCode, Value), Problem> {
     let row = find(host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     if row.paid > 0 {
-        return Ok((StatusCode::OK, Json(show(host, &row).await)));
+        return Ok((StatusCode::OK, json!(show(host, &row).await)));
     }
     let newest = newest(host, caller, id).await?;
     let running = newest
         .as_ref()
         .is_some_and(|checkout| matches!(checkout.state, CheckoutState::Returned | CheckoutState::InDoubt));
     if row.resolution != Resolution::None || running {
-        return Ok((StatusCode::ACCEPTED, Json(show(host, &row).await)));
+        return Ok((StatusCode::ACCEPTED, json!(show(host, &row).await)));
     }
     let words = "no buyer has come back from the window, or the time to confirm is over; nothing was charged";
     Err(newest
@@ -105,6 +110,7 @@ fn refused(checkout: &Checkout) -> Problem {
         code: text("/refusal/code"),
         message: text("/refusal/message"),
         class: text("/refusal/class"),
+        explanation: text("/refusal/explanation/ko"),
     };
     Problem::new("gateway_refused", text("/refusal/explanation/en"))
         .for_buyer(text("/refusal/explanation/ko"))

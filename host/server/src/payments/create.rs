@@ -12,7 +12,7 @@ use payhost_store::rows::payments::{self, Confirm, Payment};
 use payhost_store::rows::plugins;
 use payhost_store::rows::shops::{self, Shop};
 use payhost_store::{Error, Json as Stored, Tx};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 use utoipa::ToSchema;
@@ -22,6 +22,7 @@ use super::model::{
 };
 use super::order::{self, base_url};
 use super::settle::Change;
+use super::trial;
 use crate::channels::ready::channel_settings;
 use crate::channels::settings;
 use crate::checkout::token;
@@ -33,6 +34,7 @@ use crate::http::problem::Problem;
 use crate::jobs;
 use crate::sealed::Place;
 use crate::time::parse_moment;
+use crate::webhooks;
 
 /// How long a payment can be paid when the shop says nothing, in microseconds: a day.
 const EXPIRES_US: i64 = 24 * 3600 * 1_000_000;
@@ -47,8 +49,9 @@ const METHODS: &[&str] =
 const BUYER_MAX: usize = 255;
 
 /// A new payment.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PaymentIn {
     /// The shop's own order number: any text of up to 64 characters.
     #[schema(max_length = 64)]
@@ -70,6 +73,9 @@ pub struct PaymentIn {
     /// Where the buyer's browser goes afterwards, with `payment_id` and `result` added to its query.
     #[serde(default)]
     pub return_url: Option<String>,
+    /// Where events of this payment go as well, signed by the shop's webhook endpoint without url.
+    #[serde(default)]
+    pub webhook_url: Option<String>,
     /// Language of pages and window: `ko` (default) or `en`.
     #[serde(default)]
     pub language: Option<String>,
@@ -94,6 +100,26 @@ pub struct PaymentIn {
 }
 
 impl PaymentIn {
+    /// A payment of so many minor units of won; the rest is as the API has it when nothing is said.
+    pub fn new(order_id: impl Into<String>, order_name: impl Into<String>, total: i64) -> Self {
+        Self {
+            order_id: order_id.into(),
+            order_name: order_name.into(),
+            amount: AmountIn { total, currency: None, tax: None },
+            channel_id: None,
+            method: None,
+            buyer: BuyerIo::default(),
+            return_url: None,
+            language: None,
+            expires_at: None,
+            device: None,
+            confirm: None,
+            webhook_url: None,
+            options: Map::new(),
+            metadata: Map::new(),
+        }
+    }
+
     fn check(&self, now_us: i64) -> Result<Checked, Problem> {
         text("order_id", &self.order_id, ORDER_ID_MAX)?;
         text("order_name", &self.order_name, ORDER_NAME_MAX)?;
@@ -140,6 +166,7 @@ impl PaymentIn {
     }
 }
 
+#[derive(Clone)]
 struct Checked {
     amount: Money,
     language: String,
@@ -187,8 +214,20 @@ pub async fn create(
     key: IdempotencyKey,
     body: Body<PaymentIn>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let checked = body.value.check(host.now_us())?;
     let key = key.of(&host, &caller, "POST /v1/payments", &body.raw);
+    // The key before the checks: what was right when the key was new is answered as it was, also when its time is over.
+    let known = match &key {
+        Some(key) => key.answered(&host).await?,
+        None => None,
+    };
+    if let Some((status, body)) = known {
+        return Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)));
+    }
+    let checked = body.value.check(host.now_us())?;
+    if let Some(url) = &body.value.webhook_url {
+        webhooks::web_hook_address(&host, "webhook_url", url)?;
+    }
+    let tried = on_trial(&host, caller, &body.value, &checked).await?;
     let (input, host_in) = (body.value, host.clone());
     let made = host.store().transact(move |tx| {
         let host = &host_in;
@@ -199,7 +238,7 @@ pub async fn create(
                 Known::Refused(problem) => return Ok(Err(*problem)),
             }
         }
-        let made = in_transaction(tx, host, caller, input, checked)?;
+        let made = in_transaction(tx, host, caller, input, checked, tried)?;
         if let (Some(key), Ok((status, body))) = (&key, &made) {
             key.answer(tx, *status, body, None)?;
         } else if let Some(key) = &key {
@@ -214,12 +253,33 @@ pub async fn create(
 
 type Made = Result<(u16, Value), Problem>;
 
+/// Whether the plugin could open a window for the order. What else may be wrong is told by the transaction, which looks again.
+async fn on_trial(
+    host: &Host,
+    caller: ShopCaller,
+    input: &PaymentIn,
+    checked: &Checked,
+) -> Result<Result<(), Problem>, Problem> {
+    let (host_in, input_in, checked_in) = (host.clone(), input.clone(), checked.clone());
+    let found = host.store().read(move |tx| {
+        let shop = shops::get(tx, caller.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
+        let Ok(channel) = channel_of(tx, caller, input_in.channel_id.as_deref())? else { return Ok(None) };
+        if usable(tx, &channel, &input_in, checked_in.amount)?.is_err() {
+            return Ok(None);
+        }
+        Ok::<_, Error>(Some((shop, new_row(tx, &host_in, &channel, input_in, checked_in)?)))
+    });
+    let Some((shop, row)) = found.await? else { return Ok(Ok(())) };
+    Ok(trial::open(host, &shop, &row, input.buyer.clone()).await)
+}
+
 fn in_transaction(
     tx: &mut Tx<'_>,
     host: &Host,
     caller: ShopCaller,
     input: PaymentIn,
     checked: Checked,
+    tried: Result<(), Problem>,
 ) -> Result<Made, Error> {
     let shop = shops::get(tx, caller.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
     let channel = match channel_of(tx, caller, input.channel_id.as_deref())? {
@@ -230,20 +290,38 @@ fn in_transaction(
         let over = open.state.is_payable() && open.expires_us <= host.now_us();
         // Its time is over and its job has not come to it yet; an open attempt keeps it, for money may turn out to be held.
         if !over || !super::expire::end(tx, host, open.clone())? {
-            let same = open.total == checked.amount.minor && open.currency == checked.amount.currency;
-            return Ok(if same { Ok((200, shown(host, &shop, &open)?)) } else { Err(taken(&open)) });
+            return there(host, &shop, &open, checked.amount);
         }
     }
-    if let Err(problem) = usable(tx, &channel, &input, checked.amount)? {
+    if let Err(problem) = usable(tx, &channel, &input, checked.amount)?.and(tried) {
+        return Ok(Err(problem));
+    }
+    let amount = checked.amount;
+    if input.webhook_url.is_some()
+        && let Some(problem) = webhooks::payment_url_problem(tx, caller.shop_id, caller.mode)?
+    {
         return Ok(Err(problem));
     }
     let row = new_row(tx, host, &channel, input, checked)?;
-    payments::insert(tx, &row)?;
+    if let Err(error) = tx.nested(|tx| payments::insert(tx, &row)) {
+        // On PostgreSQL another request for this order may have been first since we looked.
+        let first = match error.is_unique("payment_open_order") {
+            true => payments::open_of_order(tx, row.shop_id, row.mode, &row.order_id)?,
+            false => None,
+        };
+        return there(host, &shop, &first.ok_or(error)?, amount);
+    }
     jobs::enqueue(tx, host, &jobs::Task::Expire { shop: row.shop_id, payment: row.id }, row.expires_us)?;
     let mut change = Change::begin(host, row, None);
     change.event("payment.created", Value::Null);
     let row = change.write(tx)?;
     Ok(Ok((201, shown(host, &shop, &row)?)))
+}
+
+/// The answer for an order that has a payment.
+fn there(host: &Host, shop: &Shop, open: &Payment, amount: Money) -> Result<Made, Error> {
+    let same = open.total == amount.minor && open.currency == amount.currency;
+    Ok(if same { Ok((200, shown(host, shop, open)?)) } else { Err(taken(open)) })
 }
 
 fn taken(open: &Payment) -> Problem {
@@ -358,7 +436,7 @@ fn new_row(
         language: checked.language,
         confirm: checked.confirm,
         return_url: input.return_url,
-        webhook_url: None,
+        webhook_url: input.webhook_url,
         state: PaymentState::Created,
         resolution: Resolution::None,
         version: 1,

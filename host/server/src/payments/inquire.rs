@@ -2,9 +2,10 @@
 //! order and this amount.
 //!
 //! A complete: asked by our order number where the gateway can be asked; what it does not know, or cannot be asked, is undone
-//! with the approval's own map. A cancel: asked by the gateway's number; a cancel is never undone.
+//! with the approval's own map while an approval can be undone. A cancel: asked by the gateway's number; a cancel is never undone.
 
 use payhost_core::FactKind;
+use payhost_core::id::AttemptId;
 use payhost_engine::contract::money::{Cancellation, INQUIRE, Inquiry, Query, Sale, SaleState};
 use payhost_engine::contract::plugin::Lookup;
 use payhost_engine::contract::types::{Approval, Details, Method, Money, PluginError};
@@ -13,7 +14,7 @@ use payhost_store::rows::payments::Payment;
 
 use super::attempt::{JournalOf, journal};
 use super::cancel::CancelAsked;
-use super::resolve::{Doubtful, Found};
+use super::resolve::{Doubtful, Found, Heard, Step};
 use super::undo;
 use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
@@ -22,11 +23,9 @@ use crate::http::problem::Problem;
 /// An inquiry that fails is repeated so often before the default, undoing, is done: an approval can be undone for a short
 /// time only.
 const ASK_TRIES: i64 = 2;
-/// How long a request may still be on its way after its attempt, when the plugin does not say: 15 minutes, in milliseconds.
-const SETTLES_MS: i64 = 15 * 60 * 1000;
 
 /// Why an inquiry says nothing.
-enum Silence {
+pub enum Silence {
     /// The gateway cannot be asked so.
     CannotAsk(String),
     /// It could not be reached or understood this time.
@@ -34,28 +33,58 @@ enum Silence {
 }
 
 /// Finds out about a complete.
-pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<Found, Problem> {
+pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<Step, Problem> {
     let Some(checkout) = &doubtful.checkout else {
-        return Ok(Found::unknown("the attempt has no checkout"));
+        return Ok(Step::new(Found::Unknowable("the attempt has no checkout".to_owned()), Heard::NotAsked));
     };
-    if let Some(found) = undo::earlier(host, &doubtful.attempt).await? {
-        return Ok(found);
+    let undos = undo::earlier(host, &doubtful.attempt).await?;
+    if undos.reversed {
+        return Ok(Step::new(Found::Nothing("undone"), Heard::NotAsked));
     }
+    let (now_ms, settles_ms) = (host.now_ms(), ready.settles_within_ms());
+    let settled_ms = doubtful.attempt.now_ms.saturating_add(settles_ms);
+    let too_late = now_ms > doubtful.attempt.now_ms.saturating_add(ready.undo_within_ms());
+    let mut may_ask = ready.lookup() == Lookup::OrderRef;
+    let mut heard = Heard::NotAsked;
+    let mut again_ms = None;
     let mut reason = "the gateway cannot be asked by our order number".to_owned();
-    if ready.lookup() == Lookup::OrderRef {
-        match ask(host, ready, doubtful, &checkout.order_ref, None).await? {
+    if may_ask {
+        let asked = ask(host, ready, Of::attempt(doubtful), &checkout.order_ref, None).await?;
+        heard = if matches!(asked, Err(Silence::Failed(_))) { Heard::Silence } else { Heard::Answer };
+        match asked {
             Ok(Some(sale)) => match judge(&doubtful.payment, &checkout.order_ref, sale) {
-                Ok(found) => return Ok(found),
+                Ok(Found::Approved(_)) if undos.last_ms.is_some_and(|ms| ms + settles_ms > now_ms) => {
+                    again_ms = undos.last_ms.map(|ms| ms.saturating_add(settles_ms));
+                    "the sale is there, and an undo may be on its way".clone_into(&mut reason);
+                }
+                Ok(found) => return Ok(Step::new(found, heard)),
                 Err(words) => words.clone_into(&mut reason),
             },
-            Ok(None) => "the gateway knows no such sale yet".clone_into(&mut reason),
-            Err(Silence::CannotAsk(words)) => reason = words,
-            Err(Silence::Failed(words)) if doubtful.tries < ASK_TRIES => return Ok(Found::unknown(words)),
+            // It cannot arrive any more, and an undo was answered or cannot be made: it was never made.
+            Ok(None) if now_ms > settled_ms && (undos.answered || too_late) => {
+                return Ok(Step::new(Found::Nothing("not_made"), heard));
+            }
+            Ok(None) => {
+                again_ms = Some(settled_ms.saturating_add(1000));
+                "the gateway knows no such sale yet".clone_into(&mut reason);
+            }
+            Err(Silence::CannotAsk(words)) => (may_ask, reason) = (false, words),
+            Err(Silence::Failed(words)) if doubtful.tries < ASK_TRIES => {
+                return Ok(Step::new(Found::Unknown(words), heard));
+            }
             Err(Silence::Failed(words)) => reason = words,
         }
     }
+    if too_late {
+        let words = format!("{reason}; it is too late to undo the approval");
+        let found = if may_ask { Found::Unknown(words) } else { Found::Unknowable(words) };
+        return Ok(Step { again_ms, ..Step::new(found, heard) });
+    }
     tracing::info!(attempt = %doubtful.attempt.id, %reason, "undoing");
-    undo::undo(host, ready, doubtful, checkout).await
+    let step = undo::undo(host, ready, doubtful, checkout).await?;
+    // Once the undo was answered, asking again says how it stands.
+    let soon_ms = now_ms.saturating_add(1000);
+    Ok(Step { again_ms: again_ms.map(|ms| ms.max(soon_ms)), ..step })
 }
 
 /// What a found sale means for a complete; `Err`: it must be undone.
@@ -67,16 +96,16 @@ fn judge(payment: &Payment, order_ref: &str, sale: Sale) -> Result<Found, &'stat
     match sale.state {
         SaleState::Paid if second => Err("the payment is paid by another sale"),
         SaleState::Paid if same => Ok(approval_of(payment, sale)),
-        SaleState::Cancelled => Ok(Found::Nothing("cancelled_at_gateway", None)),
+        SaleState::Cancelled => Ok(Found::Nothing("cancelled_at_gateway")),
         SaleState::Paid | SaleState::PartiallyCancelled => Err("the sale differs from the order"),
-        SaleState::AwaitingDeposit => Ok(Found::unknown("an account was issued")),
+        SaleState::AwaitingDeposit => Ok(Found::Unknown("an account was issued".to_owned())),
     }
 }
 
 fn approval_of(payment: &Payment, sale: Sale) -> Found {
     let asked: Option<Method> = payment.method.as_ref().and_then(|method| method.to().ok());
     let Some(method) = sale.method.or(asked) else {
-        return Found::unknown("the gateway does not say how it was paid");
+        return Found::Unknown("the gateway does not say how it was paid".to_owned());
     };
     Found::Approved(Box::new(Approval {
         gateway_ref: sale.gateway_ref,
@@ -88,15 +117,30 @@ fn approval_of(payment: &Payment, sale: Sale) -> Found {
     }))
 }
 
+/// About which payment the gateway is asked, and for which attempt.
+#[derive(Clone, Copy)]
+pub struct Of<'a> {
+    /// The payment.
+    pub payment: &'a Payment,
+    /// The attempt.
+    pub attempt: Option<AttemptId>,
+}
+
+impl<'a> Of<'a> {
+    fn attempt(doubtful: &'a Doubtful) -> Self {
+        Self { payment: &doubtful.payment, attempt: Some(doubtful.attempt.id) }
+    }
+}
+
 /// Asks the gateway: a sale, or nothing by that number.
-async fn ask(
+pub async fn ask(
     host: &Host,
     ready: &Ready,
-    doubtful: &Doubtful,
+    of: Of<'_>,
     order_ref: &str,
     gateway_ref: Option<String>,
 ) -> Result<Result<Option<Sale>, Silence>, Problem> {
-    let payment = &doubtful.payment;
+    let payment = of.payment;
     let query = Query {
         order_ref: order_ref.to_owned(),
         gateway_ref,
@@ -104,12 +148,8 @@ async fn ask(
         method: payment.paid_method.as_ref().and_then(|method| method.to().ok()),
     };
     let moment = Moment::now(host);
-    let of = JournalOf {
-        call: moment.call,
-        at_ms: moment.now_ms,
-        payment: Some(payment.id),
-        attempt: Some(doubtful.attempt.id),
-    };
+    let of =
+        JournalOf { call: moment.call, at_ms: moment.now_ms, payment: Some(payment.id), attempt: of.attempt };
     let called = ready.call(host, &INQUIRE, moment, |context| (context, query)).await;
     let answer = match &called.result {
         Ok(Ok(Inquiry::Found(sale))) => Ok(Some(sale.clone())),
@@ -127,27 +167,30 @@ async fn ask(
     Ok(answer)
 }
 
-/// Finds out about a cancel.
-pub async fn cancel(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<Found, Problem> {
+/// Finds out about a cancel. It is never sent again: the gateway's own list of cancels says whether it was made.
+pub async fn cancel(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<Step, Problem> {
     let asked: CancelAsked = doubtful.attempt.request.to()?;
     let gateway_ref = doubtful.payment.gateway_ref.clone();
     if ready.lookup() == Lookup::None || gateway_ref.is_none() {
-        return Ok(Found::unknown("the gateway cannot be asked"));
+        let words = "the gateway cannot be asked about a cancel".to_owned();
+        return Ok(Step::new(Found::Unknowable(words), Heard::NotAsked));
     }
-    let sale = match ask(host, ready, doubtful, &asked.order_ref, gateway_ref).await? {
+    let unknown = |words: &str| Ok(Step::new(Found::Unknown(words.to_owned()), Heard::Answer));
+    let sale = match ask(host, ready, Of::attempt(doubtful), &asked.order_ref, gateway_ref).await? {
         Ok(Some(sale)) => sale,
-        Ok(None) => return Ok(Found::unknown("the gateway does not know the sale")),
-        Err(Silence::CannotAsk(words) | Silence::Failed(words)) => return Ok(Found::unknown(words)),
+        Ok(None) => return unknown("the gateway does not know the sale"),
+        Err(Silence::CannotAsk(words)) => return unknown(&words),
+        Err(Silence::Failed(words)) => return Ok(Step::new(Found::Unknown(words), Heard::Silence)),
     };
     if sale.amount.minor != doubtful.payment.total || sale.order_ref != asked.order_ref {
-        return Ok(Found::unknown("the gateway answers about another sale"));
+        return unknown("the gateway answers about another sale");
     }
     let (shop, payment) = (doubtful.payment.shop_id, doubtful.payment.id);
     let known = host.store().read(move |tx| facts::of_payment(tx, shop, payment)).await?;
     let known = known.iter().filter(|fact| fact.kind == FactKind::Cancelled).count();
-    let waited_ms = host.now_ms().saturating_sub(doubtful.attempt.now_ms);
-    let settled = waited_ms > ready.plugin.descriptor().settles_within_ms.unwrap_or(SETTLES_MS);
-    Ok(judge_cancel(&asked, &sale, known, host.now_ms(), settled))
+    let settled_ms = doubtful.attempt.now_ms.saturating_add(ready.settles_within_ms());
+    let found = judge_cancel(&asked, &sale, known, host.now_ms(), host.now_ms() > settled_ms);
+    Ok(Step { again_ms: Some(settled_ms.saturating_add(1000)), ..Step::new(found, Heard::Answer) })
 }
 
 /// What a found sale means for a cancel, with the number of its cancels that we know.
@@ -170,6 +213,6 @@ fn judge_cancel(asked: &CancelAsked, sale: &Sale, known: usize, now_ms: i64, set
     if untouched && settled {
         Found::NotCancelled
     } else {
-        Found::unknown("the gateway knows no such cancel yet")
+        Found::Unknown("the gateway knows no such cancel yet".to_owned())
     }
 }

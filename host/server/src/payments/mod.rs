@@ -3,15 +3,21 @@
 
 pub mod attempt;
 pub mod cancel;
+pub mod complete;
 pub mod confirm;
 pub mod create;
 pub mod expire;
+pub mod figures;
+pub mod finding;
 pub mod inquire;
 pub mod model;
 pub mod order;
 pub mod read;
+pub mod reconcile;
 pub mod resolve;
 pub mod settle;
+pub mod sync;
+pub mod trial;
 pub mod undo;
 pub mod verdict;
 
@@ -27,5 +33,9 @@ pub fn routes() -> OpenApiRouter<Host> {
         .routes(routes!(read::read))
         .routes(routes!(confirm::confirm))
         .routes(routes!(cancel::cancel))
+        .routes(routes!(sync::sync))
+        .routes(routes!(finding::resolve))
+        .routes(routes!(figures::figures))
+        .routes(routes!(reconcile::reconcile))
         .routes(routes!(read::timeline))
 }

@@ -76,6 +76,7 @@ impl AmountIn {
 
 /// Amounts of a payment, in minor units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct AmountOut {
     /// The order's total.
     pub total: i64,
@@ -95,6 +96,7 @@ pub struct AmountOut {
 
 /// Whether and how the payment can be cancelled now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct Cancellable {
     /// Minor units.
     pub amount: i64,
@@ -146,6 +148,7 @@ pub struct BuyerIo {
 
 /// A bank or card company.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct InstitutionOut {
     /// KFTC code; empty where there is none.
     pub code: String,
@@ -161,6 +164,7 @@ impl From<Institution> for InstitutionOut {
 
 /// An account that waits for a deposit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[non_exhaustive]
 pub struct AccountOut {
     /// The bank's KFTC code; empty where there is none.
     pub bank_code: String,
@@ -206,6 +210,7 @@ impl AccountOut {
 
 /// A payment.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct PaymentOut {
     /// `pay_…`.
     pub id: String,

@@ -200,8 +200,10 @@ pub async fn timeline(
             items.push(item("fact", fact.created_us, fact.kind.as_str().to_owned(), data));
         }
         for call in calls::of_payment(tx, shop, id)? {
-            let data =
-                serde_json::json!({"id": call.id, "duration_us": call.duration_us, "fault": call.fault});
+            let data = serde_json::json!({
+                "id": call.id, "duration_us": call.duration_us, "cpu_us": call.cpu_us,
+                "memory_bytes": call.memory_bytes, "fault": call.fault,
+            });
             items.push(item("call", call.at_us, call.function, data));
         }
         items.sort_by_key(|item| item.at_us);

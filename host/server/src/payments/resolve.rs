@@ -1,7 +1,9 @@
-//! Finding out how an attempt ended. Invariant: an attempt in doubt ends only by the gateway's own word; "unknown" leaves it as
-//! it is and asks again later; a person is called before anything is ever given up (`design.md` "Money", rule 5).
+//! Finding out how an attempt ended. Invariant: an attempt in doubt ends only by the gateway's own word, or by a person's who
+//! asked the gateway; "unknown" leaves it as it is and asks again later; a person is called before anything is ever given up
+//! (`design.md` "Money", rule 5).
 //!
-//! `inquire.rs` asks, `undo.rs` takes back; this file decides when, and writes what was found.
+//! `inquire.rs` asks, `undo.rs` takes back, `finding.rs` takes a person's word; this file decides when, and writes what was
+//! found.
 
 use payhost_core::Resolution;
 use payhost_core::id::{AttemptId, ShopId};
@@ -9,6 +11,7 @@ use payhost_engine::contract::money::Cancellation;
 use payhost_engine::contract::types::Approval;
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::jobs as job_rows;
 use payhost_store::rows::payments::Payment;
 use payhost_store::{Error, Json, Tx};
 use serde_json::{Value, json};
@@ -21,35 +24,67 @@ use super::undo::{self, UndoDone};
 use super::verdict::{NotSent, Verdict};
 use crate::channels::ready::Ready;
 use crate::host::{Host, hex, random};
-use crate::jobs::Done;
+use crate::jobs::{Done, Task};
 use crate::vbank;
 
-/// When to ask again after each try, in seconds; afterwards daily.
+/// When to ask again after each try, in seconds; afterwards daily. Counted from when the doubt began, not by tries: a host
+/// that was away, or asked more often, changes nothing.
 const SCHEDULE_SECONDS: &[i64] = &[5, 15, 60, 300, 900, 3600, 21_600];
 const DAY_SECONDS: i64 = 86_400;
 /// After so many days a person must find out.
 const DAYS: i64 = 14;
+/// The oldest doubt at a silent gateway is asked so often, in microseconds.
+const PROBE_US: i64 = 15_000_000;
+/// When a gateway answers again, its doubts are asked this far apart, in microseconds: 200 a second.
+const WAKE_APART_US: i64 = 5_000;
 
 /// What a step found out.
 pub enum Found {
     /// The money was taken.
     Approved(Box<Approval>),
     /// Nothing is held: the gateway says so, or it was undone (before, or by this step).
-    Nothing(&'static str, Option<Box<UndoDone>>),
+    Nothing(&'static str),
     /// A cancel was made.
     Cancelled(Box<Cancellation>),
     /// The gateway says for certain that nothing was cancelled.
     NotCancelled,
     /// The account is closed at the gateway.
     Closed,
-    /// Nobody knows; why. An undo may have been tried.
-    Unknown(String, Option<Box<UndoDone>>),
+    /// The gateway says for certain that the account was not closed.
+    NotClosed,
+    /// Nobody knows yet; why.
+    Unknown(String),
+    /// No asking will tell, and nothing can be undone any more: a person must find out.
+    Unknowable(String),
 }
 
-impl Found {
-    /// Nobody knows, and nothing was tried.
-    pub fn unknown(words: impl Into<String>) -> Self {
-        Self::Unknown(words.into(), None)
+/// Whether the gateway answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// It was not asked.
+    NotAsked,
+    /// It answered something.
+    Answer,
+    /// It did not, or nothing that could be understood.
+    Silence,
+}
+
+/// What a step came to.
+pub struct Step {
+    /// What it found out.
+    pub found: Found,
+    /// The undo that it tried.
+    pub undo: Option<Box<UndoDone>>,
+    /// Whether the gateway answered.
+    pub heard: Heard,
+    /// When another look will say more than this one, in milliseconds.
+    pub again_ms: Option<i64>,
+}
+
+impl Step {
+    /// Something was found out, or not.
+    pub fn new(found: Found, heard: Heard) -> Self {
+        Self { found, undo: None, heard, again_ms: None }
     }
 }
 
@@ -72,24 +107,28 @@ pub async fn resolve(host: &Host, shop: ShopId, id: AttemptId, tries: i64) -> Re
         Taken::Settled => return Ok(Done::Finished),
         Taken::TooEarly(us) => return Ok(Done::Again(us, "its maker may still be at work".to_owned())),
     };
-    let digest = doubtful.attempt.plugin_digest.clone();
-    let ready = Ready::load(host, shop, doubtful.payment.channel_id, Some(&digest)).await;
-    let (ready, found) = match ready {
+    let attempt = &doubtful.attempt;
+    // The very plugin, settings and keys that it was made with: a shop may have changed them meanwhile.
+    let made_with = (attempt.plugin_digest.as_str(), attempt.revision);
+    let (ready, step) = match Ready::load_as(host, shop, doubtful.payment.channel_id, made_with).await {
         Ok(ready) => {
-            let found = match doubtful.attempt.kind {
+            let step = match attempt.kind {
                 AttemptKind::Complete => inquire::complete(host, &ready, &doubtful).await,
                 AttemptKind::Cancel => inquire::cancel(host, &ready, &doubtful).await,
-                AttemptKind::Undo => Ok(Found::unknown("an undo is resolved with its parent")),
+                AttemptKind::Undo => {
+                    let words = "an undo is resolved with its parent".to_owned();
+                    Ok(Step::new(Found::Unknown(words), Heard::NotAsked))
+                }
                 // An account whose number nobody got can receive nothing: it is as if it had not been opened.
-                AttemptKind::Issue => Ok(Found::Nothing("account_unknown", None)),
+                AttemptKind::Issue => Ok(Step::new(Found::Nothing("account_unknown"), Heard::NotAsked)),
                 AttemptKind::Close => vbank::close::find_out(host, &ready, &doubtful).await,
             };
-            (Some(ready), found)
+            (Some(ready), step)
         }
         Err(problem) => (None, Err(problem)),
     };
-    let found = found.unwrap_or_else(|problem| Found::unknown(problem.detail));
-    let done = write(host, ready, *doubtful, found).await.map_err(|error| error.to_string())?;
+    let step = step.unwrap_or_else(|problem| Step::new(Found::Unknown(problem.detail), Heard::NotAsked));
+    let done = write(host, ready, *doubtful, step).await.map_err(|error| error.to_string())?;
     host.settled().notify_waiters();
     Ok(done)
 }
@@ -144,100 +183,120 @@ fn left_behind(
     attempts::settle(tx, attempt)?;
     let mut change = Change::begin(host, payment, None);
     change.payment.resolution = Resolution::InDoubt;
-    if matches!(attempt.kind, AttemptKind::Issue | AttemptKind::Close) {
-        let asked: vbank::issue::Asked = attempt.request.to()?;
-        asked.key.forget(tx)?;
-    }
-    if attempt.kind == AttemptKind::Cancel {
-        let asked: CancelAsked = attempt.request.to()?;
-        asked.key.answer(tx, 202, &json!(change.shown()), Some(attempt.payment_id))?;
+    let not_known = json!(change.shown());
+    match attempt.kind {
+        AttemptKind::Cancel => {
+            let asked: CancelAsked = attempt.request.to()?;
+            asked.key.answer(tx, 202, &not_known, Some(attempt.payment_id))?;
+        }
+        AttemptKind::Close => {
+            let asked: vbank::issue::Asked = attempt.request.to()?;
+            asked.key.answer(tx, 202, &not_known, Some(attempt.payment_id))?;
+        }
+        // Its account is as good as not opened, so the same key may do it.
+        AttemptKind::Issue => {
+            let asked: vbank::issue::Asked = attempt.request.to()?;
+            asked.key.forget(tx)?;
+        }
+        AttemptKind::Complete | AttemptKind::Undo => {}
     }
     change.write(tx)
 }
 
 /// Writes what was found, with the undo that was tried, in one transaction.
-async fn write(host: &Host, ready: Option<Ready>, doubtful: Doubtful, found: Found) -> Result<Done, Error> {
+async fn write(host: &Host, ready: Option<Ready>, doubtful: Doubtful, step: Step) -> Result<Done, Error> {
     let host_in = host.clone();
     let written = host.store().transact(move |tx| {
         let host = &host_in;
-        let tries = doubtful.tries;
-        if let (Found::Nothing(_, Some(done)) | Found::Unknown(_, Some(done)), Some(ready)) = (&found, &ready)
-        {
+        if let (Some(done), Some(ready)) = (&step.undo, &ready) {
             undo::store(tx, host, ready, done)?;
         }
         let Some(attempt) = mine(tx, &doubtful.attempt)? else { return Ok(Done::Finished) };
+        let oldest = hear(tx, host, ready.as_ref(), &attempt, step.heard)?;
         let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
-        let change = Change::begin(host, payment, ready.as_ref());
-        match (found, &ready) {
-            (Found::Cancelled(done), Some(ready)) => {
-                cancel_found(tx, host, ready, attempt, Verdict::Done(*done))
-            }
-            (Found::NotCancelled, Some(ready)) => {
-                cancel_found(tx, host, ready, attempt, Verdict::NotSent(NotSent::NotMade))
-            }
-            (Found::Closed, _) => vbank::close::found_closed(tx, host, change, attempt),
-            (Found::Approved(approval), _) => approved(tx, host, change, attempt, &approval, tries),
-            (Found::Nothing(reason, _), _) => nothing(tx, host, change, attempt, reason, tries),
-            (Found::Unknown(words, _), _) => unknown(tx, host, change, &attempt, words, tries),
-            (Found::Cancelled(_) | Found::NotCancelled, None) => {
-                unknown(tx, host, change, &attempt, "the channel cannot be used".to_owned(), tries)
-            }
+        let mut again_us = step.again_ms.map(|ms| ms.saturating_mul(1000));
+        if oldest {
+            let probe_us = host.now_us().saturating_add(PROBE_US);
+            again_us = Some(again_us.map_or(probe_us, |us| us.min(probe_us)));
         }
+        let mut change = Change::begin(host, payment, ready.as_ref());
+        match step.found {
+            Found::Unknown(words) => return unknown(tx, host, change, &attempt, words, again_us),
+            Found::Unknowable(words) => return call_a_person(tx, change, &attempt, words),
+            Found::Approved(approval) => {
+                if !settle::approved(tx, &mut change, &attempt, &approval)? {
+                    let words = "the approval must not stand".to_owned();
+                    return unknown(tx, host, change, &attempt, words, again_us);
+                }
+                end(tx, host, change, attempt, AttemptState::Succeeded, json!({}))?;
+            }
+            Found::Nothing(reason) => {
+                change
+                    .event("checkout.failed", json!({"checkout_id": attempt.checkout_id, "reason": reason}));
+                end(tx, host, change, attempt, AttemptState::Failed, json!({"reason": reason}))?;
+            }
+            Found::Cancelled(done) => cancel_found(tx, host, change, attempt, Verdict::Done(*done))?,
+            Found::NotCancelled => {
+                cancel_found(tx, host, change, attempt, Verdict::NotSent(NotSent::NotMade))?;
+            }
+            Found::Closed => vbank::close::found(tx, host, change, attempt, true)?,
+            Found::NotClosed => vbank::close::found(tx, host, change, attempt, false)?,
+        }
+        Ok(Done::Finished)
     });
     written.await
 }
 
+/// Notes whether the gateway answered; an answer lets all that wait for it fall due. Tells whether this is its oldest doubt
+/// that was not answered.
+fn hear(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    ready: Option<&Ready>,
+    attempt: &Attempt,
+    heard: Heard,
+) -> Result<bool, Error> {
+    let Some(ready) = ready else { return Ok(false) };
+    let key = Task::Resolve { shop: attempt.shop_id, attempt: attempt.id }.key();
+    let (gateway, now_us) = (ready.gateway(), host.now_us());
+    match heard {
+        Heard::NotAsked => Ok(false),
+        Heard::Silence => job_rows::silence(tx, &key, Some(&gateway), now_us),
+        Heard::Answer => {
+            job_rows::silence(tx, &key, None, now_us)?;
+            let woken = job_rows::wake(tx, &gateway, now_us, WAKE_APART_US, PROBE_US)?;
+            if woken > 0 {
+                tracing::info!(%gateway, woken, "the gateway answers again");
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// Ends the attempt of a cancel, and writes the answer of its key.
 fn cancel_found(
     tx: &mut Tx<'_>,
     host: &Host,
-    ready: &Ready,
+    change: Change<'_>,
     attempt: Attempt,
     verdict: Verdict<Cancellation>,
-) -> Result<Done, Error> {
+) -> Result<(), Error> {
     let asked: CancelAsked = attempt.request.to()?;
-    cancel::apply(tx, host, ready, attempt, &asked, verdict, Value::Null)?;
-    Ok(Done::Finished)
-}
-
-fn approved(
-    tx: &mut Tx<'_>,
-    host: &Host,
-    mut change: Change<'_>,
-    attempt: Attempt,
-    approval: &Approval,
-    tries: i64,
-) -> Result<Done, Error> {
-    if !settle::approved(tx, &mut change, &attempt, approval)? {
-        return unknown(tx, host, change, &attempt, "the approval must not stand".to_owned(), tries);
-    }
-    end(tx, host, change, attempt, AttemptState::Succeeded, json!({}), tries)
-}
-
-fn nothing(
-    tx: &mut Tx<'_>,
-    host: &Host,
-    mut change: Change<'_>,
-    attempt: Attempt,
-    reason: &str,
-    tries: i64,
-) -> Result<Done, Error> {
-    change.event("checkout.failed", json!({"checkout_id": attempt.checkout_id, "reason": reason}));
-    end(tx, host, change, attempt, AttemptState::Failed, json!({"reason": reason}), tries)
+    cancel::apply(tx, host, change, attempt, &asked, verdict, Value::Null).map(|_| ())
 }
 
 /// Ends the attempt of a complete, its checkout and the payment's doubt.
-fn end(
+pub fn end(
     tx: &mut Tx<'_>,
     host: &Host,
     mut change: Change<'_>,
     mut attempt: Attempt,
     state: AttemptState,
     result: Value,
-    tries: i64,
-) -> Result<Done, Error> {
+) -> Result<Payment, Error> {
     change.payment.resolution = Resolution::None;
     attempt.state = state;
-    attempt.outcome = Some(Json::from(json!({"result": result, "resolved_after_tries": tries})));
+    attempt.outcome = Some(Json::from(json!({"result": result, "resolved": true})));
     attempt.updated_us = host.now_us();
     attempts::settle(tx, &attempt)?;
     if let Some(id) = attempt.checkout_id
@@ -247,28 +306,77 @@ fn end(
             if state == AttemptState::Succeeded { CheckoutState::Approved } else { CheckoutState::Undone };
         checkout_ended(tx, host, &mut checkout, ended, result)?;
     }
-    change.write(tx)?;
-    Ok(Done::Finished)
+    change.write(tx)
 }
 
 /// Leaves everything as it is and asks again later; after the last time a person must.
 fn unknown(
     tx: &mut Tx<'_>,
     host: &Host,
+    change: Change<'_>,
+    attempt: &Attempt,
+    words: String,
+    again_us: Option<i64>,
+) -> Result<Done, Error> {
+    tracing::warn!(attempt = %attempt.id, reason = %words, "still in doubt");
+    let now_us = host.now_us();
+    let Some(due_us) = next_us(attempt.updated_us, now_us) else {
+        return call_a_person(tx, change, attempt, words);
+    };
+    // A moment that is over says nothing more.
+    let again_us = again_us.filter(|us| *us > now_us);
+    Ok(Done::Again(again_us.map_or(due_us, |us| us.min(due_us)), words))
+}
+
+/// Nothing is given up: the payment stays as it is until a person says what the gateway knows.
+fn call_a_person(
+    tx: &mut Tx<'_>,
     mut change: Change<'_>,
     attempt: &Attempt,
     words: String,
-    tries: i64,
 ) -> Result<Done, Error> {
-    let step = usize::try_from(tries.saturating_sub(1)).unwrap_or(usize::MAX);
-    let days = tries.saturating_sub(i64::try_from(SCHEDULE_SECONDS.len()).unwrap_or(i64::MAX));
-    tracing::warn!(attempt = %attempt.id, tries, reason = %words, "still in doubt");
-    if days > DAYS {
-        change.payment.resolution = Resolution::NeedsOperator;
-        change.write(tx)?;
-        tracing::error!(attempt = %attempt.id, "a person must find out how this attempt ended");
-        return Ok(Done::Finished);
+    tracing::error!(attempt = %attempt.id, reason = %words, "a person must find out how this attempt ended");
+    if change.payment.resolution != Resolution::NeedsOperator {
+        change.event("payment.alarm", json!({"attempt": attempt.id, "needs_operator": words}));
     }
-    let seconds = SCHEDULE_SECONDS.get(step).copied().unwrap_or(DAY_SECONDS);
-    Ok(Done::Again(host.now_us().saturating_add(seconds.saturating_mul(1_000_000)), words))
+    change.payment.resolution = Resolution::NeedsOperator;
+    change.write(tx)?;
+    Ok(Done::Finished)
+}
+
+/// The next time of the schedule of a doubt that began at `since_us`; none when it is over.
+fn next_us(since_us: i64, now_us: i64) -> Option<i64> {
+    let daily = (0..DAYS).map(|_| DAY_SECONDS);
+    let steps = SCHEDULE_SECONDS.iter().copied().chain(daily);
+    steps
+        .scan(since_us, |due_us, seconds| {
+            *due_us = due_us.saturating_add(seconds.saturating_mul(1_000_000));
+            Some(*due_us)
+        })
+        .find(|due_us| *due_us > now_us)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doubt_is_asked_about_for_14_days_and_then_given_to_a_person() {
+        let mut now_us = 0;
+        let mut times = Vec::new();
+        while let Some(due_us) = next_us(0, now_us) {
+            times.push(due_us / 1_000_000);
+            now_us = due_us;
+        }
+        assert_eq!(times.get(..7).unwrap(), [5, 20, 80, 380, 1280, 4880, 26_480]);
+        assert_eq!(times.len(), 7 + 14);
+        assert!(times.last().unwrap() / DAY_SECONDS >= DAYS);
+    }
+
+    #[test]
+    fn asking_more_often_or_not_at_all_does_not_shorten_the_schedule() {
+        assert_eq!(next_us(0, 0), Some(5_000_000));
+        assert_eq!(next_us(0, 19_999_999), Some(20_000_000));
+        assert_eq!(next_us(0, 3 * DAY_SECONDS * 1_000_000), Some((26_480 + 3 * DAY_SECONDS) * 1_000_000));
+    }
 }

@@ -14,7 +14,7 @@ use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Tx};
 use serde_json::{Value, json};
 
-use super::model::PaymentOut;
+use super::model::{PaymentOut, Support};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 
@@ -142,8 +142,9 @@ impl<'a> Change<'a> {
             let row = events::Event {
                 id: self.host.new_id(EventId::new),
                 shop_id: self.payment.shop_id,
-                payment_id: self.payment.id,
-                sequence,
+                mode: self.payment.mode,
+                payment_id: Some(self.payment.id),
+                sequence: Some(sequence),
                 name,
                 payload: Json::of(&json!({"payment": shown, "data": data}))?,
                 created_us: now_us,
@@ -154,10 +155,15 @@ impl<'a> Change<'a> {
         Ok(self.payment)
     }
 
+    /// What the plugin says of the paid method.
+    pub fn support(&self) -> Support {
+        let support = self.ready.map(|ready| ready.support(self.payment.paid_method.as_ref()));
+        support.unwrap_or_default()
+    }
+
     /// The payment as the API shows it.
     pub fn shown(&self) -> PaymentOut {
-        let support = self.ready.map(|ready| ready.support(self.payment.paid_method.as_ref()));
-        PaymentOut::of(&self.payment, support.unwrap_or_default())
+        PaymentOut::of(&self.payment, self.support())
     }
 
     fn state_events(&mut self) {

@@ -2,16 +2,16 @@
 //! what follows for its parent are written together, and an undo that succeeded is never forgotten.
 
 use payhost_engine::Called;
-use payhost_engine::contract::money::{Attempt as Earlier, UNDO, Undone};
+use payhost_engine::contract::money::{Attempt as Approval, UNDO, Undone};
 use payhost_engine::contract::types::{Callback, Order, PluginError};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::checkouts::Checkout;
 use payhost_store::{Error, Json, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::{JournalOf, LEASE_US, Opening, evidence, journal, mine, open, run};
-use super::resolve::{Doubtful, Found};
-use super::verdict::{Verdict, judge};
+use super::attempt::{JournalOf, LEASE_US, Opening, evidence, journal, locked, mine, open, run};
+use super::resolve::{Doubtful, Found, Heard, Step};
+use super::verdict::{NotSent, Verdict, judge};
 use crate::channels::ready::Ready;
 use crate::host::{Host, hex, random};
 use crate::http::problem::Problem;
@@ -25,16 +25,24 @@ pub struct UndoDone {
     result: Value,
 }
 
-/// What earlier undos of an attempt came to: one that succeeded ends the doubt; one whose maker died is in doubt itself.
-pub async fn earlier(host: &Host, parent: &Attempt) -> Result<Option<Found>, Problem> {
+/// What earlier undos of an attempt came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Earlier {
+    /// One took the approval back.
+    pub reversed: bool,
+    /// One was answered that it did not.
+    pub answered: bool,
+    /// When the last one was sent whose answer is not known, in milliseconds: it may be on its way.
+    pub last_ms: Option<i64>,
+}
+
+/// Looks at the earlier undos of an attempt. One whose maker died is in doubt itself.
+pub async fn earlier(host: &Host, parent: &Attempt) -> Result<Earlier, Problem> {
     let (shop, id) = (parent.shop_id, parent.id);
     let (now_us, token) = (host.now_us(), hex(&random::<16>()));
     let found = host.store().transact(move |tx| {
+        let mut found = Earlier::default();
         for mut undo in attempts::undos_of(tx, shop, id)? {
-            let outcome: Value = undo.outcome.as_ref().map(Json::to).transpose()?.unwrap_or_default();
-            if undo.state == AttemptState::Succeeded && outcome.get("undone") == Some(&json!("reversed")) {
-                return Ok(Some(Found::Nothing("undone", None)));
-            }
             let free = undo.state == AttemptState::Intent && undo.lease_until_us <= now_us;
             if free
                 && attempts::take_over(tx, (shop, undo.id), &token, now_us, now_us.saturating_add(LEASE_US))?
@@ -44,8 +52,21 @@ pub async fn earlier(host: &Host, parent: &Attempt) -> Result<Option<Found>, Pro
                 undo.updated_us = now_us;
                 attempts::settle(tx, &undo)?;
             }
+            let outcome: Value = undo.outcome.as_ref().map(Json::to).transpose()?.unwrap_or_default();
+            let reversed = outcome.get("undone") == Some(&json!("reversed"));
+            match undo.state {
+                AttemptState::Succeeded => {
+                    found.reversed |= reversed;
+                    found.answered |= !reversed;
+                }
+                AttemptState::Declined => found.answered = true,
+                AttemptState::Failed => {}
+                AttemptState::Intent | AttemptState::InDoubt => {
+                    found.last_ms = found.last_ms.max(Some(undo.now_ms));
+                }
+            }
         }
-        Ok::<_, Error>(None)
+        Ok::<_, Error>(found)
     });
     Ok(found.await?)
 }
@@ -56,15 +77,15 @@ pub async fn undo(
     ready: &Ready,
     doubtful: &Doubtful,
     checkout: &Checkout,
-) -> Result<Found, Problem> {
+) -> Result<Step, Problem> {
     let parent = &doubtful.attempt;
     let order: Order = Place::Order(checkout.id).open_json(&ready.key, &checkout.order_json)?;
     let Some(sealed) = &parent.callback else {
-        return Ok(Found::unknown("the attempt has no callback"));
+        return Ok(Step::new(Found::Unknowable("the attempt has no callback".to_owned()), Heard::NotAsked));
     };
     let callback: Callback = Place::Callback(checkout.id).open_json(&ready.key, sealed)?;
     let earlier =
-        Earlier { now_ms: parent.now_ms, seed: parent.seed.clone(), order_ref: checkout.order_ref.clone() };
+        Approval { now_ms: parent.now_ms, seed: parent.seed.clone(), order_ref: checkout.order_ref.clone() };
     let opening = Opening {
         kind: AttemptKind::Undo,
         checkout: Some(checkout.id),
@@ -72,38 +93,61 @@ pub async fn undo(
         request: json!({"order_ref": checkout.order_ref}),
         callback: None,
     };
-    let (host_in, payment, digest) = (host.clone(), doubtful.payment.clone(), parent.plugin_digest.clone());
-    let opened = host.store().transact(move |tx| open(tx, &host_in, &payment, &digest, opening)).await?;
-    let Ok(attempt) = opened else {
-        return Ok(Found::unknown("another undo is running"));
+    let (host_in, ready_in, payment) = (host.clone(), ready.clone(), doubtful.payment.clone());
+    let of = parent.clone();
+    let opened = host.store().transact(move |tx| {
+        // Its maker or a person may have ended the doubt while the gateway was asked: then nothing may be taken back.
+        locked(tx, of.shop_id, of.payment_id)?;
+        if mine(tx, &of)?.is_none() {
+            return Ok(None);
+        }
+        open(tx, &host_in, &payment, &ready_in, opening).map(Some)
+    });
+    let opened: Result<_, Error> = opened.await;
+    let Some(Ok(attempt)) = opened? else {
+        return Ok(Step::new(
+            Found::Unknown("another undo is running, or the doubt is over".to_owned()),
+            Heard::NotAsked,
+        ));
     };
     let called = run(host, ready, &attempt, &UNDO, |context| (context, order, callback, earlier)).await;
-    Ok(judged(attempt, called))
+    let settled_ms = parent.now_ms.saturating_add(ready.settles_within_ms());
+    Ok(judged(attempt, called, host.now_ms() > settled_ms))
 }
 
-fn judged(attempt: Attempt, called: Called<Result<Undone, PluginError>>) -> Found {
+/// `settled`: the approval cannot be on its way any more, so that "nothing to undo" is final.
+fn judged(attempt: Attempt, called: Called<Result<Undone, PluginError>>, settled: bool) -> Step {
     let word = match &called.result {
         Ok(word) => Ok(word.clone()),
         Err(fault) => Err(fault.to_string()),
     };
     use AttemptState as A;
-    let (state, result, words) = match judge(called.evidence.writes(), word, |_| true) {
-        Verdict::Done(Undone::Reversed) => (A::Succeeded, json!("reversed"), None),
+    let unknown = |words: String, heard| (Found::Unknown(words), heard);
+    let (state, result, (found, heard)) = match judge(called.evidence.writes(), word, |_| true) {
+        Verdict::Done(Undone::Reversed) => {
+            (A::Succeeded, json!("reversed"), (Found::Nothing("undone"), Heard::Answer))
+        }
+        Verdict::Done(Undone::NothingToUndo) if settled => {
+            (A::Succeeded, json!("nothing_to_undo"), (Found::Nothing("not_made"), Heard::Answer))
+        }
         Verdict::Done(Undone::NothingToUndo) => {
-            let words = "the gateway says that there is nothing to undo";
-            (A::Succeeded, json!("nothing_to_undo"), Some(words.to_owned()))
+            let words = "the gateway says that there is nothing to undo yet".to_owned();
+            (A::Succeeded, json!("nothing_to_undo"), unknown(words, Heard::Answer))
         }
         Verdict::Declined(refusal) => {
-            (A::Declined, Value::Null, Some(format!("undo refused: {} {}", refusal.code, refusal.message)))
+            let words = format!("undo refused: {} {}", refusal.code, refusal.message);
+            (A::Declined, Value::Null, unknown(words, Heard::Answer))
         }
-        Verdict::NotSent(why) => (A::Failed, Value::Null, Some(format!("undo not sent: {why:?}"))),
-        Verdict::InDoubt(doubt) => (A::InDoubt, Value::Null, Some(format!("undo: {}", doubt.as_str()))),
+        Verdict::NotSent(why) => {
+            let heard = if why == NotSent::Unreachable { Heard::Silence } else { Heard::NotAsked };
+            (A::Failed, Value::Null, unknown(format!("undo not sent: {why:?}"), heard))
+        }
+        Verdict::InDoubt(doubt) => {
+            (A::InDoubt, Value::Null, unknown(format!("undo: {}", doubt.as_str()), Heard::Silence))
+        }
     };
-    let done = Some(Box::new(UndoDone { attempt, called, state, result }));
-    match words {
-        None => Found::Nothing("undone", done),
-        Some(words) => Found::Unknown(words, done),
-    }
+    let undo = Some(Box::new(UndoDone { attempt, called, state, result }));
+    Step { undo, ..Step::new(found, heard) }
 }
 
 /// T2.

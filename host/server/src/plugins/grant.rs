@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use payhost_store::Error;
 use payhost_store::rows::plugins;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::install::{PluginOut, shown};
@@ -15,7 +15,7 @@ use crate::http::json::Body;
 use crate::http::problem::Problem;
 
 /// An origin.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantIn {
     /// `https://host`, as the plugin wants it.

@@ -27,6 +27,7 @@ const COMPONENT_MAX: usize = 32 << 20;
 
 /// A plugin.
 #[derive(Debug, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct PluginOut {
     /// As its descriptor says.
     pub id: String,
@@ -47,6 +48,7 @@ pub struct PluginOut {
 
 /// An origin that a plugin wants.
 #[derive(Debug, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct WantedOut {
     /// `https://host`.
     pub origin: String,
@@ -79,13 +81,17 @@ pub fn shown(tx: &mut Tx<'_>, id: &str) -> Result<Option<PluginOut>, Error> {
     }))
 }
 
-/// Reads and loads a component that was sent.
-pub async fn read_component(host: &Host, body: HttpBody) -> Result<(Arc<Plugin>, Bytes), Problem> {
+/// Reads a component that was sent.
+pub async fn read_body(body: HttpBody) -> Result<Bytes, Problem> {
     let words = format!("a component has at most {COMPONENT_MAX} bytes");
     let bytes = axum::body::to_bytes(body, COMPONENT_MAX).await;
-    let bytes = bytes.map_err(|_| Problem::new("payload_too_large", words))?;
-    let plugin = host.engine().load(&bytes).await;
-    Ok((plugin.map_err(|error| Problem::new("plugin_invalid", error.to_string()))?, bytes))
+    bytes.map_err(|_| Problem::new("payload_too_large", words))
+}
+
+/// Compiles and checks a component.
+pub async fn load(host: &Host, bytes: &[u8]) -> Result<Arc<Plugin>, Problem> {
+    let plugin = host.engine().load(bytes).await;
+    plugin.map_err(|error| Problem::new("plugin_invalid", error.to_string()))
 }
 
 /// Installs a component, or a new version of one. The body is the component.
@@ -98,7 +104,8 @@ pub async fn install(
     _: Operator,
     body: HttpBody,
 ) -> Result<(StatusCode, Json<PluginOut>), Problem> {
-    let (plugin, bytes) = read_component(&host, body).await?;
+    let bytes = read_body(body).await?;
+    let plugin = load(&host, &bytes).await?;
     let component = component(&host, &plugin, bytes.to_vec())?;
     let now_us = host.now_us();
     let installed = host.store().transact(move |tx| {

@@ -1,6 +1,7 @@
 //! Plugins: installed components, what each may reach, and where gateways lead in test mode. Invariant: only the operator
 //! decides; a plugin gets nothing by being installed.
 
+pub mod figures;
 pub mod gateway_map;
 pub mod grant;
 pub mod install;
@@ -19,5 +20,6 @@ pub fn routes() -> OpenApiRouter<Host> {
         .routes(routes!(grant::grant, grant::revoke))
         .routes(routes!(replay::replay))
         .routes(routes!(replay::trial))
+        .routes(routes!(figures::read))
         .routes(routes!(gateway_map::list, gateway_map::put, gateway_map::remove))
 }

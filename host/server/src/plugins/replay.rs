@@ -7,9 +7,10 @@ use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::State;
 use payhost_core::id::CallId;
-use payhost_engine::contract::find;
+use payhost_engine::contract::types::Context;
+use payhost_engine::contract::{AnyFunction, find};
 use payhost_engine::egress::Recorded;
-use payhost_engine::{CallRecord, Plugin, Transport};
+use payhost_engine::{CallRecord, EgressPolicy, Ended, Plugin, Transport};
 use payhost_store::Error;
 use payhost_store::rows::calls::{self, Call};
 use payhost_store::rows::plugins;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::install::read_component;
+use super::install::{load, read_body};
 use crate::channels::ready::{Moment, Ready, unhex};
 use crate::host::Host;
 use crate::http::auth::Operator;
@@ -50,15 +51,67 @@ pub struct ReplayOut {
     pub now: Option<Value>,
 }
 
-/// What came of a trial.
-#[derive(Debug, Serialize, ToSchema)]
+/// Why a call cannot be run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    Forgotten,
+    Capped,
+    OneTime,
+    Limit,
+    SecretChanged,
+    UnknownFunction,
+}
+
+impl Why {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Forgotten => "its record is not kept any more",
+            Self::Capped => "its record was too large to be kept whole",
+            Self::OneTime => "it used one-time secrets, or a secret was blotted out of its record",
+            Self::Limit => "a limit stopped it",
+            Self::SecretChanged => "a secret that it used was changed since",
+            Self::UnknownFunction => "the contract has no such function",
+        }
+    }
+}
+
+/// Calls that cannot be run again, by reason.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct NotReplayable {
+    /// They used one-time secrets, or a secret was blotted out of their records.
+    pub one_time: usize,
+    /// A limit stopped them.
+    pub limit: usize,
+    /// Their records were too large to be kept whole.
+    pub capped: usize,
+    /// A secret that they used was changed since.
+    pub secret_changed: usize,
+    /// Anything else: the record is not kept any more, or the contract has no such function.
+    pub other: usize,
+}
+
+impl NotReplayable {
+    fn count(&mut self, why: Why) {
+        let count = match why {
+            Why::OneTime => &mut self.one_time,
+            Why::Limit => &mut self.limit,
+            Why::Capped => &mut self.capped,
+            Why::SecretChanged => &mut self.secret_changed,
+            Why::Forgotten | Why::UnknownFunction => &mut self.other,
+        };
+        *count += 1;
+    }
+}
+
+/// What came of running several calls again.
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub struct TrialOut {
     /// Calls that ended the same.
     pub same: usize,
     /// Calls that did not.
     pub different: usize,
-    /// Calls that cannot be run again (one-time secrets, a limit, a secret changed since).
-    pub not_replayable: usize,
+    /// Calls that cannot be run again.
+    pub not_replayable: NotReplayable,
     /// Those that did not, newest first.
     pub differences: Vec<ReplayOut>,
 }
@@ -75,7 +128,7 @@ pub async fn replay(
 ) -> Result<Json<ReplayOut>, Problem> {
     let call = host.store().read(move |tx| calls::get_of_any_shop(tx, id)).await?;
     let call = call.ok_or_else(|| Problem::not_found("call"))?;
-    Ok(Json(again(&host, call, None).await?))
+    Ok(Json(again(&host, call, None).await?.0))
 }
 
 /// How many calls.
@@ -83,11 +136,12 @@ pub async fn replay(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct TrialParams {
-    /// The newest so many calls of the plugin; at most 1000.
+    /// The newest so many calls; at most 1000.
     pub last: i64,
 }
 
-/// Tries a component on the newest real calls of the plugin whose id it has. Nothing is installed. The body is the component.
+/// Runs the newest calls again. The body is a component that is tried on the real calls of the plugin whose id it has, and is
+/// not installed; without a body every call runs with the plugin that made it.
 #[utoipa::path(
     post, path = "/v1/replays", tag = "set-up", params(TrialParams),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
@@ -102,31 +156,37 @@ pub async fn trial(
     if !(1..=LAST_MAX).contains(&params.last) {
         return Err(Problem::field("last", format!("from 1 to {LAST_MAX}")));
     }
-    let (plugin, _) = read_component(&host, body).await?;
-    let id = plugin.descriptor().id.clone();
+    let bytes = read_body(body).await?;
+    let plugin = if bytes.is_empty() { None } else { Some(load(&host, &bytes).await?) };
+    let id = plugin.as_ref().map(|plugin| plugin.descriptor().id.clone());
     let found = host.store().read(move |tx| {
-        let heads = plugins::component_heads(tx, &id)?;
-        let digests: Vec<String> = heads.into_iter().map(|head| head.digest).collect();
-        calls::last_of_all_shops(tx, &digests, params.last)
+        let heads = id.map(|id| plugins::component_heads(tx, &id)).transpose()?;
+        let digests = heads.map(|heads| heads.into_iter().map(|head| head.digest).collect::<Vec<_>>());
+        calls::last_of_all_shops(tx, digests.as_deref(), params.last)
     });
     let found: Result<Vec<Call>, Error> = found.await;
-    let mut out = TrialOut { same: 0, different: 0, not_replayable: 0, differences: Vec::new() };
+    let mut out = TrialOut::default();
     for call in found? {
-        let replayed = again(&host, call, Some(&plugin)).await?;
-        match replayed.outcome {
-            "same" => out.same += 1,
-            "different" => {
+        match again(&host, call, plugin.as_ref()).await? {
+            (_, Some(why)) => out.not_replayable.count(why),
+            (replayed, None) if replayed.outcome == SAME => out.same += 1,
+            (replayed, None) => {
                 out.different += 1;
                 out.differences.push(replayed);
             }
-            _ => out.not_replayable += 1,
         }
     }
     Ok(Json(out))
 }
 
-/// Runs a call again, with its own plugin or another version.
-async fn again(host: &Host, call: Call, other: Option<&Arc<Plugin>>) -> Result<ReplayOut, Problem> {
+const SAME: &str = "same";
+
+/// Runs a call again, with its own plugin or another version; or says why it cannot be.
+async fn again(
+    host: &Host,
+    call: Call,
+    other: Option<&Arc<Plugin>>,
+) -> Result<(ReplayOut, Option<Why>), Problem> {
     let mut out = ReplayOut {
         call: call.id.to_string(),
         function: format!("{}.{}", short(&call.interface), call.function),
@@ -136,59 +196,85 @@ async fn again(host: &Host, call: Call, other: Option<&Arc<Plugin>>) -> Result<R
         recorded: None,
         now: None,
     };
-    let mut cannot = |reason: &str| {
-        out.reason = Some(reason.to_owned());
-        None::<()>
+    let runnable = match runnable(host, &call, other).await? {
+        Ok(runnable) => runnable,
+        Err(why) => {
+            out.reason = Some(why.words().to_owned());
+            return Ok((out, Some(why)));
+        }
     };
-    let (Some(sealed), Some(channel)) = (&call.record, call.channel_id) else {
-        cannot("its record is not kept any more");
-        return Ok(out);
-    };
-    let digest = other.map_or(call.plugin_digest.as_str(), |plugin| plugin.digest());
-    let ready = match other {
-        None => Ready::load(host, call.shop_id, channel, Some(digest)).await?,
-        Some(plugin) => Ready::load_with(host, call.shop_id, channel, Arc::clone(plugin)).await?,
-    };
-    let record: CallRecord = Place::Record(call.id).open_json(&ready.key, sealed)?;
-    let function = find(short(&record.interface), &record.function);
-    let (Some(context), Some(function)) = (record.context.clone(), function) else {
-        cannot("the contract has no such function");
-        return Ok(out);
-    };
-    if !record.replayable {
-        cannot("it used one-time secrets, or a limit stopped it");
-        return Ok(out);
-    }
-    if record.secrets_used.iter().any(|used| ready.secret_version(&used.name) != used.version) {
-        cannot("a secret that it used was changed since");
-        return Ok(out);
-    }
+    let Runnable { ready, record, context, function } = runnable;
     let recorded = Arc::new(Recorded::new(&record));
     let moment = Moment {
         call: call.id,
         now_ms: record.now_ms,
         seed: unhex(&record.seed),
         send_deadline: None,
+        offline: false,
         one_time: Vec::new(),
     };
     let mut setup = ready.setup(&moment);
     setup.transport = Transport::Scripted(recorded.clone());
-    let called = function
-        .call_json(host.engine(), &ready.plugin, context, record.args.clone().into_value(), setup)
-        .await;
+    // What was refused then is in the record; nothing else may depend on what is granted now.
+    let wanted = ready.plugin.descriptor().hosts.iter().filter_map(|host| host.origin.parse().ok());
+    setup.egress = Arc::new(EgressPolicy { granted: wanted.collect(), map: Vec::new() });
+    let args = record.args.clone().into_value();
+    let called = function.call_json(host.engine(), &ready.plugin, context, args, setup).await;
     let called = called.map_err(|error| Problem::internal(&error))?;
     out.requests = recorded
         .differences()
         .iter()
         .map(|difference| json!({"at": difference.at, "recorded": difference.recorded, "asked": difference.asked}))
         .collect();
-    let same = called.record.ended == record.ended && out.requests.is_empty();
-    out.outcome = if same { "same" } else { "different" };
+    let (then, now) = (json!(record.ended), json!(called.record.ended));
+    // As bytes: the order of members counts too.
+    let written = (serde_json::to_vec(&then).ok(), serde_json::to_vec(&now).ok());
+    let same = written.0.is_some() && written.0 == written.1 && out.requests.is_empty();
+    out.outcome = if same { SAME } else { "different" };
     if !same {
-        out.recorded = Some(json!(record.ended));
-        out.now = Some(json!(called.record.ended));
+        (out.recorded, out.now) = (Some(then), Some(now));
     }
-    Ok(out)
+    Ok((out, None))
+}
+
+/// Everything that a replay needs.
+struct Runnable {
+    ready: Ready,
+    record: CallRecord,
+    context: Context,
+    function: &'static dyn AnyFunction,
+}
+
+async fn runnable(
+    host: &Host,
+    call: &Call,
+    other: Option<&Arc<Plugin>>,
+) -> Result<Result<Runnable, Why>, Problem> {
+    let (Some(sealed), Some(channel)) = (&call.record, call.channel_id) else {
+        return Ok(Err(Why::Forgotten));
+    };
+    let ready = match other {
+        None => Ready::load(host, call.shop_id, channel, Some(&call.plugin_digest)).await?,
+        Some(plugin) => Ready::load_with(host, call.shop_id, channel, Arc::clone(plugin)).await?,
+    };
+    let packed = Place::Record(call.id).open(&ready.key, sealed)?;
+    let record = CallRecord::unpack(&packed).map_err(|error| Problem::internal(&error))?;
+    if record.capped.is_some() {
+        return Ok(Err(Why::Capped));
+    }
+    let function = find(short(&record.interface), &record.function);
+    let (Some(context), Some(function)) = (record.context.clone(), function) else {
+        return Ok(Err(Why::UnknownFunction));
+    };
+    if !record.replayable {
+        let one_time = record.secrets_used.iter().any(|used| used.version.is_none());
+        let stopped = matches!(record.ended, Ended::Fault(_));
+        return Ok(Err(if stopped && !one_time { Why::Limit } else { Why::OneTime }));
+    }
+    if record.secrets_used.iter().any(|used| ready.secret_version(&used.name) != used.version) {
+        return Ok(Err(Why::SecretChanged));
+    }
+    Ok(Ok(Runnable { ready, record, context, function }))
 }
 
 /// `general-pay` of `payhost:plugin/general-pay@0.1.0`.

@@ -24,8 +24,9 @@ const NAME_MAX: usize = 100;
 const ORIGINS_MAX: usize = 20;
 
 /// A new shop.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ShopIn {
     /// What buyers see.
     #[schema(max_length = 100)]
@@ -40,6 +41,7 @@ pub struct ShopIn {
 
 /// A shop.
 #[derive(Debug, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct ShopOut {
     /// `shop_…`.
     pub id: String,

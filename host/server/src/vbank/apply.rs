@@ -175,6 +175,8 @@ async fn one(host: &Host, ready: &Ready, notice: &Notice, fact: NoticeFact) -> R
         }
     };
     let listed = notice.listed;
+    // The merchant that the sale was made with, also when the channel names another one by now.
+    let ready = &Ready::load_for(host, &payment, Some(checkout.id)).await?;
     let confirmed = match ask(host, ready, &payment, claim, &order_ref, gateway_ref).await? {
         Word::Confirmed => true,
         Word::Contradicted(words) => return Ok(Ended::Doubt(words, checkout)),

@@ -4,31 +4,33 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use payhost_core::id::PaymentId;
+use payhost_core::id::{CheckoutId, PaymentId, ShopId};
 use payhost_core::{FactKind, Money, PaymentState, Resolution};
 use payhost_engine::Called;
-use payhost_engine::contract::money::{INQUIRE, Inquiry, Query, SaleState};
+use payhost_engine::contract::money::SaleState;
+use payhost_engine::contract::plugin::Lookup;
 use payhost_engine::contract::types::{Account, Details, Institution, Money as Amount, PluginError, Text};
 use payhost_engine::contract::vbank_notice::CLOSE;
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
-use payhost_store::rows::facts;
 use payhost_store::rows::payments::Payment;
+use payhost_store::rows::{checkouts, facts};
 use payhost_store::{Error, Json as Stored, Tx};
 use serde_json::{Value, json};
 
 use super::INTERFACE;
 use super::issue::{Answer, Asked, answer};
-use crate::channels::ready::{Moment, Ready};
+use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
 use crate::http::idempotency::{Key, Known, RequiredKey};
 use crate::http::json::PathId;
 use crate::http::problem::{GatewayAnswer, Problem};
-use crate::jobs::{self, Done, Task};
-use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
+use crate::jobs::{self, Task};
+use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
+use crate::payments::inquire::{Of, Silence, ask};
 use crate::payments::model::{AccountOut, PaymentOut};
 use crate::payments::read;
-use crate::payments::resolve::{Doubtful, Found};
+use crate::payments::resolve::{Doubtful, Found, Heard, Step};
 use crate::payments::settle::{Change, NewFact, refusal_json};
 use crate::payments::verdict::{Verdict, judge, not_sent};
 
@@ -53,7 +55,12 @@ pub async fn close(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let row = read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/virtual-account/close"), b"");
-    let ready = Ready::load(&host, row.shop_id, row.channel_id, None).await?;
+    if let Some((status, body)) = key.answered(&host).await? {
+        return answer(status, body);
+    }
+    let (shop, id) = (row.shop_id, row.id);
+    let (_, checkout) = host.store().read(move |tx| issue_of(tx, shop, id)).await?;
+    let ready = Ready::load_for(&host, &row, checkout).await?;
     if !ready.plugin.supports(INTERFACE) {
         return Err(Problem::new("plugin_refused", "the channel's plugin closes no virtual accounts"));
     }
@@ -96,10 +103,7 @@ async fn begin(host: &Host, ready: &Ready, id: PaymentId, key: Key) -> Result<Be
                 return Ok(Err(problem));
             }
         };
-        let issued = facts::of_payment(tx, payment.shop_id, id)?;
-        let issued = issued.iter().rev().find(|fact| fact.kind == FactKind::Issued);
-        let detail: Value = issued.map(|fact| fact.detail.to()).transpose()?.unwrap_or_default();
-        let order_ref = detail.get("order_ref").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (order_ref, _) = issue_of(tx, payment.shop_id, id)?;
         let asked = Asked { key, order_ref };
         let opening = Opening {
             kind: AttemptKind::Close,
@@ -108,12 +112,23 @@ async fn begin(host: &Host, ready: &Ready, id: PaymentId, key: Key) -> Result<Be
             request: serde_json::to_value(&asked).map_err(|error| Error::Json(error.to_string()))?,
             callback: None,
         };
-        let Ok(attempt) = open(tx, host, &payment, ready.plugin.digest(), opening)? else {
+        let Ok(attempt) = open(tx, host, &payment, ready, opening)? else {
             return Err(Error::Stale { what: "payment" });
         };
         Ok::<_, Error>(Ok(Begun::Mine(Box::new((attempt, account, asked)))))
     });
     begun.await?
+}
+
+/// Our order number of the payment's last account, and the checkout that it was opened by.
+fn issue_of(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<(String, Option<CheckoutId>), Error> {
+    let known = facts::of_payment(tx, shop, id)?;
+    let issued = known.iter().rev().find(|fact| fact.kind == FactKind::Issued);
+    let detail: Value = issued.map(|fact| fact.detail.to()).transpose()?.unwrap_or_default();
+    let order_ref = detail.get("order_ref").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let checkout = checkouts::by_order_ref_of_any_shop(tx, &order_ref)?;
+    let checkout = checkout.filter(|checkout| checkout.payment_id == id).map(|checkout| checkout.id);
+    Ok((order_ref, checkout))
 }
 
 /// The account, if it waits and nothing was paid into it.
@@ -155,10 +170,14 @@ async fn settle(
     };
     let verdict = judge(called.evidence.writes(), word, |()| true);
     let (host_in, ready_in) = (host.clone(), ready.clone());
+    let asked_of = (attempt.shop_id, attempt.payment_id);
     let done = host.store().transact(move |tx| {
         let host = &host_in;
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
-        let Some(attempt) = mine(tx, &attempt)? else { return Err(Error::Stale { what: "attempt" }) };
+        let Some(attempt) = still_mine(tx, &attempt)? else {
+            let payment = locked(tx, asked_of.0, asked_of.1)?;
+            return Ok((202, json!(Change::begin(host, payment, Some(&ready_in)).shown())));
+        };
         apply(tx, host, &ready_in, attempt, &asked, verdict, evidence(&called.evidence))
     });
     let done: Result<(u16, Value), Error> = done.await;
@@ -188,11 +207,11 @@ fn apply(
         }
         Verdict::Declined(refusal) => {
             let refused = Problem::new("gateway_refused", refusal.explanation.en.clone())
-                .for_buyer(refusal.explanation.ko.clone())
                 .from_gateway(GatewayAnswer {
                     code: refusal.code.clone(),
                     message: refusal.message.clone(),
                     class: refusal.class.clone(),
+                    explanation: refusal.explanation.ko.clone(),
                 });
             (A::Declined, json!({"refusal": refusal_json(&refusal)}), Some(refused))
         }
@@ -240,62 +259,64 @@ fn closed(tx: &mut Tx<'_>, host: &Host, change: &mut Change<'_>, attempt: &Attem
     Ok(())
 }
 
-/// Finds out about a close: the gateway is asked by its number of the account.
-pub async fn find_out(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<Found, Problem> {
-    let payment = &doubtful.payment;
-    let asked: Asked = doubtful.attempt.request.to()?;
-    let query = Query {
-        order_ref: asked.order_ref,
-        gateway_ref: payment.gateway_ref.clone(),
-        amount: Amount { minor: payment.total, currency: payment.currency.to_string() },
-        method: None,
+/// Finds out about a close: the gateway is asked by its number of the account. It is never sent again.
+pub async fn find_out(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<Step, Problem> {
+    let (attempt, payment) = (&doubtful.attempt, &doubtful.payment);
+    let asked: Asked = attempt.request.to()?;
+    if ready.lookup() == Lookup::None || payment.gateway_ref.is_none() {
+        let words = "the gateway cannot be asked about an account".to_owned();
+        return Ok(Step::new(Found::Unknowable(words), Heard::NotAsked));
+    }
+    let unknown = |words: &str| Ok(Step::new(Found::Unknown(words.to_owned()), Heard::Answer));
+    let of = Of { payment, attempt: Some(attempt.id) };
+    let sale = match ask(host, ready, of, &asked.order_ref, payment.gateway_ref.clone()).await? {
+        Ok(Some(sale)) => sale,
+        Ok(None) => return unknown("the gateway does not know the account"),
+        Err(Silence::CannotAsk(words)) => return unknown(&words),
+        Err(Silence::Failed(words)) => return Ok(Step::new(Found::Unknown(words), Heard::Silence)),
     };
-    let moment = Moment::now(host);
-    let of = JournalOf {
-        call: moment.call,
-        at_ms: moment.now_ms,
-        payment: Some(payment.id),
-        attempt: Some(doubtful.attempt.id),
+    if sale.amount.minor != payment.total || sale.order_ref != asked.order_ref {
+        return unknown("the gateway answers about another sale");
+    }
+    let settled_ms = attempt.now_ms.saturating_add(ready.settles_within_ms());
+    let found = match sale.state {
+        SaleState::Cancelled => Found::Closed,
+        SaleState::Paid | SaleState::PartiallyCancelled => Found::NotClosed,
+        // Believed only when the request cannot be on its way any more.
+        SaleState::AwaitingDeposit if host.now_ms() > settled_ms => Found::NotClosed,
+        SaleState::AwaitingDeposit => Found::Unknown("the account is not closed yet".to_owned()),
     };
-    let called = ready.call(host, &INQUIRE, moment, |context| (context, query)).await;
-    let found = match &called.result {
-        Ok(Ok(Inquiry::Found(sale))) if sale.state == SaleState::Cancelled => Found::Closed,
-        Ok(Ok(Inquiry::Found(sale))) if sale.state == SaleState::AwaitingDeposit => {
-            // The request may still be on its way the first time.
-            if doubtful.tries > 1 {
-                Found::Nothing("not_closed", None)
-            } else {
-                Found::unknown("not closed yet")
-            }
-        }
-        Ok(Ok(Inquiry::Found(_))) => Found::Nothing("not_closed", None),
-        Ok(Ok(Inquiry::NotFound)) => Found::unknown("the gateway does not know the account"),
-        Ok(Ok(Inquiry::CannotAsk(words))) => Found::unknown(words.clone()),
-        Ok(Err(error)) => Found::unknown(format!("{error:?}")),
-        Err(fault) => Found::unknown(fault.to_string()),
-    };
-    let (host_in, ready_in) = (host.clone(), ready.clone());
-    let journaled = host.store().transact(move |tx| journal(tx, &host_in, &ready_in, of, &called));
-    journaled.await?;
-    Ok(found)
+    Ok(Step { again_ms: Some(settled_ms.saturating_add(1000)), ..Step::new(found, Heard::Answer) })
 }
 
-/// Writes a close that was found to be done.
-pub fn found_closed(
+/// Ends a close whose outcome was found out, and writes the answer of its key.
+pub fn found(
     tx: &mut Tx<'_>,
     host: &Host,
     mut change: Change<'_>,
     mut attempt: Attempt,
-) -> Result<Done, Error> {
+    done: bool,
+) -> Result<(), Error> {
     let asked: Asked = attempt.request.to()?;
-    closed(tx, host, &mut change, &attempt)?;
     change.payment.resolution = Resolution::None;
-    attempt.state = AttemptState::Succeeded;
-    attempt.outcome = Some(Stored::from(json!({"result": {}})));
+    let (state, result) = if done {
+        closed(tx, host, &mut change, &attempt)?;
+        (AttemptState::Succeeded, json!({}))
+    } else {
+        (AttemptState::Failed, json!({"reason": "not_closed"}))
+    };
+    attempt.state = state;
+    attempt.outcome = Some(Stored::from(json!({"result": result, "resolved": true})));
     attempt.updated_us = host.now_us();
     attempts::settle(tx, &attempt)?;
+    let support = change.support();
     let row = change.write(tx)?;
-    let body = json!(PaymentOut::of(&row, Default::default()));
-    asked.key.answer(tx, 200, &body, Some(row.id))?;
-    Ok(Done::Finished)
+    let (status, body) = if done {
+        (200, json!(PaymentOut::of(&row, support)))
+    } else {
+        let words = "the gateway says that it did not close the account; it still takes a deposit";
+        let problem = Problem::new("cancel_not_made", words);
+        (problem.status, json!(problem))
+    };
+    asked.key.answer(tx, status, &body, Some(row.id))
 }

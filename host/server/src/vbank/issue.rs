@@ -22,13 +22,13 @@ use utoipa::ToSchema;
 use super::INTERFACE;
 use super::facts::account_fact;
 use crate::channels::ready::Ready;
-use crate::checkout::complete::refusal;
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
 use crate::http::idempotency::{Key, Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::{GatewayAnswer, Problem};
-use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
+use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
+use crate::payments::complete::refusal;
 use crate::payments::model::PaymentOut;
 use crate::payments::settle::{Change, Written, checkout_ended, refusal_json};
 use crate::payments::verdict::{Verdict, judge, not_sent};
@@ -83,6 +83,9 @@ pub async fn issue(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let row = read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/virtual-account"), &body.raw);
+    if let Some((status, body)) = key.answered(&host).await? {
+        return answer(status, body);
+    }
     let wanted = Wanted::check(&host, &row, body.value)?;
     let ready = Ready::load(&host, row.shop_id, row.channel_id, None).await?;
     if !ready.plugin.supports(INTERFACE) {
@@ -182,7 +185,7 @@ async fn begin(host: &Host, ready: &Ready, id: PaymentId, key: Key) -> Result<Be
             request: serde_json::to_value(&asked).map_err(|error| Error::Json(error.to_string()))?,
             callback: None,
         };
-        let Ok(attempt) = open(tx, host, &payment, ready.plugin.digest(), opening)? else {
+        let Ok(attempt) = open(tx, host, &payment, ready, opening)? else {
             return Err(Error::Stale { what: "payment" });
         };
         let mut change = Change::begin(host, payment, Some(ready));
@@ -206,6 +209,7 @@ fn checkout(
         payment_id: payment.id,
         channel_id: payment.channel_id,
         plugin_digest: ready.plugin.digest().to_owned(),
+        revision: ready.revision,
         order_ref: order.order_ref.clone(),
         device: "api".to_owned(),
         state: CheckoutState::Returned,
@@ -238,7 +242,11 @@ async fn settle(
     let done = host.store().transact(move |tx| {
         let host = &host_in;
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
-        let Some(attempt) = mine(tx, &attempt)? else { return Err(Error::Stale { what: "attempt" }) };
+        let Some(attempt) = still_mine(tx, &attempt)? else {
+            // It counts as not opened already; nobody will see this account's number.
+            let problem = not_opened();
+            return Ok((problem.status, json!(problem)));
+        };
         apply(tx, host, &ready_in, attempt, &asked, verdict, evidence(&called.evidence))
     });
     let done: Result<(u16, Value), Error> = done.await;
@@ -270,11 +278,11 @@ fn apply(
         }
         Verdict::Declined(refusal) => {
             let refused = Problem::new("gateway_refused", refusal.explanation.en.clone())
-                .for_buyer(refusal.explanation.ko.clone())
                 .from_gateway(GatewayAnswer {
                     code: refusal.code.clone(),
                     message: refusal.message.clone(),
                     class: refusal.class.clone(),
+                    explanation: refusal.explanation.ko.clone(),
                 });
             (A::Declined, json!({"reason": "declined", "refusal": refusal_json(&refusal)}), Some(refused))
         }

@@ -11,6 +11,8 @@ pub mod notify;
 pub mod read;
 pub mod refund;
 pub mod source;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
 use axum::Router;

@@ -18,13 +18,14 @@ use payhost_store::vault;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::checkout::page::render;
+use crate::checkout::page::{Head, render};
 use crate::checkout::words;
 use crate::host::{Host, hex, random};
 use crate::http::auth::ShopCaller;
 use crate::http::idempotency::RequiredKey;
 use crate::http::json::{Body, PathId};
 use crate::http::problem::Problem;
+use crate::institutions;
 use crate::payments::cancel::{self, CancelIn, RefundAccountIn};
 use crate::payments::order::base_url;
 use crate::payments::read;
@@ -155,12 +156,9 @@ pub struct Typed {
 
 /// Words of the page.
 struct Words {
-    language: &'static str,
     heading: &'static str,
     intro: &'static str,
     amount: &'static str,
-    shop: &'static str,
-    order: &'static str,
     bank: &'static str,
     choose: &'static str,
     number: &'static str,
@@ -176,12 +174,9 @@ struct Words {
 }
 
 const KO: Words = Words {
-    language: "ko",
     heading: "환불 계좌 입력",
     intro: "입금하신 금액을 돌려받을 본인 계좌를 입력해 주세요.",
     amount: "환불 금액",
-    shop: "상점",
-    order: "주문",
     bank: "은행",
     choose: "은행을 선택하세요",
     number: "계좌번호",
@@ -197,12 +192,9 @@ const KO: Words = Words {
 };
 
 const EN: Words = Words {
-    language: "en",
     heading: "Your refund account",
     intro: "Enter your own account, to which your deposit is paid back.",
     amount: "Refund",
-    shop: "Shop",
-    order: "Order",
     bank: "Bank",
     choose: "Choose a bank",
     number: "Account number",
@@ -217,41 +209,13 @@ const EN: Words = Words {
     bad_holder: "Enter the account holder's name.",
 };
 
-/// Banks by KFTC's code, with the public source that the plugin's tables name.
-const BANKS: [(&str, &str, &str); 22] = [
-    ("004", "국민은행", "KB Kookmin Bank"),
-    ("088", "신한은행", "Shinhan Bank"),
-    ("020", "우리은행", "Woori Bank"),
-    ("081", "하나은행", "Hana Bank"),
-    ("011", "농협은행", "NongHyup Bank"),
-    ("003", "기업은행", "Industrial Bank of Korea"),
-    ("090", "카카오뱅크", "KakaoBank"),
-    ("092", "토스뱅크", "Toss Bank"),
-    ("089", "케이뱅크", "K bank"),
-    ("071", "우체국", "Korea Post"),
-    ("045", "새마을금고", "MG Community Credit Cooperative"),
-    ("048", "신협", "National Credit Union Federation"),
-    ("012", "지역 농·축협", "Local Nonghyup"),
-    ("002", "산업은행", "Korea Development Bank"),
-    ("007", "수협은행", "Suhyup Bank"),
-    ("023", "SC제일은행", "SC Bank Korea"),
-    ("027", "한국씨티은행", "Citibank Korea"),
-    ("031", "iM뱅크(대구은행)", "iM Bank (Daegu)"),
-    ("032", "부산은행", "Busan Bank"),
-    ("034", "광주은행", "Kwangju Bank"),
-    ("037", "전북은행", "Jeonbuk Bank"),
-    ("039", "경남은행", "Kyongnam Bank"),
-];
-
 #[derive(Template)]
 #[template(path = "refund.html")]
 struct Page<'a> {
-    language: &'a str,
     nonce: &'a str,
+    /// Shop, order and the amount that is given back.
+    head: &'a Head,
     t: &'a Words,
-    shop_name: &'a str,
-    order_name: &'a str,
-    amount: &'a str,
     /// Code, name, chosen.
     banks: Vec<(&'a str, &'a str, bool)>,
     number: &'a str,
@@ -274,21 +238,25 @@ struct View<'a> {
 }
 
 fn show(view: &View<'_>) -> Response {
-    let english = view.payment.is_some_and(|payment| payment.language.starts_with("en"));
-    let t = if english { &EN } else { &KO };
+    let language = view.payment.map_or("ko", |payment| payment.language.as_str());
+    let english = language.starts_with("en");
     let nonce = hex(&random::<16>());
-    let amount = view
-        .payment
-        .map_or_else(String::new, |p| words::amount(view.amount, p.currency.as_str(), &p.language));
+    let head = Head {
+        t: words::words(language),
+        shop_name: view.shop_name.to_owned(),
+        order_name: view.payment.map_or_else(String::new, |payment| payment.order_name.clone()),
+        total: view
+            .payment
+            .map_or_else(String::new, |p| words::amount(view.amount, p.currency.as_str(), language)),
+        test_mode: view.payment.is_some_and(|payment| payment.mode == Mode::Test),
+        return_url: None,
+    };
     let chosen = view.typed.map_or("", |typed| typed.bank.as_str());
     let page = Page {
-        language: t.language,
         nonce: &nonce,
-        t,
-        shop_name: view.shop_name,
-        order_name: view.payment.map_or("", |payment| payment.order_name.as_str()),
-        amount: &amount,
-        banks: BANKS
+        head: &head,
+        t: if english { &EN } else { &KO },
+        banks: institutions::banks()
             .iter()
             .map(|(code, ko, en)| (*code, if english { *en } else { *ko }, *code == chosen))
             .collect(),
@@ -405,7 +373,7 @@ pub async fn send(
 
 /// What is wrong with what was typed.
 fn wrong(t: &Words, typed: &Typed) -> Option<&'static str> {
-    let bank = BANKS.iter().any(|(code, ..)| *code == typed.bank);
+    let bank = institutions::banks().iter().any(|(code, ..)| *code == typed.bank);
     let number = typed.number.trim();
     let digits = number.bytes().filter(u8::is_ascii_digit).count();
     let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'-');

@@ -81,6 +81,7 @@ CREATE TABLE channel (
     purposes TEXT COLLATE "C" NOT NULL,
     settings TEXT COLLATE "C" NOT NULL,
     enabled BIGINT NOT NULL CONSTRAINT channel_enabled_bool CHECK (enabled IN (0, 1)),
+    watch BIGINT NOT NULL CONSTRAINT channel_watch_bool CHECK (watch IN (0, 1)),
     created_us BIGINT NOT NULL,
     updated_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id)
@@ -96,6 +97,8 @@ CREATE TABLE channel_default (
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
 );
 
+-- A secret that was changed or taken away stays, retired, while a payment may need it: what is in doubt is asked about and
+-- undone with the very keys that it was made with.
 CREATE TABLE channel_secret (
     shop_id TEXT COLLATE "C" NOT NULL,
     channel_id TEXT COLLATE "C" NOT NULL,
@@ -103,7 +106,21 @@ CREATE TABLE channel_secret (
     version BIGINT NOT NULL,
     sealed BYTEA NOT NULL,
     updated_us BIGINT NOT NULL,
-    PRIMARY KEY (shop_id, channel_id, name),
+    retired_us BIGINT,
+    PRIMARY KEY (shop_id, channel_id, name, version),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+);
+CREATE UNIQUE INDEX channel_secret_current ON channel_secret (shop_id, channel_id, name) WHERE retired_us IS NULL;
+
+-- What a channel was set to, and with which versions of its secrets: checkouts and attempts name the one that they use.
+CREATE TABLE channel_revision (
+    shop_id TEXT COLLATE "C" NOT NULL,
+    channel_id TEXT COLLATE "C" NOT NULL,
+    number BIGINT NOT NULL CONSTRAINT channel_revision_number_positive CHECK (number >= 1),
+    settings TEXT COLLATE "C" NOT NULL,
+    secrets TEXT COLLATE "C" NOT NULL,
+    created_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, channel_id, number),
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
 );
 
@@ -158,7 +175,10 @@ CREATE UNIQUE INDEX payment_id ON payment (id);
 CREATE UNIQUE INDEX payment_open_order ON payment (shop_id, mode, order_id)
     WHERE state NOT IN ('cancelled', 'failed', 'expired') AND expired = 0;
 CREATE INDEX payment_list ON payment (shop_id, mode, id);
+CREATE INDEX payment_approved ON payment (shop_id, channel_id, approved_at_us);
 CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
+-- For the figures: how many payments are in doubt, and who waits for a person.
+CREATE INDEX payment_unresolved ON payment (resolution, updated_us) WHERE resolution <> 'none';
 CREATE INDEX payment_expiry ON payment (expires_us) WHERE state IN ('created', 'pending');
 
 CREATE TABLE checkout (
@@ -167,6 +187,7 @@ CREATE TABLE checkout (
     payment_id TEXT COLLATE "C" NOT NULL,
     channel_id TEXT COLLATE "C" NOT NULL,
     plugin_digest TEXT COLLATE "C" NOT NULL REFERENCES component (digest),
+    revision BIGINT NOT NULL,
     order_ref TEXT COLLATE "C" NOT NULL CONSTRAINT checkout_order_ref_length CHECK (length(order_ref) BETWEEN 1 AND 40),
     device TEXT COLLATE "C" NOT NULL,
     state TEXT COLLATE "C" NOT NULL CONSTRAINT checkout_state_known CHECK (state IN (
@@ -180,7 +201,8 @@ CREATE TABLE checkout (
     updated_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
-    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id, revision) REFERENCES channel_revision (shop_id, channel_id, number)
 );
 ALTER TABLE payment ADD FOREIGN KEY (shop_id, approved_checkout_id) REFERENCES checkout (shop_id, id) DEFERRABLE;
 CREATE UNIQUE INDEX checkout_id ON checkout (id);
@@ -200,6 +222,7 @@ CREATE TABLE attempt (
         'intent', 'succeeded', 'declined', 'failed', 'in_doubt')),
     call_id TEXT COLLATE "C" NOT NULL,
     plugin_digest TEXT COLLATE "C" NOT NULL REFERENCES component (digest),
+    revision BIGINT NOT NULL,
     request TEXT COLLATE "C" NOT NULL,
     callback BYTEA,
     now_ms BIGINT NOT NULL,
@@ -287,18 +310,77 @@ END $$;
 CREATE TRIGGER ledger_entry_follows_fact BEFORE INSERT ON ledger_entry
     FOR EACH ROW EXECUTE FUNCTION ledger_entry_follows_fact();
 
+-- What a shop is told. Events without a payment are about an endpoint, or samples.
 CREATE TABLE event (
     id TEXT COLLATE "C" NOT NULL,
     shop_id TEXT COLLATE "C" NOT NULL,
-    payment_id TEXT COLLATE "C" NOT NULL,
-    sequence BIGINT NOT NULL,
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT event_mode_known CHECK (mode IN ('test', 'live')),
+    payment_id TEXT COLLATE "C",
+    sequence BIGINT,
     name TEXT COLLATE "C" NOT NULL,
     payload TEXT COLLATE "C" NOT NULL,
     created_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id),
+    CONSTRAINT event_of_payment_is_numbered CHECK ((payment_id IS NULL) = (sequence IS NULL)),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
 );
 CREATE UNIQUE INDEX event_sequence ON event (shop_id, payment_id, sequence);
+
+-- Where a shop is told of events. Without url: at the address that each payment brings (payment.webhook_url).
+CREATE TABLE webhook_endpoint (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL REFERENCES shop (id),
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT webhook_endpoint_mode_known CHECK (mode IN ('test', 'live')),
+    url TEXT COLLATE "C",
+    name TEXT COLLATE "C" NOT NULL,
+    events TEXT COLLATE "C" NOT NULL,
+    secret BYTEA NOT NULL,
+    old_secret BYTEA,
+    old_secret_until_us BIGINT,
+    enabled BIGINT NOT NULL CONSTRAINT webhook_endpoint_enabled_bool CHECK (enabled IN (0, 1)),
+    disabled_reason TEXT COLLATE "C",
+    failing_since_us BIGINT,
+    due_us BIGINT,
+    lease_until_us BIGINT,
+    lease_token TEXT COLLATE "C",
+    created_us BIGINT NOT NULL,
+    updated_us BIGINT NOT NULL,
+    deleted_us BIGINT,
+    PRIMARY KEY (shop_id, id)
+);
+CREATE UNIQUE INDEX webhook_endpoint_id ON webhook_endpoint (id);
+CREATE UNIQUE INDEX webhook_endpoint_of_payments ON webhook_endpoint (shop_id, mode)
+    WHERE url IS NULL AND deleted_us IS NULL;
+CREATE INDEX webhook_endpoint_due ON webhook_endpoint (due_us) WHERE due_us IS NOT NULL;
+
+-- Events that have not been handed to the shop's endpoints yet.
+CREATE TABLE webhook_outbox (
+    shop_id TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (shop_id, event_id),
+    FOREIGN KEY (shop_id, event_id) REFERENCES event (shop_id, id)
+);
+
+CREATE TABLE webhook_delivery (
+    shop_id TEXT COLLATE "C" NOT NULL,
+    endpoint_id TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    payment_url TEXT COLLATE "C",
+    state TEXT COLLATE "C" NOT NULL CONSTRAINT webhook_delivery_state_known CHECK (state IN ('waiting', 'delivered', 'failed')),
+    tries BIGINT NOT NULL,
+    due_us BIGINT NOT NULL,
+    tried_us BIGINT,
+    took_us BIGINT,
+    status BIGINT,
+    error TEXT COLLATE "C",
+    answer TEXT COLLATE "C",
+    created_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, endpoint_id, event_id),
+    FOREIGN KEY (shop_id, endpoint_id) REFERENCES webhook_endpoint (shop_id, id),
+    FOREIGN KEY (shop_id, event_id) REFERENCES event (shop_id, id)
+);
+CREATE INDEX webhook_delivery_due ON webhook_delivery (shop_id, endpoint_id, due_us) WHERE state = 'waiting';
 
 CREATE TABLE idempotency (
     shop_id TEXT COLLATE "C" NOT NULL REFERENCES shop (id),
@@ -357,8 +439,11 @@ CREATE TABLE call (
     function TEXT COLLATE "C" NOT NULL,
     at_us BIGINT NOT NULL,
     duration_us BIGINT NOT NULL,
+    cpu_us BIGINT NOT NULL,
+    memory_bytes BIGINT NOT NULL,
     fault TEXT COLLATE "C",
     record BYTEA,
+    record_digest TEXT COLLATE "C",
     kept_until_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id)
 );
@@ -379,11 +464,16 @@ CREATE TABLE job (
     lease_token TEXT COLLATE "C",
     state TEXT COLLATE "C" NOT NULL CONSTRAINT job_state_known CHECK (state IN ('waiting', 'done', 'dead')),
     last_error TEXT COLLATE "C",
+    gateway TEXT COLLATE "C",
+    silent_us BIGINT,
     created_us BIGINT NOT NULL,
     updated_us BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX job_key ON job (key);
+-- Whose gateway did not answer: the oldest asks often, and when one is answered all fall due.
+CREATE INDEX job_silent ON job (gateway, silent_us) WHERE silent_us IS NOT NULL;
 CREATE INDEX job_due ON job (due_us) WHERE state = 'waiting';
+CREATE INDEX job_done ON job (updated_us) WHERE state = 'done';
 
 -- What happened stays: nobody changes or removes it, not even a hand in a shell.
 CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -79,6 +79,7 @@ CREATE TABLE channel (
     purposes TEXT NOT NULL,
     settings TEXT NOT NULL,
     enabled INTEGER NOT NULL CONSTRAINT channel_enabled_bool CHECK (enabled IN (0, 1)),
+    watch INTEGER NOT NULL CONSTRAINT channel_watch_bool CHECK (watch IN (0, 1)),
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id)
@@ -94,6 +95,8 @@ CREATE TABLE channel_default (
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
 ) STRICT;
 
+-- A secret that was changed or taken away stays, retired, while a payment may need it: what is in doubt is asked about and
+-- undone with the very keys that it was made with.
 CREATE TABLE channel_secret (
     shop_id TEXT NOT NULL,
     channel_id TEXT NOT NULL,
@@ -101,7 +104,21 @@ CREATE TABLE channel_secret (
     version INTEGER NOT NULL,
     sealed BLOB NOT NULL,
     updated_us INTEGER NOT NULL,
-    PRIMARY KEY (shop_id, channel_id, name),
+    retired_us INTEGER,
+    PRIMARY KEY (shop_id, channel_id, name, version),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX channel_secret_current ON channel_secret (shop_id, channel_id, name) WHERE retired_us IS NULL;
+
+-- What a channel was set to, and with which versions of its secrets: checkouts and attempts name the one that they use.
+CREATE TABLE channel_revision (
+    shop_id TEXT NOT NULL,
+    channel_id TEXT NOT NULL,
+    number INTEGER NOT NULL CONSTRAINT channel_revision_number_positive CHECK (number >= 1),
+    settings TEXT NOT NULL,
+    secrets TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, channel_id, number),
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
 ) STRICT;
 
@@ -158,7 +175,10 @@ CREATE UNIQUE INDEX payment_id ON payment (id);
 CREATE UNIQUE INDEX payment_open_order ON payment (shop_id, mode, order_id)
     WHERE state NOT IN ('cancelled', 'failed', 'expired') AND expired = 0;
 CREATE INDEX payment_list ON payment (shop_id, mode, id);
+CREATE INDEX payment_approved ON payment (shop_id, channel_id, approved_at_us);
 CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
+-- For the figures: how many payments are in doubt, and who waits for a person.
+CREATE INDEX payment_unresolved ON payment (resolution, updated_us) WHERE resolution <> 'none';
 CREATE INDEX payment_expiry ON payment (expires_us) WHERE state IN ('created', 'pending');
 
 CREATE TABLE checkout (
@@ -167,6 +187,7 @@ CREATE TABLE checkout (
     payment_id TEXT NOT NULL,
     channel_id TEXT NOT NULL,
     plugin_digest TEXT NOT NULL REFERENCES component (digest),
+    revision INTEGER NOT NULL,
     order_ref TEXT NOT NULL CONSTRAINT checkout_order_ref_length CHECK (length(order_ref) BETWEEN 1 AND 40),
     device TEXT NOT NULL,
     state TEXT NOT NULL CONSTRAINT checkout_state_known CHECK (state IN (
@@ -180,7 +201,8 @@ CREATE TABLE checkout (
     updated_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
-    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id, revision) REFERENCES channel_revision (shop_id, channel_id, number)
 ) STRICT;
 CREATE UNIQUE INDEX checkout_id ON checkout (id);
 -- Not by shop: a gateway's answer names nothing but this, and it holds the checkout's id, so it is unique anyway.
@@ -199,6 +221,7 @@ CREATE TABLE attempt (
         'intent', 'succeeded', 'declined', 'failed', 'in_doubt')),
     call_id TEXT NOT NULL,
     plugin_digest TEXT NOT NULL REFERENCES component (digest),
+    revision INTEGER NOT NULL,
     request TEXT NOT NULL,
     callback BLOB,
     now_ms INTEGER NOT NULL,
@@ -279,18 +302,77 @@ WHEN NOT EXISTS (
     END)
 BEGIN SELECT RAISE(ABORT, 'ledger_entry_follows_fact'); END;
 
+-- What a shop is told. Events without a payment are about an endpoint, or samples.
 CREATE TABLE event (
     id TEXT NOT NULL,
     shop_id TEXT NOT NULL,
-    payment_id TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
+    mode TEXT NOT NULL CONSTRAINT event_mode_known CHECK (mode IN ('test', 'live')),
+    payment_id TEXT,
+    sequence INTEGER,
     name TEXT NOT NULL,
     payload TEXT NOT NULL,
     created_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id),
+    CONSTRAINT event_of_payment_is_numbered CHECK ((payment_id IS NULL) = (sequence IS NULL)),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX event_sequence ON event (shop_id, payment_id, sequence);
+
+-- Where a shop is told of events. Without url: at the address that each payment brings (payment.webhook_url).
+CREATE TABLE webhook_endpoint (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL REFERENCES shop (id),
+    mode TEXT NOT NULL CONSTRAINT webhook_endpoint_mode_known CHECK (mode IN ('test', 'live')),
+    url TEXT,
+    name TEXT NOT NULL,
+    events TEXT NOT NULL,
+    secret BLOB NOT NULL,
+    old_secret BLOB,
+    old_secret_until_us INTEGER,
+    enabled INTEGER NOT NULL CONSTRAINT webhook_endpoint_enabled_bool CHECK (enabled IN (0, 1)),
+    disabled_reason TEXT,
+    failing_since_us INTEGER,
+    due_us INTEGER,
+    lease_until_us INTEGER,
+    lease_token TEXT,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    deleted_us INTEGER,
+    PRIMARY KEY (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX webhook_endpoint_id ON webhook_endpoint (id);
+CREATE UNIQUE INDEX webhook_endpoint_of_payments ON webhook_endpoint (shop_id, mode)
+    WHERE url IS NULL AND deleted_us IS NULL;
+CREATE INDEX webhook_endpoint_due ON webhook_endpoint (due_us) WHERE due_us IS NOT NULL;
+
+-- Events that have not been handed to the shop's endpoints yet.
+CREATE TABLE webhook_outbox (
+    shop_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    PRIMARY KEY (shop_id, event_id),
+    FOREIGN KEY (shop_id, event_id) REFERENCES event (shop_id, id)
+) STRICT;
+
+CREATE TABLE webhook_delivery (
+    shop_id TEXT NOT NULL,
+    endpoint_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    payment_url TEXT,
+    state TEXT NOT NULL CONSTRAINT webhook_delivery_state_known CHECK (state IN ('waiting', 'delivered', 'failed')),
+    tries INTEGER NOT NULL,
+    due_us INTEGER NOT NULL,
+    tried_us INTEGER,
+    took_us INTEGER,
+    status INTEGER,
+    error TEXT,
+    answer TEXT,
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, endpoint_id, event_id),
+    FOREIGN KEY (shop_id, endpoint_id) REFERENCES webhook_endpoint (shop_id, id),
+    FOREIGN KEY (shop_id, event_id) REFERENCES event (shop_id, id)
+) STRICT;
+CREATE INDEX webhook_delivery_due ON webhook_delivery (shop_id, endpoint_id, due_us) WHERE state = 'waiting';
 
 CREATE TABLE idempotency (
     shop_id TEXT NOT NULL REFERENCES shop (id),
@@ -349,8 +431,11 @@ CREATE TABLE call (
     function TEXT NOT NULL,
     at_us INTEGER NOT NULL,
     duration_us INTEGER NOT NULL,
+    cpu_us INTEGER NOT NULL,
+    memory_bytes INTEGER NOT NULL,
     fault TEXT,
     record BLOB,
+    record_digest TEXT,
     kept_until_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id)
 ) STRICT;
@@ -371,11 +456,16 @@ CREATE TABLE job (
     lease_token TEXT,
     state TEXT NOT NULL CONSTRAINT job_state_known CHECK (state IN ('waiting', 'done', 'dead')),
     last_error TEXT,
+    gateway TEXT,
+    silent_us INTEGER,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX job_key ON job (key);
+-- Whose gateway did not answer: the oldest asks often, and when one is answered all fall due.
+CREATE INDEX job_silent ON job (gateway, silent_us) WHERE silent_us IS NOT NULL;
 CREATE INDEX job_due ON job (due_us) WHERE state = 'waiting';
+CREATE INDEX job_done ON job (updated_us) WHERE state = 'done';
 
 -- What happened stays: nobody changes or removes it, not even a hand in a shell.
 CREATE TRIGGER fact_append_only_update BEFORE UPDATE ON fact

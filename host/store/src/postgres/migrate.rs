@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use payhost_core::kill::{self, Point};
 use postgres::Config;
 
 use super::Session;
@@ -34,6 +35,7 @@ fn run(session: &mut Session) -> Result<(), Error> {
     session.control("SET statement_timeout = 0; SET lock_timeout = 0")?;
     session.control(&format!("SELECT pg_advisory_lock({LOCK})"))?;
     refuse_newer(session)?;
+    kill::soon(Point::Upkeep, "migrate");
     migrations::migrations::runner()
         .run(session.client())
         .map_err(|error| Error::Migration(error.to_string()))

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use payhost_core::kill;
 use postgres::Config;
 use tokio::sync::{mpsc, watch};
 
@@ -118,6 +119,7 @@ impl Shared {
             Err(error) => task.lost(error),
             Ok(mut session) => {
                 if task.run(&mut Tx::postgres(&mut session)) {
+                    kill::in_commit();
                     if let Err(error) = session.commit() {
                         tracing::error!(%error, "a commit failed, or its answer was lost");
                         task.lost(error);

@@ -70,6 +70,8 @@ table! {
         call_id: CallId,
         /// The plugin version that makes it.
         plugin_digest: String,
+        /// What the channel is set to for it ([`super::channels::ChannelRevision`]).
+        revision: i64,
         /// What the plugin is given, without what is sealed.
         request: Json,
         /// What the browser brought, sealed.

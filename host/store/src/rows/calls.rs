@@ -28,10 +28,16 @@ table! {
         at_us: i64,
         /// How long it took.
         duration_us: i64,
+        /// Its time on a processor.
+        cpu_us: i64,
+        /// Most linear memory that it had at once.
+        memory_bytes: i64,
         /// How it died, if it did.
         fault: Option<String>,
         /// Arguments, answers and result, sealed; none once forgotten.
         record: Option<Sealed>,
+        /// Keyed hash of the record, lower-case hex: it stays, and tells whether a copy is the record that was here.
+        record_digest: Option<String>,
         /// Until when the record is kept.
         kept_until_us: i64,
     }
@@ -57,18 +63,28 @@ pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<V
     Call::select(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY id", params![shop, payment])
 }
 
-/// Forgets the records whose time is over; tells how many.
-pub fn forget(tx: &mut Tx<'_>, now_us: i64) -> Result<u64, Error> {
-    let sql = "UPDATE call SET record = NULL WHERE record IS NOT NULL AND kept_until_us <= $1";
-    tx.execute(sql, params![now_us])
+/// Forgets up to `limit` records whose time is over; their digests stay. Tells how many.
+pub fn forget(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<u64, Error> {
+    let sql = "UPDATE call SET record = NULL WHERE id IN (SELECT id FROM call \
+               WHERE record IS NOT NULL AND kept_until_us <= $1 ORDER BY kept_until_us LIMIT $2)";
+    tx.execute(sql, params![now_us, limit])
 }
 
-/// The newest calls that still have their record, of all shops, for the operator's trial of a plugin version.
-pub fn last_of_all_shops(tx: &mut Tx<'_>, plugin_digests: &[String], limit: i64) -> Result<Vec<Call>, Error> {
+/// The newest calls that still have their record, of all shops, for the operator; of these plugin versions
+/// only, where they are given.
+pub fn last_of_all_shops(
+    tx: &mut Tx<'_>,
+    plugin_digests: Option<&[String]>,
+    limit: i64,
+) -> Result<Vec<Call>, Error> {
+    let newest = "ORDER BY at_us DESC, id DESC LIMIT";
+    let Some(plugin_digests) = plugin_digests else {
+        return Call::select(tx, &format!("WHERE record IS NOT NULL {newest} $1"), params![limit]);
+    };
     let mut calls = Vec::new();
     for digest in plugin_digests {
-        let tail = "WHERE record IS NOT NULL AND plugin_digest = $1 ORDER BY at_us DESC, id DESC LIMIT $2";
-        calls.extend(Call::select(tx, tail, params![digest, limit])?);
+        let tail = format!("WHERE record IS NOT NULL AND plugin_digest = $1 {newest} $2");
+        calls.extend(Call::select(tx, &tail, params![digest, limit])?);
     }
     calls.sort_by_key(|call| std::cmp::Reverse((call.at_us, call.id)));
     calls.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

@@ -1,5 +1,8 @@
 //! `channel`, `channel_default`, `channel_secret`: a shop's uses of plugins. Invariant: a secret is stored sealed for its
-//! own cell; its version rises with every change, so that a journal can say which one was used.
+//! own cell; its version rises with every change, so that a journal can say which one was used, and an older one stays while a
+//! payment may need it. What a checkout or an attempt was made with is a revision, which never changes.
+
+use std::collections::BTreeMap;
 
 use payhost_core::id::{ChannelId, ShopId};
 
@@ -28,6 +31,8 @@ table! {
         settings: Json,
         /// Whether new payments may use it.
         enabled: bool,
+        /// Whether what the gateway changes by itself is looked for.
+        watch: bool,
         /// When it was made.
         created_us: i64,
         /// When it was changed.
@@ -62,14 +67,34 @@ table! {
         version: i64,
         /// Its value, sealed for the cell of [`secret_row`].
         sealed: Sealed,
-        /// When it was changed.
+        /// When it was set.
         updated_us: i64,
+        /// When a newer one took its place, or it was taken away; none: it is the one in use.
+        retired_us: Option<i64>,
+    }
+}
+
+table! {
+    /// What a channel was set to.
+    pub struct ChannelRevision in "channel_revision" {
+        /// Whose.
+        shop_id: ShopId,
+        /// Of which channel.
+        channel_id: ChannelId,
+        /// 1, then one more with every change.
+        number: i64,
+        /// The settings that are not secret, a JSON object.
+        settings: Json,
+        /// Versions of its secrets by name, a JSON object.
+        secrets: Json,
+        /// When it was set.
+        created_us: i64,
     }
 }
 
 /// The row of a secret's [`crate::Cell`] (table `channel_secret`, column `sealed`).
-pub fn secret_row(channel: ChannelId, name: &str) -> String {
-    format!("{channel}/{name}")
+pub fn secret_row(channel: ChannelId, name: &str, version: i64) -> String {
+    format!("{channel}/{name}/{version}")
 }
 
 /// Adds a channel.
@@ -94,12 +119,22 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId) -> Result<Vec<Channel>, Error> {
 
 /// Changes what may change: plugin version, name, purposes, settings, enabled.
 pub fn update(tx: &mut Tx<'_>, channel: &Channel) -> Result<(), Error> {
-    let sql = "UPDATE channel SET plugin_digest = $1, name = $2, purposes = $3, settings = $4, enabled = $5, updated_us = $6 \
-               WHERE shop_id = $7 AND id = $8";
+    let sql = "UPDATE channel SET plugin_digest = $1, name = $2, purposes = $3, settings = $4, enabled = $5, watch = $6, \
+               updated_us = $7 WHERE shop_id = $8 AND id = $9";
     let c = channel;
     let changed = tx.execute(
         sql,
-        params![c.plugin_digest, c.name, c.purposes, c.settings, c.enabled, c.updated_us, c.shop_id, c.id],
+        params![
+            c.plugin_digest,
+            c.name,
+            c.purposes,
+            c.settings,
+            c.enabled,
+            c.watch,
+            c.updated_us,
+            c.shop_id,
+            c.id
+        ],
     )?;
     if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "channel" }) }
 }
@@ -122,29 +157,131 @@ pub fn defaults(tx: &mut Tx<'_>, shop: ShopId) -> Result<Vec<ChannelDefault>, Er
     ChannelDefault::select(tx, "WHERE shop_id = $1 ORDER BY mode, purpose", params![shop])
 }
 
-/// Sets a secret; answers its new version.
+/// Sets a secret, sealed for its new version, which is answered. The caller holds the channel's row ([`update`]).
 pub fn put_secret(
     tx: &mut Tx<'_>,
-    (shop, channel): (ShopId, ChannelId),
+    (shop_id, channel_id): (ShopId, ChannelId),
     name: &str,
-    sealed: &Sealed,
     now_us: i64,
+    seal: impl FnOnce(i64) -> Result<Sealed, Error>,
 ) -> Result<i64, Error> {
-    let sql = "INSERT INTO channel_secret (shop_id, channel_id, name, version, sealed, updated_us) \
-               VALUES ($1, $2, $3, 1, $4, $5) ON CONFLICT (shop_id, channel_id, name) DO UPDATE SET \
-               version = channel_secret.version + 1, sealed = excluded.sealed, updated_us = excluded.updated_us \
-               RETURNING version";
-    tx.query_one(sql, params![shop, channel, name, sealed, now_us], |row| row.get(0))
+    let sql = "SELECT COALESCE(MAX(version), 0) + 1 FROM channel_secret \
+               WHERE shop_id = $1 AND channel_id = $2 AND name = $3";
+    let version = tx.query_one(sql, params![shop_id, channel_id, name], |row| row.get(0))?;
+    remove_secret(tx, (shop_id, channel_id), name, now_us)?;
+    let sealed = seal(version)?;
+    let name = name.to_owned();
+    ChannelSecret { shop_id, channel_id, name, version, sealed, updated_us: now_us, retired_us: None }
+        .insert(tx)?;
+    Ok(version)
 }
 
-/// A channel's secrets, sealed, by name.
+/// A channel's secrets in use, sealed, by name.
 pub fn secrets(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId) -> Result<Vec<ChannelSecret>, Error> {
-    let tail = "WHERE shop_id = $1 AND channel_id = $2 ORDER BY name";
+    let tail = "WHERE shop_id = $1 AND channel_id = $2 AND retired_us IS NULL ORDER BY name";
     ChannelSecret::select(tx, tail, params![shop, channel])
 }
 
-/// Takes a secret away; tells whether there was one.
-pub fn remove_secret(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId, name: &str) -> Result<bool, Error> {
-    let sql = "DELETE FROM channel_secret WHERE shop_id = $1 AND channel_id = $2 AND name = $3";
-    tx.execute(sql, params![shop, channel, name]).map(|rows| rows > 0)
+/// The secrets of a revision, sealed, by name.
+pub fn secrets_of(tx: &mut Tx<'_>, revision: &ChannelRevision) -> Result<Vec<ChannelSecret>, Error> {
+    let versions: BTreeMap<String, i64> = revision.secrets.to()?;
+    let tail = "WHERE shop_id = $1 AND channel_id = $2 ORDER BY name, version";
+    let mut all = ChannelSecret::select(tx, tail, params![revision.shop_id, revision.channel_id])?;
+    all.retain(|secret| versions.get(&secret.name) == Some(&secret.version));
+    Ok(all)
+}
+
+/// Takes a secret out of use; tells whether there was one.
+pub fn remove_secret(
+    tx: &mut Tx<'_>,
+    (shop, channel): (ShopId, ChannelId),
+    name: &str,
+    now_us: i64,
+) -> Result<bool, Error> {
+    let sql = "UPDATE channel_secret SET retired_us = $1 \
+               WHERE shop_id = $2 AND channel_id = $3 AND name = $4 AND retired_us IS NULL";
+    tx.execute(sql, params![now_us, shop, channel, name]).map(|rows| rows > 0)
+}
+
+/// Writes what the channel is set to now as its newest revision, unless it is the newest already; answers its number. The
+/// caller holds the channel's row ([`update`]).
+pub fn revise(tx: &mut Tx<'_>, channel: &Channel, now_us: i64) -> Result<i64, Error> {
+    let used = secrets(tx, channel.shop_id, channel.id)?;
+    let versions: BTreeMap<String, i64> =
+        used.into_iter().map(|secret| (secret.name, secret.version)).collect();
+    let newest = revision(tx, channel.shop_id, channel.id, None)?;
+    let secrets = Json::of(&versions)?;
+    let mut number = 1;
+    if let Some(newest) = newest {
+        if newest.settings == channel.settings && newest.secrets == secrets {
+            return Ok(newest.number);
+        }
+        number = newest.number.saturating_add(1);
+    }
+    let (shop_id, channel_id, settings) = (channel.shop_id, channel.id, channel.settings.clone());
+    ChannelRevision { shop_id, channel_id, number, settings, secrets, created_us: now_us }.insert(tx)?;
+    Ok(number)
+}
+
+/// A revision of a channel; without a number the newest.
+pub fn revision(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    channel: ChannelId,
+    number: Option<i64>,
+) -> Result<Option<ChannelRevision>, Error> {
+    match number {
+        Some(number) => {
+            let tail = "WHERE shop_id = $1 AND channel_id = $2 AND number = $3";
+            ChannelRevision::select_opt(tx, tail, params![shop, channel, number])
+        }
+        None => {
+            let tail = "WHERE shop_id = $1 AND channel_id = $2 ORDER BY number DESC LIMIT 1";
+            ChannelRevision::select_opt(tx, tail, params![shop, channel])
+        }
+    }
+}
+
+/// Channels behind `after` with secrets that were retired before a time, in the order of their ids.
+pub fn with_retired_secrets(
+    tx: &mut Tx<'_>,
+    before_us: i64,
+    after: Option<ChannelId>,
+    limit: i64,
+) -> Result<Vec<(ShopId, ChannelId)>, Error> {
+    let sql = "SELECT DISTINCT shop_id, channel_id FROM channel_secret WHERE retired_us < $1 AND channel_id > $2 \
+               ORDER BY channel_id LIMIT $3";
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    tx.query(sql, params![before_us, after, limit], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Destroys the secrets of a channel that were retired before a time and that no payment needs any more: none that holds
+/// money, can still be paid or is in doubt was made with them. Tells how many.
+pub fn purge_secrets(
+    tx: &mut Tx<'_>,
+    (shop, channel): (ShopId, ChannelId),
+    before_us: i64,
+) -> Result<u64, Error> {
+    let open = "payment.shop_id = $1 AND payment.channel_id = $2 \
+                AND (payment.resolution <> 'none' OR payment.state NOT IN ('cancelled', 'failed', 'expired'))";
+    let sql = format!(
+        "SELECT revision FROM checkout JOIN payment ON payment.shop_id = checkout.shop_id \
+         AND payment.id = checkout.payment_id WHERE {open} \
+         UNION SELECT revision FROM attempt JOIN payment ON payment.shop_id = attempt.shop_id \
+         AND payment.id = attempt.payment_id WHERE {open}"
+    );
+    let mut needed: Vec<(String, i64)> = Vec::new();
+    for number in tx.query(&sql, params![shop, channel], |row| row.get::<i64>(0))? {
+        let versions = revision(tx, shop, channel, Some(number))?.map(|row| row.secrets.to()).transpose()?;
+        needed.extend(versions.unwrap_or_else(BTreeMap::new));
+    }
+    let tail = "WHERE shop_id = $1 AND channel_id = $2 AND retired_us < $3";
+    let mut gone = 0_u64;
+    for secret in ChannelSecret::select(tx, tail, params![shop, channel, before_us])? {
+        if !needed.contains(&(secret.name.clone(), secret.version)) {
+            let sql = "DELETE FROM channel_secret WHERE shop_id = $1 AND channel_id = $2 AND name = $3 AND version = $4";
+            gone = gone.saturating_add(tx.execute(sql, params![shop, channel, secret.name, secret.version])?);
+        }
+    }
+    Ok(gone)
 }

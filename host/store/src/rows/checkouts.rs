@@ -42,6 +42,8 @@ table! {
         channel_id: ChannelId,
         /// The plugin version that opened it and must finish it.
         plugin_digest: String,
+        /// What the channel was set to then ([`super::channels::ChannelRevision`]).
+        revision: i64,
         /// The order number that the gateway sees.
         order_ref: String,
         /// Of the buyer.

@@ -1,10 +1,12 @@
-//! `event`: what a shop is told. Invariant: a payment's events are numbered without a repeat, in the order in which they
-//! happened.
+//! `event` and `webhook_outbox`: what a shop is told. Invariant: a payment's events are numbered without a repeat, in the
+//! order in which they happened; an event of a shop that listens is in the outbox from the transaction that made it until
+//! the one that handed it to the shop's endpoints.
 
 use payhost_core::id::{EventId, PaymentId, ShopId};
 
+use super::Mode;
 use crate::table::{Table, table};
-use crate::{Error, Json, Tx, params};
+use crate::{Error, Json, ToValue, Tx, Value, params};
 
 table! {
     /// One event.
@@ -13,10 +15,12 @@ table! {
         id: EventId,
         /// Whose.
         shop_id: ShopId,
-        /// Of which payment.
-        payment_id: PaymentId,
+        /// Test or live.
+        mode: Mode,
+        /// Of which payment; absent when it is about an endpoint, or a sample.
+        payment_id: Option<PaymentId>,
         /// Its number within the payment: take `payment.next_event` and raise that.
-        sequence: i64,
+        sequence: Option<i64>,
         /// Such as `payment.paid`.
         name: String,
         /// What is sent.
@@ -26,12 +30,97 @@ table! {
     }
 }
 
-/// Adds an event.
+table! {
+    /// An event that has not been handed to the shop's endpoints yet.
+    pub struct Outbox in "webhook_outbox" {
+        /// Whose.
+        shop_id: ShopId,
+        /// Which.
+        event_id: EventId,
+    }
+}
+
+/// Adds an event, and puts it into the outbox if the shop has an endpoint that listens.
 pub fn insert(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
-    Table::insert(event, tx)
+    Table::insert(event, tx)?;
+    let sql = "INSERT INTO webhook_outbox (shop_id, event_id) SELECT $1, $2 WHERE EXISTS \
+               (SELECT 1 FROM webhook_endpoint WHERE shop_id = $1 AND mode = $3 AND enabled = 1)";
+    tx.execute(sql, params![event.shop_id, event.id, event.mode]).map(|_| ())
+}
+
+/// Whether anything is in the outbox.
+pub fn any_in_outbox(tx: &mut Tx<'_>) -> Result<bool, Error> {
+    tx.query_opt("SELECT 1 FROM webhook_outbox LIMIT 1", &[], |_| Ok(())).map(|found| found.is_some())
+}
+
+/// Takes up to `limit` events out of the outbox, those of a shop in order: what is not handed on in this transaction is lost.
+pub fn take_from_outbox(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Outbox>, Error> {
+    // Materialized, so that PostgreSQL looks once, as in `jobs::claim`.
+    let sql = format!(
+        "WITH taken AS MATERIALIZED (SELECT shop_id, event_id FROM webhook_outbox ORDER BY shop_id, event_id \
+         LIMIT $1{}) DELETE FROM webhook_outbox WHERE (shop_id, event_id) IN (SELECT shop_id, event_id FROM taken) \
+         RETURNING {}",
+        tx.for_update_skip_locked(),
+        Outbox::COLUMNS,
+    );
+    let mut taken = tx.query(&sql, params![limit], Outbox::read)?;
+    // RETURNING promises no order.
+    taken.sort_by_key(|outbox| (outbox.shop_id, outbox.event_id));
+    Ok(taken)
+}
+
+/// An event of a shop.
+pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: EventId) -> Result<Option<Event>, Error> {
+    Event::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
 /// A payment's events in order.
 pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Vec<Event>, Error> {
     Event::select(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY sequence", params![shop, payment])
+}
+
+/// What a list is narrowed to.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter<'a> {
+    /// Test or live.
+    pub mode: Mode,
+    /// Only this payment's.
+    pub payment: Option<PaymentId>,
+    /// Only of this name.
+    pub name: Option<&'a str>,
+    /// Only older ones than this.
+    pub before: Option<EventId>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// A page of a shop's events, newest first.
+pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter<'_>) -> Result<Vec<Event>, Error> {
+    let mut tail = "WHERE shop_id = $1 AND mode = $2".to_owned();
+    let mut values: Vec<Value> = params![shop, filter.mode].to_vec();
+    let conditions = [
+        (" AND payment_id = $", filter.payment.map(|id| id.to_value())),
+        (" AND name = $", filter.name.map(ToValue::to_value)),
+        (" AND id < $", filter.before.map(|id| id.to_value())),
+        (" ORDER BY id DESC LIMIT $", Some(filter.limit.to_value())),
+    ];
+    for (text, value) in conditions {
+        if let Some(value) = value {
+            values.push(value);
+            tail.push_str(text);
+            tail.push_str(&values.len().to_string());
+        }
+    }
+    Event::select(tx, &tail, &values)
+}
+
+/// A shop's events from one id to before another, oldest first.
+pub fn range(
+    tx: &mut Tx<'_>,
+    (shop, mode): (ShopId, Mode),
+    (from, to): (EventId, EventId),
+    limit: i64,
+) -> Result<Vec<Event>, Error> {
+    let tail = "WHERE shop_id = $1 AND mode = $2 AND id > $3 AND id < $4 ORDER BY id LIMIT $5";
+    Event::select(tx, tail, params![shop, mode, from, to, limit])
 }

@@ -103,7 +103,9 @@ pub fn release(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, key: &str) -> Result<(
     tx.execute(sql, params![shop, mode, key]).map(|_| ())
 }
 
-/// Forgets expired keys; tells how many.
-pub fn purge(tx: &mut Tx<'_>, now_us: i64) -> Result<u64, Error> {
-    tx.execute("DELETE FROM idempotency WHERE expires_us <= $1", params![now_us])
+/// Forgets up to `limit` expired keys; tells how many.
+pub fn purge(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<u64, Error> {
+    let sql = "DELETE FROM idempotency WHERE expires_us <= $1 AND (shop_id, mode, key) IN \
+               (SELECT shop_id, mode, key FROM idempotency WHERE expires_us <= $1 ORDER BY expires_us LIMIT $2)";
+    tx.execute(sql, params![now_us, limit])
 }

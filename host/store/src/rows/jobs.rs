@@ -47,6 +47,10 @@ table! {
         state: JobState,
         /// Why it did not work the last time.
         last_error: Option<String>,
+        /// The gateway that it asks, once it did not answer.
+        gateway: Option<String>,
+        /// Since when that gateway does not answer it.
+        silent_us: Option<i64>,
         /// When it was made.
         created_us: i64,
         /// When it was changed.
@@ -130,7 +134,7 @@ pub fn claim(
 pub fn finish(tx: &mut Tx<'_>, id: JobId, token: &str, now_us: i64) -> Result<bool, Error> {
     let sql = "UPDATE job SET state = CASE WHEN again_us IS NULL THEN 'done' ELSE 'waiting' END, \
                due_us = COALESCE(again_us, due_us), tries = CASE WHEN again_us IS NULL THEN tries ELSE 0 END, \
-               again_us = NULL, lease_until_us = NULL, lease_token = NULL, last_error = NULL, updated_us = $1 \
+               again_us = NULL, lease_until_us = NULL, lease_token = NULL, last_error = NULL, silent_us = NULL, updated_us = $1 \
                WHERE id = $2 AND lease_token = $3 AND state = 'waiting'";
     tx.execute(sql, params![now_us, id, token]).map(|rows| rows == 1)
 }
@@ -168,7 +172,35 @@ pub fn get(tx: &mut Tx<'_>, key: &str) -> Result<Option<Job>, Error> {
     Job::select_opt(tx, "WHERE key = $1", params![key])
 }
 
-/// Forgets jobs that were done before a time; tells how many.
-pub fn purge_done(tx: &mut Tx<'_>, before_us: i64) -> Result<u64, Error> {
-    tx.execute("DELETE FROM job WHERE state = 'done' AND updated_us < $1", params![before_us])
+/// Notes that the gateway did not answer a job (`None`: that it did). Tells whether no job of the gateway waits for an answer
+/// for longer.
+pub fn silence(tx: &mut Tx<'_>, key: &str, gateway: Option<&str>, now_us: i64) -> Result<bool, Error> {
+    let Some(gateway) = gateway else {
+        let sql = "UPDATE job SET silent_us = NULL WHERE key = $1 AND silent_us IS NOT NULL";
+        return tx.execute(sql, params![key]).map(|_| false);
+    };
+    let sql = "UPDATE job SET gateway = $1, silent_us = COALESCE(silent_us, $2) WHERE key = $3 AND state = 'waiting'";
+    tx.execute(sql, params![gateway, now_us, key])?;
+    let sql = "SELECT key FROM job WHERE gateway = $1 AND silent_us IS NOT NULL AND state = 'waiting' \
+               ORDER BY silent_us, id LIMIT 1";
+    let oldest: Option<String> = tx.query_opt(sql, params![gateway], |row| row.get(0))?;
+    Ok(oldest.as_deref() == Some(key))
+}
+
+/// The gateway answers again: its waiting jobs fall due, one every `apart_us`, but none sooner than `rest_us` after it asked,
+/// so that one that is never answered does not ask without a pause. Tells how many.
+pub fn wake(tx: &mut Tx<'_>, gateway: &str, now_us: i64, apart_us: i64, rest_us: i64) -> Result<u64, Error> {
+    let sql = "UPDATE job SET due_us = woken.due_us, silent_us = NULL FROM \
+               (SELECT id, CASE WHEN slot_us < updated_us + $1 THEN updated_us + $1 ELSE slot_us END AS due_us FROM \
+               (SELECT id, updated_us, $2 + (ROW_NUMBER() OVER (ORDER BY silent_us, id) - 1) * $3 AS slot_us FROM job \
+               WHERE gateway = $4 AND silent_us IS NOT NULL AND state = 'waiting' AND lease_token IS NULL) AS slots) \
+               AS woken WHERE job.id = woken.id AND job.due_us > woken.due_us AND job.lease_token IS NULL";
+    tx.execute(sql, params![rest_us, now_us, apart_us, gateway])
+}
+
+/// Forgets up to `limit` jobs that were done before a time; tells how many.
+pub fn purge_done(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
+    let sql = "DELETE FROM job WHERE state = 'done' AND id IN \
+               (SELECT id FROM job WHERE state = 'done' AND updated_us < $1 ORDER BY updated_us LIMIT $2)";
+    tx.execute(sql, params![before_us, limit])
 }

@@ -6,6 +6,8 @@ pub mod attempts;
 pub mod calls;
 pub mod channels;
 pub mod checkouts;
+pub mod deliveries;
+pub mod endpoints;
 pub mod events;
 pub mod facts;
 pub mod gateway_map;

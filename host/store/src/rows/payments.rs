@@ -173,6 +173,27 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter<'_>) -> Result<Vec<Pa
     Payment::select(tx, &tail, &values)
 }
 
+/// Payments of a channel that the gateway approved in a time, in the order of their ids, behind one of them.
+pub fn approved_between(
+    tx: &mut Tx<'_>,
+    (shop, channel): (ShopId, ChannelId),
+    (from_us, to_us): (i64, i64),
+    after: Option<PaymentId>,
+    limit: i64,
+) -> Result<Vec<Payment>, Error> {
+    let tail = "WHERE shop_id = $1 AND channel_id = $2 AND approved_at_us >= $3 AND approved_at_us < $4 AND id > $5 \
+                ORDER BY id LIMIT $6";
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    Payment::select(tx, tail, params![shop, channel, from_us, to_us, after, limit])
+}
+
+/// Payments whose outcome is not known: how many (resolution, count), and since when the longest was not changed.
+pub fn unresolved(tx: &mut Tx<'_>) -> Result<Vec<(Resolution, i64, i64)>, Error> {
+    let sql = "SELECT resolution, COUNT(*), MIN(updated_us) FROM payment WHERE resolution <> 'none' \
+               GROUP BY resolution ORDER BY resolution";
+    tx.query(sql, params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+}
+
 /// Payments that are past their time and not over or paid, oldest deadline first: (shop, payment).
 pub fn due_to_expire(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<Vec<(ShopId, PaymentId)>, Error> {
     let sql = "SELECT shop_id, id FROM payment WHERE state IN ('created', 'pending') AND expires_us <= $1 \

@@ -5,6 +5,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use payhost_core::kill::{self, Point};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::statement::translate;
@@ -36,6 +37,7 @@ pub(crate) fn open(path: &Path) -> Result<Opened, Error> {
     let mut connection = Connection::open(path).map_err(|error| translate(&error))?;
     configure(&connection)?;
     refuse_newer(&connection)?;
+    kill::soon(Point::Upkeep, "migrate");
     migrations::migrations::runner()
         .run(&mut connection)
         .map_err(|error| Error::Migration(error.to_string()))?;

@@ -21,6 +21,8 @@ pub(crate) const UNIQUE: &[(&str, &str)] = &[
     ("fact.id", "fact_id"),
     ("fact.channel_id, fact.kind, fact.gateway_ref, fact.sequence", "fact_once"),
     ("event.shop_id, event.payment_id, event.sequence", "event_sequence"),
+    ("webhook_endpoint.id", "webhook_endpoint_id"),
+    ("webhook_endpoint.shop_id, webhook_endpoint.mode", "webhook_endpoint_of_payments"),
     ("call.id", "call_id"),
     ("job.key", "job_key"),
 ];

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::thread;
 
+use payhost_core::kill::{self, Point};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -75,6 +76,7 @@ fn run(connection: Connection, lock: File, mut waiting: mpsc::Receiver<Message>)
             commit_together(&connection, &mut group);
         }
     }
+    kill::soon(Point::Upkeep, "checkpoint");
     if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
         tracing::warn!(%error, "the write-ahead log was not folded in; the next start does it");
     }
@@ -105,6 +107,7 @@ fn commit_together(connection: &Connection, group: &mut VecDeque<Box<dyn Task>>)
         end = run_in_savepoint(connection, task.as_mut());
         ran.push(task);
     }
+    kill::in_commit();
     let end = end.and_then(|()| control(connection, "COMMIT"));
     if let Err(error) = &end {
         tracing::error!(%error, closures = ran.len(), "a group of transactions was not kept");

@@ -73,7 +73,7 @@ impl MasterKey {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file =
             options.open(path).map_err(|error| Error::Io(format!("{}: {error}", path.display())))?;
-        let mut text = Zeroizing::new(super::hex(&*key.0));
+        let mut text = Zeroizing::new(payhost_core::hex(key.0.as_slice()));
         text.push('\n');
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

@@ -45,9 +45,14 @@ struct Inner {
 }
 
 impl Vault {
+    /// Whether the database belongs to a master key already: then another one must not be made for it.
+    pub async fn is_bound(store: &Store) -> Result<bool, Error> {
+        Ok(store.read(|tx| meta::get(tx, CHECK)).await?.is_some())
+    }
+
     /// Binds a new database to this master key, or checks that it is the database's: [`Error::WrongMasterKey`].
     pub async fn open(store: &Store, master: MasterKey) -> Result<Self, Error> {
-        let check = hex(&*master.derive("payhost master key check", &[])?);
+        let check = payhost_core::hex(master.derive("payhost master key check", &[])?.as_slice());
         let wanted = check.clone();
         let found = store.transact(move |tx| meta::get_or_set(tx, CHECK, &wanted)).await?;
         if !bool::from(found.as_bytes().ct_eq(check.as_bytes())) {
@@ -146,8 +151,4 @@ impl std::fmt::Debug for ShopKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ShopKey({})", self.shop)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -11,9 +11,9 @@ use payhost_store::rows::meta;
 use payhost_store::{Error, Options, Store};
 use tokio::task::JoinSet;
 
-use crate::server::{SAFE, Server};
 use crate::suite::fixture::{err, ok};
 use crate::{database, database_of, shared};
+use own_postgres::{SAFE, Server};
 
 async fn has(store: &Store, key: &str) -> bool {
     let key = key.to_owned();

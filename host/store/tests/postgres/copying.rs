@@ -7,6 +7,8 @@ use payhost_store::rows::api_keys::{self, ApiKey, Scope};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::calls::{self, Call};
 use payhost_store::rows::channels::{self, ChannelDefault};
+use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
+use payhost_store::rows::endpoints;
 use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::gateway_map::{self, GatewayMap};
 use payhost_store::rows::idempotency::{self, Idempotency, IdempotencyState};
@@ -17,7 +19,7 @@ use payhost_store::{Blob, Error, MasterKey, Options, Sealed, Store, Tx, Vault};
 use serde_json::json;
 
 use crate::database;
-use crate::suite::fixture::{DIGEST, NOW_US, World, call_id, fresh, job, json_of, ok, world};
+use crate::suite::fixture::{DIGEST, NOW_US, World, call_id, endpoint_id, fresh, job, json_of, ok, world};
 
 fn sqlite() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -68,10 +70,11 @@ fn per_shop(tx: &mut Tx<'_>, world: World, at: u8) -> Result<(), Error> {
         last_used_us: None,
     };
     api_keys::insert(tx, &key)?;
+    endpoints::insert(tx, &world.endpoint(endpoint_id()))?;
     let (shop_id, channel_id, mode) = (world.shop, world.channel, Mode::Test);
     channels::set_default(tx, &ChannelDefault { shop_id, mode, purpose: "pay".to_owned(), channel_id })?;
     let sealed = Sealed::from_bytes(vec![0, 255, at]);
-    channels::put_secret(tx, (world.shop, world.channel), "sign_key", &sealed, NOW_US).map(|_| ())
+    channels::put_secret(tx, (world.shop, world.channel), "sign_key", NOW_US, |_| Ok(sealed)).map(|_| ())
 }
 
 fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt) -> Result<(), Error> {
@@ -93,8 +96,9 @@ fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt
     let event = Event {
         id: EventId::new(now_ms, random),
         shop_id: world.shop,
-        payment_id: payment.id,
-        sequence: 1,
+        mode: Mode::Test,
+        payment_id: Some(payment.id),
+        sequence: Some(1),
         name: "payment.paid".to_owned(),
         payload: json_of(json!({"책": 1})),
         created_us: NOW_US,
@@ -122,6 +126,25 @@ fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt
         updated_us: NOW_US,
     };
     assert!(notices::keep(tx, &notice, NOW_US)?.is_none());
+    for endpoint in endpoints::list(tx, world.shop, Mode::Test)? {
+        let delivery = Delivery {
+            shop_id: world.shop,
+            endpoint_id: endpoint.id,
+            event_id: event.id,
+            name: event.name.clone(),
+            payment_url: None,
+            state: DeliveryState::Failed,
+            tries: 10,
+            due_us: NOW_US,
+            tried_us: None,
+            took_us: Some(1),
+            status: Some(500),
+            error: Some("답".to_owned()),
+            answer: None,
+            created_us: NOW_US,
+        };
+        assert!(deliveries::insert_new(tx, &delivery)?);
+    }
     let row = Idempotency {
         shop_id: world.shop,
         mode: Mode::Test,
@@ -146,8 +169,11 @@ fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt
         function: "complete".to_owned(),
         at_us: NOW_US,
         duration_us: 40,
+        cpu_us: 40,
+        memory_bytes: 65_536,
         fault: None,
         record: Some(Sealed::from_bytes(vec![1; 300])),
+        record_digest: Some("d1".into()),
         kept_until_us: NOW_US,
     };
     calls::insert(tx, &call)

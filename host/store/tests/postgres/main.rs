@@ -12,14 +12,13 @@ mod breaks;
 mod copying;
 mod nodes;
 mod schema;
-mod server;
 #[path = "../suite/mod.rs"]
 mod suite;
 
 use std::sync::OnceLock;
 
+use own_postgres::{FAST, Server};
 use payhost_store::Options;
-use server::{FAST, Server};
 use suite::Database;
 
 /// One server for all tests of this program, a database for each.

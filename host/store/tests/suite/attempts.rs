@@ -2,6 +2,7 @@
 
 use payhost_core::FactKind;
 use payhost_core::id::{EventId, PaymentId};
+use payhost_store::rows::Mode;
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState, Started};
 use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::facts::{self, FactRow, Recorded};
@@ -274,8 +275,9 @@ pub async fn what_happened_cannot_be_changed_or_removed(database: &Database) {
     let event = Event {
         id: EventId::new(now_ms, random),
         shop_id: world.shop,
-        payment_id: payment.id,
-        sequence: 1,
+        mode: Mode::Test,
+        payment_id: Some(payment.id),
+        sequence: Some(1),
         name: "payment.paid".to_owned(),
         payload: json_of(json!({})),
         created_us: 0,

@@ -2,13 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use payhost_core::id::{AttemptId, CallId, ChannelId, CheckoutId, FactId, JobId, PaymentId, ShopId};
+use payhost_core::id::{
+    AttemptId, CallId, ChannelId, CheckoutId, EndpointId, EventId, FactId, JobId, PaymentId, ShopId,
+};
 use payhost_core::order_ref::order_ref;
 use payhost_core::{Currency, FactKind, PaymentState, Resolution};
 use payhost_store::rows::Mode;
 use payhost_store::rows::attempts::{Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::channels::{self, Channel};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::endpoints::Endpoint;
 use payhost_store::rows::facts::FactRow;
 use payhost_store::rows::jobs::NewJob;
 use payhost_store::rows::payments::{self, Confirm, Payment};
@@ -39,7 +42,7 @@ macro_rules! makers {
 }
 makers!(
     shop_id: ShopId, channel_id: ChannelId, payment_id: PaymentId, checkout_id: CheckoutId, attempt_id: AttemptId,
-    call_id: CallId, fact_id: FactId, job_id: JobId,
+    call_id: CallId, fact_id: FactId, job_id: JobId, endpoint_id: EndpointId, event_id: EventId,
 );
 
 pub fn json_of(value: serde_json::Value) -> Json {
@@ -69,6 +72,7 @@ pub fn channel(shop_id: ShopId) -> Channel {
         purposes: json_of(json!(["pay"])),
         settings: json_of(json!({})),
         enabled: true,
+        watch: false,
         created_us: NOW_US,
         updated_us: NOW_US,
     }
@@ -102,7 +106,8 @@ pub async fn world(store: &Store) -> World {
             plugins::add_component(tx, &component())?;
             plugins::activate(tx, "gateway", DIGEST, NOW_US)?;
             shops::insert(tx, &shop_row)?;
-            channels::insert(tx, &channel_row)
+            channels::insert(tx, &channel_row)?;
+            channels::revise(tx, &channel_row, NOW_US).map(|_| ())
         })
         .await
         .unwrap();
@@ -159,6 +164,7 @@ impl World {
             payment_id: payment.id,
             channel_id: self.channel,
             plugin_digest: DIGEST.to_owned(),
+            revision: 1,
             order_ref: order_ref(&payment.order_id, id),
             device: "pc".to_owned(),
             state: CheckoutState::Opened,
@@ -182,6 +188,7 @@ impl World {
             state: AttemptState::Intent,
             call_id: call_id(),
             plugin_digest: DIGEST.to_owned(),
+            revision: 1,
             request: json_of(json!({})),
             callback: None,
             now_ms: NOW_US / 1000,
@@ -213,6 +220,29 @@ impl World {
             at_us: NOW_US,
             detail: json_of(json!({})),
             created_us: NOW_US,
+        }
+    }
+
+    pub fn endpoint(&self, id: EndpointId) -> Endpoint {
+        Endpoint {
+            id,
+            shop_id: self.shop,
+            mode: Mode::Test,
+            url: Some("https://shop.example/hooks".to_owned()),
+            name: "주문".to_owned(),
+            events: json_of(json!(["*"])),
+            secret: Sealed::from_bytes(vec![1]),
+            old_secret: None,
+            old_secret_until_us: None,
+            enabled: true,
+            disabled_reason: None,
+            failing_since_us: None,
+            due_us: None,
+            lease_until_us: None,
+            lease_token: None,
+            created_us: NOW_US,
+            updated_us: NOW_US,
+            deleted_us: None,
         }
     }
 

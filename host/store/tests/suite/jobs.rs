@@ -5,7 +5,7 @@ use payhost_store::Store;
 use payhost_store::rows::jobs::{self, Job, JobState, NewJob};
 
 use super::Database;
-use super::fixture::{err, job, ok};
+use super::fixture::{NOW_US, err, job, ok};
 
 const LEASE: i64 = 30;
 
@@ -153,4 +153,58 @@ pub async fn a_rolled_back_enqueue_leaves_no_job(database: &Database) {
     .await;
     assert_eq!(error, Error::Busy);
     assert_eq!(ok(&store, |tx| jobs::get(tx, "a")).await, None);
+}
+
+pub async fn the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_answers(database: &Database) {
+    let store = database.open();
+    ok(&store, |tx| {
+        for (at, key) in ["a", "b", "c", "d"].into_iter().enumerate() {
+            jobs::enqueue(tx, &job(key, NOW_US + 1_000_000), NOW_US + i64::try_from(at).unwrap())?;
+        }
+        assert!(jobs::silence(tx, "a", Some("gw/test"), NOW_US)?);
+        assert!(!jobs::silence(tx, "b", Some("gw/test"), NOW_US + 1)?);
+        assert!(jobs::silence(tx, "c", Some("other/test"), NOW_US + 2)?);
+        // Silent for longer stays the oldest, also when it asks again later.
+        assert!(jobs::silence(tx, "a", Some("gw/test"), NOW_US + 3)?);
+        assert!(!jobs::silence(tx, "a", None, NOW_US + 3)?);
+        assert!(jobs::silence(tx, "b", Some("gw/test"), NOW_US + 4)?);
+        assert!(!jobs::silence(tx, "a", Some("gw/test"), NOW_US + 5)?);
+        // They come one after the other, the oldest first.
+        assert_eq!(jobs::wake(tx, "gw/test", NOW_US + 20, 5, 0)?, 2);
+        let due =
+            |tx: &mut payhost_store::Tx<'_>, key| jobs::get(tx, key).map(|job| job.unwrap().due_us - NOW_US);
+        assert_eq!((due(tx, "b")?, due(tx, "a")?), (20, 25));
+        assert_eq!((due(tx, "c")?, due(tx, "d")?), (1_000_000, 1_000_000));
+        assert_eq!(jobs::wake(tx, "gw/test", NOW_US, 5, 0)?, 0);
+        // One that asked just now has its rest first.
+        jobs::silence(tx, "d", Some("gw/test"), NOW_US + 3)?;
+        assert_eq!(jobs::wake(tx, "gw/test", NOW_US, 5, 900)?, 1);
+        assert_eq!(due(tx, "d")?, 903);
+        // One that is being done is not touched.
+        jobs::silence(tx, "c", Some("other/test"), NOW_US)?;
+        let taken = jobs::claim(tx, &[], NOW_US + 1_000_000, NOW_US + 2_000_000, "t", 9)?;
+        assert_eq!(taken.len(), 4);
+        assert_eq!(jobs::wake(tx, "other/test", NOW_US, 5, 0)?, 0);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn finished_jobs_are_thrown_away_in_batches(database: &Database) {
+    let store = database.open();
+    ok(&store, |tx| {
+        for key in ["a", "b", "c"] {
+            jobs::enqueue(tx, &job(key, NOW_US), NOW_US)?;
+        }
+        let taken = jobs::claim(tx, &[], NOW_US, NOW_US + 9, "t", 2)?;
+        for job in &taken {
+            assert!(jobs::finish(tx, job.id, "t", NOW_US + 1)?);
+        }
+        assert_eq!(jobs::purge_done(tx, NOW_US + 1, 9)?, 0);
+        assert_eq!((jobs::purge_done(tx, NOW_US + 2, 1)?, jobs::purge_done(tx, NOW_US + 2, 1)?), (1, 1));
+        assert_eq!(jobs::purge_done(tx, NOW_US + 2, 1)?, 0);
+        assert_eq!(jobs::claim(tx, &[], NOW_US, NOW_US + 9, "u", 9)?.len(), 1);
+        Ok(())
+    })
+    .await;
 }

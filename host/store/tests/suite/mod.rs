@@ -9,6 +9,7 @@ pub mod payments;
 pub mod rows;
 pub mod transactions;
 pub mod vault;
+pub mod webhooks;
 
 use payhost_store::{MasterKey, Options, Store, Vault};
 
@@ -60,7 +61,9 @@ macro_rules! cases {
                 lists_filter_by_order_and_state,
                 an_order_ref_is_used_once,
                 a_checkout_advances_only_from_the_expected_state,
-                rows_cannot_point_into_another_shop;
+                rows_cannot_point_into_another_shop,
+                money_that_comes_late_is_kept_beside_a_new_payment_of_the_order,
+                unresolved_payments_are_counted;
             attempts: a_cancel_is_refused_while_a_complete_is_open,
                 two_tabs_cannot_complete_at_once,
                 a_reload_finds_the_stored_attempt,
@@ -81,17 +84,30 @@ macro_rules! cases {
                 a_job_given_up_is_not_claimed,
                 claims_are_limited_by_kind_and_number,
                 the_next_due_time_is_known,
-                a_rolled_back_enqueue_leaves_no_job;
+                a_rolled_back_enqueue_leaves_no_job,
+                the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_answers,
+                finished_jobs_are_thrown_away_in_batches;
             rows: a_key_is_found_by_its_hash_until_it_is_revoked,
                 a_key_has_a_shop_or_is_the_operators,
                 an_idempotency_key_belongs_to_one_request,
                 an_expired_idempotency_key_is_free,
                 a_component_never_changes_and_a_plugin_moves_between_versions,
                 a_secrets_version_rises_with_every_change,
+                a_revision_keeps_what_a_channel_was_set_to,
+                a_retired_secret_is_kept_while_a_payment_may_need_it,
                 the_default_channel_is_found_by_purpose,
                 a_journal_record_is_forgotten_after_its_time,
                 events_of_a_payment_are_numbered_once,
                 the_gateway_map_is_replaced_and_removed;
+            webhooks: an_event_is_handed_on_once_and_only_where_somebody_listens,
+                an_endpoint_is_claimed_when_due_and_by_one_only,
+                a_lost_lease_lets_another_take_the_endpoint_and_fences_the_first,
+                a_delivery_that_comes_during_a_turn_is_not_forgotten_at_its_end,
+                failing_endpoints_stand_in_a_queue_of_their_own,
+                an_endpoint_that_is_switched_off_is_never_due,
+                a_shop_has_one_endpoint_without_address_in_a_mode,
+                a_try_is_written_once_and_over_the_one_before,
+                a_removed_endpoint_is_not_there_and_leaves_nothing;
             vault: a_sealed_value_opens_only_in_its_place,
                 a_flipped_bit_refuses_to_open,
                 a_wrong_master_key_is_told_at_the_start,

@@ -1,7 +1,8 @@
 //! Payments and checkouts.
 
-use payhost_core::{PaymentState, Resolution};
+use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_store::rows::checkouts::{self, CheckoutState};
+use payhost_store::rows::facts;
 use payhost_store::rows::payments::{self, Filter, OPEN_ORDER, Payment};
 use payhost_store::rows::{Mode, Order};
 use payhost_store::{Error, params};
@@ -250,4 +251,49 @@ pub async fn rows_cannot_point_into_another_shop(database: &Database) {
     let (payment, ..) = theirs.stored(&store, "1").await;
     let checkout = ours.checkout(&payment);
     assert_eq!(err(&store, move |tx| checkouts::insert(tx, &checkout)).await, Error::ForeignKey);
+}
+
+pub async fn money_that_comes_late_is_kept_beside_a_new_payment_of_the_order(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let late = world.payment("1");
+    let row = late.clone();
+    ok(&store, move |tx| payments::insert(tx, &row)).await;
+    let mut over = Payment { state: PaymentState::Expired, expired: true, ..late };
+    let over = ok(&store, move |tx| payments::save(tx, &mut over, NOW_US).map(|()| over)).await;
+    let second = world.payment("1");
+    ok(&store, move |tx| payments::insert(tx, &second)).await;
+    // The approval of the first comes now: it is kept, and both stand.
+    let fact = world.fact(over.id, FactKind::Approved, 0, 1000);
+    let mut paid = Payment { state: PaymentState::Paid, paid: 1000, ..over };
+    ok(&store, move |tx| {
+        assert!(facts::record(tx, &fact)?.is_new());
+        payments::save(tx, &mut paid, NOW_US)
+    })
+    .await;
+    let third = world.payment("1");
+    let error = err(&store, move |tx| payments::insert(tx, &third)).await;
+    assert!(error.is_unique(OPEN_ORDER), "{error:?}");
+}
+
+pub async fn unresolved_payments_are_counted(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    ok(&store, move |tx| {
+        assert!(payments::unresolved(tx)?.is_empty());
+        for (order, resolution, at_us) in [
+            ("1", Resolution::None, 1),
+            ("2", Resolution::InDoubt, 7),
+            ("3", Resolution::InDoubt, 5),
+            ("4", Resolution::NeedsOperator, 9),
+        ] {
+            payments::insert(tx, &Payment { resolution, updated_us: at_us, ..world.payment(order) })?;
+        }
+        assert_eq!(
+            payments::unresolved(tx)?,
+            [(Resolution::InDoubt, 2, 5), (Resolution::NeedsOperator, 1, 9)]
+        );
+        Ok(())
+    })
+    .await;
 }

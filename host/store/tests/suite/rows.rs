@@ -1,12 +1,15 @@
 //! The other tables.
 
+use payhost_core::PaymentState;
 use payhost_core::id::{EventId, KeyId};
 use payhost_store::rows::api_keys::{self, ApiKey, Scope};
 use payhost_store::rows::calls::{self, Call};
 use payhost_store::rows::channels::{self, ChannelDefault};
+use payhost_store::rows::checkouts::{self, Checkout};
 use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::gateway_map::{self, GatewayMap};
 use payhost_store::rows::idempotency::{self, Begun, Idempotency, IdempotencyState};
+use payhost_store::rows::payments::{self, Payment};
 use payhost_store::rows::plugins::{self, Component};
 use payhost_store::rows::{Mode, shops};
 use payhost_store::{Blob, Sealed};
@@ -133,7 +136,7 @@ pub async fn an_expired_idempotency_key_is_free(database: &Database) {
         assert_eq!(idempotency::begin(tx, &row(0))?, Begun::New);
         assert_eq!(idempotency::begin(tx, &row(9))?, Begun::OtherRequest);
         assert_eq!(idempotency::begin(tx, &row(10))?, Begun::New);
-        assert_eq!((idempotency::purge(tx, 19)?, idempotency::purge(tx, 20)?), (0, 1));
+        assert_eq!((idempotency::purge(tx, 19, 9)?, idempotency::purge(tx, 20, 9)?), (0, 1));
         Ok(())
     })
     .await;
@@ -180,14 +183,17 @@ pub async fn a_secrets_version_rises_with_every_change(database: &Database) {
     ok(&store, move |tx| {
         let key = (ours.shop, ours.channel);
         for version in [1, 2] {
-            let sealed = Sealed::from_bytes(vec![1]);
-            assert_eq!(channels::put_secret(tx, key, "sign_key", &sealed, NOW_US)?, version);
+            let seal = |_| Ok(Sealed::from_bytes(vec![1]));
+            assert_eq!(channels::put_secret(tx, key, "sign_key", NOW_US, seal)?, version);
         }
         let stored = channels::secrets(tx, ours.shop, ours.channel)?;
         assert_eq!((stored.len(), stored[0].version), (1, 2));
         assert!(channels::secrets(tx, theirs.shop, ours.channel)?.is_empty());
-        assert!(!channels::remove_secret(tx, theirs.shop, ours.channel, "sign_key")?);
-        assert!(channels::remove_secret(tx, ours.shop, ours.channel, "sign_key")?);
+        assert!(!channels::remove_secret(tx, (theirs.shop, ours.channel), "sign_key", NOW_US)?);
+        assert!(channels::remove_secret(tx, key, "sign_key", NOW_US)?);
+        assert!(channels::secrets(tx, ours.shop, ours.channel)?.is_empty());
+        let seal = |version| Ok(Sealed::from_bytes(vec![u8::try_from(version).unwrap()]));
+        assert_eq!(channels::put_secret(tx, key, "sign_key", NOW_US, seal)?, 3);
         Ok(())
     })
     .await;
@@ -237,14 +243,17 @@ pub async fn a_journal_record_is_forgotten_after_its_time(database: &Database) {
         function: "begin".to_owned(),
         at_us: NOW_US,
         duration_us: 40,
+        cpu_us: 40,
+        memory_bytes: 65_536,
         fault: None,
         record: Some(Sealed::from_bytes(vec![1])),
+        record_digest: Some("d1".into()),
         kept_until_us: NOW_US + 10,
     };
     ok(&store, move |tx| {
         calls::insert(tx, &call)?;
         assert_eq!(calls::get(tx, world.shop, call.id)?, Some(call.clone()));
-        assert_eq!((calls::forget(tx, NOW_US + 9)?, calls::forget(tx, NOW_US + 10)?), (0, 1));
+        assert_eq!((calls::forget(tx, NOW_US + 9, 10)?, calls::forget(tx, NOW_US + 10, 10)?), (0, 1));
         assert_eq!(calls::get_of_any_shop(tx, call.id)?, Some(Call { record: None, ..call }));
         Ok(())
     })
@@ -260,8 +269,9 @@ pub async fn events_of_a_payment_are_numbered_once(database: &Database) {
         Event {
             id: EventId::new(now_ms, random),
             shop_id: world.shop,
-            payment_id: payment.id,
-            sequence,
+            mode: Mode::Test,
+            payment_id: Some(payment.id),
+            sequence: Some(sequence),
             name: "payment.paid".to_owned(),
             payload: json_of(json!({})),
             created_us: NOW_US,
@@ -273,7 +283,7 @@ pub async fn events_of_a_payment_are_numbered_once(database: &Database) {
         events::of_payment(tx, world.shop, payment.id)
     })
     .await;
-    assert_eq!(numbers.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(numbers.iter().map(|event| event.sequence).collect::<Vec<_>>(), [Some(1), Some(2)]);
     let error = err(&store, move |tx| events::insert(tx, &event(2))).await;
     assert!(error.is_unique("event_sequence"), "{error:?}");
 }
@@ -293,6 +303,68 @@ pub async fn the_gateway_map_is_replaced_and_removed(database: &Database) {
         assert_eq!(gateway_map::list(tx)?, [map("127.0.0.1:2")]);
         assert!(gateway_map::remove(tx, "https://gateway.example")?);
         assert!(!gateway_map::remove(tx, "https://gateway.example")?);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_revision_keeps_what_a_channel_was_set_to(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    ok(&store, move |tx| {
+        let key = (world.shop, world.channel);
+        let mut row = channels::get(tx, key.0, key.1)?.unwrap();
+        assert_eq!(channels::revise(tx, &row, NOW_US)?, 1);
+        channels::put_secret(tx, key, "sign_key", NOW_US, |_| Ok(Sealed::from_bytes(vec![1])))?;
+        assert_eq!((channels::revise(tx, &row, NOW_US)?, channels::revise(tx, &row, NOW_US)?), (2, 2));
+        row.settings = json_of(json!({"mid": "b"}));
+        channels::put_secret(tx, key, "sign_key", NOW_US, |_| Ok(Sealed::from_bytes(vec![2])))?;
+        assert_eq!(channels::revise(tx, &row, NOW_US)?, 3);
+        for (number, settings, sealed) in
+            [(1, json!({}), None), (2, json!({}), Some(1)), (3, json!({"mid": "b"}), Some(2))]
+        {
+            let revision = channels::revision(tx, key.0, key.1, Some(number))?.unwrap();
+            assert_eq!(revision.settings, json_of(settings));
+            let secrets = channels::secrets_of(tx, &revision)?;
+            let expected: Vec<_> = sealed.into_iter().map(|byte| Sealed::from_bytes(vec![byte])).collect();
+            assert_eq!(secrets.into_iter().map(|secret| secret.sealed).collect::<Vec<_>>(), expected);
+        }
+        assert_eq!(channels::revision(tx, key.0, key.1, None)?.unwrap().number, 3);
+        assert_eq!(channels::revision(tx, key.0, key.1, Some(4))?, None);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_retired_secret_is_kept_while_a_payment_may_need_it(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, ..) = world.stored(&store, "1").await;
+    ok(&store, move |tx| {
+        let key = (world.shop, world.channel);
+        let row = channels::get(tx, key.0, key.1)?.unwrap();
+        let seal = |_| Ok(Sealed::from_bytes(vec![1]));
+        channels::put_secret(tx, key, "sign_key", NOW_US, seal)?;
+        let number = channels::revise(tx, &row, NOW_US)?;
+        let checkout = Checkout { revision: number, ..world.checkout(&payment) };
+        checkouts::insert(tx, &checkout)?;
+        for now_us in [NOW_US + 1, NOW_US + 2] {
+            channels::put_secret(tx, key, "sign_key", now_us, seal)?;
+            channels::revise(tx, &row, now_us)?;
+        }
+        // Version 1 is the checkout's, 2 is nobody's, 3 is in use.
+        assert_eq!(channels::with_retired_secrets(tx, NOW_US + 9, None, 9)?, [key]);
+        assert!(channels::with_retired_secrets(tx, NOW_US + 9, Some(key.1), 9)?.is_empty());
+        assert_eq!(
+            (channels::purge_secrets(tx, key, NOW_US + 2)?, channels::purge_secrets(tx, key, NOW_US + 3)?),
+            (0, 1)
+        );
+        let revision = channels::revision(tx, key.0, key.1, Some(number))?.unwrap();
+        assert_eq!(channels::secrets_of(tx, &revision)?.len(), 1);
+        let mut over = Payment { state: PaymentState::Expired, expired: true, ..payment };
+        payments::save(tx, &mut over, NOW_US)?;
+        assert_eq!(channels::purge_secrets(tx, key, NOW_US + 9)?, 1);
+        assert_eq!(channels::secrets(tx, key.0, key.1)?.len(), 1);
         Ok(())
     })
     .await;

@@ -152,10 +152,14 @@ pub fn meaning(code: &str, operation: Operation) -> Meaning {
     listed.map_or_else(|| unknown(operation), |row| row.meaning)
 }
 
-/// The code of a mobile "no": one of `MX1002` … where the words name it, else `P_STATUS` (`inicis.md §2.4, §8.4`).
+/// The code of a mobile "no", which has no field for one: `MX1002` … or six digits of the table where the words name them as a
+/// word of their own (codes stand in the words, `inicis.md §2.4`; the lists are those of §8.4), else `P_STATUS`.
 pub fn mobile_code(status: &str, words: &str) -> String {
-    let named = WINDOW.iter().find(|row| row.code.starts_with("MX") && words.contains(row.code));
-    named.map_or(status, |row| row.code).to_owned()
+    let listed = |word: &&str| match suffix(word) {
+        Some(suffix) => table::SUFFIXES.iter().any(|row| row.code == suffix),
+        None => word.starts_with("MX") && WINDOW.iter().any(|row| row.code == *word),
+    };
+    words.split(|c: char| !c.is_ascii_alphanumeric()).find(listed).unwrap_or(status).to_owned()
 }
 
 /// The mobile window was left without words: an abnormal end at the card's page (`inicis.md §2.4`).

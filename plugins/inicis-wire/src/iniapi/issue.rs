@@ -151,9 +151,7 @@ fn fit(wanted: &Wanted<'_>) -> Result<String, Unfit> {
     if wanted.deadline_ms <= wanted.now_ms {
         return no("the deadline has passed");
     }
-    if !order::tax_fits(wanted.amount, wanted.vat, wanted.tax_free) {
-        return no(order::TAX_UNFIT);
-    }
+    order::tax_fits(wanted.amount, wanted.vat, wanted.tax_free)?;
     Ok(price)
 }
 

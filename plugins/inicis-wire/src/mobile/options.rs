@@ -93,6 +93,10 @@ fn card(wishes: &Wishes, out: &mut Options) {
         Some(direct) => match direct.months {
             None => out.fields.push(Field::new("P_CARD_OPTION", format!("selcode={}", direct.card))),
             Some(months) => {
+                if months > 0 {
+                    // The months of the direct call must be among those that the window offers.
+                    out.fields.push(Field::new("P_QUOTABASE", format!("01:{months:02}")));
+                }
                 out.reserved.push(format!("d_card={}", direct.card));
                 out.reserved.push(format!("d_quota={months}"));
             }

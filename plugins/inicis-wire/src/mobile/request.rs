@@ -3,54 +3,30 @@
 //! Invariant: order number, amount and timestamp are the same text in the form and in `P_CHKFAKE`; the order number also stands
 //! in `P_NOTI`, because the authentication result has no other place for it (`inicis.md §2.4`).
 
-use crate::clock;
 use crate::form::{Charset, Field};
-use crate::order::{self, FALLBACK_GOODS, FALLBACK_NAME, Unfit, is_order_ref, named};
+use crate::order::{self, FALLBACK_GOODS, FALLBACK_NAME, Unfit, named};
 use crate::recipe::Recipe;
 
 /// Where the form is posted (`inicis.md §2.1`).
 pub const ACTION: &str = "https://mobile.inicis.com/smart/payment/";
 
-/// What is to be paid, in the shop's words.
+/// What only this window needs.
 #[derive(Debug, Clone)]
-pub struct Wanted<'a> {
-    /// MID.
-    pub mid: &'a str,
-    /// Our order number.
-    pub order_ref: &'a str,
-    /// Minor units.
-    pub amount: i64,
-    /// ISO 4217.
-    pub currency: &'a str,
-    /// The moment of the call.
-    pub now_ms: i64,
-    /// What is sold.
-    pub goods: &'a str,
-    /// Buyer.
-    pub buyer_name: Option<&'a str>,
-    /// Buyer.
-    pub buyer_phone: Option<&'a str>,
-    /// Buyer.
-    pub buyer_email: Option<&'a str>,
+pub struct Phone<'a> {
     /// `P_INI_PAYMENT`.
     pub payment: &'a str,
     /// The method's word of `P_RESERVED`; empty: none.
     pub reserved: &'a str,
-    /// `ko`, `en` or a tag.
-    pub language: &'a str,
-    /// Where the result is posted.
-    pub return_url: &'a str,
     /// Where deposits are reported.
     pub notify_url: &'a str,
     /// Charset of the form and of the answers.
     pub charset: Charset,
-    /// Part free of tax.
-    pub tax_free: Option<i64>,
-    /// VAT.
-    pub vat: Option<i64>,
     /// What the options add.
     pub options: super::options::Options,
 }
+
+/// What is to be paid, on a phone.
+pub type Wanted<'a> = order::Wanted<'a, Phone<'a>>;
 
 /// An opened form, without its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,10 +49,10 @@ const URL_BYTES: usize = 250;
 /// Makes the form's fields.
 pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
     fit(wanted)?;
-    let mut warnings = wanted.options.warnings.clone();
+    let mut warnings = wanted.window.options.warnings.clone();
     let (amount, timestamp) = (wanted.amount.to_string(), wanted.now_ms.to_string());
     let mut before = vec![
-        Field::new("P_INI_PAYMENT", wanted.payment),
+        Field::new("P_INI_PAYMENT", wanted.window.payment),
         Field::new("P_MID", wanted.mid),
         Field::new("P_OID", wanted.order_ref),
         Field::new("P_AMT", amount.as_str()),
@@ -84,22 +60,22 @@ pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
         Field::new("P_UNAME", name(wanted.buyer_name, &mut warnings)),
         Field::new("P_NEXT_URL", wanted.return_url),
     ];
-    if wanted.payment == "VBANK" {
-        before.push(Field::new("P_NOTI_URL", wanted.notify_url));
+    if wanted.window.payment == "VBANK" {
+        before.push(Field::new("P_NOTI_URL", wanted.window.notify_url));
     }
     let phone = order::phone("P_MOBILE", wanted.buyer_phone, &mut warnings);
     before.extend(phone.map(|phone| Field::new("P_MOBILE", phone)));
     let email = order::email("P_EMAIL", wanted.buyer_email, &mut warnings);
     before.extend(email.map(|email| Field::new("P_EMAIL", email)));
     before.extend([
-        Field::new("P_CHARSET", charset_name(wanted.charset)),
+        Field::new("P_CHARSET", charset_name(wanted.window.charset)),
         Field::new("P_NOTI", wanted.order_ref),
         Field::new("P_TIMESTAMP", timestamp.as_str()),
     ]);
     let tax = [("P_TAX", wanted.vat), ("P_TAXFREE", wanted.tax_free)];
     let mut after: Vec<Field> =
         tax.iter().filter_map(|(name, part)| part.map(|p| Field::new(name, p.to_string()))).collect();
-    after.extend(wanted.options.fields.iter().cloned());
+    after.extend(wanted.window.options.fields.iter().cloned());
     after.push(Field::new("P_RESERVED", reserved(wanted)));
     told(wanted, &mut warnings);
     let oid = wanted.order_ref.to_owned();
@@ -112,7 +88,7 @@ fn told(wanted: &Wanted<'_>, warnings: &mut Vec<String>) {
     if !primary.is_empty() && !primary.eq_ignore_ascii_case("ko") {
         warnings.push("language: INICIS's mobile window is Korean only, as far as is documented".to_owned());
     }
-    if wanted.return_url.len() > URL_BYTES || wanted.notify_url.len() > URL_BYTES {
+    if wanted.return_url.len() > URL_BYTES || wanted.window.notify_url.len() > URL_BYTES {
         warnings
             .push(format!("P_NEXT_URL, P_NOTI_URL: INICIS may cut addresses of more than {URL_BYTES} bytes"));
     }
@@ -126,24 +102,15 @@ fn fit(wanted: &Wanted<'_>) -> Result<(), Unfit> {
         absolute && url.bytes().all(|b| b.is_ascii_graphic())
     };
     if wanted.currency != "KRW" {
-        return no("INICIS takes other currencies than KRW on a PC only");
+        return no("amount.currency: INICIS takes other currencies than KRW on a PC only");
     }
     if !(1..=AMOUNT_MAX).contains(&wanted.amount) {
-        return no("on a phone the amount must be greater than 0 and have at most 8 digits");
+        return no("amount: must be greater than 0 and have at most 8 digits");
     }
-    if !is_order_ref(wanted.order_ref) {
-        return no("the order number must be 1 to 40 ASCII letters, digits, - or _");
-    }
-    if !clock::is_13_digits(wanted.now_ms) {
-        return no("the time of the call is not a millisecond timestamp of 13 digits");
-    }
-    if !web(wanted.return_url) || !web(wanted.notify_url) {
+    if !web(wanted.return_url) || !web(wanted.window.notify_url) {
         return no("return and notify address must be whole http(s) addresses");
     }
-    if !order::tax_fits(wanted.amount, wanted.vat, wanted.tax_free) {
-        return no(order::TAX_UNFIT);
-    }
-    Ok(())
+    wanted.fit()
 }
 
 /// `P_UNAME`. The approval echoes it in text whose values are often not encoded (`inicis.md §2.5`): what would end the field
@@ -182,10 +149,10 @@ fn reserved(wanted: &Wanted<'_>) -> String {
     if wanted.amount < 1000 {
         words.push("below1000=Y");
     }
-    if !wanted.reserved.is_empty() {
-        words.push(wanted.reserved);
+    if !wanted.window.reserved.is_empty() {
+        words.push(wanted.window.reserved);
     }
-    words.extend(wanted.options.reserved.iter().map(String::as_str));
+    words.extend(wanted.window.options.reserved.iter().map(String::as_str));
     words.join("&")
 }
 

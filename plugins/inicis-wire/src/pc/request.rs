@@ -3,52 +3,27 @@
 //! Invariant: order number, price and timestamp are the same text in the form and in its hashes; anything else that does not
 //! fit is cut or replaced with a warning.
 
-use crate::clock;
 use crate::form::Field;
 use crate::order::{
-    self, FALLBACK_EMAIL, FALLBACK_GOODS, FALLBACK_NAME, FALLBACK_PHONE, Unfit, currency_name, is_order_ref,
-    named,
+    self, FALLBACK_EMAIL, FALLBACK_GOODS, FALLBACK_NAME, FALLBACK_PHONE, Unfit, currency_name, named,
 };
 use crate::recipe::{Algorithm, Part, Recipe, secret};
 
-/// What is to be paid, in the shop's words.
+/// What only this window needs.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted<'a> {
-    /// MID.
-    pub mid: &'a str,
-    /// Our order number.
-    pub order_ref: &'a str,
-    /// Minor units.
-    pub amount: i64,
-    /// ISO 4217.
-    pub currency: &'a str,
-    /// The moment of the call.
-    pub now_ms: i64,
-    /// What is sold.
-    pub goods: &'a str,
-    /// Buyer.
-    pub buyer_name: Option<&'a str>,
-    /// Buyer.
-    pub buyer_phone: Option<&'a str>,
-    /// Buyer.
-    pub buyer_email: Option<&'a str>,
+pub struct Page<'a> {
     /// `gopaymethod`.
     pub methods: &'a str,
-    /// `ko`, `en` or a tag.
-    pub language: &'a str,
-    /// Where the result is posted.
-    pub return_url: &'a str,
     /// Where a closed window goes.
     pub close_url: &'a str,
     /// Origin of the page that shows the form.
     pub page_origin: &'a str,
-    /// Part free of tax.
-    pub tax_free: Option<i64>,
-    /// VAT.
-    pub vat: Option<i64>,
     /// What the options add.
     pub options: super::options::Options,
 }
+
+/// What is to be paid, on a PC.
+pub type Wanted<'a> = order::Wanted<'a, Page<'a>>;
 
 /// An opened form, without its hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +40,12 @@ pub struct Opened {
 /// Makes the form's fields.
 pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
     let currency = fit(wanted)?;
-    let mut warnings = wanted.options.warnings.clone();
+    let mut warnings = wanted.window.options.warnings.clone();
     let price = wanted.amount.to_string();
     let timestamp = wanted.now_ms.to_string();
     let before = vec![
         Field::new("version", "1.0"),
-        Field::new("gopaymethod", wanted.methods),
+        Field::new("gopaymethod", wanted.window.methods),
         Field::new("mid", wanted.mid),
         Field::new("oid", wanted.order_ref),
         Field::new("price", price.as_str()),
@@ -84,13 +59,13 @@ pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
         Field::new("buyertel", phone(wanted.buyer_phone, &mut warnings)),
         Field::new("buyeremail", email(wanted.buyer_email, &mut warnings)),
         Field::new("returnUrl", wanted.return_url),
-        Field::new("closeUrl", wanted.close_url),
+        Field::new("closeUrl", wanted.window.close_url),
         Field::new("charset", "UTF-8"),
         Field::new("languageView", language(wanted.language)),
     ];
     let tax = [("tax", wanted.vat), ("taxfree", wanted.tax_free)];
     after.extend(tax.iter().filter_map(|(name, part)| part.map(|p| Field::new(name, p.to_string()))));
-    after.extend(wanted.options.fields.iter().cloned());
+    after.extend(wanted.window.options.fields.iter().cloned());
     after.push(Field::new("acceptmethod", accept_method(wanted, currency)));
     Ok(Opened { oid: wanted.order_ref.to_owned(), price, timestamp, before, after, warnings })
 }
@@ -99,32 +74,24 @@ pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
 fn fit(wanted: &Wanted<'_>) -> Result<&'static str, Unfit> {
     let no = |why: &str| Err(Unfit(why.to_owned()));
     let same_origin = |url: &str| {
-        url.strip_prefix(wanted.page_origin)
+        url.strip_prefix(wanted.window.page_origin)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
     };
     let Some(currency) = currency_name(wanted.currency) else {
-        return no("INICIS takes KRW, and USD by card");
+        return no("amount.currency: INICIS takes KRW, and USD by card");
     };
-    if currency != "WON" && wanted.methods != "Card" {
-        return no("INICIS takes USD by card only");
+    if currency != "WON" && wanted.window.methods != "Card" {
+        return no("amount.currency: INICIS takes USD by card only");
     }
     if wanted.amount <= 0 {
-        return no("the amount must be greater than 0");
+        return no("amount: must be greater than 0");
     }
-    if !is_order_ref(wanted.order_ref) {
-        return no("the order number must be 1 to 40 ASCII letters, digits, - or _");
-    }
-    if !clock::is_13_digits(wanted.now_ms) {
-        return no("the time of the call is not a millisecond timestamp of 13 digits");
-    }
-    if !same_origin(wanted.return_url) || !same_origin(wanted.close_url) {
+    if !same_origin(wanted.return_url) || !same_origin(wanted.window.close_url) {
         return no(
             "return and close address must have the origin of the page that opens the window (INICIS: V023)",
         );
     }
-    if !order::tax_fits(wanted.amount, wanted.vat, wanted.tax_free) {
-        return no(order::TAX_UNFIT);
-    }
+    wanted.fit()?;
     Ok(currency)
 }
 
@@ -134,7 +101,7 @@ fn accept_method(wanted: &Wanted<'_>, currency: &str) -> String {
     if currency == "WON" && wanted.amount < 1000 {
         options.push("below1000");
     }
-    options.extend(wanted.options.accept.iter().map(String::as_str));
+    options.extend(wanted.window.options.accept.iter().map(String::as_str));
     options.join(":")
 }
 

@@ -1,7 +1,7 @@
 //! `plugin.describe`: everything that the host and a shop need to know before a channel exists.
 //!
 //! Invariant: nothing is claimed that `reference/inicis.md` marks unknown: how long a lost sale settles and how long an
-//! approval can be undone are absent.
+//! approval can be undone are settings without a default.
 
 mod presets;
 mod settings;
@@ -14,7 +14,7 @@ use inicis_wire::iniapi::v2::INQUIRY_PATH;
 use inicis_wire::recipe::secret;
 
 use crate::bindings::exports::payhost::plugin::plugin::{
-    BrowserOrigin, Descriptor, Lookup, NeededSecrets, WantedHost,
+    BrowserOrigin, Descriptor, Lookup, NeededSecrets, Span, WantedHost,
 };
 use crate::bindings::payhost::plugin::types::Text;
 use crate::channel::key;
@@ -44,8 +44,8 @@ pub fn descriptor() -> Descriptor {
         presets: presets::presets(),
         supports: supports::supports(),
         lookup: Lookup::BySetting(key::LOOKUP_BY.to_owned()),
-        settles_within_ms: None,
-        undo_within_ms: None,
+        settles_within: Some(Span::BySetting(key::SETTLES_WITHIN.to_owned())),
+        undo_within: Some(Span::BySetting(key::UNDO_WITHIN.to_owned())),
         hosts: hosts(),
         browser_origins: browser_origins(),
         notice_sources: strings(&NOTICE_SOURCES),

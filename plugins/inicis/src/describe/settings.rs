@@ -45,7 +45,7 @@ const IPV4: &str =
 pub fn fields() -> Vec<SettingField> {
     let mut fields = vec![merchant()];
     fields.extend(secrets());
-    fields.extend([lookup_by(), client_ip(), pc_script_host()]);
+    fields.extend([lookup_by(), settles_within(), undo_within(), client_ip(), pc_script_host()]);
     fields.extend(super::windows::fields());
     fields
 }
@@ -152,6 +152,34 @@ fn lookup_by() -> SettingField {
             &[],
         )
     }
+}
+
+/// INICIS documents neither this nor the next (`inicis.md §1.10, §11`): whoever has asked INICIS can fill them in.
+fn settles_within() -> SettingField {
+    field(
+        key::SETTLES_WITHIN,
+        SettingType::Integer((1, 86_400)),
+        text("승인 확정까지 걸리는 시간(초)", "Seconds until a sale is settled"),
+        text(
+            "응답을 잃은 승인·취소 요청이 이 시간 뒤에는 더 이상 처리되지 않습니다. KG이니시스에 확인한 경우에만 입력하세요. 비우면 15분으로 봅니다.",
+            "After this long a request whose answer was lost is not carried out any more. Fill it in only if KG INICIS told \
+             you; empty: 15 minutes.",
+        ),
+        &[],
+    )
+}
+
+fn undo_within() -> SettingField {
+    field(
+        key::UNDO_WITHIN,
+        SettingType::Integer((1, 86_400)),
+        text("망취소 가능 시간(초)", "Seconds while an approval can be undone"),
+        text(
+            "승인 뒤 망취소를 받아 주는 시간입니다. KG이니시스에 확인한 경우에만 입력하세요. 비우면 10분으로 봅니다.",
+            "How long after an approval a net cancel is taken. Fill it in only if KG INICIS told you; empty: 10 minutes.",
+        ),
+        &[],
+    )
 }
 
 fn client_ip() -> SettingField {

@@ -8,7 +8,7 @@ use inicis_wire::mobile::approval::{self, Answer, Approved, NetCancel};
 use inicis_wire::mobile::details;
 use inicis_wire::mobile::options::{self, Opening};
 use inicis_wire::mobile::reply::Ticket;
-use inicis_wire::mobile::request::{self, Wanted};
+use inicis_wire::mobile::request::{self, Phone, Wanted};
 
 use super::{Sale, field, name, option_error, requested, wishes};
 use crate::bindings::exports::payhost::plugin::general_pay::{Begun, CheckoutStep, Form};
@@ -39,15 +39,17 @@ pub fn begin(context: &Context, order: &Order) -> Result<Begun, PluginError> {
         buyer_name: order.buyer.name.as_deref(),
         buyer_phone: order.buyer.phone.as_deref(),
         buyer_email: order.buyer.email.as_deref(),
-        payment,
-        reserved,
         language: &order.language,
         return_url: &order.return_url,
-        notify_url: &order.notify_url,
-        charset,
         tax_free: order.tax.and_then(|tax| tax.free),
         vat: order.tax.and_then(|tax| tax.vat),
-        options: options::write(&wishes(context, order)?, opening).map_err(option_error)?,
+        window: Phone {
+            payment,
+            reserved,
+            notify_url: &order.notify_url,
+            charset,
+            options: options::write(&wishes(context, order)?, opening).map_err(option_error)?,
+        },
     })
     .map_err(words::unfit)?;
     let chkfake = host::digest_base64(opened.chkfake())?;
@@ -73,7 +75,7 @@ fn window_method(context: &Context, order: &Order) -> Result<(&'static str, &'st
         None => channel::mobile_method(context).map(|payment| (payment, "")),
         Some(row) => row.mobile.ok_or_else(|| {
             PluginError::Unsupported(format!(
-                "how INICIS's mobile window is opened with {} is not documented",
+                "method: how INICIS's mobile window is opened with {} is not documented",
                 name(order)
             ))
         }),

@@ -102,7 +102,7 @@ fn requested(order: &Order) -> Result<Option<&'static Request>, PluginError> {
     let Some(method) = &order.method else { return Ok(None) };
     methods::requested(&method.kind, method.provider.as_deref())
         .map(Some)
-        .ok_or_else(|| PluginError::Unsupported(format!("INICIS does not know the method {}", name(order))))
+        .ok_or_else(|| PluginError::Unsupported(format!("method: INICIS does not know {}", name(order))))
 }
 
 /// The order's method in words.
@@ -116,8 +116,9 @@ fn name(order: &Order) -> String {
 fn wishes(context: &Context, order: &Order) -> Result<Wishes, PluginError> {
     let options = order.options.iter().map(|option| (option.name.as_str(), option.value.as_str()));
     let mut wishes = Wishes::read(options).map_err(option_error)?;
-    let account = order.method.as_ref().is_none_or(|method| method.kind == "virtual_account");
-    if wishes.deadline.is_none() && account {
+    let kind = order.method.as_ref().map(|method| method.kind.as_str());
+    wishes.fit(kind, order.amount.minor).map_err(option_error)?;
+    if wishes.deadline.is_none() && kind.is_none_or(|kind| kind == "virtual_account") {
         wishes.deadline = channel::deposit_deadline(context)?;
     }
     Ok(wishes)

@@ -7,7 +7,7 @@ use inicis_wire::pc::approval::{self, Answer, Approved, Ask, NetCancelled};
 use inicis_wire::pc::details;
 use inicis_wire::pc::options::{self, Opening};
 use inicis_wire::pc::reply::Ticket;
-use inicis_wire::pc::request::{self, Wanted};
+use inicis_wire::pc::request::{self, Page, Wanted};
 
 use super::{Sale, field, name, option_error, requested, wishes};
 use crate::bindings::exports::payhost::plugin::general_pay::{
@@ -38,14 +38,11 @@ pub fn begin(context: &Context, order: &Order, buyer: &BuyerEnv) -> Result<Begun
         buyer_name: order.buyer.name.as_deref(),
         buyer_phone: order.buyer.phone.as_deref(),
         buyer_email: order.buyer.email.as_deref(),
-        methods,
         language: &order.language,
         return_url: &order.return_url,
-        close_url: &order.close_url,
-        page_origin: &buyer.page_origin,
         tax_free: order.tax.and_then(|tax| tax.free),
         vat: order.tax.and_then(|tax| tax.vat),
-        options,
+        window: Page { methods, close_url: &order.close_url, page_origin: &buyer.page_origin, options },
     })
     .map_err(words::unfit)?;
     let signature = host::digest(opened.signature())?;
@@ -76,7 +73,7 @@ fn window_methods(order: &Order) -> Result<(&'static str, &'static str), PluginE
         None => Ok(("Card", "")),
         Some(row) => row.pc.ok_or_else(|| {
             PluginError::Unsupported(format!(
-                "how INICIS's PC window is opened with {} is not documented",
+                "method: how INICIS's PC window is opened with {} is not documented",
                 name(order)
             ))
         }),

@@ -228,3 +228,38 @@ async fn a_phone_does_not_get_the_window_of_a_computer() {
     let window = stage.open(&created).await;
     assert_eq!(stage.come_back(&stage.choose(&window, pay()).await).await.result, "paid");
 }
+
+/// Where a browser navigates, an error is a page; where a program asks, it is JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_on_a_buyers_way_are_pages_in_the_buyers_language() {
+    let stage = Stage::start().await;
+    let created = stage.create("A-1").await;
+    let window = stage.open(&created).await;
+    let back = window.field("returnUrl").to_owned();
+    let huge = vec![b'x'; 300 * 1024];
+    for (verb, url, body, status) in [
+        ("GET", "/checkout/pay_x", None, 404),
+        ("POST", "/checkout/x", None, 404),
+        ("DELETE", "/checkout/pay_x", None, 405),
+        ("GET", "/return/chk_x/close", None, 404),
+        ("PUT", back.as_str(), None, 405),
+        ("POST", back.as_str(), Some(huge), 413),
+        ("GET", "/return/chk_x?token=%ff&token=2", None, 404),
+    ] {
+        for (language, page) in [("ko-KR,ko;q=0.9", "<html lang=\"ko\""), ("en-GB,en", "<html lang=\"en\"")] {
+            let mut call = stage.call(verb, url).header("accept-language", language);
+            if let Some(body) = &body {
+                call = call.body("application/x-www-form-urlencoded", body.clone());
+            }
+            let answer = call.send().await;
+            assert_eq!(answer.status, status, "{verb} {url}: {}", answer.text);
+            assert!(answer.header("content-type").starts_with("text/html"), "{verb} {url}: {}", answer.text);
+            let shown = crate::stage::html::visible(&answer.text);
+            assert!(answer.text.contains(page), "{verb} {url}: {}", answer.text);
+            assert!(shown.contains(answer.header("x-request-id")), "{verb} {url}: {shown}");
+        }
+    }
+    stage.call("GET", "/v1/payments").send().await.problem(401, "unauthorized");
+    stage.get("/v1/payments/pay_x").await.problem(404, "not_found");
+    stage.call("GET", "/nowhere").send().await.problem(404, "not_found");
+}

@@ -155,6 +155,20 @@ async fn the_same_order_again_gives_the_same_payment_and_another_amount_is_refus
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_keeps_the_shops_own_values_and_leads_back_to_its_page() {
+    let stage = Stage::start().await;
+    let values = json!({"cart": [1, 2], "메모": "선물 \"포장\""});
+    let more = json!({"metadata": values, "return_url": "http://127.0.0.1:9/orders?id=7"});
+    let created = stage.create_as(&stage.shop, "A-1", more).await.expect(201);
+    let window = stage.open(&created).await;
+    let outcome = stage.come_back(&stage.choose(&window, pay()).await).await;
+    assert_eq!(stage.payment(&created).await["metadata"], values);
+    let back = format!("http://127.0.0.1:9/orders?id=7&payment_id={}&result=paid", text(&created, "id"));
+    let link = crate::stage::html::attribute(&outcome.html, "id=\"payhost-return\"", "href");
+    assert_eq!(link, Some(back));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_for_one_order_at_the_same_time_make_one_payment() {
     let stage = Stage::start().await;
     let asked = (0..8).map(|_| stage.create_as(&stage.shop, "A-1", json!({})));

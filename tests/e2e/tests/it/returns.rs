@@ -1,7 +1,7 @@
 //! Return posts that are not what the gateway gave. Invariant of the host: nothing of them reaches the gateway, nothing is
 //! approved, and the payment can still be paid.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::stage::buyer::{Fields, Return, pay};
 use crate::stage::html::visible;
@@ -182,4 +182,27 @@ async fn a_return_of_a_checkout_that_does_not_exist_shows_a_bad_link() {
     let (_, paid) = stage.pay_as(&stage.shop, "A-1").await;
     assert_eq!(paid.result, "paid");
     assert_eq!(stage.count("approved").await, 1);
+}
+
+/// Words in another charset than was asked for are still words; what decides is ASCII.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_whose_words_are_in_the_wrong_charset_is_still_read() {
+    let stage = Stage::start().await;
+    // "정상" in EUC-KR.
+    let words = "%C1%A4%BB%F3";
+    for (device, field) in [("pc", "resultMsg"), ("mobile", "P_RMESG1")] {
+        let created = stage.create_as(&stage.shop, device, json!({"device": device})).await.expect(201);
+        let window = stage.open(&created).await;
+        let back = stage.choose(&window, pay()).await;
+        let pair = |(name, value): &(String, String)| {
+            let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            format!("{name}={}", if name == field { words } else { &value })
+        };
+        let body = back.fields.iter().map(pair).collect::<Vec<_>>().join("&");
+        assert!(body.contains(words), "{body}");
+        let form = "application/x-www-form-urlencoded";
+        let answer = stage.call("POST", &back.url).body(form, body.into_bytes()).send().await;
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        assert_eq!(stage.payment(&created).await["state"], "paid", "{device}");
+    }
 }

@@ -27,6 +27,10 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("POST", "/v1/payments/{payment}/cancel", For::Shop),
     ("POST", "/v1/payments/{payment}/confirm", For::Shop),
     ("GET", "/v1/payments/{payment}/timeline", For::Shop),
+    ("POST", "/v1/payments/{payment}/sync", For::Shop),
+    ("POST", "/v1/payments/{payment}/resolve", For::Operator),
+    ("POST", "/v1/reconciliations", For::Shop),
+    ("GET", "/v1/figures", For::Operator),
     ("POST", "/v1/payments/{payment}/virtual-account", For::Shop),
     ("POST", "/v1/payments/{payment}/virtual-account/close", For::Shop),
     ("POST", "/v1/payments/{payment}/refund-link", For::Shop),
@@ -37,12 +41,26 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("GET", "/v1/channels/{channel}", For::Shop),
     ("PATCH", "/v1/channels/{channel}", For::Shop),
     ("POST", "/v1/channels/{channel}/check", For::Shop),
+    ("GET", "/v1/institutions", For::Both),
+    ("GET", "/v1/webhook-endpoints", For::Shop),
+    ("POST", "/v1/webhook-endpoints", For::Shop),
+    ("GET", "/v1/webhook-endpoints/{endpoint}", For::Shop),
+    ("PATCH", "/v1/webhook-endpoints/{endpoint}", For::Shop),
+    ("DELETE", "/v1/webhook-endpoints/{endpoint}", For::Shop),
+    ("POST", "/v1/webhook-endpoints/{endpoint}/rotate-secret", For::Shop),
+    ("GET", "/v1/webhook-endpoints/{endpoint}/deliveries", For::Shop),
+    ("POST", "/v1/webhook-endpoints/{endpoint}/resend", For::Shop),
+    ("GET", "/v1/events", For::Shop),
+    ("POST", "/v1/events/samples", For::Shop),
+    ("GET", "/v1/events/{event}", For::Shop),
+    ("POST", "/v1/events/{event}/resend", For::Shop),
     ("GET", "/v1/plugins", For::Both),
     ("POST", "/v1/plugins", For::Operator),
     ("POST", "/v1/plugins/{plugin}/grants", For::Operator),
     ("DELETE", "/v1/plugins/{plugin}/grants", For::Operator),
     ("POST", "/v1/calls/{call}/replay", For::Operator),
     ("POST", "/v1/replays", For::Operator),
+    ("GET", "/v1/plugins/figures", For::Operator),
     ("GET", "/v1/gateway-map", For::Operator),
     ("PUT", "/v1/gateway-map", For::Operator),
     ("DELETE", "/v1/gateway-map", For::Operator),
@@ -55,7 +73,7 @@ const ROUTES: &[(&str, &str, For)] = &[
 
 /// `/v1/payments/{id}` for `/v1/payments/{payment}`.
 fn documented(path: &str) -> String {
-    ["{payment}", "{channel}", "{plugin}", "{key}", "{call}", "{notice}"]
+    ["{payment}", "{channel}", "{plugin}", "{key}", "{call}", "{endpoint}", "{event}", "{notice}"]
         .iter()
         .fold(path.to_owned(), |path, name| path.replace(name, "{id}"))
 }
@@ -65,6 +83,8 @@ struct Scene {
     stage: Stage,
     payment: Value,
     key_id: String,
+    endpoint: String,
+    event: String,
     other: Shop,
 }
 
@@ -76,7 +96,10 @@ impl Scene {
             stage.call("GET", &format!("/v1/keys?shop_id={}", stage.shop.id)).key(&stage.operator_key());
         let key_id = text(&keys.send().await.expect(200)["data"][0], "id");
         let other = stage.new_shop("다른 가게", json!({})).await;
-        Self { stage, payment, key_id, other }
+        let endpoint = stage.post("/v1/webhook-endpoints", &json!({"url": "http://127.0.0.1:9/"})).await;
+        let endpoint = text(&endpoint.expect(201), "id");
+        let event = text(&stage.get("/v1/events").await.expect(200)["data"][0], "id");
+        Self { stage, payment, key_id, endpoint, event, other }
     }
 
     fn path(&self, path: &str) -> String {
@@ -85,6 +108,8 @@ impl Scene {
             ("{channel}", self.stage.shop.channel.clone()),
             ("{plugin}", "inicis".to_owned()),
             ("{key}", self.key_id.clone()),
+            ("{endpoint}", self.endpoint.clone()),
+            ("{event}", self.event.clone()),
             ("{call}", "call_00000000000000000000000000".to_owned()),
             ("{notice}", "ntc_00000000000000000000000000".to_owned()),
         ];
@@ -104,9 +129,19 @@ impl Scene {
             ("PATCH", _) => json!({"name": "stolen"}),
             ("POST", "/v1/shops") => json!({"name": "x"}),
             ("POST", "/v1/keys") => json!({"shop_id": self.stage.shop.id}),
+            ("POST", "/v1/webhook-endpoints") => json!({"url": "http://127.0.0.1:9/"}),
+            ("POST", "/v1/events/samples") => json!({"type": "payment.paid"}),
+            ("POST", "/v1/webhook-endpoints/{endpoint}/resend") => json!({"from": "2026-01-01T00:00:00Z"}),
+            ("POST", path) if path.ends_with("/rotate-secret") || path.ends_with("/resend") => json!({}),
             ("POST", path) if path.ends_with("/cancel") => json!({}),
             ("POST", path) if path.ends_with("/refund-link") => json!({}),
             ("POST", path) if path.ends_with("/virtual-account") => json!({"bank": "088"}),
+            ("POST", path) if path.ends_with("/resolve") => {
+                json!({"finding": "not_approved", "note": "seen", "by": "me"})
+            }
+            ("POST", "/v1/reconciliations") => {
+                json!({"channel_id": self.stage.shop.channel, "date": "2026-11-21"})
+            }
             ("POST" | "DELETE", path) if path.ends_with("/grants") => grant,
             ("DELETE", "/v1/gateway-map") => grant,
             ("PUT", _) => json!({"origin": "https://iniapi.inicis.com", "connect": "127.0.0.1:1"}),
@@ -193,7 +228,11 @@ async fn a_stranger_finds_nothing_of_a_shop() {
                     assert!(!listed.contains(&mine), "{verb} {path}: {listed}");
                 }
             } else {
-                assert!([201, 409].contains(&answer.status), "their own: {}", answer.text);
+                // Their own; or they named a channel that is not theirs. Samples are for test mode: the live key is refused.
+                let own: &[u16] =
+                    if path.ends_with("/samples") { &[201, 403, 409] } else { &[201, 400, 409] };
+                assert!(own.contains(&answer.status), "{}", answer.text);
+                assert!(answer.status != 400 || answer.json()["field"] == "channel_id", "{}", answer.text);
             }
         }
     }

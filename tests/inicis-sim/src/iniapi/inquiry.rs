@@ -184,12 +184,11 @@ fn vacct_info(sale: &Sale) -> Value {
     json!({"depositDate": date, "depositTime": time})
 }
 
-/// issueStatus has no documented values and stays empty.
+/// issueStatus has no documented values and stays empty. The receipt of a virtual account comes with the deposit.
 fn receipt_info(sale: &Sale) -> Value {
-    if sale.auth.means.receipt.is_empty() {
-        return Value::Null;
-    }
-    let (date, time) = sale.approved_at.map(kst_date_time).unwrap_or_default();
-    json!({"issueStatus": "", "approvedResultCode": "220000", "approvedNumber": sale.appl_num,
+    let at = if sale.account.is_some() { sale.deposited_at } else { sale.approved_at };
+    let Some(at) = at.filter(|_| !sale.auth.means.receipt.is_empty()) else { return Value::Null };
+    let (date, time) = kst_date_time(at);
+    json!({"issueStatus": "", "approvedResultCode": "220000", "approvedNumber": sale.receipt_number(),
         "approvedDate": date, "approvedTime": time})
 }

@@ -104,6 +104,12 @@ impl Sale {
         if self.auth.means.isp { method::ISP_NETWORK } else { self.method().network }
     }
 
+    /// Number of its cash receipt; that of a deposit has 9 digits (`no_cshr_appl`, §3.1).
+    #[must_use]
+    pub fn receipt_number(&self) -> String {
+        if self.account.is_some() { format!("{:0>9}", self.appl_num) } else { self.appl_num.clone() }
+    }
+
     /// Deposits that the bank did not take back.
     pub fn live_deposits(&self) -> impl Iterator<Item = &Deposit> {
         self.deposits.iter().filter(|deposit| deposit.cancelled_at.is_none())
@@ -255,7 +261,7 @@ impl Book {
                 self.cancel_part(tid, part_tid, cancel);
             }
             Event::NotAuthenticated { .. } | Event::Refused { .. } => {}
-            Event::Reset { .. } => *self = Self::default(),
+            Event::Reset { .. } => *self = Self { notices: self.notices.emptied(), ..Self::default() },
         }
     }
 

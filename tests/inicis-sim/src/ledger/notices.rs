@@ -1,5 +1,5 @@
-//! Invariant: the notices of a book are numbered from 1 without a gap, and a notice is pending as long as a round of its
-//! schedule may be left.
+//! Invariant: the notices of a ledger are numbered from 1 without a gap, also across a reset, so that an answer that comes
+//! late is never taken for another notice's; a notice is pending as long as a round of its schedule may be left.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,7 @@ use crate::vbank::settings::VbankSettings;
 #[derive(Debug, Default)]
 pub struct Notices {
     settings: Option<VbankSettings>,
+    forgotten: u64,
     records: Vec<Record>,
     pending: BTreeSet<usize>,
 }
@@ -30,13 +31,14 @@ impl Notices {
     /// By number.
     #[must_use]
     pub fn get(&self, id: u64) -> Option<&Record> {
-        place(id).and_then(|at| self.records.get(at))
+        self.place(id).and_then(|at| self.records.get(at))
     }
 
     /// The number of the next one.
     #[must_use]
     pub fn next_id(&self) -> u64 {
-        u64::try_from(self.records.len()).unwrap_or(u64::MAX).saturating_add(1)
+        let known = u64::try_from(self.records.len()).unwrap_or(u64::MAX);
+        self.forgotten.saturating_add(known).saturating_add(1)
     }
 
     /// Those whose next round is due.
@@ -63,16 +65,20 @@ impl Notices {
     }
 
     fn change(&mut self, id: u64, change: impl FnOnce(&mut Record)) {
-        let Some((at, record)) = place(id).and_then(|at| Some((at, self.records.get_mut(at)?))) else {
-            return;
-        };
+        let Some(at) = self.place(id) else { return };
+        let Some(record) = self.records.get_mut(at) else { return };
         change(record);
         if record.next_at(1).is_none() {
             self.pending.remove(&at);
         }
     }
-}
 
-fn place(id: u64) -> Option<usize> {
-    usize::try_from(id).ok()?.checked_sub(1)
+    /// None of them, but with the numbers of those that come after.
+    pub(super) fn emptied(&self) -> Self {
+        Self { forgotten: self.next_id().saturating_sub(1), ..Self::default() }
+    }
+
+    fn place(&self, id: u64) -> Option<usize> {
+        usize::try_from(id.checked_sub(self.forgotten)?).ok()?.checked_sub(1)
+    }
 }

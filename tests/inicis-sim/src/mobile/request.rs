@@ -296,6 +296,7 @@ fn offer(
         interest_free: offer::interest_free("noint_quota", free, '^')?,
         points: reserved.yes("cp_yn") || reserved.yes("dcp_yn"),
         receipt: reserved.get("bank_receipt") != "N",
+        vbank_receipt: reserved.yes("vbank_receipt"),
         telcos: offer::telcos("", "")?,
         due: due(sim, fields)?,
         price: amount,

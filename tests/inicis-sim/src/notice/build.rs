@@ -49,7 +49,7 @@ pub fn deposit(
     if let Some(order) = &sale.auth.mobile {
         let own = dress.mobile_own_tid;
         let told = if own { &deposit.tid } else { tid };
-        let form = fields::mobile(&sale.auth, sale.account.as_ref(), Some(deposit), told, deposit.at, dress);
+        let form = fields::mobile_deposit(sale, deposit, told, dress);
         return Some(notice(book, kind, sale, &order.noti_url, form, dress));
     }
     let url = settings(sim, book).urls.get(&sale.auth.mid).cloned()?;
@@ -80,7 +80,7 @@ pub fn after_approval(sim: &Sim, book: &Book, sale: &Sale, approved: &Event, at_
     }
     let dress = settings(sim, book).notice;
     let form = match account {
-        Some(_) => fields::mobile(&sale.auth, account.as_ref(), None, tid, *at, &dress),
+        Some(account) => fields::mobile_issued(&sale.auth, account, tid, *at, &dress),
         None => fields::at_once(&sale.auth, tid, appl_num, *at, &dress),
     };
     let mut notice = notice(book, kind, sale, &order.noti_url, form, &dress);

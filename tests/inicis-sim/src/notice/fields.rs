@@ -89,7 +89,7 @@ pub fn pc(sale: &Sale, deposit: &Deposit, message: Message<'_>, dress: &Dress) -
         pairs.extend([
             ("dt_cshr", date),
             ("tm_cshr", time),
-            ("no_cshr_appl", format!("{:09}", message.number)),
+            ("no_cshr_appl", sale.receipt_number()),
             ("no_cshr_tid", message.tid.to_owned()),
         ]);
     }
@@ -105,39 +105,26 @@ fn auth_dt(at: i64, dress: &Dress) -> String {
     if dress.short_auth_dt { whole.get(2..).unwrap_or_default().to_owned() } else { whole }
 }
 
-/// The notice of a phone's account: of its issue, or of a deposit (§3.2).
+/// The notice that a phone's account was opened (§3.2).
 #[must_use]
-pub fn mobile(
+pub fn mobile_issued(
     auth: &Authentication,
-    account: Option<&VirtualAccount>,
-    deposit: Option<&Deposit>,
+    account: &VirtualAccount,
     tid: &str,
     at: i64,
     dress: &Dress,
 ) -> Form {
-    let account = account.cloned().unwrap_or_default();
-    let order = auth.mobile.clone().unwrap_or_default();
-    let amount = deposit.map_or(auth.price, |deposit| deposit.amount);
-    let expires = account.due.get(..8).unwrap_or_default();
-    let mut pairs = vec![
-        ("P_STATUS", if deposit.is_some() { "02" } else { "00" }.to_owned()),
-        ("P_TID", tid.to_owned()),
-        ("P_TYPE", "VBANK".to_owned()),
-        ("P_AUTH_DT", auth_dt(at, dress)),
-        ("P_MID", auth.mid.clone()),
-        ("P_OID", auth.oid.clone()),
-        ("P_FN_CD1", account.bank.clone()),
-        ("P_FN_CD2", String::new()),
-        ("P_FN_NM", codes::bank_name(&account.bank).to_owned()),
-        ("P_AMT", amount.to_string()),
-        ("P_UNAME", auth.buyername.clone()),
-        ("P_RMESG1", format!("P_VACCT_NO={}|P_EXP_DT={expires}", account.number)),
-        ("P_RMESG2", String::new()),
-        ("P_RMESG3", String::new()),
-        ("P_NOTI", order.noti),
-        ("P_AUTH_NO", String::new()),
-    ];
-    if deposit.is_some() && !auth.means.receipt.is_empty() {
+    let told = Told { status: "00", tid, amount: auth.price, at };
+    form(mobile(auth, account, told, dress))
+}
+
+/// The notice of a deposit into it.
+#[must_use]
+pub fn mobile_deposit(sale: &Sale, deposit: &Deposit, tid: &str, dress: &Dress) -> Form {
+    let account = sale.account.clone().unwrap_or_default();
+    let (auth, amount) = (&sale.auth, deposit.amount);
+    let mut pairs = mobile(auth, &account, Told { status: "02", tid, amount, at: deposit.at }, dress);
+    if !auth.means.receipt.is_empty() {
         let tax = auth.tax.unwrap_or(amount.saturating_sub(auth.taxfree.unwrap_or_default()) / 11);
         pairs.extend([
             ("P_CSHR_AMT", amount.to_string()),
@@ -145,11 +132,47 @@ pub fn mobile(
             ("P_CSHR_TAX", tax.to_string()),
             ("P_CSHR_SRVC_AMT", "0".to_owned()),
             ("P_CSHR_TYPE", auth.means.receipt.clone()),
-            ("P_CSHR_DT", kst14(at)),
-            ("P_CSHR_AUTH_NO", tid.get(tid.len().saturating_sub(9)..).unwrap_or_default().to_owned()),
+            ("P_CSHR_DT", kst14(deposit.at)),
+            ("P_CSHR_AUTH_NO", sale.receipt_number()),
         ]);
     }
     form(pairs)
+}
+
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    status: &'a str,
+    tid: &'a str,
+    amount: u64,
+    at: i64,
+}
+
+fn mobile<'a>(
+    auth: &Authentication,
+    account: &VirtualAccount,
+    told: Told<'_>,
+    dress: &Dress,
+) -> Vec<(&'a str, String)> {
+    let order = auth.mobile.clone().unwrap_or_default();
+    let expires = account.due.get(..8).unwrap_or_default();
+    vec![
+        ("P_STATUS", told.status.to_owned()),
+        ("P_TID", told.tid.to_owned()),
+        ("P_TYPE", "VBANK".to_owned()),
+        ("P_AUTH_DT", auth_dt(told.at, dress)),
+        ("P_MID", auth.mid.clone()),
+        ("P_OID", auth.oid.clone()),
+        ("P_FN_CD1", account.bank.clone()),
+        ("P_FN_CD2", String::new()),
+        ("P_FN_NM", codes::bank_name(&account.bank).to_owned()),
+        ("P_AMT", told.amount.to_string()),
+        ("P_UNAME", auth.buyername.clone()),
+        ("P_RMESG1", format!("P_VACCT_NO={}|P_EXP_DT={expires}", account.number)),
+        ("P_RMESG2", String::new()),
+        ("P_RMESG3", String::new()),
+        ("P_NOTI", order.noti),
+        ("P_AUTH_NO", String::new()),
+    ]
 }
 
 /// The approval that the merchant did not ask for (§2.7).

@@ -164,6 +164,7 @@ pub fn offer(
         interest_free: offer::interest_free("nointerest", fields.get("nointerest"), ',')?,
         points: has("cardpoint") || has("CARDPOINT"),
         receipt: !has("no_receipt"),
+        vbank_receipt: has("va_receipt"),
         telcos: offer::telcos(accept.get("hppablecorp").unwrap_or_default(), first_telco)?,
         due: deadline(sim, accept.get("vbank").unwrap_or_default())?,
         price,

@@ -49,7 +49,7 @@ async fn wrong_values_are_signed_consistently_except_a_wrong_signature() {
         assert_eq!(right, kind == "wrong_signature", "{kind}");
         assert_eq!(state, "approved");
         // Digit 8 signs TotPrice, tstamp and mid; the timestamp is the one that was sent.
-        let signed = (0..200_000_i64).any(|back| {
+        let signed = (-1_000..200_000_i64).any(|back| {
             let tstamp = (now_ms() - back).to_string();
             tstamp.ends_with('8')
                 && hash::auth_signature(text("MOID"), text("mid"), text("TotPrice"), &tstamp)

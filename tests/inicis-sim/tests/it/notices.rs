@@ -319,9 +319,11 @@ async fn an_approval_in_one_transaction_is_told_by_its_notice_alone() {
         set(&mut form, "P_NOTI_URL", &shop.url);
         set(&mut form, "P_RETURN_URL", "https://shop.example.com/done");
         set(&mut form, "P_RESERVED", "below1000=Y");
-        let mut choice = json!({"choice": "pay"});
-        choice.as_object_mut().unwrap().extend(picked.as_object().unwrap().clone());
-        let (_, left) = rig.window(&form, choice).await;
+        let choice = |mut choice: Value| {
+            choice.as_object_mut().unwrap().extend(picked.as_object().unwrap().clone());
+            choice
+        };
+        let (_, left) = rig.window(&form, choice(json!({"choice": "pay"}))).await;
         assert_eq!(left, json!({"go_url": "https://shop.example.com/done"}));
         rig.settled().await;
         let told = shop.seen().last().unwrap().form();
@@ -348,9 +350,9 @@ async fn an_approval_in_one_transaction_is_told_by_its_notice_alone() {
         assert_eq!(got, ["00", kind, payment, "30000", code, "checkout=1"]);
         let asked = rig.inquire(MID, json!({"tid": get(&told, "P_TID")})).await;
         assert_eq!(asked["transactionStatus"], "APPROVAL");
-        let (_, left) = rig.window(&form, json!({"choice": "decline", "code": "500644"})).await;
+        let (_, left) = rig.window(&form, choice(json!({"choice": "decline", "code": "500644"}))).await;
         assert_eq!(left["go_url"], "https://shop.example.com/done", "{left}");
-        let (_, lost) = rig.window(&form, json!({"choice": "app_lost"})).await;
+        let (_, lost) = rig.window(&form, choice(json!({"choice": "app_lost"}))).await;
         assert_eq!(lost["lost"], true, "{lost}");
         rig.settled().await;
     }
@@ -445,6 +447,21 @@ async fn a_notice_is_in_the_ledger_file_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn an_answer_after_a_reset_is_not_taken_for_another_notice() {
+    let shop = Shop::open("OK").await;
+    let rig = Rig::telling(&shop).await;
+    rig.pc_account("O-1", "30000").await;
+    let first = rig.pay_in(json!({"oid": "O-1", "notice": {"hold": true}})).await["notices"][0].clone();
+    rig.post_control("/_sim/reset", &json!({})).await;
+    rig.switch(json!({"urls": {MID: shop.url}})).await;
+    rig.pc_account("O-1", "30000").await;
+    let second = rig.pay_in(json!({"oid": "O-1", "notice": {"hold": true}})).await["notices"][0].clone();
+    assert_eq!((first, second), (json!(1), json!(2)));
+    rig.control_refused("/_sim/notices/1/send", json!({})).await;
+    assert_eq!(rig.control("/_sim/notices/2/send", json!({})).await["accepted"], 1);
+}
+
+#[tokio::test]
 async fn an_answer_that_does_not_come_in_time_is_a_failed_try() {
     let shop = Shop::open("OK").await;
     let rig = Rig::telling(&shop).await;
@@ -493,4 +510,22 @@ async fn nothing_leaves_for_a_public_address_and_nobody_without_an_address_is_to
     let shop = Shop::open("OK").await;
     let named = shop.url.replace("127.0.0.1", "shop.localhost");
     assert_eq!(rig.control("/_sim/notices/raw", json!({ "url": named })).await["accepted"], 1);
+}
+
+#[tokio::test]
+async fn korean_text_travels_as_the_bytes_of_the_vectors() {
+    let shop = Shop::open("OK").await;
+    let rig = Rig::telling(&shop).await;
+    let all: Value = serde_json::from_str(include_str!("../vectors/inicis-vectors.json")).unwrap();
+    let vectors = all["formulas"]["encoding.euckr"]["vectors"].as_array().unwrap();
+    for vector in vectors {
+        for (charset, bytes) in [("EUC-KR", "cp949_percent"), ("UTF-8", "utf8_percent")] {
+            let fields = json!([["nm_input", vector["input"]["text"]]]);
+            let call = json!({"mid": MID, "fields": fields, "notice": {"charset": charset}});
+            rig.control("/_sim/notices/raw", call).await;
+            let wanted = format!("nm_input={}", vector[bytes].as_str().unwrap());
+            assert_eq!(shop.seen().last().unwrap().body, wanted);
+        }
+    }
+    assert_eq!(shop.count(), 8);
 }

@@ -154,7 +154,8 @@ impl Rig {
 
     /// A correct approval request for a return post, with a timestamp that ends in `digit`.
     pub fn approval(&self, post: &Pairs, digit: u8) -> Pairs {
-        let base = self.now_ms() / 10 * 10 - 100;
+        // Ahead, as far as INIStdPayUtil runs ahead too (§1.5): an earlier time could be that of the form.
+        let base = self.now_ms() / 10 * 10 + 300;
         let timestamp = (base + i64::from(digit)).to_string();
         let token = get(post, "authToken");
         pairs([

@@ -183,6 +183,39 @@ async fn accounts_and_switches_survive_a_restart_and_a_reset_forgets_them() {
 }
 
 #[tokio::test]
+async fn a_cash_receipt_that_was_asked_for_comes_with_the_deposit() {
+    let shop = Shop::open("OK").await;
+    let rig = Rig::telling(&shop).await;
+    let asked = json!({"choice": "pay", "receipt": "0"});
+    let mut form = rig.form(MID, "O-1", "33000");
+    set(&mut form, "gopaymethod", "VBank");
+    let (_, refused) = rig.window(&form, asked.clone()).await;
+    assert_eq!(refused["refused"]["code"], "SIM:RECPT", "only with va_receipt");
+    set(&mut form, "acceptmethod", "centerCd(Y):va_receipt");
+    let post = rig.posted(&form, asked.clone()).await;
+    let tid = rig.form_json(get(&post, "authUrl"), &rig.approval(&post, 3)).await["tid"].clone();
+    assert_eq!(rig.inquire(MID, json!({ "tid": tid })).await["cashReceiptInfo"], Value::Null);
+    rig.pay_in(json!({"oid": "O-1"})).await;
+    rig.settled().await;
+    let told = shop.seen()[0].form();
+    let lengths = ["dt_cshr", "tm_cshr", "no_cshr_appl", "no_cshr_tid"].map(|name| get(&told, name).len());
+    assert_eq!(lengths, [8, 6, 9, 40]);
+    let info = &rig.inquire(MID, json!({ "tid": tid })).await["cashReceiptInfo"];
+    assert_eq!(info["approvedNumber"], get(&told, "no_cshr_appl"));
+
+    let mut form = crate::shop::phone_vbank(&rig, &shop, "O-2", "33000");
+    set(&mut form, "P_RESERVED", "centerCd=Y&vbank_receipt=Y");
+    rig.phone_approve(&rig.phone_posted(&form, asked).await).await;
+    rig.pay_in(json!({"oid": "O-2"})).await;
+    rig.settled().await;
+    let seen = shop.seen();
+    let (issued, paid) = (seen[1].form(), seen[2].form());
+    assert_eq!((get(&issued, "P_STATUS"), get(&issued, "P_CSHR_AMT")), ("00", ""));
+    let amounts = ["P_CSHR_AMT", "P_CSHR_SUP_AMT", "P_CSHR_TAX", "P_CSHR_SRVC_AMT", "P_CSHR_TYPE"];
+    assert_eq!(amounts.map(|name| get(&paid, name)), ["33000", "30000", "3000", "0", "0"]);
+}
+
+#[tokio::test]
 async fn an_account_by_api_is_issued_deposited_told_and_refunded() {
     let shop = Shop::open("OK").await;
     let rig = Rig::telling(&shop).await;

@@ -1,7 +1,7 @@
 //! The same work in this process: what the plugin computes, without any sandbox.
 
 use inicis_wire::pc::options;
-use inicis_wire::pc::request::{self, Wanted};
+use inicis_wire::pc::request::{self, Page, Wanted};
 use inicis_wire::recipe::{Part, Recipe, hex};
 use payhost_engine::contract::general_pay::BuyerEnv;
 use payhost_engine::contract::types::Order;
@@ -21,14 +21,16 @@ pub fn begin(order: &Order, buyer: &BuyerEnv) -> usize {
         buyer_name: order.buyer.name.as_deref(),
         buyer_phone: order.buyer.phone.as_deref(),
         buyer_email: order.buyer.email.as_deref(),
-        methods: "Card",
         language: &order.language,
         return_url: &order.return_url,
-        close_url: &order.close_url,
-        page_origin: &buyer.page_origin,
         tax_free: None,
         vat: None,
-        options: options::Options::default(),
+        window: Page {
+            methods: "Card",
+            close_url: &order.close_url,
+            page_origin: &buyer.page_origin,
+            options: options::Options::default(),
+        },
     })
     .expect("the order fits");
     let hashes = [opened.signature(), opened.verification(), request::m_key()].map(digest);

@@ -195,6 +195,9 @@ impl Drop for Browser {
     }
 }
 
+/// The cookie of a visitor without a browser.
+const VISITOR: &str = "shop_session=00000000000000000000000000000000";
+
 /// The example shop of a stage.
 pub struct ShopSite {
     /// Its address.
@@ -213,14 +216,45 @@ impl ShopSite {
         let key = stage.new_key(&id, "test").await;
         let body = json!({"plugin": "inicis", "preset": "test_pay"});
         stage.call("POST", "/v1/channels").key(&key).json(&body).send().await.expect(201);
+        let body = json!({"url": format!("{url}/webhooks")});
+        let endpoint =
+            stage.call("POST", "/v1/webhook-endpoints").key(&key).json(&body).send().await.expect(201);
         let folder = stage.folder.path();
+        std::fs::write(folder.join("webhook.secret"), text(&endpoint, "secret")).unwrap();
         std::fs::write(folder.join("shop.key"), key).unwrap();
         let mut command = Command::new(binary("example-shop"));
         command.args(["--listen", &format!("127.0.0.1:{port}"), "--payhost", &stage.url]);
+        command.arg("--webhook-secret-file").arg(folder.join("webhook.secret"));
         command.arg("--key-file").arg(folder.join("shop.key")).arg("--data").arg(folder.join("shop"));
         let (process, _) =
             Process::start(&mut command, &folder.join("shop.log"), |line| line.contains(&url)).unwrap();
         Self { url, _process: process }
+    }
+
+    /// A page of the shop, for the one visitor of [`ShopSite::order_without_browser`].
+    pub async fn page(&self, stage: &Stage, path: &str) -> String {
+        let call = stage.call("GET", &format!("{}{path}", self.url)).header("cookie", VISITOR);
+        let answer = call.send().await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.text
+    }
+
+    /// Orders by posting the forms; gives the order's number and what the pay button gets.
+    pub async fn order_without_browser(&self, stage: &Stage) -> (String, Value) {
+        let post = async |path: &str, fields: &[(&str, &str)]| {
+            let fields: Vec<_> = fields.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+            let call = stage.call("POST", &format!("{}{path}", self.url)).header("cookie", VISITOR);
+            call.form(&fields).send().await
+        };
+        post("/cart/add", &[("product", "1")]).await;
+        let page = self.page(stage, "/checkout").await;
+        let form: String = page.split_once("name=\"form\" value=\"").unwrap().1.chars().take(32).collect();
+        let buyer =
+            [("name", "홍길동"), ("email", "hong@example.com"), ("phone", "010-1234-5678"), ("form", &form)];
+        let placed = post("/orders", &buyer).await;
+        let order = placed.header("location").strip_prefix("/orders/").unwrap().to_owned();
+        let opened = post(&format!("/orders/{order}/payment"), &[]).await.expect(200);
+        (order, opened)
     }
 
     /// Puts two things into the cart and orders them; ends at the order's page and gives its address.

@@ -6,25 +6,31 @@ pub mod buyer;
 pub mod gateway;
 pub mod html;
 pub mod http;
+pub mod journal;
 pub mod process;
+pub mod receiver;
+pub mod sale;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use inicis_sim::{Options, Running};
+use own_postgres::{FAST, Server};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use http::{Answer, Call};
+use journal::Journal;
 use process::{Ended, Process, binary, component};
 
 /// Merchant that can be asked by order id.
 pub const LOOKUP: &str = "INIlookup0";
 
 /// Origins of the gateway, and whether browsers go there.
-const GATEWAY: &[(&str, bool)] = &[
+pub const GATEWAY: &[(&str, bool)] = &[
     ("https://stdpay.inicis.com", true),
     ("https://stgstdpay.inicis.com", true),
     ("https://mobile.inicis.com", true),
@@ -38,7 +44,7 @@ const GATEWAY: &[(&str, bool)] = &[
     ("https://ksmobile.inicis.com", false),
 ];
 /// Origins that the plugin may call.
-const GRANTS: &[&str] = &[
+pub const GRANTS: &[&str] = &[
     "https://fcstdpay.inicis.com",
     "https://ksstdpay.inicis.com",
     "https://fcmobile.inicis.com",
@@ -69,6 +75,8 @@ pub struct Stage {
     pub shop: Shop,
     /// The gateway.
     pub gateway: Running,
+    /// Looks at every journaled call once the host has ended.
+    _journal: Journal,
     /// Everything is in here; it goes last, when nobody writes any more.
     pub folder: TempDir,
 }
@@ -81,6 +89,8 @@ pub struct Bare {
     pub url: String,
     /// A client.
     pub client: Client,
+    /// Looks at every journaled call once the host has ended.
+    _journal: Journal,
     /// Everything is in here.
     pub folder: TempDir,
 }
@@ -90,7 +100,8 @@ impl Bare {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (host, url) = serve(folder.path(), &[]);
-        Self { _host: host, url, client: http::client(), folder }
+        let journal = Journal { folder: folder.path().to_owned() };
+        Self { _host: host, url, client: http::client(), _journal: journal, folder }
     }
 
     /// A command beside the running host.
@@ -113,11 +124,36 @@ impl Bare {
 pub fn payhost(folder: &Path) -> Command {
     let mut command = Command::new(binary("payhost"));
     command.current_dir(folder).arg("--data").arg(data(folder));
-    for name in ["MASTER_KEY", "MASTER_KEY_FILE", "DATA", "LISTEN", "PUBLIC_URL"] {
+    for name in ["MASTER_KEY", "MASTER_KEY_FILE", "DATA", "DATABASE", "LISTEN", "PUBLIC_URL"] {
         command.env_remove(format!("PAYHOST_{name}"));
     }
+    if let Ok(address) = std::fs::read_to_string(folder.join(ADDRESS)) {
+        command.env("PAYHOST_DATABASE", address);
+    }
+    // Receivers of tests are on this machine, and nobody waits for hours.
+    command.env("PAYHOST_WEBHOOK_ALLOW_NETWORK", "127.0.0.0/8").env("PAYHOST_WEBHOOK_TIMEOUT", "2s");
+    command.env("PAYHOST_WEBHOOK_SCHEDULE", "0s,1s,1s,1s,1s,1s,1s,1s,1s,1s");
     command.env("RUST_LOG", "debug,hyper=info,hyper_util=info,reqwest=info,cranelift=info,wasmtime=info");
     command
+}
+
+/// File of a stage with the address of its database; without it the host uses SQLite.
+const ADDRESS: &str = "database";
+
+/// The PostgreSQL of this test.
+pub fn postgres() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| Server::start(FAST))
+}
+
+/// Lets the host of a folder use a database of its own on [`postgres`].
+pub fn use_postgres(folder: &Path) {
+    std::fs::write(folder.join(ADDRESS), postgres().database()).unwrap();
+}
+
+/// The address of a folder's database, if it is not SQLite.
+pub fn address(folder: &Path) -> Option<String> {
+    std::fs::read_to_string(folder.join(ADDRESS)).ok()
 }
 
 /// Folder of the host's data.
@@ -169,14 +205,34 @@ impl Stage {
         Self::with(|_| ()).await
     }
 
-    /// The same with another gateway.
+    /// The same on PostgreSQL.
+    pub async fn on_postgres() -> Self {
+        Self::on_database(&postgres().database()).await
+    }
+
+    /// The same on a database of one's own.
+    pub async fn on_database(address: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(ADDRESS), address).unwrap();
+        Self::in_folder(folder, |_| ()).await
+    }
+
+    /// The same with another gateway. `PAYHOST_TEST_POSTGRES=1` puts every stage on PostgreSQL.
     pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        if std::env::var_os("PAYHOST_TEST_POSTGRES").is_some() {
+            use_postgres(folder.path());
+        }
+        Self::in_folder(folder, change).await
+    }
+
+    async fn in_folder(folder: TempDir, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(folder.path().join("gateway"));
         change(&mut options);
         let gateway = inicis_sim::start(options).await.unwrap();
         let (host, url) = serve(folder.path(), &[]);
         let mut stage = Self {
+            _journal: Journal { folder: folder.path().to_owned() },
             folder,
             gateway,
             host,

@@ -1,13 +1,7 @@
 //! Every order in which the facts of a virtual account can arrive, through the code that writes them.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 
-use payhost::Host;
-use payhost::payments::expire::expire;
-use payhost::payments::settle::{Change, NewFact};
-use payhost::time::Clock;
 use payhost_core::id::{ChannelId, PaymentId, ShopId};
 use payhost_core::{Currency, FactKind, Money, PaymentState, Resolution};
 use payhost_store::rows::channels::{self, Channel};
@@ -18,6 +12,11 @@ use payhost_store::rows::shops::{self, Shop};
 use payhost_store::rows::{Mode, events, facts};
 use payhost_store::{Blob, Error, Json, Sealed};
 use serde_json::json;
+
+use crate::Host;
+use crate::payments::expire::expire;
+use crate::payments::settle::{Change, NewFact};
+use crate::time::Clock;
 
 const NOW_US: i64 = 1_800_000_000_000_000;
 /// When the account's time was over.
@@ -104,10 +103,12 @@ impl World {
                 purposes: Json::from(json!(["pay"])),
                 settings: Json::from(json!({})),
                 enabled: true,
+                watch: false,
                 created_us: NOW_US,
                 updated_us: NOW_US,
             };
-            channels::insert(tx, &row)
+            channels::insert(tx, &row)?;
+            channels::revise(tx, &row, NOW_US).map(|_| ())
         });
         made.await.unwrap();
         Self { host, shop, channel, _folder: folder }

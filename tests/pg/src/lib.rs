@@ -1,5 +1,12 @@
-//! A PostgreSQL of our own in a temporary folder, on a unix socket. It ends with the process that started it, however that
-//! ends: a shell waits at the other end of a pipe.
+//! A PostgreSQL of our own for tests, in a temporary folder and on a unix socket. Invariant: it ends with the process that
+//! started it, however that ends: a shell waits at the other end of a pipe.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests: a surprise ends the test with its place"
+)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -11,6 +18,8 @@ use std::thread;
 
 use tempfile::TempDir;
 
+/// A server that runs.
+#[derive(Debug)]
 pub struct Server {
     folder: PathBuf,
     bin: PathBuf,
@@ -27,6 +36,8 @@ pub const FAST: &str = "-c fsync=off -c full_page_writes=off";
 pub const SAFE: &str = "";
 
 impl Server {
+    /// Makes a cluster and starts it with these settings.
+    #[must_use]
     pub fn start(settings: &str) -> Self {
         let bin = binaries();
         let user = unprivileged();
@@ -73,11 +84,14 @@ impl Server {
         );
     }
 
+    /// Folder of the socket.
+    #[must_use]
     pub fn socket_folder(&self) -> &Path {
         &self.folder
     }
 
     /// A new database; its address.
+    #[must_use]
     pub fn database(&self) -> String {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -85,6 +99,8 @@ impl Server {
         self.address(&name)
     }
 
+    /// The address of a database.
+    #[must_use]
     pub fn address(&self, database: &str) -> String {
         format!("postgres:///{database}?user=payhost&host={}", self.folder.display())
     }

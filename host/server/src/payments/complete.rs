@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use payhost_core::id::CheckoutId;
+use payhost_core::kill::{self, Point};
 use payhost_core::{Money, Resolution};
 use payhost_engine::Called;
 use payhost_engine::contract::general_pay::{Authentication, COMPLETE};
@@ -14,13 +15,13 @@ use payhost_store::rows::payments::Payment;
 use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
+use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
+use super::settle::{self, Change, Written, checkout_ended, refusal_json};
+use super::verdict::{Doubt, Verdict, judge_complete, not_sent};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::jobs;
-use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, mine, open, run};
-use crate::payments::settle::{self, Change, Written, checkout_ended, refusal_json};
-use crate::payments::verdict::{Doubt, Verdict, judge_complete, not_sent};
 use crate::sealed::Place;
 use crate::vbank::facts::account_fact;
 
@@ -48,9 +49,11 @@ pub async fn complete(
 ) -> Result<(), Problem> {
     let Return { order, callback, read } = returned;
     let sealed = Place::Callback(id).seal_json(&ready.key, &callback)?;
+    kill::at(Point::BeforeT1, "complete");
     let Some((attempt, payment, checkout)) = begin(host, ready, id, from, sealed, read).await? else {
         return Ok(());
     };
+    kill::at(Point::AfterT1, "complete");
     let called = run(host, ready, &attempt, &COMPLETE, |context| (context, order, callback)).await;
     settle(host, ready, attempt, payment, checkout, called).await
 }
@@ -67,11 +70,13 @@ async fn begin(
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let begun = host.store().transact(move |tx| {
         let host = &host_in;
-        let found = checkouts::get_of_any_shop(tx, id)?;
+        let Some(seen) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let payment = locked(tx, seen.shop_id, seen.payment_id)?;
+        // Read under the lock: the same return may have come to another host while we waited for it.
+        let found = checkouts::get(tx, seen.shop_id, id)?;
         let Some(mut checkout) = found.filter(|checkout| from.contains(&checkout.state)) else {
             return Ok(None);
         };
-        let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
         if let Some((of, read)) = &read {
             journal(tx, host, &ready_in, *of, read)?;
         }
@@ -86,7 +91,7 @@ async fn begin(
             request: json!({"order_ref": checkout.order_ref}),
             callback: Some(callback),
         };
-        let Ok(attempt) = open(tx, host, &payment, ready_in.plugin.digest(), opening)? else {
+        let Ok(attempt) = open(tx, host, &payment, &ready_in, opening)? else {
             return Ok(None);
         };
         let before = checkout.state;
@@ -94,6 +99,7 @@ async fn begin(
         checkout.callback = None;
         checkout.updated_us = host.now_us();
         checkouts::advance(tx, &checkout, before)?;
+        kill::mark_commit(Point::InT1Commit, "complete");
         Ok::<_, Error>(Some((attempt, payment, checkout)))
     });
     Ok(begun.await?)
@@ -141,19 +147,22 @@ async fn settle(
     let amount = Money::new(payment.total, payment.currency);
     let verdict = judge_complete(called.evidence.writes(), word, amount, &checkout.order_ref);
     let (host_in, ready_in, id) = (host.clone(), ready.clone(), attempt.id);
+    kill::at(Point::BeforeT2, "complete");
     let done = host.store().transact(move |tx| {
         let host = &host_in;
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
-        let Some(mut attempt) = mine(tx, &attempt)? else { return Ok(()) };
+        let Some(mut attempt) = still_mine(tx, &attempt)? else { return Ok(()) };
         let payment = locked(tx, payment.shop_id, payment.id)?;
         let mut change = Change::begin(host, payment, Some(&ready_in));
         let found = checkouts::get(tx, checkout.shop_id, checkout.id)?;
         let mut checkout = found.ok_or(Error::NotFound { what: "checkout" })?;
         let seen = evidence(&called.evidence);
         apply(tx, host, &mut change, &mut attempt, &mut checkout, verdict, seen)?;
+        kill::mark_commit(Point::InT2Commit, "complete");
         change.write(tx).map(|_| ())
     });
     let done: Result<(), Error> = done.await;
+    kill::at(Point::AfterT2, "complete");
     if let Err(error) = &done {
         // The attempt stays an intent, and its job finds out: nothing is lost.
         tracing::error!(attempt = %id, %error, "an outcome could not be stored; the attempt will be resolved");
@@ -176,6 +185,8 @@ fn apply(
     use AttemptState as A;
     use CheckoutState as C;
     let checkout_id = json!(checkout.id);
+    // An outcome that comes late ends the doubt that was there meanwhile.
+    change.payment.resolution = Resolution::None;
     let stands = match &verdict {
         Verdict::Done(Outcome::Approved(approval)) => settle::approved(tx, change, attempt, approval)?,
         Verdict::Done(Outcome::AwaitingDeposit(account)) => issued(tx, host, change, attempt, account)?,

@@ -1,0 +1,86 @@
+//! A record as it is stored: one byte for the form, then JSON, compressed. Whatever a plugin does, a stored record has a
+//! bounded size; one that would be larger says so and keeps what it was about.
+
+use crate::contract::Lazy;
+use crate::contract::imports::Response;
+use crate::journal::{CallRecord, Ended, HttpAnswerRecord, ImportRecord};
+
+/// Most bytes of a record's JSON: fifty times what a call of a real gateway leaves.
+pub const RECORD_BYTES: usize = 1 << 20;
+/// The form of this version: zstd over JSON.
+const ZSTD_JSON: u8 = 1;
+/// The fastest: a record is packed on the way of every payment.
+const LEVEL: i32 = 1;
+
+/// A stored record cannot be read, or one cannot be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// Not a record of ours.
+    #[error("the record has an unknown form")]
+    Form,
+    /// Compression.
+    #[error("the record cannot be packed or unpacked: {0}")]
+    Zstd(std::io::Error),
+    /// JSON.
+    #[error("the record is not the JSON that is expected: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl CallRecord {
+    /// The bytes to store (after encryption: a record has what buyers and shops said).
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn pack(&self) -> Result<Vec<u8>, PackError> {
+        let mut json = serde_json::to_vec(self)?;
+        if json.len() > RECORD_BYTES {
+            json = serde_json::to_vec(&self.cut(json.len()))?;
+        }
+        let mut packed = vec![ZSTD_JSON];
+        packed.extend(zstd::bulk::compress(&json, LEVEL).map_err(PackError::Zstd)?);
+        Ok(packed)
+    }
+
+    /// The record in stored bytes.
+    ///
+    /// # Errors
+    /// When they are not a record's.
+    pub fn unpack(packed: &[u8]) -> Result<Self, PackError> {
+        let Some((&ZSTD_JSON, compressed)) = packed.split_first() else { return Err(PackError::Form) };
+        let json = zstd::bulk::decompress(compressed, RECORD_BYTES).map_err(PackError::Zstd)?;
+        Ok(serde_json::from_slice(&json)?)
+    }
+
+    /// What a record too large to be kept leaves: what was called when, where it went, how it ended.
+    fn cut(&self, bytes: usize) -> Self {
+        let imports = self.imports.iter().map(|import| {
+            let ImportRecord::Http { request, answer } = import;
+            let mut request = request.clone();
+            request.headers.clear();
+            request.body.clear();
+            let answer = answer.as_ref().map(|answer| match answer {
+                HttpAnswerRecord::Ok(Response { status, .. }) => {
+                    HttpAnswerRecord::Ok(Response { status: *status, headers: vec![], body: vec![] })
+                }
+                HttpAnswerRecord::Err(error) => HttpAnswerRecord::Err(error.clone()),
+            });
+            ImportRecord::Http { request, answer }
+        });
+        Self {
+            context: None,
+            args: Lazy::from(serde_json::Value::Null),
+            // A plugin may try as often as its processor time allows; only the first ones can have left.
+            imports: imports.take(IMPORTS_OF_CUT).collect(),
+            ended: match &self.ended {
+                Ended::Answered(_) => Ended::Answered(serde_json::Value::Null.into()),
+                fault @ Ended::Fault(_) => fault.clone(),
+            },
+            replayable: false,
+            capped: Some(bytes),
+            ..self.clone()
+        }
+    }
+}
+
+/// Requests that a record keeps when it is cut: more than a call may send.
+const IMPORTS_OF_CUT: usize = 16;

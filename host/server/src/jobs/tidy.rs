@@ -1,0 +1,176 @@
+//! Throwing away what is over. Invariant: only what nobody can ask for any more goes, in small transactions, so that a long
+//! pile delays nothing: answers of expired keys, finished jobs, records of calls past their time, and retired secrets that no
+//! payment needs.
+
+use payhost_store::rows::{calls, channels, idempotency, jobs as rows};
+use payhost_store::{Error, Tx};
+
+use super::{Done, Task, enqueue};
+use crate::host::Host;
+
+/// Rows of one transaction.
+const BATCH: i64 = 500;
+/// Transactions of one kind in one run; the next run goes on.
+const ROUNDS: usize = 200;
+/// Finished jobs are kept so long, in microseconds: a week, for whoever looks what happened.
+const JOBS_US: i64 = 7 * 24 * 3600 * 1_000_000;
+/// Retired secrets are kept at least so long, in microseconds: a day, for what had read them and was not written yet.
+const SECRETS_US: i64 = 24 * 3600 * 1_000_000;
+/// How often to look, in microseconds: every hour.
+const EVERY_US: i64 = 3600 * 1_000_000;
+
+/// Writes the task down, in case this is the first start.
+pub async fn ensure(host: &Host) {
+    let host_in = host.clone();
+    let made = host.store().transact(move |tx| enqueue(tx, &host_in, &Task::Tidy {}, host_in.now_us()));
+    if let Err(error) = made.await {
+        tracing::error!(%error, "what is over cannot be thrown away; the next start tries again");
+    }
+}
+
+/// Throws away what is over, and comes again in an hour.
+pub async fn tidy(host: &Host) -> Result<Done, String> {
+    let now_us = host.now_us();
+    let mut gone = [0; 4];
+    gone[0] = rounds(host, move |tx| idempotency::purge(tx, now_us, BATCH)).await?;
+    gone[1] = rounds(host, move |tx| rows::purge_done(tx, now_us.saturating_sub(JOBS_US), BATCH)).await?;
+    gone[2] = rounds(host, move |tx| calls::forget(tx, now_us, BATCH)).await?;
+    gone[3] = secrets(host, now_us.saturating_sub(SECRETS_US)).await?;
+    let [keys, jobs, records, secrets] = gone;
+    tracing::debug!(keys, jobs, records, secrets, "tidied");
+    Ok(Done::Again(now_us.saturating_add(EVERY_US), "it comes again".to_owned()))
+}
+
+/// Repeats a bounded deletion until it finds less than a batch.
+async fn rounds(
+    host: &Host,
+    work: impl Fn(&mut Tx<'_>) -> Result<u64, Error> + Copy + Send + 'static,
+) -> Result<u64, String> {
+    let mut gone = 0_u64;
+    for _ in 0..ROUNDS {
+        let now = host.store().transact(work).await.map_err(|error| error.to_string())?;
+        gone = gone.saturating_add(now);
+        if now < u64::try_from(BATCH).unwrap_or(0) {
+            break;
+        }
+    }
+    Ok(gone)
+}
+
+async fn secrets(host: &Host, before_us: i64) -> Result<u64, String> {
+    let (mut gone, mut after) = (0_u64, None);
+    for _ in 0..ROUNDS {
+        let found = host.store().read(move |tx| channels::with_retired_secrets(tx, before_us, after, BATCH));
+        let found = found.await.map_err(|error: Error| error.to_string())?;
+        let Some((_, last)) = found.last().copied() else { break };
+        after = Some(last);
+        for channel in found {
+            let purged = host.store().transact(move |tx| channels::purge_secrets(tx, channel, before_us));
+            gone = gone.saturating_add(purged.await.map_err(|error: Error| error.to_string())?);
+        }
+    }
+    Ok(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+    use std::time::Duration;
+
+    use payhost_core::id::{CallId, ShopId};
+    use payhost_store::Sealed;
+    use payhost_store::rows::calls::{self, Call};
+    use payhost_store::rows::jobs::get;
+
+    use super::*;
+    use crate::time::Clock;
+
+    /// A clock that a test turns.
+    struct Turned(AtomicI64);
+
+    impl Clock for Turned {
+        fn now_us(&self) -> i64 {
+            self.0.load(Relaxed)
+        }
+    }
+
+    const DAY_US: i64 = 24 * 3600 * 1_000_000;
+
+    async fn shop(host: &Host) -> ShopId {
+        let input = crate::ShopIn { name: "x".to_owned(), ..crate::ShopIn::default() };
+        host.operator().create_shop(input).await.unwrap().id.parse().unwrap()
+    }
+
+    async fn journaled(host: &Host, shop: ShopId, kept_until_us: i64) -> CallId {
+        let id = host.new_id(CallId::new);
+        let call = Call {
+            id,
+            shop_id: shop,
+            channel_id: None,
+            payment_id: None,
+            attempt_id: None,
+            plugin_digest: "d".to_owned(),
+            interface: "general-pay".to_owned(),
+            function: "begin".to_owned(),
+            at_us: host.now_us(),
+            duration_us: 1,
+            cpu_us: 1,
+            memory_bytes: 1,
+            fault: None,
+            record: Some(Sealed::from_bytes(vec![1])),
+            record_digest: Some("kept".to_owned()),
+            kept_until_us,
+        };
+        let stored: Result<(), Error> = host.store().transact(move |tx| calls::insert(tx, &call)).await;
+        stored.unwrap();
+        id
+    }
+
+    async fn call(host: &Host, id: CallId) -> Call {
+        let call: Result<_, Error> = host.store().read(move |tx| calls::get_of_any_shop(tx, id)).await;
+        call.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_records_time_is_a_setting_and_only_its_digest_outlives_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Turned(AtomicI64::new(1_790_000_000_000_000)));
+        let builder = Host::builder(folder.path()).clock(clock.clone());
+        let host = builder.journal_kept(Duration::from_secs(2 * 24 * 3600)).open().await.unwrap();
+        assert_eq!(host.journal_kept_us(), 2 * DAY_US);
+        let shop = shop(&host).await;
+        let now_us = host.now_us();
+        let old = journaled(&host, shop, now_us + host.journal_kept_us()).await;
+        let new = journaled(&host, shop, now_us + 2 * host.journal_kept_us()).await;
+        ensure(&host).await;
+        let planned: Result<_, Error> = host.store().read(|tx| get(tx, "tidy")).await;
+        assert_eq!(planned.unwrap().unwrap().due_us, now_us, "the job is a row");
+        let again = |at_us| Done::Again(at_us, "it comes again".to_owned());
+        clock.0.store(now_us + 2 * DAY_US - 1, Relaxed);
+        assert_eq!(tidy(&host).await.unwrap(), again(host.now_us() + EVERY_US));
+        assert!(call(&host, old).await.record.is_some(), "not a microsecond too early");
+        clock.0.store(now_us + 2 * DAY_US, Relaxed);
+        tidy(&host).await.unwrap();
+        let forgotten = call(&host, old).await;
+        assert_eq!((forgotten.record, forgotten.record_digest.as_deref()), (None, Some("kept")));
+        assert!(call(&host, new).await.record.is_some());
+        host.close().await;
+    }
+
+    #[tokio::test]
+    async fn the_jobs_of_a_host_forget_by_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::builder(folder.path()).open().await.unwrap();
+        let shop = shop(&host).await;
+        let id = journaled(&host, shop, host.now_us()).await;
+        let looking = host.clone();
+        let gone = async move {
+            while call(&looking, id).await.record.is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), host.run_jobs(gone)).await.unwrap();
+        host.close().await;
+    }
+}

@@ -1,0 +1,135 @@
+//! A window opened on trial, before a payment is written. Invariant: nothing is sent, nothing is kept; an order that the plugin
+//! cannot open a window for is refused here, with the member at fault, and not in front of the buyer.
+//!
+//! The trial is the plugin's own `begin` with the network refused, once for each device that the buyer may come with. A plugin
+//! whose window begins with a request to its gateway cannot be tried this way: whatever it then answers is no obstacle.
+
+use payhost_core::id::CheckoutId;
+use payhost_engine::contract::general_pay::{BEGIN, BuyerEnv};
+use payhost_engine::contract::types::{Order, PluginError};
+use payhost_store::rows::payments::Payment;
+use payhost_store::rows::shops::Shop;
+use url::Url;
+
+use super::model::BuyerIo;
+use super::order::{self, base_url};
+use crate::channels::ready::{Moment, Ready};
+use crate::host::Host;
+use crate::http::problem::Problem;
+
+/// Devices that a buyer comes with.
+const DEVICES: [&str; 2] = ["pc", "mobile"];
+
+/// Opens windows for a payment that is not written yet; the error says why it should not be.
+pub async fn open(host: &Host, shop: &Shop, row: &Payment, buyer: BuyerIo) -> Result<(), Problem> {
+    let ready = match Ready::load(host, row.shop_id, row.channel_id, None).await {
+        Ok(ready) => ready,
+        // The order may have a payment already, which needs no plugin; a new one says at its window what is wrong.
+        Err(problem) => {
+            tracing::warn!(channel = %row.channel_id, ?problem, "the plugin could not be tried");
+            return Ok(());
+        }
+    };
+    let order = order::make(host, shop, row, buyer, host.new_id(CheckoutId::new));
+    let chosen = order::device(row);
+    let base = base_url(host, shop);
+    let page_origin = Url::parse(&base).map_or(base, |url| url.origin().ascii_serialization());
+    for device in DEVICES.into_iter().filter(|device| chosen.as_deref().is_none_or(|one| one == *device)) {
+        let env = BuyerEnv {
+            user_agent: String::new(),
+            device: device.to_owned(),
+            page_origin: page_origin.clone(),
+            address: None,
+        };
+        if let Some(error) = refusal(host, &ready, order.clone(), env).await {
+            return Err(told(&error, if chosen.is_none() { Some(device) } else { None }));
+        }
+    }
+    Ok(())
+}
+
+/// What the plugin has against the order, as far as it can say without its gateway.
+async fn refusal(host: &Host, ready: &Ready, order: Order, env: BuyerEnv) -> Option<PluginError> {
+    let moment = Moment { offline: true, ..Moment::now(host) };
+    let called = ready.call(host, &BEGIN, moment, |context| (context, order, env)).await;
+    match called.result {
+        Ok(Err(
+            error @ (PluginError::InvalidRequest(_)
+            | PluginError::Unsupported(_)
+            | PluginError::Misconfigured(_)),
+        )) => Some(error),
+        Ok(Ok(_) | Err(PluginError::Forged(_) | PluginError::Gateway(_) | PluginError::Unknown(_))) => None,
+        Err(fault) => {
+            tracing::warn!(channel = %ready.channel.id, %fault, "the plugin failed on trial");
+            None
+        }
+    }
+}
+
+/// The problem, for the shop's developer. `device` is named when the shop left it open.
+fn told(error: &PluginError, device: Option<&str>) -> Problem {
+    let (PluginError::InvalidRequest(words)
+    | PluginError::Unsupported(words)
+    | PluginError::Misconfigured(words)
+    | PluginError::Forged(words)
+    | PluginError::Unknown(words)) = error
+    else {
+        return Problem::new("plugin_refused", "the plugin cannot open a window for this order");
+    };
+    let (field, words) = place(words);
+    let words = match device {
+        None => words.to_owned(),
+        Some("pc") => format!("on a PC: {words}; device \"mobile\" opens the window of phones only"),
+        Some(_) => format!("on a phone: {words}; device \"pc\" opens the window of PCs only"),
+    };
+    match (error, field) {
+        (PluginError::Misconfigured(_), _) => Problem::new("plugin_misconfigured", words),
+        (_, Some(field)) => Problem::field(field, words),
+        (_, None) => Problem::new("plugin_refused", words),
+    }
+}
+
+/// The API's member of a message that begins with a member of the contract's order (`options.card_quota: …`), and the rest.
+fn place(words: &str) -> (Option<String>, &str) {
+    const MEMBERS: [(&str, &str); 8] = [
+        ("amount.currency", "amount.currency"),
+        ("amount", "amount.total"),
+        ("tax", "amount.tax"),
+        ("name", "order_name"),
+        ("buyer", "buyer"),
+        ("method", "method"),
+        ("options", "options"),
+        ("language", "language"),
+    ];
+    let Some((path, rest)) = words.split_once(": ") else { return (None, words) };
+    let found = MEMBERS.iter().find_map(|(theirs, ours)| {
+        let below = path.strip_prefix(theirs)?;
+        (below.is_empty() || below.starts_with('.')).then(|| format!("{ours}{below}"))
+    });
+    let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    match found {
+        Some(field) if plain => (Some(field), rest),
+        Some(_) | None => (None, words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_the_member_of_the_api() {
+        for (words, field, rest) in [
+            ("options.card_quota: must be a list", Some("options.card_quota"), "must be a list"),
+            ("tax.vat: too much", Some("amount.tax.vat"), "too much"),
+            ("amount: too much", Some("amount.total"), "too much"),
+            ("amount.currency: won only", Some("amount.currency"), "won only"),
+            ("method: unknown", Some("method"), "unknown"),
+            ("no such thing: really", None, "no such thing: really"),
+            ("methods: x", None, "methods: x"),
+            ("plain words", None, "plain words"),
+        ] {
+            assert_eq!(place(words), (field.map(str::to_owned), rest), "{words}");
+        }
+    }
+}

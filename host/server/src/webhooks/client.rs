@@ -1,0 +1,340 @@
+//! How a receiver is told. Invariant: a connection goes only to an address that is on the public net or in a network that the
+//! operator allowed, and the address that was checked is the one that is used; plain http goes to allowed networks only.
+//! No redirect, no proxy, no retry; whatever the receiver does, one try ends in time and keeps little of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use axum::http::header::RETRY_AFTER;
+use ipnet::IpNet;
+use payhost_engine::egress::addresses::is_public;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use url::{Host as UrlHost, Url};
+
+use super::Options;
+
+/// From the first packet of DNS to the last of TLS.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Idle connections are closed before receivers close them, so that no request races with a close.
+const IDLE: Duration = Duration::from_secs(4);
+/// Most headers of an answer.
+const HEADERS: usize = 64;
+/// How much of an answer is kept, in bytes; the rest is not read.
+const BODY_KEPT: usize = 2048;
+
+/// The network cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the client for webhooks cannot be set up: {0}")]
+pub struct ClientError(String);
+
+/// What came of one try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The receiver answered.
+    Status {
+        /// HTTP status.
+        status: u16,
+        /// `Retry-After`, if it sent one.
+        retry_after: Option<String>,
+        /// The beginning of its body.
+        body: String,
+    },
+    /// There was no answer, or nothing was sent.
+    Failed(String),
+}
+
+/// Sends events.
+#[derive(Debug, Clone)]
+pub struct Client {
+    https: reqwest::Client,
+    http: reqwest::Client,
+    rule: Rule,
+}
+
+/// Where connections may go.
+#[derive(Debug, Clone)]
+struct Rule {
+    allowed: Arc<[IpNet]>,
+}
+
+impl Rule {
+    fn permits(&self, address: IpAddr, tls: bool) -> bool {
+        (tls && is_public(address)) || self.allowed.iter().any(|network| network.contains(&address))
+    }
+
+    /// What is wrong with an address, as far as its text tells.
+    fn refuse(&self, url: &Url) -> Result<(), String> {
+        let tls = match url.scheme() {
+            "https" => true,
+            "http" if self.allowed.is_empty() => {
+                return Err(
+                    "an address that begins with https:// (plain http is for networks that the operator \
+                            allowed, and there are none)"
+                        .to_owned(),
+                );
+            }
+            "http" => false,
+            _ => return Err("an address that begins with https://".to_owned()),
+        };
+        let literal = match url.host() {
+            Some(UrlHost::Ipv4(address)) => IpAddr::V4(address),
+            Some(UrlHost::Ipv6(address)) => IpAddr::V6(address),
+            Some(UrlHost::Domain(_)) => return Ok(()),
+            None => return Err("an address with a host".to_owned()),
+        };
+        if self.permits(literal, tls) {
+            Ok(())
+        } else {
+            Err(NotAllowed::of(&literal.to_string(), tls).to_string())
+        }
+    }
+}
+
+/// A name whose addresses may not be connected to.
+#[derive(Debug, thiserror::Error)]
+#[error("{found} may not be told: it is {why}, and the operator has not allowed its network")]
+struct NotAllowed {
+    found: String,
+    why: &'static str,
+}
+
+impl NotAllowed {
+    fn of(found: &str, tls: bool) -> Self {
+        let why = if tls { "not on the public net" } else { "reached without TLS" };
+        Self { found: found.to_owned(), why }
+    }
+}
+
+/// Passes on the addresses that may be used: resolution and check are one step of the connection.
+struct Resolver {
+    rule: Rule,
+    tls: bool,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (rule, tls) = (self.rule.clone(), self.tls);
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let passed: Vec<SocketAddr> =
+                found.iter().copied().filter(|address| rule.permits(address.ip(), tls)).collect();
+            if passed.is_empty() {
+                let found: Vec<String> = found.iter().map(|address| address.ip().to_string()).collect();
+                return Err(NotAllowed::of(&format!("{} ({})", name.as_str(), found.join(", ")), tls).into());
+            }
+            Ok(Box::new(passed.into_iter()) as Addrs)
+        })
+    }
+}
+
+impl Client {
+    /// A client by the operator's options.
+    pub fn new(options: &Options) -> Result<Self, ClientError> {
+        let rule = Rule { allowed: options.allowed_networks.clone().into() };
+        Ok(Self {
+            https: build(options, Resolver { rule: rule.clone(), tls: true })?,
+            http: build(options, Resolver { rule: rule.clone(), tls: false })?,
+            rule,
+        })
+    }
+
+    /// Whether events may go to an address, as far as its text tells; what a name resolves to is checked at each try.
+    pub fn check(&self, url: &Url) -> Result<(), String> {
+        self.rule.refuse(url)
+    }
+
+    /// Posts JSON.
+    pub async fn post(&self, url: &Url, headers: HeaderMap, body: String) -> Answer {
+        // A literal address never comes to the resolver.
+        if let Err(words) = self.rule.refuse(url) {
+            return Answer::Failed(format!("not sent: {words}"));
+        }
+        let client = if url.scheme() == "https" { &self.https } else { &self.http };
+        match client.post(url.clone()).headers(headers).body(body).send().await {
+            Ok(response) => read(response).await,
+            Err(error) => Answer::Failed(in_words(error)),
+        }
+    }
+}
+
+/// The status decides; what the body does after it changes nothing.
+async fn read(mut response: reqwest::Response) -> Answer {
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get(RETRY_AFTER);
+    let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+    let mut kept = Vec::new();
+    while kept.len() < BODY_KEPT
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        kept.extend_from_slice(&chunk);
+    }
+    kept.truncate(BODY_KEPT);
+    // The database keeps no NUL.
+    let body = String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}");
+    Answer::Status { status, retry_after, body }
+}
+
+fn build(options: &Options, resolver: Resolver) -> Result<reqwest::Client, ClientError> {
+    let words = |error: &dyn std::fmt::Display| ClientError(error.to_string());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| words(&error))?
+        .with_platform_verifier()
+        .map_err(|error| words(&error))?
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .http1_only()
+        .http1_max_headers(HEADERS)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .user_agent(concat!("payhost/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT.min(options.timeout))
+        .timeout(options.timeout)
+        .pool_idle_timeout(IDLE)
+        .dns_resolver(resolver)
+        .build()
+        .map_err(|error| words(&error))
+}
+
+/// An error with its causes, each said once, and without the address: its query may hold a secret.
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(allowed: &[&str]) -> Client {
+        let allowed_networks = allowed.iter().map(|text| text.parse().unwrap()).collect();
+        let timeout = Duration::from_secs(2);
+        Client::new(&Options { allowed_networks, timeout, ..Options::default() }).unwrap()
+    }
+
+    async fn words(client: &Client, url: &str) -> String {
+        match client.post(&url.parse().unwrap(), HeaderMap::new(), "{}".to_owned()).await {
+            Answer::Failed(words) => words,
+            answer @ Answer::Status { .. } => panic!("{url} was told: {answer:?}"),
+        }
+    }
+
+    /// What a shop could write to reach the machine, its neighbours or its cloud (payments.md H4). `PORT` is a port on which
+    /// somebody listens.
+    const INWARD: &[&str] = &[
+        "http://127.0.0.1:PORT/",
+        "https://127.0.0.1:PORT/",
+        "https://127.0.0.2:PORT/",
+        "https://127.1:PORT/",
+        "https://127.255.255.254:PORT/",
+        "https://2130706433:PORT/",
+        "https://017700000001:PORT/",
+        "https://0x7f000001:PORT/",
+        "https://0x7f.0.0.1:PORT/",
+        "https://0177.0.0.1:PORT/",
+        "https://0:PORT/",
+        "https://0.0.0.0:PORT/",
+        "https://[::]:PORT/",
+        "https://[::1]:PORT/",
+        "https://[0:0:0:0:0:0:0:1]:PORT/",
+        "https://[::ffff:127.0.0.1]:PORT/",
+        "https://[::ffff:7f00:1]:PORT/",
+        "https://[::ffff:10.0.0.1]:PORT/",
+        "https://[::127.0.0.1]:PORT/",
+        "https://[64:ff9b::7f00:1]:PORT/",
+        "https://[2002:7f00:1::]:PORT/",
+        "https://[fc00::1]:PORT/",
+        "https://[fd12:3456:789a::1]:PORT/",
+        "https://[fe80::1]:PORT/",
+        "https://[ff02::1]:PORT/",
+        "https://[2001:db8::1]:PORT/",
+        "https://10.0.0.1:PORT/",
+        "https://10.255.255.255:PORT/",
+        "https://172.16.0.1:PORT/",
+        "https://172.31.255.255:PORT/",
+        "https://192.168.0.1:PORT/",
+        "https://100.64.0.1:PORT/",
+        "https://169.254.169.254/latest/meta-data/",
+        "http://169.254.169.254/latest/meta-data/",
+        "https://169.254.1.1:PORT/",
+        "https://198.18.0.1:PORT/",
+        "https://192.0.2.1:PORT/",
+        "https://224.0.0.1:PORT/",
+        "https://255.255.255.255:PORT/",
+        "https://①②⑦.⓪.⓪.①:PORT/",
+        "https://１２７.０.０.１:PORT/",
+        "https://127。0。0。1:PORT/",
+        "http://localhost:PORT/",
+        "https://localhost:PORT/",
+        "https://LOCALHOST:PORT/",
+        "https://localhost.:PORT/",
+        "http://one.one.one.one:PORT/",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1:PORT/_GET",
+        "ftp://127.0.0.1:PORT/",
+        "data:text/plain,x",
+        "dict://127.0.0.1:PORT/",
+    ];
+
+    #[tokio::test]
+    async fn no_address_inside_gets_a_single_connection() {
+        let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let client = client(&[]);
+        for url in INWARD {
+            let url = url.replace("PORT", &port);
+            let words = words(&client, &url).await;
+            let told = ["not sent", "may not be told", "error trying to connect", "client error (Connect)"];
+            assert!(told.iter().any(|part| words.contains(part)), "{url}: {words}");
+        }
+        let accepted =
+            tokio::select! { biased; _ = listener.accept() => true, () = std::future::ready(()) => false };
+        assert!(!accepted, "somebody came");
+        assert!(INWARD.len() >= 40);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_refused_when_it_is_resolved() {
+        let words = words(&client(&[]), "https://localhost:9/").await;
+        assert!(words.contains("not on the public net"), "{words}");
+        client(&[]).check(&"https://localhost:9/".parse().unwrap()).expect("a name may be written");
+    }
+
+    #[tokio::test]
+    async fn an_allowed_network_is_told_also_without_tls_and_its_neighbours_are_not() {
+        let client = client(&["127.0.0.1/32"]);
+        let rule = |url: &str| client.check(&url.parse().unwrap());
+        for good in
+            ["http://127.0.0.1:9/", "https://127.0.0.1/", "http://localhost/", "https://shop.example/"]
+        {
+            assert_eq!(rule(good), Ok(()), "{good}");
+        }
+        for bad in ["http://127.0.0.2/", "http://1.1.1.1/", "https://10.0.0.1/", "http://[::ffff:127.0.0.1]/"]
+        {
+            assert!(rule(bad).is_err(), "{bad}");
+        }
+        // Plain http to a public address, by name: nothing is sent though the name may be written.
+        let public = Rule { allowed: client.rule.allowed.clone() };
+        assert!(
+            !public.permits("1.1.1.1".parse().unwrap(), false)
+                && public.permits("1.1.1.1".parse().unwrap(), true)
+        );
+    }
+}

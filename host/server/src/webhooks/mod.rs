@@ -1,0 +1,68 @@
+//! Telling the shop. Invariant: an event that was written reaches every endpoint that wants it at least once, or its delivery
+//! ends as failed where the shop sees it; a receiver that is slow, silent or gone holds up nobody else.
+//!
+//! An event's way: `rows::events` puts it into the outbox in the transaction that makes it; [`run`] hands it to the shop's
+//! endpoints (`expand`), claims an endpoint that has something due and sends (`turn`, `client`, `sign`), and `schedule` says
+//! what follows from the answer. The rest are routes: `endpoints`, `events`, `resend`, `sample`.
+
+mod client;
+mod endpoints;
+mod events;
+mod expand;
+mod names;
+mod resend;
+mod run;
+mod sample;
+mod schedule;
+mod sign;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::host::Host;
+
+pub use client::{Client, ClientError};
+pub use endpoints::{payment_url_problem, web_hook_address};
+pub use run::run;
+pub use sign::Secret;
+
+/// How events are delivered.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Networks beside the public net that may be told, also over plain http. Default: none.
+    pub allowed_networks: Vec<IpNet>,
+    /// How long to wait before each try. The last failure ends the delivery.
+    pub schedule: Vec<Duration>,
+    /// How long one try may take.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            allowed_networks: Vec::new(),
+            schedule: schedule::DEFAULT.iter().copied().map(Duration::from_secs).collect(),
+            timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Routes of this folder.
+pub fn routes() -> OpenApiRouter<Host> {
+    OpenApiRouter::new()
+        .routes(routes!(endpoints::create, endpoints::list))
+        .routes(routes!(endpoints::read, endpoints::change, endpoints::remove))
+        .routes(routes!(endpoints::rotate))
+        .routes(routes!(endpoints::deliveries))
+        .routes(routes!(resend::range))
+        .routes(routes!(events::list))
+        .routes(routes!(sample::create))
+        .routes(routes!(events::read))
+        .routes(routes!(resend::one))
+}

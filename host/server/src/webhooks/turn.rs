@@ -1,0 +1,285 @@
+//! One endpoint's turn. Invariant: it sends only while it holds the endpoint's lease, and what came of a try is written before
+//! the lease is given back; a try whose end was not written is made again.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use payhost_core::id::EventId;
+use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
+use payhost_store::rows::endpoints::{self, Endpoint};
+use payhost_store::rows::events::{self, Event};
+use payhost_store::{Error, Json as Stored, Tx};
+use serde_json::{Value, json};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::client::Answer;
+use super::events::EventOut;
+use super::names::ENDPOINT_DISABLED;
+use super::schedule::{self, Next};
+use super::sign::{Secret, signatures};
+use crate::host::{Host, random};
+use crate::sealed::Place;
+
+/// Tries that run at once at an endpoint where things arrive. Where nothing arrives, it is one.
+const WIDTH: usize = 8;
+/// Deliveries that are read at once.
+const PART: i64 = 64;
+/// Time for storing what came of the last try, in microseconds.
+const MARGIN_US: i64 = 5_000_000;
+/// How long a delivery that is over is kept, in milliseconds: 30 days.
+const KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
+/// Old deliveries that a turn takes away.
+const FORGET: i64 = 100;
+
+/// How long an endpoint is claimed: time to begin tries, to end the last one, and to store it.
+pub fn lease_us(host: &Host) -> i64 {
+    timeout_us(host).saturating_mul(2).saturating_add(MARGIN_US.saturating_mul(2))
+}
+
+fn timeout_us(host: &Host) -> i64 {
+    i64::try_from(host.webhook_options().timeout.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A claimed endpoint.
+pub struct Turn {
+    host: Host,
+    endpoint: Endpoint,
+    token: String,
+    /// From here on no try is begun.
+    until_us: i64,
+    secrets: Vec<Secret>,
+    failing: AtomicBool,
+    /// The endpoint was switched off meanwhile.
+    off: AtomicBool,
+}
+
+impl Turn {
+    /// Begins with an endpoint that was claimed with this token.
+    pub fn new(host: Host, endpoint: Endpoint, token: String) -> Self {
+        let lease_until_us = endpoint.lease_until_us.unwrap_or_default();
+        let until_us = lease_until_us.saturating_sub(timeout_us(&host)).saturating_sub(MARGIN_US);
+        let failing = AtomicBool::new(endpoint.failing_since_us.is_some());
+        Self { host, endpoint, token, until_us, secrets: Vec::new(), failing, off: AtomicBool::new(false) }
+    }
+
+    /// Sends what is due, as long as `stopping` says no and the lease lasts, and gives the endpoint back.
+    pub async fn take(mut self, stopping: &AtomicBool) {
+        let (id, host) = (self.endpoint.id, self.host.clone());
+        if let Err(error) = self.send_due(stopping).await {
+            tracing::error!(endpoint = %id, %error, "webhooks cannot be sent; they are tried again");
+        }
+        let (shop, token) = (self.endpoint.shop_id, self.token);
+        let edge = EventId::new(host.now_ms().saturating_sub(KEPT_MS), [0; 10]);
+        let released = host.store().transact(move |tx| {
+            deliveries::forget(tx, (shop, id), edge, FORGET)?;
+            endpoints::release(tx, shop, id, &token)
+        });
+        let released: Result<bool, Error> = released.await;
+        match released {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(endpoint = %id, "an endpoint was taken over"),
+            // The lease ends by itself.
+            Err(error) => tracing::error!(endpoint = %id, %error, "an endpoint could not be given back"),
+        }
+    }
+
+    async fn send_due(&mut self, stopping: &AtomicBool) -> Result<(), Error> {
+        self.secrets = self.open_secrets().await?;
+        let this = &*self;
+        loop {
+            let mut due: VecDeque<_> = this.read_due().await?.into();
+            if due.is_empty() {
+                return Ok(());
+            }
+            let mut running = FuturesUnordered::new();
+            let mut first_error = None;
+            loop {
+                while this.may_begin(running.len(), stopping)
+                    && first_error.is_none()
+                    && let Some((delivery, event)) = due.pop_front()
+                {
+                    running.push(this.deliver(delivery, event));
+                }
+                match running.next().await {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => first_error = Some(error),
+                    None => break,
+                }
+            }
+            if let Some(error) = first_error {
+                return Err(error);
+            }
+            if !due.is_empty() || !this.may_begin(0, stopping) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn may_begin(&self, running: usize, stopping: &AtomicBool) -> bool {
+        let width = if self.failing.load(Relaxed) { 1 } else { WIDTH };
+        running < width
+            && !self.off.load(Relaxed)
+            && !stopping.load(Relaxed)
+            && self.host.now_us() < self.until_us
+    }
+
+    async fn open_secrets(&self) -> Result<Vec<Secret>, Error> {
+        let (vault, endpoint, now_us) =
+            (self.host.vault().clone(), self.endpoint.clone(), self.host.now_us());
+        let opened = self.host.store().read(move |tx| {
+            let key = vault.shop_key(tx, endpoint.shop_id)?;
+            let mut opened = vec![Place::WebhookSecret(endpoint.id).open(&key, &endpoint.secret)?];
+            let old = endpoint.old_secret.filter(|_| endpoint.old_secret_until_us > Some(now_us));
+            if let Some(old) = old {
+                opened.push(Place::OldWebhookSecret(endpoint.id).open(&key, &old)?);
+            }
+            Ok::<Vec<Zeroizing<Vec<u8>>>, Error>(opened)
+        });
+        Ok(opened.await?.into_iter().map(Secret::of).collect())
+    }
+
+    async fn read_due(&self) -> Result<Vec<(Delivery, Event)>, Error> {
+        let (shop, id, now_us) = (self.endpoint.shop_id, self.endpoint.id, self.host.now_us());
+        let read = self.host.store().read(move |tx| {
+            let mut due = Vec::new();
+            for delivery in deliveries::due(tx, (shop, id), now_us, PART)? {
+                let event = events::get(tx, shop, delivery.event_id)?;
+                due.push((delivery, event.ok_or(Error::NotFound { what: "event" })?));
+            }
+            Ok(due)
+        });
+        read.await
+    }
+
+    /// One try, with what follows from it.
+    async fn deliver(&self, delivery: Delivery, event: Event) -> Result<(), Error> {
+        let began_us = self.host.now_us();
+        let answer = self.post(&delivery, &event, began_us / 1_000_000).await?;
+        let now_us = self.host.now_us();
+        let tries = delivery.tries.saturating_add(1);
+        let dice = u32::from_be_bytes(random::<4>());
+        let next = schedule::next(&self.host.webhook_options().schedule, tries, &answer, now_us, dice);
+        let before = delivery.tries;
+        let mut row = Delivery { tries, tried_us: Some(began_us), ..delivery };
+        row.took_us = Some(now_us.saturating_sub(began_us));
+        (row.status, row.error, row.answer) = match answer {
+            Answer::Status { status, body, .. } => (Some(i64::from(status)), refusal(status), Some(body)),
+            Answer::Failed(words) => (None, Some(words), None),
+        };
+        (row.state, row.due_us) = match next {
+            Next::Delivered => (DeliveryState::Delivered, row.due_us),
+            Next::Again(due_us) => (DeliveryState::Waiting, due_us),
+            Next::GivenUp | Next::Gone => (DeliveryState::Failed, row.due_us),
+        };
+        tracing::debug!(
+            endpoint = %self.endpoint.id, event = %event.id, tries, status = ?row.status, error = ?row.error, "webhook"
+        );
+        self.store(row, before, next, now_us).await
+    }
+
+    async fn post(&self, delivery: &Delivery, event: &Event, now_s: i64) -> Result<Answer, Error> {
+        let body = EventOut::body(event)?;
+        let address = delivery.payment_url.as_ref().or(self.endpoint.url.as_ref());
+        let Some(url) = address.and_then(|text| Url::parse(text).ok()) else {
+            return Ok(Answer::Failed("not sent: there is no address".to_owned()));
+        };
+        let id = event.id.to_string();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, text) in [
+            ("webhook-signature", signatures(&self.secrets, &id, now_s, &body)),
+            ("webhook-timestamp", now_s.to_string()),
+            ("webhook-id", id),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.insert(name, value);
+            }
+        }
+        Ok(self.host.webhooks().post(&url, headers, body).await)
+    }
+
+    /// Writes what came of a try. Many payments' addresses behind one endpoint say nothing about each other: such an endpoint
+    /// is never called failing.
+    async fn store(&self, row: Delivery, before: i64, next: Next, now_us: i64) -> Result<(), Error> {
+        let own = self.endpoint.url.is_some();
+        let failed = own && next != Next::Delivered;
+        let changed = own && self.failing.swap(failed, Relaxed) != failed;
+        let (host, since_us) = (self.host.clone(), failed.then_some(now_us));
+        let written = self.host.store().transact(move |tx| {
+            if !deliveries::record(tx, &row, before)? {
+                return Ok(false);
+            }
+            let (shop, id) = (row.shop_id, row.endpoint_id);
+            if changed {
+                endpoints::set_failing(tx, shop, id, since_us)?;
+            }
+            if !own {
+                return Ok(false);
+            }
+            match next {
+                Next::Delivered | Next::Again(_) => Ok(false),
+                Next::Gone => switch_off(tx, &host, &row, "the receiver answered 410 Gone").map(|()| true),
+                Next::GivenUp => give_up(tx, &host, &row, now_us),
+            }
+        });
+        if written.await? {
+            self.off.store(true, Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// What an answer that is no success says.
+fn refusal(status: u16) -> Option<String> {
+    match status {
+        200..=299 => None,
+        300..=399 => {
+            Some(format!("answered {status}: redirects are not followed; change the endpoint's address"))
+        }
+        _ => Some(format!("answered {status}")),
+    }
+}
+
+/// A schedule is over. If nothing arrived for all of its time, the endpoint is switched off; tells whether it was.
+fn give_up(tx: &mut Tx<'_>, host: &Host, row: &Delivery, now_us: i64) -> Result<bool, Error> {
+    let endpoint = endpoints::get(tx, row.shop_id, row.endpoint_id)?;
+    let since_us = endpoint.and_then(|endpoint| endpoint.failing_since_us).unwrap_or(now_us);
+    let patience_us = schedule::patience_us(&host.webhook_options().schedule);
+    if now_us.saturating_sub(since_us) < patience_us {
+        return Ok(false);
+    }
+    switch_off(tx, host, row, "nothing arrived there for the whole time in which an event is tried")
+        .map(|()| true)
+}
+
+/// Switches an endpoint off, and tells the shop's other endpoints and the operator's log.
+fn switch_off(tx: &mut Tx<'_>, host: &Host, row: &Delivery, reason: &str) -> Result<(), Error> {
+    let Some(mut endpoint) = endpoints::lock(tx, row.shop_id, row.endpoint_id)? else { return Ok(()) };
+    if !endpoint.enabled {
+        return Ok(());
+    }
+    endpoint.enabled = false;
+    endpoint.disabled_reason = Some(reason.to_owned());
+    endpoint.updated_us = host.now_us();
+    endpoints::update(tx, &endpoint)?;
+    endpoints::settle_due(tx, &endpoint)?;
+    tracing::warn!(endpoint = %endpoint.id, shop = %endpoint.shop_id, reason, "an endpoint was switched off");
+    let detail = json!({
+        "endpoint_id": endpoint.id, "url": endpoint.url, "name": endpoint.name, "reason": reason,
+        "last_status": row.status, "last_error": row.error,
+    });
+    let event = Event {
+        id: host.new_id(EventId::new),
+        shop_id: endpoint.shop_id,
+        mode: endpoint.mode,
+        payment_id: None,
+        sequence: None,
+        name: ENDPOINT_DISABLED.to_owned(),
+        payload: Stored::of(&json!({"payment": Value::Null, "data": detail}))?,
+        created_us: host.now_us(),
+    };
+    events::insert(tx, &event)
+}

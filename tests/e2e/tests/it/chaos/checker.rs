@@ -1,0 +1,199 @@
+//! The invariants of `reference/payments.md` §6, held against a [`Dump`]. Invariant: it judges by the database's rows and the
+//! gateway's ledger alone, never by what the host says of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::dump::{Dump, Payment, Sale};
+
+/// Something that must never be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// `I1` …
+    pub invariant: &'static str,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Everything that is wrong with a world at rest.
+pub fn check(dump: &Dump) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut of_payment: BTreeMap<&str, Vec<&Sale>> = BTreeMap::new();
+    for sale in dump.sales.iter().filter(|sale| sale.approvals > 0) {
+        match dump.checkouts.get(&sale.oid) {
+            Some(payment) => of_payment.entry(payment).or_default().push(sale),
+            None => found.push(violation("I2", format!("nobody here knows the sale {sale:?}"))),
+        }
+    }
+    for payment in &dump.payments {
+        let sales = of_payment.get(payment.id.as_str()).map(Vec::as_slice).unwrap_or_default();
+        money(payment, sales, &mut found);
+        amounts(dump, payment, sales, &mut found);
+        audit(dump, payment, &mut found);
+    }
+    orders(dump, &of_payment, &mut found);
+    books(dump, &mut found);
+    keys(dump, &mut found);
+    doubts(dump, &mut found);
+    found
+}
+
+fn violation(invariant: &'static str, what: String) -> Violation {
+    Violation { invariant, what }
+}
+
+fn called(payment: &Payment) -> bool {
+    payment.resolution == "needs_operator"
+}
+
+/// I2 and I3: both sides agree on whether money is held.
+fn money(payment: &Payment, sales: &[&Sale], found: &mut Vec<Violation>) {
+    let held: i64 = sales.iter().map(|sale| sale.remaining).sum();
+    let here = payment.paid - payment.cancelled;
+    let shown = ["paid", "partially_cancelled"].contains(&payment.state.as_str());
+    if held > 0 && !shown && payment.resolution == "none" {
+        found.push(violation("I2", format!("the gateway holds {held} for {payment:?}")));
+    }
+    if shown && held == 0 && payment.resolution == "none" {
+        found.push(violation("I3", format!("the gateway holds nothing for {payment:?}")));
+    }
+    if shown != (here > 0) {
+        found.push(violation("I3", format!("the state does not follow from the sums: {payment:?}")));
+    }
+}
+
+/// I4: no side has more than the other, and nothing more than was asked for.
+fn amounts(dump: &Dump, payment: &Payment, sales: &[&Sale], found: &mut Vec<Violation>) {
+    let held: i64 = sales.iter().map(|sale| sale.remaining).sum();
+    let wrong = payment.paid > payment.total
+        || (payment.cancelled > payment.paid && !called(payment))
+        || (payment.resolution == "none" && held != payment.paid - payment.cancelled);
+    if wrong {
+        found.push(violation("I4", format!("the gateway holds {held}: {payment:?} {sales:?}")));
+    }
+    let sum = |kinds: [&str; 2]| -> i64 {
+        let facts = dump.facts.iter().filter(|fact| fact.payment == payment.id);
+        facts.filter(|fact| kinds.contains(&fact.kind.as_str())).map(|fact| fact.amount).sum()
+    };
+    let facts = (sum(["approved", "deposited"]), sum(["cancelled", "deposit_cancelled"]));
+    if facts != (payment.paid, payment.cancelled) {
+        found.push(violation("I4", format!("the facts say {facts:?}: {payment:?}")));
+    }
+    // The sale that pays it: each of its cancels is a fact of its own, once.
+    let known = dump.facts.iter().filter(|fact| fact.payment == payment.id && fact.kind == "cancelled");
+    let mut known: Vec<i64> = known.map(|fact| fact.amount).collect();
+    let kept = sales.iter().filter(|sale| !sale.net_cancelled);
+    let mut there: Vec<i64> = kept.flat_map(|sale| sale.cancels.iter().copied()).collect();
+    known.sort_unstable();
+    there.sort_unstable();
+    if payment.resolution == "none" && payment.paid > 0 && known != there {
+        found.push(violation("I4", format!("cancels here {known:?}, there {there:?}: {payment:?}")));
+    }
+}
+
+/// I1: one order is charged once.
+fn orders(dump: &Dump, of_payment: &BTreeMap<&str, Vec<&Sale>>, found: &mut Vec<Violation>) {
+    let mut by_order: BTreeMap<(&str, &str), (i64, i64)> = BTreeMap::new();
+    for payment in &dump.payments {
+        let held: i64 = of_payment.get(payment.id.as_str()).into_iter().flatten().map(|s| s.remaining).sum();
+        let order = by_order.entry((&payment.shop, &payment.order_id)).or_insert((0, payment.total));
+        order.0 += held;
+    }
+    for ((shop, order), (held, total)) in by_order {
+        if held > total {
+            found.push(violation("I1", format!("{held} is held for order {order} of {shop}, over {total}")));
+        }
+    }
+    for sale in dump.sales.iter().filter(|sale| sale.approvals > 1) {
+        found.push(violation("I1", format!("approved twice: {sale:?}")));
+    }
+}
+
+/// I5: the books sum to zero, per payment, shop and in all, and say what the payment says.
+fn books(dump: &Dump, found: &mut Vec<Violation>) {
+    let (mut payments, mut shops) = (BTreeMap::<&str, i64>::new(), BTreeMap::<&str, i64>::new());
+    let (mut facts, mut gateway) = (BTreeMap::<&str, i64>::new(), BTreeMap::<&str, i64>::new());
+    for entry in &dump.entries {
+        *payments.entry(&entry.payment).or_default() += entry.amount;
+        *shops.entry(&entry.shop).or_default() += entry.amount;
+        *facts.entry(&entry.fact).or_default() += entry.amount;
+        if entry.account == "gateway" {
+            *gateway.entry(&entry.payment).or_default() += entry.amount;
+        }
+    }
+    for (what, sums) in [("payment", payments), ("shop", shops), ("fact", facts)] {
+        for (id, sum) in sums.into_iter().filter(|(_, sum)| *sum != 0) {
+            found.push(violation("I5", format!("the ledger of {what} {id} sums to {sum}")));
+        }
+    }
+    for payment in &dump.payments {
+        let sum = gateway.get(payment.id.as_str()).copied().unwrap_or(0);
+        if sum != payment.paid - payment.cancelled {
+            found.push(violation("I5", format!("the ledger holds {sum}: {payment:?}")));
+        }
+    }
+    let entered: BTreeSet<&str> = dump.entries.iter().map(|entry| entry.fact.as_str()).collect();
+    let moves = ["approved", "deposited", "cancelled", "deposit_cancelled"];
+    for fact in dump.facts.iter().filter(|fact| moves.contains(&fact.kind.as_str()) && fact.amount > 0) {
+        if !entered.contains(fact.id.as_str()) {
+            found.push(violation("I5", format!("not in the ledger: {fact:?}")));
+        }
+    }
+}
+
+/// I6: every change has its event, without a gap.
+fn audit(dump: &Dump, payment: &Payment, found: &mut Vec<Violation>) {
+    let events: Vec<_> = dump.events.iter().filter(|event| event.payment == payment.id).collect();
+    let gap = events.iter().zip(1..).any(|(event, at)| event.sequence != at);
+    if gap || i64::try_from(events.len()).unwrap() != payment.next_event - 1 {
+        found.push(violation("I6", format!("{} events: {payment:?}", events.len())));
+    }
+    let count = |name: &str| events.iter().filter(|event| event.name == name).count();
+    let facts =
+        |kind: &str| dump.facts.iter().filter(|fact| fact.payment == payment.id && fact.kind == kind).count();
+    if count("payment.paid") != facts("approved") {
+        found.push(violation("I6", format!("{} paid events: {payment:?}", count("payment.paid"))));
+    }
+    let given_back = count("payment.partially_cancelled") + count("payment.cancelled");
+    if given_back != facts("cancelled") {
+        found.push(violation("I6", format!("{given_back} cancel events: {payment:?}")));
+    }
+    let doubted = count("payment.in_doubt") + count("payment.needs_operator");
+    if payment.resolution != "none" && doubted == 0 {
+        found.push(violation("I6", format!("no event says that it is in doubt: {payment:?}")));
+    }
+}
+
+/// I7: a key has one effect, and no key waits for ever. The answers are compared by those who asked.
+fn keys(dump: &Dump, found: &mut Vec<Violation>) {
+    let open: BTreeSet<&str> = dump
+        .payments
+        .iter()
+        .filter(|payment| payment.resolution != "none")
+        .map(|payment| payment.id.as_str())
+        .collect();
+    for key in &dump.keys {
+        let of_open = key.payment.as_deref().is_some_and(|payment| open.contains(payment));
+        if (key.state == "running" || key.status == Some(202)) && !of_open {
+            found.push(violation("I7", format!("a key that is never answered: {key:?}")));
+        }
+    }
+}
+
+/// I10: nothing is in doubt, but for what a person was called for.
+fn doubts(dump: &Dump, found: &mut Vec<Violation>) {
+    for payment in dump.payments.iter().filter(|payment| payment.resolution == "in_doubt") {
+        found.push(violation("I10", format!("still in doubt: {payment:?}")));
+    }
+    for attempt in &dump.attempts {
+        let open = ["intent", "in_doubt"].contains(&attempt.state.as_str()) && attempt.kind != "undo";
+        let payment = dump.payments.iter().find(|payment| payment.id == attempt.payment);
+        if open && !payment.is_some_and(called) {
+            found.push(violation("I10", format!("still open: {attempt:?}")));
+        }
+    }
+}
+
+/// How many payments a person was called for.
+pub fn operator_calls(dump: &Dump) -> usize {
+    dump.payments.iter().filter(|payment| called(payment)).count()
+}

@@ -1,0 +1,44 @@
+//! What is checked when a stage ends, by itself or killed. Invariant: every call in its journal runs again to its result byte
+//! for byte, from the data folder alone; only one-time secrets and limits are reasons not to, and they are counted.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::payhost;
+use super::process::Ended;
+
+/// Most calls that one replay takes; no test makes as many.
+const LAST: u64 = 1000;
+
+/// Checks the journal of a folder's host when it is dropped, after the host and before the folder.
+pub struct Journal {
+    /// Of the stage.
+    pub folder: PathBuf,
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // A test that failed has its own words.
+        if std::thread::panicking() {
+            return;
+        }
+        // Of a host that was killed; its port may be another test's host by now.
+        let _ = std::fs::remove_file(super::data(&self.folder).join("server.json"));
+        let ended = Ended::of(payhost(&self.folder).args(["--json", "replay", "--last", &LAST.to_string()]));
+        let out = ended.json();
+        let count = |path: &str| out.pointer(path).and_then(Value::as_u64).unwrap();
+        assert_eq!(count("/different"), 0, "a journaled call ends otherwise when it runs again: {out:#}");
+        for never in ["capped", "secret_changed", "other"] {
+            assert_eq!(count(&format!("/not_replayable/{never}")), 0, "{out:#}");
+        }
+        let all = count("/same") + count("/not_replayable/one_time") + count("/not_replayable/limit");
+        assert!(all < LAST, "more calls than are checked");
+        if let Some(file) = std::env::var_os("PAYHOST_TEST_REPLAYS") {
+            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+            // One write: tests append side by side.
+            file.write_all(format!("{out}\n").as_bytes()).unwrap();
+        }
+    }
+}
