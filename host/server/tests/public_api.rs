@@ -11,7 +11,7 @@ use payhost::{
     AccountOut, AmountIn, AmountOut, Builder, BuyerIo, CancelIn, Cancellable, ChannelId, ChannelIn,
     ChannelOut, Clock, Created, FiguresOut, GatewayAnswer, Host, InstitutionOut, MapEntry, MethodIo, Mode,
     OpenError, Operator, PaymentId, PaymentIn, PaymentOut, PluginOut, Problem, Shop, ShopFiguresOut, ShopId,
-    ShopIn, ShopOut, SystemClock, TaxIn, WantedOut,
+    ShopIn, ShopOut, SystemClock, TaxIn, WantedOut, WebhookOptions,
 };
 use url::Url;
 
@@ -20,8 +20,10 @@ fn gives<T>(_: &impl Future<Output = T>) {}
 
 /// Type-checked, never run.
 #[allow(dead_code, reason = "its types are the test")]
-async fn host(data: &str, stop: std::future::Ready<()>) -> Result<(), OpenError> {
+async fn host(data: &str, shop: ShopId, stop: std::future::Ready<()>) -> Result<(), OpenError> {
     let builder: Builder = Host::builder(data);
+    let _: fn(Builder, Option<String>) -> Builder = Builder::database;
+    let _: fn(Builder, WebhookOptions) -> Builder = Builder::webhooks;
     let _: fn(Builder, Url) -> Builder = Builder::public_url;
     let _: fn(Builder, Option<PathBuf>) -> Builder = Builder::master_key_file;
     let _: fn(Builder, Duration) -> Builder = Builder::journal_kept;
@@ -32,7 +34,7 @@ async fn host(data: &str, stop: std::future::Ready<()>) -> Result<(), OpenError>
     let _: fn(&Host) -> Operator = Host::operator;
     gives::<()>(&host.run_jobs(stop));
     gives::<()>(&host.close());
-    gives::<Result<Shop, Problem>>(&host.shop("shop_x".parse::<ShopId>().unwrap(), Mode::Live));
+    gives::<Result<Shop, Problem>>(&host.shop(shop, Mode::Live));
     let _: Host = host.clone();
     Ok(())
 }
@@ -104,7 +106,8 @@ fn answered(
         (problem.status, problem.code, &problem.detail, &problem.field);
     let _: (&Option<GatewayAnswer>, &Option<String>) = (&problem.gateway, &problem.buyer_message);
     let _: &dyn std::error::Error = problem;
-    let _: (&String, &Vec<String>, ChannelId) = (&channel.id, &channel.missing, channel.id.parse().unwrap());
+    let _: (&String, &Vec<String>, Option<ChannelId>) =
+        (&channel.id, &channel.missing, channel.id.parse().ok());
     let wanted: &Vec<WantedOut> = &plugin.hosts;
     let _: Option<(&String, bool)> = wanted.first().map(|wanted| (&wanted.origin, wanted.granted));
     let shops: Vec<ShopFiguresOut> = figures.shops;

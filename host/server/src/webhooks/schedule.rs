@@ -83,7 +83,7 @@ mod tests {
     fn wait_s(tries: i64, answer: &Answer, dice: u32) -> i64 {
         match next(&schedule(), tries, answer, NOW_US, dice) {
             Next::Again(due_us) => (due_us - NOW_US) / 1_000_000,
-            other => panic!("{other:?}"),
+            other @ (Next::Delivered | Next::GivenUp | Next::Gone) => panic!("{other:?}"),
         }
     }
 
