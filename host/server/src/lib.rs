@@ -24,7 +24,7 @@
 //! ```
 //!
 //! `examples/embed` is a whole program. What is public here is kept by semantic versioning (`tests/public_api.rs` names all of
-//! it with its types); `axum::Router` and `url::Url` are part of it.
+//! it with its types); `axum::Router`, `ipnet::IpNet` and `url::Url` are part of it.
 //!
 //! # Inside
 //!
