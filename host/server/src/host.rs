@@ -209,14 +209,13 @@ impl Host {
     }
 
     /// The database.
-    #[doc(hidden)] // For tests and benches; no part of the API.
+    #[doc(hidden)] // For tests; no part of the API.
     pub fn store(&self) -> &Store {
         &self.0.store
     }
 
     /// Sealed values.
-    #[doc(hidden)] // For tests and benches; no part of the API.
-    pub fn vault(&self) -> &Vault {
+    pub(crate) fn vault(&self) -> &Vault {
         &self.0.vault
     }
 
@@ -241,26 +240,24 @@ impl Host {
     }
 
     /// An operator's key that is known to this process and its data folder only, and ends with the process.
-    #[doc(hidden)] // For tests and benches; no part of the API.
+    #[doc(hidden)] // For tests; no part of the API.
     pub fn run_key(&self) -> &str {
         &self.0.run_key
     }
 
     /// Now, in microseconds.
-    #[doc(hidden)] // For tests and benches; no part of the API.
+    #[doc(hidden)] // For tests; no part of the API.
     pub fn now_us(&self) -> i64 {
         self.0.clock.now_us()
     }
 
     /// Now, in milliseconds.
-    #[doc(hidden)] // For tests and benches; no part of the API.
-    pub fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.now_us() / 1000
     }
 
     /// A new id: `host.new_id(PaymentId::new)`.
-    #[doc(hidden)] // For tests and benches; no part of the API.
-    pub fn new_id<T>(&self, make: impl FnOnce(i64, [u8; 10]) -> T) -> T {
+    pub(crate) fn new_id<T>(&self, make: impl FnOnce(i64, [u8; 10]) -> T) -> T {
         make(self.now_ms(), random())
     }
 
