@@ -50,8 +50,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         async move { host.run_jobs(until(stopped)).await }
     });
     println!("{}", serde_json::json!({"url": own_url.as_str().trim_end_matches('/')}));
-    let serving =
-        tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(until(stopped)).await });
+    let serving = tokio::spawn(async move {
+        // With the address of whoever connects: a notice says where it came from.
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, app).with_graceful_shutdown(until(stopped)).await
+    });
     tokio::signal::ctrl_c().await?;
     // What was accepted is answered, what runs is settled, and storage is closed last.
     stop.send(true)?;

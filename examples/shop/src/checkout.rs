@@ -29,6 +29,14 @@ pub(crate) struct Typed {
     name: String,
     email: String,
     phone: String,
+    /// `virtual_account`, or what the payment window offers.
+    method: String,
+}
+
+impl Typed {
+    fn by_deposit(&self) -> bool {
+        self.method == "virtual_account"
+    }
 }
 
 /// What is wrong with it.
@@ -89,7 +97,14 @@ pub async fn place(
     let trimmed = |text: &str| text.trim().to_owned();
     let buyer =
         Buyer { name: trimmed(&typed.name), email: trimmed(&typed.email), phone: trimmed(&typed.phone) };
-    let id = shop.store.place(&visitor.session, &typed.form, &items, &buyer, Timestamp::now())?;
+    let id = shop.store.place(
+        &visitor.session,
+        &typed.form,
+        &items,
+        &buyer,
+        typed.by_deposit(),
+        Timestamp::now(),
+    )?;
     Ok(Redirect::to(&format!("/orders/{id}")).into_response())
 }
 

@@ -44,6 +44,8 @@ pub fn router(shop: Shop) -> Router {
         .route("/checkout", get(checkout::form))
         .route("/orders", get(orders::list).post(checkout::place))
         .route("/orders/{id}", get(orders::show))
+        .route("/orders/{id}/refund", post(orders::refund))
+        .route("/orders/{id}/state", get(orders::state))
         .route("/orders/{id}/payment", post(pay::payment))
         .route("/orders/{id}/pay", post(pay::without_script))
         .route("/orders/{id}/cancel", get(orders::ask_cancel).post(orders::cancel))

@@ -44,6 +44,18 @@ impl OrderState {
 }
 
 impl Order {
+    /// Whether payhost asks the buyer for an account to give the money back to.
+    pub fn can_be_refunded(&self) -> bool {
+        let possible = self.payment.as_ref().and_then(|payment| payment.cancellable.as_ref());
+        possible.is_some_and(|possible| possible.amount > 0 && possible.needs_account)
+            && matches!(self.state(), OrderState::Paid | OrderState::PartiallyCancelled)
+    }
+
+    /// Where the buyer pays in.
+    pub fn account(&self) -> Option<&payhost::VirtualAccount> {
+        self.payment.as_ref()?.virtual_account.as_ref()
+    }
+
     /// Whether the buyer may cancel it here: paid, and no bank account is needed to give the money back.
     pub fn can_cancel(&self) -> bool {
         let possible = self.payment.as_ref().and_then(|payment| payment.cancellable.as_ref());
@@ -104,6 +116,15 @@ pub async fn show(
     let note =
         returned.result.and_then(|result| hint(&result, order.state(), visitor.language)).map(str::to_owned);
     show_order(&shop, &visitor, StatusCode::OK, order, fresh, note)
+}
+
+/// `GET /orders/{id}/state`: as last told by payhost, which is not asked: a page that waits for a deposit looks here.
+pub async fn state(
+    State(shop): State<Arc<Shop>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<&'static str, Error> {
+    Ok(find(&shop, &visitor, &id)?.state().code())
 }
 
 /// A sentence about how the payment window ended, unless the order's state already says more.
@@ -179,6 +200,26 @@ pub async fn cancel(
     };
     let (order, fresh) = refresh(&shop, order).await?;
     show_order(&shop, &visitor, status, order, fresh, Some(note))
+}
+
+/// `POST /orders/{id}/refund`: a deposit goes back to an account, and payhost's own page asks the buyer for it.
+pub async fn refund(
+    State(shop): State<Arc<Shop>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
+    let (order, fresh) = refresh(&shop, find(&shop, &visitor, &id)?).await?;
+    let Some(payment) = order.payment.as_ref().filter(|_| order.can_be_refunded()) else {
+        return Ok(to_order(&id));
+    };
+    match shop.payhost.refund_link(&payment.id).await {
+        Ok(url) => Ok(Redirect::to(&url).into_response()),
+        Err(error) => {
+            tracing::warn!(order = id, %error, "no refund link");
+            let note = Some(error.sentence(visitor.language));
+            show_order(&shop, &visitor, StatusCode::BAD_GATEWAY, order, fresh, note)
+        }
+    }
 }
 
 /// This visitor's order. Another's is the same 404 as none.

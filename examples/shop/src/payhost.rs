@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::{self, TimeZone};
 use reqwest::{Client, RequestBuilder, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -71,6 +73,25 @@ pub struct Method {
     pub kind: String,
 }
 
+/// Where a buyer pays in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the API's own words")]
+pub struct VirtualAccount {
+    pub bank: String,
+    pub number: String,
+    pub holder: String,
+    /// RFC 3339.
+    pub deadline: Option<String>,
+}
+
+impl VirtualAccount {
+    /// `2026-11-30 23:59`, in Korea.
+    pub fn until(&self) -> Option<String> {
+        let deadline: Timestamp = self.deadline.as_deref()?.parse().ok()?;
+        Some(deadline.to_zoned(TimeZone::fixed(tz::offset(9))).strftime("%Y-%m-%d %H:%M").to_string())
+    }
+}
+
 /// A card company or bank.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the API's own words")]
@@ -94,6 +115,7 @@ pub struct Payment {
     pub masked_number: Option<String>,
     pub instalments: Option<u32>,
     pub receipt_url: Option<String>,
+    pub virtual_account: Option<VirtualAccount>,
 }
 
 impl Payment {
@@ -231,7 +253,7 @@ impl Payhost {
         return_url: &str,
         language: Language,
     ) -> Result<Opened, Error> {
-        let body = json!({
+        let mut body = json!({
             "order_id": order.id,
             "order_name": order_name,
             "amount": { "total": order.total, "currency": "KRW" },
@@ -239,6 +261,10 @@ impl Payhost {
             "return_url": return_url,
             "language": language.code(),
         });
+        // Otherwise the buyer chooses in the window.
+        if let Some(members) = body.as_object_mut().filter(|_| order.by_deposit) {
+            members.insert("method".to_owned(), json!({ "kind": "virtual_account" }));
+        }
         self.send(self.client.post(format!("{}/v1/payments", self.origin)).json(&body)).await
     }
 
@@ -256,6 +282,16 @@ impl Payhost {
             .timeout(CANCEL_TIMEOUT)
             .json(&json!({ "reason": reason }));
         self.send(request).await
+    }
+
+    /// A page of payhost on which the buyer names the account that a deposit goes back to.
+    pub async fn refund_link(&self, id: &str) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Link {
+            url: String,
+        }
+        let request = self.client.post(format!("{}/refund-link", self.payment_url(id))).json(&json!({}));
+        self.send::<Link>(request).await.map(|link| link.url)
     }
 
     fn payment_url(&self, id: &str) -> String {

@@ -39,6 +39,7 @@ const SCHEMA: &str = "
         name TEXT NOT NULL, email TEXT NOT NULL, phone TEXT NOT NULL,
         payment TEXT,                            -- what payhost said last, as JSON
         cancel_try INTEGER NOT NULL DEFAULT 1,   -- part of the cancel's Idempotency-Key
+        by_deposit INTEGER NOT NULL DEFAULT 0,   -- paid into a virtual account
         UNIQUE (session, form)
     ) STRICT;
 ";
@@ -106,6 +107,8 @@ pub struct Order {
     pub payment: Option<Payment>,
     /// Which try to cancel this is.
     pub cancel_try: i64,
+    /// Paid by deposit into a virtual account; otherwise by whatever the payment window offers.
+    pub by_deposit: bool,
 }
 
 impl Order {
@@ -146,6 +149,12 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(SCHEMA)?;
+        let known = "SELECT 1 FROM pragma_table_info('orders') WHERE name = 'by_deposit'";
+        if connection.query_row(known, [], |_| Ok(())).optional()?.is_none() {
+            // A folder of an older shop.
+            connection
+                .execute_batch("ALTER TABLE orders ADD COLUMN by_deposit INTEGER NOT NULL DEFAULT 0")?;
+        }
         Ok(Self { connection: Mutex::new(connection) })
     }
 
@@ -194,6 +203,7 @@ impl Store {
         form: &str,
         items: &[Item],
         buyer: &Buyer,
+        by_deposit: bool,
         now: Timestamp,
     ) -> Result<String, Error> {
         let total: i64 = items.iter().map(Item::sum).sum();
@@ -211,8 +221,8 @@ impl Store {
         )?;
         let id = format!("{day}-{number:04}");
         transaction.execute(
-            "INSERT INTO orders (id, session, form, made_at, items, total, name, email, phone)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO orders (id, session, form, made_at, items, total, name, email, phone, by_deposit)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 id,
                 session,
@@ -223,6 +233,7 @@ impl Store {
                 buyer.name,
                 buyer.email,
                 buyer.phone,
+                by_deposit,
             ],
         )?;
         transaction.execute("DELETE FROM cart WHERE session = ?", [session])?;
@@ -306,5 +317,6 @@ fn read_order(row: &Row<'_>) -> Result<Order, Error> {
         buyer: Buyer { name: row.get("name")?, email: row.get("email")?, phone: row.get("phone")? },
         payment: payment.map(|text| serde_json::from_str(&text)).transpose()?,
         cancel_try: row.get("cancel_try")?,
+        by_deposit: row.get("by_deposit")?,
     })
 }

@@ -2,8 +2,9 @@
 //! function here is empty and nothing can be armed; with it, dying is [`std::process::abort`]: no destructor runs, no answer is
 //! sent, nothing is flushed.
 //!
-//! `PAYHOST_KILL=POINT@OPERATION` arms one point for one operation (`complete`, `cancel`, `undo`, `inquire`, for the last point
-//! `migrate` or `checkpoint`); `POINT@OPERATION:N` lets it be passed N - 1 times before. The list is [`POINTS`]; `cargo xtask
+//! `PAYHOST_KILL=POINT@OPERATION` arms one point for one operation (`complete`, `cancel`, `undo`, `inquire`, `webhook`,
+//! `notice`, for K20 `migrate` or `checkpoint`); `POINT@OPERATION:N` lets it be passed N - 1 times before. The lists are
+//! [`POINTS`] and [`MESSAGE_POINTS`]; `cargo xtask
 //! chaos` kills at each of them.
 
 /// Where the process may die.
@@ -39,6 +40,16 @@ pub enum Point {
     InT2Commit,
     /// K15
     AfterT2,
+    /// K16
+    DeliveryClaimed,
+    /// K17
+    WebhookSent,
+    /// K18
+    NoticeStored,
+    /// K19
+    NoticeAnswered,
+    /// K21
+    NoticeVerified,
     /// K20
     Upkeep,
 }
@@ -46,7 +57,7 @@ pub enum Point {
 /// A line of the list: the point, its number in the test plan, its name in `PAYHOST_KILL`, and what has happened by then.
 pub type Line = (Point, &'static str, &'static str, &'static str);
 
-/// Every point in the order in which a payment passes them.
+/// Every point that a payment passes, in that order.
 pub const POINTS: &[Line] = &[
     (Point::Accepted, "K1", "accepted", "the request was read; nothing was done"),
     (Point::BeforeT1, "K2", "before-t1", "everything was looked up; nothing was written"),
@@ -69,6 +80,30 @@ pub const POINTS: &[Line] = &[
     (Point::InT2Commit, "K14", "in-t2-commit", "at some moment of the second commit (0 to 4 ms into it)"),
     (Point::AfterT2, "K15", "after-t2", "the outcome is on disk; the caller was not answered"),
     (Point::Upkeep, "K20", "upkeep", "at some moment of a migration, or of the checkpoint at a graceful end"),
+];
+
+/// The points that webhooks and notices pass.
+pub const MESSAGE_POINTS: &[Line] = &[
+    (
+        Point::DeliveryClaimed,
+        "K16",
+        "delivery-claimed",
+        "an event is out of the outbox and claimed; it was not sent",
+    ),
+    (Point::WebhookSent, "K17", "webhook-sent", "the receiver answered an event; that is not on disk"),
+    (Point::NoticeStored, "K18", "notice-stored", "a notice is on disk; the gateway was not answered"),
+    (
+        Point::NoticeAnswered,
+        "K19",
+        "notice-answered",
+        "a notice's answer is on disk; nothing of it was verified",
+    ),
+    (
+        Point::NoticeVerified,
+        "K21",
+        "notice-verified",
+        "the gateway confirmed a notice; its facts are not on disk",
+    ),
 ];
 
 pub use imp::{armed, at, entered, followed, in_commit, mark_commit, soon};
@@ -116,7 +151,7 @@ mod imp {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-    use super::{POINTS, Point};
+    use super::{MESSAGE_POINTS, POINTS, Point};
 
     struct Armed {
         point: Point,
@@ -136,7 +171,7 @@ mod imp {
             let text = std::env::var("PAYHOST_KILL").ok()?;
             let (name, rest) = text.split_once('@')?;
             let (operation, times) = rest.split_once(':').unwrap_or((rest, "1"));
-            let point = POINTS.iter().find(|line| line.2 == name)?.0;
+            let point = POINTS.iter().chain(MESSAGE_POINTS).find(|line| line.2 == name)?.0;
             Some(Armed { point, operation: operation.to_owned(), left: AtomicU64::new(times.parse().ok()?) })
         };
         ARMED.get_or_init(read).as_ref()

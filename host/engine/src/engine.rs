@@ -12,13 +12,16 @@ use wasmtime::component::Linker;
 use wasmtime::{EngineWeak, Store};
 
 use crate::cache::Cache;
-use crate::call::{self, CallSetup, Called, Job};
+use crate::call::{self, Job};
+use crate::called::Called;
 use crate::config::{Allocation, config};
 use crate::contract::{Answer, Arguments, Function};
 use crate::egress::{Client, ClientError, HttpTimeouts};
 use crate::fault::Fault;
+use crate::gate::Gate;
 use crate::lanes::Lanes;
 use crate::load::{self, LoadError, Plugin};
+use crate::setup::CallSetup;
 use crate::shops::{ShopFigures, Shops};
 use crate::state::State;
 use crate::{imports, wasi};
@@ -28,8 +31,8 @@ pub(crate) use crate::load::Probe;
 /// How an engine is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Calls that may run at once, waiting for the network included. 1,000: about 35 KiB of memory each while it waits,
-    /// and 8 TiB of addresses, of which a machine has 128.
+    /// Calls that may run at once, waiting for the network included. 1,000: about 80 KiB of memory each while it waits (`cargo
+    /// xtask bench --only plugin-call`), and 8 TiB of addresses, of which a machine has 128.
     pub max_calls: u32,
     /// How long a call may wait for its turn. 1 s.
     pub queue_wait: Duration,
@@ -134,8 +137,8 @@ pub(crate) struct Shared {
     pub(crate) linker: Linker<State>,
     pub(crate) lanes: Lanes,
     pub(crate) turns: Semaphore,
-    /// Every call holds one of these from its acceptance to its end; `drain` takes them all.
-    pub(crate) gate: Arc<Semaphore>,
+    /// Every call is inside from its acceptance to its end.
+    pub(crate) gate: Gate,
     /// One compilation at a time: it takes all processors.
     pub(crate) compiling: Semaphore,
     pub(crate) client: Arc<Client>,
@@ -177,7 +180,7 @@ impl Engine {
             turns: Semaphore::new(
                 usize::try_from(options.max_calls).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
             ),
-            gate: Arc::new(Semaphore::new(usize::try_from(ACCEPTED).unwrap_or(Semaphore::MAX_PERMITS))),
+            gate: Gate::default(),
             compiling: Semaphore::new(1),
             client: Arc::new(Client::new(options.http)?),
             shops: Shops::new(options.calls_per_shop, options.requests_per_shop),
@@ -210,8 +213,8 @@ impl Engine {
         params: P,
         setup: CallSetup,
     ) -> Called<R> {
-        let (shared, code, policy) = (self.shared.clone(), plugin.code.clone(), plugin.policy.clone());
-        call::call(Job { shared, code, policy, function: *function, params, setup }).await
+        let (code, policy) = (plugin.code.clone(), plugin.policy.clone());
+        call::call(&self.shared, Job { code, policy, function: *function, params, setup }).await
     }
 
     /// The way out that plugins use, for requests of the host's own (webhooks): the same block on private addresses, the
@@ -222,8 +225,16 @@ impl Engine {
 
     /// What it has done and has in hand.
     pub fn figures(&self) -> Figures {
-        let mut figures = self.shared.counters.read();
-        figures.pooled = self.shared.pooled;
+        let (counters, gate) = (&self.shared.counters, &self.shared.gate);
+        let mut figures = Figures {
+            calls: gate.entered(),
+            in_flight: gate.inside(),
+            faults: counters.faults.load(Relaxed),
+            limited: counters.limited.load(Relaxed),
+            overloaded: counters.overloaded.load(Relaxed),
+            pooled: self.shared.pooled,
+            ..Figures::default()
+        };
         if let Some(metrics) = self.shared.wasmtime.pooling_allocator_metrics() {
             figures.memories = metrics.memories().try_into().unwrap_or(u64::MAX);
             figures.idle_resident_bytes =
@@ -239,16 +250,9 @@ impl Engine {
 
     /// Lets no call begin any more and waits until all that were accepted have ended.
     pub async fn drain(&self) {
-        // A semaphore is fair: from the moment that this waits, nobody else gets a permit.
-        if let Ok(all) = self.shared.gate.acquire_many(ACCEPTED).await {
-            all.forget();
-            self.shared.gate.close();
-        }
+        self.shared.gate.close().await;
     }
 }
-
-/// Calls that may be accepted at once, waiting ones included; more than any machine has room for.
-const ACCEPTED: u32 = 1 << 20;
 
 /// The largest pool that this machine has addresses for, or none: `ulimit -v`, 39-bit kernels.
 fn probe(options: &Options) -> wasmtime::Result<(wasmtime::Engine, bool)> {
@@ -294,40 +298,21 @@ fn start_ticker(engine: EngineWeak) -> std::io::Result<()> {
     std::thread::Builder::new().name("payhost-ticker".to_owned()).spawn(tick).map(drop)
 }
 
+/// Ends that a person may have to look at.
 #[derive(Default)]
 pub(crate) struct Counters {
-    started: AtomicU64,
-    ended: AtomicU64,
     faults: AtomicU64,
     limited: AtomicU64,
     overloaded: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn started(&self) {
-        self.started.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn ended(&self, fault: Option<&Fault>) {
-        self.ended.fetch_add(1, Relaxed);
-        let Some(fault) = fault else { return };
+    pub(crate) fn died(&self, fault: &Fault) {
         self.faults.fetch_add(1, Relaxed);
         if matches!(fault, Fault::Overloaded { .. }) {
             self.overloaded.fetch_add(1, Relaxed);
         } else if fault.is_limit() {
             self.limited.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn read(&self) -> Figures {
-        let calls = self.started.load(Relaxed);
-        Figures {
-            calls,
-            in_flight: calls.saturating_sub(self.ended.load(Relaxed)),
-            faults: self.faults.load(Relaxed),
-            limited: self.limited.load(Relaxed),
-            overloaded: self.overloaded.load(Relaxed),
-            ..Figures::default()
         }
     }
 }

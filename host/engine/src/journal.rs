@@ -1,5 +1,7 @@
 //! A record holds all that a call saw and said, and never a secret's value: pieces keep the secret's name.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,7 +27,7 @@ pub struct CallRecord {
     /// The call's seed, lower-case hex.
     pub seed: String,
     /// What the plugin was told of the channel; absent for `describe`.
-    pub context: Option<Context>,
+    pub context: Option<Arc<Context>>,
     /// Arguments by parameter name, without `context`.
     pub args: Lazy,
     /// What the plugin asked of the host, in order. `crypto` is pure and is computed again; `log` changes nothing.

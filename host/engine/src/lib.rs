@@ -2,11 +2,12 @@
 //! origins that its descriptor wants **and** the operator granted. Whatever it does, the host learns what left this machine.
 //!
 //! Reading order: [`Engine`] (`engine.rs`), how a component is accepted (`load.rs`, `descriptor.rs`), how a call runs
-//! (`call.rs`, `state.rs`), what stops it (`limits.rs`, `meter.rs`, `fault.rs`), what it may call (`imports/`), where it
+//! (`setup.rs`, `call.rs`, `state.rs`, `called.rs`), what stops it (`limits.rs`, `meter.rs`, `fault.rs`), what it may call (`imports/`), where it
 //! may go (`egress/`), and what is kept of it (`evidence.rs`, `journal.rs`, `pack.rs`). The contract's types are in [`contract`].
 
 mod cache;
 mod call;
+mod called;
 mod config;
 pub mod contract;
 mod descriptor;
@@ -14,6 +15,7 @@ pub mod egress;
 mod engine;
 mod evidence;
 mod fault;
+mod gate;
 mod imports;
 mod journal;
 mod lanes;
@@ -24,11 +26,12 @@ mod meter;
 mod pack;
 mod policy;
 mod secrets;
+mod setup;
 mod shops;
 mod state;
 mod wasi;
 
-pub use call::{CallSetup, Called, Cost};
+pub use called::{Called, Cost};
 pub use descriptor::DescriptorError;
 pub use egress::{EgressPolicy, HttpTimeouts, Mapping, Origin, OriginError, Transport};
 pub use engine::{CacheOptions, Engine, EngineError, Figures, Options};
@@ -42,4 +45,5 @@ pub use load::{LoadError, Plugin};
 pub use logs::{LogLine, LogSource};
 pub use pack::{PackError, RECORD_BYTES};
 pub use secrets::Secrets;
+pub use setup::CallSetup;
 pub use shops::ShopFigures;

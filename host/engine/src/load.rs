@@ -9,7 +9,7 @@ use wasmtime::Store;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre};
 
-use crate::call::{self, CallSetup, Job};
+use crate::call::{self, Job};
 use crate::contract::plugin::Descriptor;
 use crate::contract::{self, Answer, AnyFunction, Arguments, Network, VERSION, imports, plugin};
 use crate::descriptor::{self, DescriptorError};
@@ -18,6 +18,7 @@ use crate::evidence::Evidence;
 use crate::fault::{self, Fault, Trace};
 use crate::meter::Meter;
 use crate::policy::Policy;
+use crate::setup::CallSetup;
 use crate::state::{Given, State};
 use crate::wasi;
 use payhost_core::hex;
@@ -258,7 +259,7 @@ impl Probe<'_> {
         name: &'static str,
     ) -> Result<(), String> {
         let index = self.code.exports.get(&(interface, name)).ok_or_else(|| "it is missing".to_owned())?;
-        let typed = self.instance.get_typed_func::<P, (R,)>(&mut *self.store, index);
+        let typed = self.instance.get_typed_func::<P::Shared, (R,)>(&mut *self.store, index);
         typed.map(drop).map_err(|error| format!("{error:#}"))
     }
 }
@@ -303,14 +304,13 @@ async fn try_out(shared: &Arc<Shared>, code: &Arc<Code>) -> Result<(), LoadError
 
 /// Lets it describe itself with no grant at all.
 async fn describe(shared: &Arc<Shared>, code: &Arc<Code>) -> Result<Descriptor, LoadError> {
-    let called = call::call(Job {
-        shared: shared.clone(),
+    let job = Job {
         code: code.clone(),
         policy: Arc::default(),
         function: plugin::DESCRIBE,
         params: (),
         setup: no_grant(),
-    })
-    .await;
+    };
+    let called = call::call(shared, job).await;
     called.result.map_err(|fault| LoadError::Died { during: "describe", fault: Box::new(fault) })
 }

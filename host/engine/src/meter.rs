@@ -2,9 +2,13 @@
 //! network is free, and so is being interrupted by the rest of the machine.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::engine::TICK;
+
+/// Reading a thread's processor time is a system call; the time by the clock is not, and no less passes of it. So host work
+/// is billed when this much has passed by the clock, or with the next tick.
+const GLANCE: Duration = Duration::from_micros(100);
 
 /// Counts the processor time of one call. The engine calls `resume` whenever the call begins to run on a thread, and
 /// `charge` at every tick and before every wait.
@@ -14,6 +18,9 @@ pub(crate) struct Meter {
     spent_ns: AtomicU64,
     since_ns: AtomicU64,
     heavy: AtomicBool,
+    made: Instant,
+    /// When processor time was read last, by the clock, from `made` on.
+    read_ns: AtomicU64,
 }
 
 impl Meter {
@@ -24,19 +31,33 @@ impl Meter {
             spent_ns: AtomicU64::new(0),
             since_ns: AtomicU64::new(0),
             heavy: AtomicBool::new(false),
+            made: Instant::now(),
+            read_ns: AtomicU64::new(0),
         }
     }
 
     /// The call runs on this thread from now on.
     pub(crate) fn resume(&self) {
+        self.read_ns.store(self.clock_ns(), Relaxed);
         self.since_ns.store(thread_ns(), Relaxed);
     }
 
     /// Bills what was spent since the last resume or charge; whether the limit holds still.
     pub(crate) fn charge(&self) -> bool {
+        self.read_ns.store(self.clock_ns(), Relaxed);
         let now = thread_ns();
         let slice = now.saturating_sub(self.since_ns.swap(now, Relaxed));
         self.spent_ns.fetch_add(slice, Relaxed).saturating_add(slice) <= self.limit_ns
+    }
+
+    /// The same after a little host work, which is mostly left to the next charge.
+    pub(crate) fn glance(&self) -> bool {
+        let passed = self.clock_ns().saturating_sub(self.read_ns.load(Relaxed));
+        u128::from(passed) < GLANCE.as_nanos() || self.charge()
+    }
+
+    fn clock_ns(&self) -> u64 {
+        u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// A tick has passed: whether the call has used as much in all, and so is none of the many short ones that a tick
@@ -85,5 +106,13 @@ mod tests {
         small.resume();
         while small.charge() {}
         assert!(small.spent() > Duration::ZERO);
+    }
+
+    #[test]
+    fn host_work_is_billed_without_a_tick() {
+        let meter = Meter::new(Duration::from_millis(5));
+        meter.resume();
+        while meter.glance() {}
+        assert!(meter.spent() > Duration::from_millis(5), "{:?}", meter.spent());
     }
 }

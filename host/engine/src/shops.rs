@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use crate::call::Cost;
+use crate::called::Cost;
 use crate::fault::Fault;
 
 /// What the calls of one shop used since the start.
@@ -70,7 +70,9 @@ impl Shop {
 
     pub(crate) fn ended(&self, fault: Option<&Fault>, cost: &Cost) {
         self.calls.fetch_add(1, Relaxed);
-        self.faults.fetch_add(u64::from(fault.is_some()), Relaxed);
+        if fault.is_some() {
+            self.faults.fetch_add(1, Relaxed);
+        }
         self.cpu_us.fetch_add(u64::try_from(cost.cpu.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 

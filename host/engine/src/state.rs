@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::call::CallSetup;
 use crate::contract::Network;
 use crate::egress::{Client, EgressPolicy, Transport};
 use crate::evidence::Evidence;
@@ -17,6 +16,7 @@ use crate::logs::{Logs, Tags};
 use crate::meter::Meter;
 use crate::policy::Policy;
 use crate::secrets::Secrets;
+use crate::setup::CallSetup;
 use crate::shops::Shop;
 use crate::wasi;
 
@@ -49,7 +49,10 @@ pub(crate) struct State {
     used: BTreeSet<SecretUsed>,
     started: Instant,
     logs: SharedLogs,
-    wasi: WasiCtx,
+    /// Made when the plugin first asks: most calls of a gateway's plugin never do.
+    wasi: Option<Box<WasiCtx>>,
+    now_ms: i64,
+    seed: [u8; 16],
     table: ResourceTable,
 }
 
@@ -80,7 +83,9 @@ impl State {
             meter,
             shop,
             queue_wait,
-            wasi: wasi::context(setup.now_ms, setup.seed, &logs),
+            wasi: None,
+            now_ms: setup.now_ms,
+            seed: setup.seed,
             limits: setup.limits,
             policy,
             secrets: setup.secrets,
@@ -105,9 +110,14 @@ impl State {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bills what a host call has just cost; an error ends the plugin.
-    pub(crate) fn bill_host_work(&self) -> wasmtime::Result<()> {
+    /// Bills what was spent up to now; an error ends the plugin.
+    pub(crate) fn bill(&self) -> wasmtime::Result<()> {
         if self.meter.charge() { Ok(()) } else { Err(Exceeded::Cpu.into()) }
+    }
+
+    /// Bills what a short host call has just cost; an error ends the plugin.
+    pub(crate) fn bill_host_work(&self) -> wasmtime::Result<()> {
+        if self.meter.glance() { Ok(()) } else { Err(Exceeded::Cpu.into()) }
     }
 
     pub(crate) fn elapsed_ms(&self) -> u64 {
@@ -126,8 +136,16 @@ impl State {
         }
     }
 
+    /// Handles of the plugin.
+    pub(crate) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
     /// Notes that a secret was used.
     pub(crate) fn used(&mut self, name: &str) {
+        if self.used.iter().any(|used| used.name == name) {
+            return;
+        }
         if let Some(secret) = self.secrets.get(name) {
             let one_time = secret.version.is_none();
             let keyed_hash = one_time.then(|| self.secrets.keyed_hash(&secret.value)).flatten();
@@ -135,13 +153,15 @@ impl State {
         }
     }
 
-    pub(crate) fn secrets_used(&self) -> Vec<SecretUsed> {
-        self.used.iter().cloned().collect()
+    pub(crate) fn secrets_used(&mut self) -> Vec<SecretUsed> {
+        std::mem::take(&mut self.used).into_iter().collect()
     }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let (now_ms, seed, logs) = (self.now_ms, self.seed, &self.logs);
+        let ctx = self.wasi.get_or_insert_with(|| Box::new(wasi::context(now_ms, seed, logs)));
+        WasiCtxView { ctx, table: &mut self.table }
     }
 }

@@ -44,9 +44,9 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     use wasmtime_wasi_io::bindings::wasi::io;
     type T = State;
     let l = linker;
-    io::error::add_to_linker::<T, HasIo>(l, |t| t.ctx().table)?;
-    io::poll::add_to_linker::<T, HasIo>(l, |t| t.ctx().table)?;
-    io::streams::add_to_linker::<T, HasIo>(l, |t| t.ctx().table)?;
+    io::error::add_to_linker::<T, HasIo>(l, T::table)?;
+    io::poll::add_to_linker::<T, HasIo>(l, T::table)?;
+    io::streams::add_to_linker::<T, HasIo>(l, T::table)?;
     clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, T::clocks)?;
     clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, T::clocks)?;
     random::random::add_to_linker::<T, WasiRandom>(l, |t| t.ctx().ctx.random())?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 pub use payhost_core::hex;
 use payhost_engine::{CacheOptions, Engine, EngineError};
 use payhost_store::{MasterKey, Store, Vault};
@@ -54,8 +55,10 @@ pub struct Builder {
     database: Option<String>,
     public_url: Option<Url>,
     master_key_file: Option<PathBuf>,
+    trusted_proxies: Vec<IpNet>,
     clock: Arc<dyn Clock>,
     journal_kept: Duration,
+    calls_per_shop: usize,
     webhooks: webhooks::Options,
 }
 
@@ -82,11 +85,26 @@ impl Builder {
         self
     }
 
+    /// Proxies whose word about where a request came from is taken (`X-Forwarded-For`). Default: none.
+    #[must_use]
+    pub fn trusted_proxies(mut self, networks: Vec<IpNet>) -> Self {
+        self.trusted_proxies = networks;
+        self
+    }
+
     /// How long records of plugin calls are kept; afterwards only their digests are. Default: 90 days. It holds for calls
     /// that are made from now on.
     #[must_use]
     pub fn journal_kept(mut self, kept: Duration) -> Self {
         self.journal_kept = kept;
+        self
+    }
+
+    /// Plugin calls of one shop that may run at once, waiting for its gateway included; more wait a second and are then not
+    /// begun. Default: 250 of the 1,000 that all shops may have, so that a shop whose gateway is silent stops nobody else.
+    #[must_use]
+    pub fn calls_per_shop(mut self, most: usize) -> Self {
+        self.calls_per_shop = most;
         self
     }
 
@@ -120,11 +138,13 @@ impl Builder {
         };
         let engine = Engine::new(payhost_engine::Options {
             cache: Some(cache),
+            calls_per_shop: self.calls_per_shop,
             ..payhost_engine::Options::default()
         })?;
         let inner = Inner {
             plugins: Registry::default(),
             public_url: self.public_url.unwrap_or_else(default_url),
+            trusted_proxies: self.trusted_proxies,
             run_key: format!("op_run_{}", hex(&random::<32>())),
             settled: Notify::new(),
             jobs: Notify::new(),
@@ -185,6 +205,7 @@ struct Inner {
     plugins: Registry,
     clock: Arc<dyn Clock>,
     public_url: Url,
+    trusted_proxies: Vec<IpNet>,
     journal_kept_us: i64,
     run_key: String,
     settled: Notify,
@@ -202,8 +223,10 @@ impl Host {
             database: None,
             public_url: None,
             master_key_file: None,
+            trusted_proxies: Vec::new(),
             clock: Arc::new(SystemClock),
             journal_kept: JOURNAL_KEPT,
+            calls_per_shop: payhost_engine::Options::default().calls_per_shop,
             webhooks: webhooks::Options::default(),
         }
     }
@@ -232,6 +255,11 @@ impl Host {
     /// Address of this host for browsers and gateways.
     pub fn public_url(&self) -> &Url {
         &self.0.public_url
+    }
+
+    /// Proxies that are believed.
+    pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
+        &self.0.trusted_proxies
     }
 
     /// How long the record of a call is kept, in microseconds.
@@ -291,7 +319,8 @@ impl Host {
     }
 
     /// Every address of this host: the API, the buyers' pages and `/payhost.js`. Mount it where nothing of your own answers:
-    /// `Router::new().route("/mine", …).fallback_service(host.router())`.
+    /// `Router::new().route("/mine", …).fallback_service(host.router())`. Serve it with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`: without it nobody knows where a gateway's notice came from.
     pub fn router(&self) -> axum::Router {
         crate::http::router(self.clone())
     }

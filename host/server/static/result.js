@@ -24,7 +24,8 @@
   if (outcome.result === "refused") return;
   if (window.opener && outcome.origins.length > 0) report();
   if (outcome.result === "in_doubt") return askAgain();
-  var wait = outcome.result === "failed" ? READ_MS : LEAVE_MS;
+  var toRead = outcome.result === "failed" || outcome.result === "awaiting_deposit";
+  var wait = toRead ? READ_MS : LEAVE_MS;
   if (window.opener && outcome.origins.length > 0) setTimeout(function () { window.close(); }, wait);
   else if (outcome.return_url && outcome.result !== "failed") setTimeout(function () { location.assign(outcome.return_url); }, wait);
 })();

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`. Invariant: everything that the demo keeps is in one folder, it survives a restart, and it all ends with
 //! the demo: no process and no port is left behind.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -60,6 +60,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         println!();
         println!("  payhost           {}", demo.origin(1));
         println!("  the gateway       {}/_sim/   (a simulator: no real card, no real money)", demo.origin(2));
+        println!(
+            "  its bank          {}/_sim/bank   (for an order by virtual account: pay in here)",
+            demo.origin(2)
+        );
         println!("  everything is in  {}", arguments.data.display());
         println!("  Ctrl-C ends it all.");
         wait(&mut running)?;
@@ -141,7 +145,8 @@ impl Demo {
             "channel", "create", "--shop", shop_id, "--plugin", "inicis", "--preset", "test_pay", "--mode",
             "test",
         ];
-        self.cli(&channel)?;
+        let channel = self.cli(&channel)?;
+        self.tell_gateway(text(&channel, "notify_url")?)?;
         let hooks = format!("{}/webhooks", self.origin(0));
         let endpoint =
             self.cli(&["webhook", "create", "--shop", shop_id, "--url", &hooks, "--name", "demo shop"])?;
@@ -149,6 +154,28 @@ impl Demo {
         let key = self.cli(&["key", "create", "--shop", shop_id, "--mode", "test", "--name", "demo shop"])?;
         write(&key_file, text(&key, "secret")?)?;
         Ok(key_file)
+    }
+
+    /// What a merchant does in the gateway's admin: says where deposits are told to.
+    fn tell_gateway(&self, notify_url: &str) -> Result<(), Error> {
+        let body = serde_json::json!({"urls": {"INIpayTest": notify_url}}).to_string();
+        let address = self.address(2);
+        let request = format!(
+            "PATCH /_sim/vbank/settings HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let send = || {
+            let mut stream = std::net::TcpStream::connect(&address)?;
+            stream.write_all(request.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        };
+        let answer = send().map_err(|cause| Error::Other(format!("the gateway at {address}: {cause}")))?;
+        if answer.starts_with("HTTP/1.1 200") {
+            return Ok(());
+        }
+        Err(Error::Other(format!("the gateway did not take the notice address: {answer}")))
     }
 
     fn webhook_secret_file(&self) -> PathBuf {

@@ -233,6 +233,22 @@ fn inquiries_read_every_documented_state_and_no_other() {
 }
 
 #[test]
+fn a_refund_on_its_way_is_the_end_of_the_sale_only_if_its_list_says_so() {
+    let read = |parts: &str| {
+        let body = format!(
+            r#"{{"resultCode":"SUCCESS","mid":"INIpayTest","oid":"order-1","tid":"{TID}","price":"2000","paymethod":"VBank","transactionStatus":"WAITING_FOR_REFUND","availablePartCancelPrice":"0","partCancelTransInfo":[{parts}]}}"#
+        );
+        inquiry::read(200, body.as_bytes(), "INIpayTest")
+    };
+    let part = |price: i64| {
+        format!(r#"{{"tid":"a","requestDate":"20241118","requestTime":"000000","requestPrice":"{price}"}}"#)
+    };
+    assert!(read("").is_err() && read(&part(500)).is_err());
+    let Ok(Inquired::Found(sale)) = read(&format!("{},{}", part(500), part(1500))) else { panic!() };
+    assert_eq!(sale.state, State::Cancelled);
+}
+
+#[test]
 fn only_no_such_sale_is_an_absence() {
     let read =
         |code: &str| inquiry::read(200, format!(r#"{{"resultCode":"{code}"}}"#).as_bytes(), "INIpayTest");

@@ -98,7 +98,7 @@ fn by_v1(
 }
 
 /// Absent: all of it. A first partial cancel of everything is refused by INICIS, and the last part stays a partial cancel
-/// that leaves 0 (`inicis.md §5.1`).
+/// that leaves 0 (`inicis.md §5.1`). Of a deposit of less than the price, everything is what was paid in.
 fn part_of(charge: &Charge, request: &CancelRequest) -> Result<Option<PartOfSale>, PluginError> {
     let no = |why: &str| Err(PluginError::InvalidRequest(why.to_owned()));
     let iso = &charge.amount.currency;
@@ -112,7 +112,7 @@ fn part_of(charge: &Charge, request: &CancelRequest) -> Result<Option<PartOfSale
     if price <= 0 || price > remaining || remaining > charge.amount.minor {
         return no("the amount of a cancel must be greater than 0 and at most what remains");
     }
-    if price == charge.amount.minor {
+    if price == charge.amount.minor || (price == remaining && request.sequence == 0) {
         return Ok(None);
     }
     let (vat, tax_free) = (request.tax.and_then(|t| t.vat), request.tax.and_then(|t| t.free));

@@ -17,14 +17,14 @@ mod stage;
 
 use std::process::ExitCode;
 
-use chaos::{Asked, Row, clients, gateway_faults, kill_points, storage};
+use chaos::{Asked, Row, clients, gateway_faults, kill_points, messages, paused, storage};
 use clap::Parser;
 
 /// Kills, breaks and repeats until something gives way.
 #[derive(Parser)]
 #[command(name = "cargo xtask chaos")]
 struct Arguments {
-    /// Only the experiments whose name begins so.
+    /// Only the rows whose name begins so.
     #[arg(long)]
     only: Option<String>,
     /// Repeats of every cell; absent: those of the plan.
@@ -42,13 +42,16 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.points {
-        for (_, number, name, what) in payhost_core::kill::POINTS {
+        use payhost_core::kill::{MESSAGE_POINTS, POINTS};
+        for (_, number, name, what) in POINTS.iter().chain(MESSAGE_POINTS) {
             println!("| {number} | `{name}` | {what} |");
         }
         return ExitCode::SUCCESS;
     }
-    let asked = Asked { runs: arguments.runs, seed: arguments.seed };
-    let wanted = |name: &str| arguments.only.as_deref().is_none_or(|only| name.starts_with(only));
+    // For as long as the program runs.
+    let only = arguments.only.map(|only| &*only.leak());
+    let asked = Asked { runs: arguments.runs, seed: arguments.seed, only };
+    let wanted = |name: &str| asked.wants(name);
     let (mut runs, mut violations, mut known) = (0, 0, false);
     let mut count = |rows: Vec<Row>| {
         for row in rows {
@@ -58,6 +61,10 @@ async fn main() -> ExitCode {
     };
     if wanted("kill-points") {
         count(kill_points::run(asked).await);
+        known = true;
+    }
+    if wanted("messages") {
+        count(messages::run(asked).await);
         known = true;
     }
     if wanted("faults") {
@@ -78,6 +85,10 @@ async fn main() -> ExitCode {
     }
     if wanted("clients") {
         count(clients::run(asked).await);
+        known = true;
+    }
+    if wanted("paused") {
+        count(paused::run(asked).await);
         known = true;
     }
     if wanted("storage") {

@@ -2,8 +2,9 @@
 //! by parameter name without `context`.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};
 
@@ -89,7 +90,7 @@ fn list(names: &[&str]) -> String {
 }
 
 /// One argument in JSON.
-pub trait Argument: Sized {
+pub trait Argument: Sized + Send + Sync + 'static {
     /// To JSON.
     fn to_json(&self) -> Value;
     /// From JSON.
@@ -143,11 +144,17 @@ impl Argument for Vec<u8> {
 
 /// All parameters of a function. The context comes first where there is one; the engine fills in its moment, seed and
 /// names of secrets, so that they cannot differ from what the imports see.
-pub trait Arguments: ComponentNamedList + Lower + Clone + Send + Sync + Sized + 'static {
+pub trait Arguments: Sized + Send + 'static {
+    /// The same, each behind an `Arc`: the plugin gets them and the record keeps them without a copy.
+    type Shared: ComponentNamedList + Lower + Clone + Send + Sync + 'static;
     /// The context, to be filled in.
     fn context_mut(&mut self) -> Option<&mut Context>;
+    /// Shares them.
+    fn share(self) -> Self::Shared;
+    /// The context of shared parameters.
+    fn context(shared: &Self::Shared) -> Option<&Arc<Context>>;
     /// All but the context, by name.
-    fn to_json(&self, names: &'static [&'static str]) -> Value;
+    fn to_json(shared: &Self::Shared, names: &'static [&'static str]) -> Value;
     /// From a context and the rest.
     ///
     /// # Errors
@@ -160,10 +167,15 @@ pub trait Arguments: ComponentNamedList + Lower + Clone + Send + Sync + Sized + 
 }
 
 impl Arguments for () {
+    type Shared = ();
     fn context_mut(&mut self) -> Option<&mut Context> {
         None
     }
-    fn to_json(&self, _: &'static [&'static str]) -> Value {
+    fn share(self) {}
+    fn context((): &()) -> Option<&Arc<Context>> {
+        None
+    }
+    fn to_json((): &(), _: &'static [&'static str]) -> Value {
         Value::Object(Map::new())
     }
     fn from_json(_: Context, names: &'static [&'static str], args: Value) -> Result<Self, ArgumentsError> {
@@ -176,15 +188,24 @@ macro_rules! arguments {
     ($(($($letter:ident),*)),* $(,)?) => { $(
         impl<$($letter),*> Arguments for (Context, $($letter,)*)
         where
-            Self: ComponentNamedList + Lower + Clone + Send + Sync + 'static,
+            (Arc<Context>, $(Arc<$letter>,)*): ComponentNamedList + Lower,
             $($letter: Argument),*
         {
+            type Shared = (Arc<Context>, $(Arc<$letter>,)*);
             fn context_mut(&mut self) -> Option<&mut Context> {
                 Some(&mut self.0)
             }
             #[allow(non_snake_case, reason = "one letter names a type and its value")]
-            fn to_json(&self, names: &'static [&'static str]) -> Value {
-                let (_, $($letter,)*) = self;
+            fn share(self) -> Self::Shared {
+                let (context, $($letter,)*) = self;
+                (Arc::new(context), $(Arc::new($letter),)*)
+            }
+            fn context(shared: &Self::Shared) -> Option<&Arc<Context>> {
+                Some(&shared.0)
+            }
+            #[allow(non_snake_case, reason = "one letter names a type and its value")]
+            fn to_json(shared: &Self::Shared, names: &'static [&'static str]) -> Value {
+                let (_, $($letter,)*) = shared;
                 let values: Vec<Value> = vec![$($letter.to_json()),*];
                 Value::Object(names.iter().map(|name| (*name).to_owned()).zip(values).collect())
             }
@@ -214,7 +235,7 @@ fn named(names: &'static [&'static str], args: Value) -> Result<Vec<(&'static st
 }
 
 /// A function's result.
-pub trait Answer: ComponentType + Lift + Send + Sync + Clone + 'static {
+pub trait Answer: ComponentType + Lift + Send + Sync + 'static {
     /// In JSON.
     fn to_json(&self) -> Value;
     /// Values in it that are secrets and must not be journaled.
@@ -237,7 +258,7 @@ impl Answer for Vec<Finding> {
 
 impl<T> Answer for Result<T, PluginError>
 where
-    T: ComponentType + Lift + Send + Sync + Clone + Serialize + DeserializeOwned + Confidential + 'static,
+    T: ComponentType + Lift + Send + Sync + Serialize + Confidential + 'static,
 {
     fn to_json(&self) -> Value {
         match self {
@@ -311,7 +332,9 @@ mod tests {
         let parsed: (Context, Vec<u8>, Vec<u8>, bool) =
             Arguments::from_json(context(), subscription::DECODE_BATCH.parameters, args.clone()).unwrap();
         assert_eq!(parsed.1, [1, 2]);
-        assert_eq!(parsed.to_json(subscription::DECODE_BATCH.parameters), args);
+        let shared = parsed.share();
+        let names = subscription::DECODE_BATCH.parameters;
+        assert_eq!(<(Context, Vec<u8>, Vec<u8>, bool) as Arguments>::to_json(&shared, names), args);
     }
 
     #[test]

@@ -9,26 +9,36 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// JSON that is made at its first reading; reads, compares and is written like the [`Value`] that it holds.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Lazy {
     value: OnceLock<Value>,
-    make: Arc<dyn Fn() -> Value + Send + Sync>,
+    /// Absent: `null`, unless [`Lazy::make_with`] comes first.
+    make: Option<Arc<dyn Fn() -> Value + Send + Sync>>,
 }
 
 impl Lazy {
     /// JSON to be.
     pub(crate) fn new(make: impl Fn() -> Value + Send + Sync + 'static) -> Self {
-        Self { value: OnceLock::new(), make: Arc::new(make) }
+        Self { value: OnceLock::new(), make: Some(Arc::new(make)) }
+    }
+
+    /// Makes the JSON, unless it is there.
+    pub(crate) fn make_with(&self, make: impl FnOnce() -> Value) {
+        self.value.get_or_init(make);
+    }
+
+    fn made(&self) -> Value {
+        self.make.as_ref().map(|make| make()).unwrap_or_default()
     }
 
     /// The JSON itself.
-    pub fn into_value(self) -> Value {
-        self.value.into_inner().unwrap_or_else(|| (self.make)())
+    pub fn into_value(mut self) -> Value {
+        self.value.take().unwrap_or_else(|| self.made())
     }
 
     /// Changes the JSON.
     pub(crate) fn change<T>(&mut self, change: impl FnOnce(&mut Value) -> T) -> T {
-        let mut value = self.value.take().unwrap_or_else(|| (self.make)());
+        let mut value = self.value.take().unwrap_or_else(|| self.made());
         let done = change(&mut value);
         *self = Self::from(value);
         done
@@ -39,13 +49,13 @@ impl Deref for Lazy {
     type Target = Value;
 
     fn deref(&self) -> &Value {
-        self.value.get_or_init(|| (self.make)())
+        self.value.get_or_init(|| self.made())
     }
 }
 
 impl From<Value> for Lazy {
     fn from(value: Value) -> Self {
-        Self { value: OnceLock::from(value), make: Arc::new(Value::default) }
+        Self { value: OnceLock::from(value), make: None }
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "send",
         |mut store: StoreContextMut<'_, State>, (request,): (Request,)| {
             Box::new(async move {
-                store.data().bill_host_work()?;
+                // In full: what follows is a wait, and the reading after it begins anew.
+                store.data().bill()?;
                 let sent = send(store.data_mut(), request).await;
                 // Waiting was free; from here the plugin pays again.
                 store.data().meter.resume();

@@ -9,7 +9,7 @@ use crate::common::{SIGN_KEY, assert_no_secret, behave, engine, plugin};
 /// What a crypto behaviour said, with a secret's name and a text.
 async fn said(engine: &Engine, plugin: &Arc<Plugin>, behaviour: &str, secret: &str, text: &str) -> String {
     let called = behave(behaviour).with("secret", secret).with("text", text).begin(engine, plugin).await;
-    assert_no_secret(&serde_json::to_string(&called.record).unwrap());
+    assert_no_secret(&serde_json::to_string(called.record()).unwrap());
     called.result.unwrap()
 }
 

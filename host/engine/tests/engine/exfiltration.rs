@@ -40,7 +40,7 @@ impl Field {
     async fn refused(&self, reason: &str, make: impl Fn() -> Try) {
         for run in 0..RUNS {
             let called = make().complete(&self.engine, &self.plugin).await;
-            assert_no_secret(&serde_json::to_string(&called.record).unwrap());
+            assert_no_secret(&serde_json::to_string(called.record()).unwrap());
             let phases: Vec<Phase> = called.evidence.exchanges().iter().map(|one| one.phase).collect();
             assert_eq!(phases, [Phase::Refused], "run {run}");
             assert_eq!(called.evidence.writes(), WriteEvidence::None);
@@ -144,7 +144,7 @@ async fn said(field: &Field, behaviour: &str, secret: &str) -> String {
     for _ in 0..RUNS {
         let call = behave(behaviour).with("secret", secret).with("text", "00");
         let called = call.begin(&field.engine, &field.plugin).await;
-        assert_no_secret(&serde_json::to_string(&called.record).unwrap());
+        assert_no_secret(&serde_json::to_string(called.record()).unwrap());
         answers.push(called.result.unwrap());
     }
     field.nothing_left();

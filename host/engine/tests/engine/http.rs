@@ -17,7 +17,7 @@ async fn send(engine: &Engine, call: Try) -> (String, WriteEvidence, Vec<Phase>)
     let plugin = plugin(engine).await;
     let called = call.complete(engine, &plugin).await;
     assert_no_secret(&format!("{:?} {:?}", called.log, called.evidence));
-    assert_no_secret(&serde_json::to_string(&called.record).unwrap());
+    assert_no_secret(&serde_json::to_string(called.record()).unwrap());
     let phases = called.evidence.exchanges().iter().map(|exchange| exchange.phase).collect();
     (called.result.unwrap(), called.evidence.writes(), phases)
 }
@@ -121,7 +121,7 @@ async fn a_kill_by_the_clock_keeps_what_was_seen() {
     assert!(matches!(called.result, Err(Fault::WallTime { .. })), "{:?}", called.result);
     assert_eq!(called.evidence.writes(), WriteEvidence::Unknown);
     assert!(called.cost.cpu < Duration::from_millis(100), "waiting is not billed: {:?}", called.cost);
-    assert!(!called.record.replayable);
+    assert!(!called.record().replayable);
     assert_eq!(gateway.requests().len(), 1);
 }
 
@@ -150,7 +150,7 @@ async fn a_panic_after_a_write_keeps_the_evidence() {
     let called = call.complete(&engine, &plugin).await;
     assert!(matches!(called.result, Err(Fault::Panic { .. })));
     assert_eq!(called.evidence.writes(), WriteEvidence::Answered);
-    assert_eq!(called.record.imports.len(), 1);
+    assert_eq!(called.record().imports.len(), 1);
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ async fn approved(engine: &Engine, plugin: &Arc<Plugin>, gateway: &Gateway) -> C
         .with("secret", "password")
         .with("place", "body");
     let called = call.egress(gateway.egress()).complete(engine, plugin).await;
-    assert_eq!(called.result.unwrap(), "200 hello");
-    called.record
+    assert_eq!(called.result.as_ref().unwrap(), "200 hello");
+    called.into_record()
 }
 
 /// Runs a record again without a network.
@@ -37,7 +37,7 @@ async fn replay(
         transport: Transport::Scripted(recorded.clone()),
         ..CallSetup::new("again", record.now_ms, crate::common::SEED)
     };
-    let context = record.context.clone().unwrap();
+    let context = record.context.as_deref().cloned().unwrap();
     (
         function.call_json(engine, plugin, context, record.args.clone().into_value(), setup).await.unwrap(),
         recorded,
@@ -73,7 +73,7 @@ async fn a_record_runs_again_to_the_same_end_without_a_network() {
     let record = approved(&engine, &plugin, &gateway).await;
     let (called, recorded) = replay(&engine, &plugin, &record, &gateway).await;
     assert_eq!(
-        serde_json::to_string(&called.record.ended).unwrap(),
+        serde_json::to_string(&called.record().ended).unwrap(),
         serde_json::to_string(&record.ended).unwrap()
     );
     assert_eq!(recorded.differences(), []);
@@ -86,7 +86,7 @@ async fn a_replay_tells_which_request_differs() {
     let (engine, gateway) = (engine(), Gateway::start().await);
     let plugin = plugin(&engine).await;
     let mut record = approved(&engine, &plugin, &gateway).await;
-    let context = record.context.as_mut().unwrap();
+    let context = Arc::make_mut(record.context.as_mut().unwrap());
     context.settings.iter_mut().find(|setting| setting.key == "url").unwrap().value =
         format!("{ORIGIN}/other");
     let (called, recorded) = replay(&engine, &plugin, &record, &gateway).await;
@@ -94,7 +94,7 @@ async fn a_replay_tells_which_request_differs() {
     assert_eq!(differences.len(), 1);
     assert!(differences[0].asked.as_ref().unwrap().url.ends_with("/other"));
     assert!(differences[0].recorded.as_ref().unwrap().url.ends_with("/pay"));
-    assert_ne!(called.record.ended, record.ended);
+    assert_ne!(called.record().ended, record.ended);
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_call_with_a_one_time_value_is_not_replayable() {
         .with("url", &format!("{ORIGIN}/pay"))
         .with("secret", "card_number")
         .with("place", "body");
-    let record = call.egress(gateway.egress()).complete(&engine, &plugin).await.record;
+    let record = call.egress(gateway.egress()).complete(&engine, &plugin).await.into_record();
     assert!(!record.replayable);
     assert_eq!(record.secrets_used[0].version, None);
     assert_no_secret(&serde_json::to_string(&record).unwrap());
@@ -124,7 +124,7 @@ async fn a_one_time_value_leaves_a_keyed_hash_and_a_channels_secret_none() {
             .with("text", crate::common::CARD)
             .egress(gateway.egress());
         call.setup.secrets = secrets().with_hash_key(zeroize::Zeroizing::new([key; 32]));
-        let record = call.complete(&engine, &plugin).await.record;
+        let record = call.complete(&engine, &plugin).await.into_record();
         assert_no_secret(&serde_json::to_string(&record.secrets_used).unwrap());
         hashes.push(record.secrets_used[0].keyed_hash.clone());
     }
@@ -150,10 +150,10 @@ async fn a_billing_key_that_the_gateway_made_is_in_the_answer_and_not_in_the_rec
     callback.body = KEY.into();
     let params = (call.context(), order(), callback);
     let called = engine.call(&plugin, &subscription::COMPLETE_REGISTRATION, params, call.setup).await;
-    let subscription::Registration::Registered(key) = called.result.unwrap().unwrap() else { panic!() };
+    let Ok(Ok(subscription::Registration::Registered(key))) = &called.result else { panic!() };
     assert_eq!(key.key, KEY);
     assert!(!format!("{key:?}").contains(KEY), "{key:?}");
-    let record = &called.record;
+    let record = called.record();
     let text = serde_json::to_string(record).unwrap();
     use base64::Engine as _;
     assert!(
@@ -191,7 +191,7 @@ async fn a_plugin_that_prints_a_secret_prints_nothing() {
 async fn a_fault_is_recorded_in_words() {
     let engine = engine();
     let plugin = plugin(&engine).await;
-    let record = behave("return").begin(&engine, &plugin).await.record;
+    let record = behave("return").begin(&engine, &plugin).await.into_record();
     let Ended::Fault(fault) = &record.ended else { panic!("{record:?}") };
     assert_eq!(fault.name, "host_data");
     assert!(fault.text.contains("2 MiB"), "{}", fault.text);
@@ -216,12 +216,12 @@ async fn a_replay_repeats_the_hosts_refusals_whatever_was_granted_since() {
     let (engine, gateway) = (engine(), Gateway::start().await);
     let plugin = plugin(&engine).await;
     let call = behave("fetch").with("url", &format!("{ORIGIN}/pay"));
-    let record = call.complete(&engine, &plugin).await.record;
+    let record = call.complete(&engine, &plugin).await.into_record();
     assert!(serde_json::to_string(&record.ended).unwrap().contains("was not granted"));
     assert!(record.replayable);
     // This one runs with the grant.
     let (called, recorded) = replay(&engine, &plugin, &record, &gateway).await;
-    assert_eq!(called.record.ended, record.ended);
+    assert_eq!(called.record().ended, record.ended);
     assert_eq!(recorded.differences(), []);
     assert_eq!(called.evidence.writes(), WriteEvidence::None);
     assert_eq!(gateway.requests().len(), 0);

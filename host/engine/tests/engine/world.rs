@@ -38,5 +38,5 @@ async fn every_call_has_an_instance_of_its_own() {
     let first = behave("ok").begin(&engine, &plugin).await;
     let second = behave("ok").begin(&engine, &plugin).await;
     assert_eq!(first.cost.peak_memory_bytes, second.cost.peak_memory_bytes);
-    assert_eq!(first.record.ended, second.record.ended);
+    assert_eq!(first.record().ended, second.record().ended);
 }

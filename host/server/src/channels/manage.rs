@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{ChannelId, ShopId};
-use payhost_engine::contract::plugin::{Descriptor, SettingType};
-use payhost_store::rows::channels::{self, Channel, ChannelDefault};
+use payhost_engine::contract::plugin::{Descriptor, Lookup, SettingType};
+use payhost_store::rows::channels::{self, Channel, ChannelDefault, InDoubt};
 use payhost_store::rows::{Mode, plugins};
 use payhost_store::{Error, Json as Stored, Tx};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,7 @@ use crate::jobs;
 use crate::sealed::Place;
 use crate::shops::manage::name;
 use crate::time::rfc3339;
+use crate::webhooks::web_hook_address;
 
 /// What a channel may be used for.
 const PURPOSES: &[&str] = &["pay", "billing", "key_in", "escrow"];
@@ -50,6 +51,13 @@ pub struct ChannelIn {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub settings: Map<String, Value>,
+    /// What is done about an approval in doubt that the gateway, when asked by our order number, does not confirm: `undo` (absent:
+    /// this) takes it back while that is possible; `ask` asks on, for up to 14 days. `ask` needs a gateway that can be asked so.
+    #[serde(default)]
+    pub in_doubt: Option<String>,
+    /// See the channel.
+    #[serde(default)]
+    pub notice_forward_url: Option<String>,
     /// Whether it becomes the default for its purposes. Absent: where there is none yet.
     #[serde(default)]
     pub default: Option<bool>,
@@ -73,6 +81,12 @@ pub struct ChannelPatch {
     /// admin, or of a test sale at night) is taken over.
     #[serde(default)]
     pub watch: Option<bool>,
+    /// `undo` or `ask`, as at creation.
+    #[serde(default)]
+    pub in_doubt: Option<String>,
+    /// See the channel; an empty text takes it away.
+    #[serde(default)]
+    pub notice_forward_url: Option<String>,
     /// `true`: the default for its purposes.
     #[serde(default)]
     pub default: Option<bool>,
@@ -113,8 +127,13 @@ pub struct ChannelOut {
     pub enabled: bool,
     /// Whether what the gateway changes by itself is looked for.
     pub watch: bool,
+    /// What is done about an approval in doubt: `undo` or `ask`.
+    pub in_doubt: String,
     /// Where the gateway must send its notices.
     pub notify_url: String,
+    /// Where notices of orders that are not known here are sent on to, as they came: for a merchant id that moves here from an
+    /// older cart. https, or a network that the operator allows for webhooks.
+    pub notice_forward_url: Option<String>,
     /// RFC 3339.
     pub created_at: String,
 }
@@ -146,9 +165,18 @@ fn out(tx: &mut Tx<'_>, host: &Host, row: &Channel, descriptor: &Descriptor) -> 
         purposes,
         enabled: row.enabled,
         watch: row.watch,
+        in_doubt: row.in_doubt.as_str().to_owned(),
         notify_url: format!("{}/notify/{}", crate::payments::order::base_url(host, &shop), row.id),
+        notice_forward_url: row.notice_forward_url.clone(),
         created_at: rfc3339(row.created_us),
     })
+}
+
+/// An address for notices, checked; none where it is empty.
+fn forward_url(host: &Host, given: Option<&str>) -> Result<Option<String>, Problem> {
+    let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
+    web_hook_address(host, "notice_forward_url", text)?;
+    Ok(Some(text.to_owned()))
 }
 
 /// The notes of the preset whose plain settings this channel has.
@@ -189,6 +217,7 @@ pub async fn create(
     let title = preset.as_ref().map_or(&descriptor.name.ko, |(preset, _)| &preset.title.ko);
     let label = input.name.unwrap_or_else(|| title.clone());
     name("name", &label)?;
+    let in_doubt = in_doubt(input.in_doubt.as_deref(), InDoubt::Undo, &descriptor, &checked.settings)?;
     let now_us = host.now_us();
     let row = Channel {
         id: host.new_id(ChannelId::new),
@@ -201,6 +230,8 @@ pub async fn create(
         settings: Stored::of(&checked.settings)?,
         enabled: true,
         watch: false,
+        in_doubt,
+        notice_forward_url: forward_url(&host, input.notice_forward_url.as_deref())?,
         created_us: now_us,
         updated_us: now_us,
     };
@@ -220,6 +251,25 @@ fn purposes(given: Option<Vec<String>>) -> Result<Vec<String>, Problem> {
         return Err(Problem::field("purposes", format!("some of: {}", PURPOSES.join(", "))));
     }
     Ok(purposes)
+}
+
+/// What was chosen, or what stands; `ask` only where the gateway can be asked.
+fn in_doubt(
+    given: Option<&str>,
+    stands: InDoubt,
+    descriptor: &Descriptor,
+    chosen: &BTreeMap<String, String>,
+) -> Result<InDoubt, Problem> {
+    let wanted = match given {
+        None => stands,
+        Some(word) => InDoubt::parse(word).ok_or_else(|| Problem::field("in_doubt", "undo or ask"))?,
+    };
+    let settings = settings::with_defaults(descriptor, chosen);
+    if wanted == InDoubt::Ask && settings::lookup(descriptor, &settings) != Lookup::OrderRef {
+        let words = "with these settings the gateway cannot be asked by our order number: only undo";
+        return Err(Problem::field("in_doubt", words));
+    }
+    Ok(wanted)
 }
 
 fn store_secrets(tx: &mut Tx<'_>, host: &Host, row: &Channel, checked: &Checked) -> Result<(), Error> {
@@ -310,6 +360,7 @@ pub async fn update(
     if let Some(text) = &patch.name {
         name("name", text)?;
     }
+    let forward = forward_url(&host, patch.notice_forward_url.as_deref())?;
     let found = host.store().read(move |tx| {
         let Some(row) = own(tx, caller.shop_id, caller.mode, id)? else { return Ok(None) };
         let active = plugins::get(tx, &row.plugin_id)?.map(|plugin| plugin.active_digest);
@@ -327,22 +378,30 @@ pub async fn update(
         let mut settings = channel_settings(&now);
         settings.retain(|key, _| !checked.cleared.contains(key));
         settings.extend(checked.settings.clone());
+        row.in_doubt = match in_doubt(patch.in_doubt.as_deref(), now.in_doubt, plugin.descriptor(), &settings)
+        {
+            Ok(in_doubt) => in_doubt,
+            Err(problem) => return Ok(Err(problem)),
+        };
         row.settings = Stored::of(&settings)?;
         row.name = patch.name.unwrap_or(now.name);
         row.enabled = patch.enabled.unwrap_or(now.enabled);
         row.watch = patch.watch.unwrap_or(now.watch);
+        row.notice_forward_url =
+            if patch.notice_forward_url.is_some() { forward } else { now.notice_forward_url };
         row.updated_us = host_in.now_us();
         channels::update(tx, &row)?;
         store_secrets(tx, &host_in, &row, &checked)?;
         if row.watch && !now.watch {
-            let task = jobs::Task::Watch { shop: row.shop_id, channel: row.id };
+            let task = jobs::Task::Watch { shop: row.shop_id, channel: row.id, after: None };
             jobs::enqueue(tx, &host_in, &task, host_in.now_us())?;
         }
         if patch.default == Some(true) {
             let purposes: Vec<String> = row.purposes.to()?;
             set_defaults(tx, &row, &purposes, Some(true))?;
         }
-        out(tx, &host_in, &row, plugin.descriptor())
+        out(tx, &host_in, &row, plugin.descriptor()).map(Ok)
     });
-    Ok(Json(changed.await?))
+    let changed: Result<Result<ChannelOut, Problem>, Error> = changed.await;
+    Ok(Json(changed??))
 }

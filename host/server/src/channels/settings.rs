@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use payhost_engine::contract::plugin::{Choice, Descriptor, Preset, SettingField, SettingType};
+use payhost_engine::contract::plugin::{Choice, Descriptor, Lookup, Preset, SettingField, SettingType};
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -98,6 +98,18 @@ pub fn with_defaults(descriptor: &Descriptor, chosen: &BTreeMap<String, String>)
     settings
 }
 
+/// How the gateway can be asked, with these settings (defaults filled in).
+pub fn lookup(descriptor: &Descriptor, settings: &BTreeMap<String, String>) -> Lookup {
+    match &descriptor.lookup {
+        Lookup::BySetting(key) => match settings.get(key).map(String::as_str) {
+            Some("order_ref") => Lookup::OrderRef,
+            Some("gateway_ref") => Lookup::GatewayRef,
+            _ => Lookup::None,
+        },
+        fixed @ (Lookup::OrderRef | Lookup::GatewayRef | Lookup::None) => fixed.clone(),
+    }
+}
+
 fn find<'a>(descriptor: &'a Descriptor, key: &str) -> Option<&'a SettingField> {
     let fields = &descriptor.settings;
     fields.iter().find(|field| field.key == key || field.renamed_from.as_deref() == Some(key))
@@ -160,7 +172,6 @@ fn values(choices: &[Choice]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use payhost_engine::contract::plugin::Lookup;
     use payhost_engine::contract::types::Text;
     use serde_json::json;
 

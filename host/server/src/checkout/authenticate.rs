@@ -4,9 +4,9 @@
 use payhost_engine::Called;
 use payhost_engine::contract::general_pay::{AUTHENTICATE, Authentication};
 use payhost_engine::contract::types::{Callback, Method, Order, PluginError};
-use payhost_store::Error;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
-use payhost_store::rows::payments::{self as payment_rows, Confirm};
+use payhost_store::rows::payments::{self as payment_rows, Confirm, Payment};
+use payhost_store::{Error, Tx};
 use serde_json::{Value, json};
 
 use crate::channels::ready::{Moment, Ready};
@@ -55,7 +55,7 @@ pub async fn arrive(host: &Host, checkout: Checkout, callback: Callback) -> Resu
     let said = match &read.result {
         Ok(Ok(said)) => said.clone(),
         Ok(Err(error)) => return Ok(refused(&checkout, &NotSent::Refused(error.clone()))),
-        Err(fault) => return Ok(refused(&checkout, &NotSent::Fault(fault.to_string()))),
+        Err(fault) => return Ok(refused(&checkout, &NotSent::from(fault))),
     };
     let id = checkout.id;
     let authenticated = match &said {
@@ -98,12 +98,8 @@ async fn end(
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let ended = host.store().transact(move |tx| {
         let host = &host_in;
-        let found = checkouts::get(tx, checkout.shop_id, checkout.id)?;
-        let Some(mut checkout) = found.filter(|checkout| OPEN.contains(&checkout.state)) else {
-            return Ok(());
-        };
+        let Some((payment, mut checkout)) = still_open(tx, &checkout)? else { return Ok(()) };
         journal(tx, host, &ready_in, of, &read)?;
-        let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
         let mut change = Change::begin(host, payment, Some(&ready_in));
         let (state, result) = match said {
             Authentication::Declined(declined) => {
@@ -123,6 +119,14 @@ async fn end(
     Ok(ended?)
 }
 
+/// The payment, locked, and its checkout as it is then: the same return may have come to another host while we waited for the
+/// lock. `None`: that one has acted on it.
+fn still_open(tx: &mut Tx<'_>, seen: &Checkout) -> Result<Option<(Payment, Checkout)>, Error> {
+    let payment = locked(tx, seen.shop_id, seen.payment_id)?;
+    let found = checkouts::get(tx, seen.shop_id, seen.id)?;
+    Ok(found.filter(|checkout| OPEN.contains(&checkout.state)).map(|checkout| (payment, checkout)))
+}
+
 /// Keeps a return, sealed, until the shop confirms or the time is over.
 async fn hold(
     host: &Host,
@@ -135,14 +139,10 @@ async fn hold(
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let stored = host.store().transact(move |tx| {
         let host = &host_in;
-        let found = checkouts::get(tx, checkout.shop_id, checkout.id)?;
-        let Some(mut checkout) = found.filter(|checkout| OPEN.contains(&checkout.state)) else {
-            return Ok(());
-        };
+        let Some((payment, mut checkout)) = still_open(tx, &checkout)? else { return Ok(()) };
         if let Some((of, read)) = &returned.read {
             journal(tx, host, &ready_in, *of, read)?;
         }
-        let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
         if let Some(reason) = refusal(tx, host, &payment)? {
             return refuse(tx, host, payment, &mut checkout, reason);
         }

@@ -5,6 +5,7 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
+use payhost_core::PaymentState;
 use payhost_core::id::{CheckoutId, PaymentId};
 use payhost_core::kill::{self, Point};
 use payhost_engine::contract::types::Callback;
@@ -102,7 +103,10 @@ async fn not_from_gateway(
         again_url: None,
         outcome_json: &script_json(&json!({"payment": null, "result": "refused", "origins": []})),
     };
-    Ok(render(StatusCode::BAD_REQUEST, &page, &nonce, &[]))
+    // What had no turn may come again: a reload sends the same return.
+    let status =
+        if reason == "overloaded" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST };
+    Ok(render(status, &page, &nonce, &[]))
 }
 
 /// `GET /return/{checkout}?token=…`: the result. Without our token it is a gateway that comes back by GET.
@@ -142,7 +146,12 @@ fn result_of(state: CheckoutState) -> &'static str {
 fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Response, Problem> {
     let (payment, head) = (&opened.payment, head(opened));
     let t = head.t;
-    let result = result_of(checkout.state);
+    let result = match (result_of(checkout.state), payment.state) {
+        // An account's page is looked at again after its deposit: the buyer must not pay in twice, nor into what is over.
+        ("awaiting_deposit", PaymentState::Paid | PaymentState::PartiallyCancelled) => "paid",
+        ("awaiting_deposit", state) if state.is_over() => "failed",
+        (result, _) => result,
+    };
     let (tone, mark, (heading, sentence)) = match result {
         "paid" => ("good", "✓", t.paid),
         "awaiting_deposit" => ("wait", "…", t.awaiting_deposit),
@@ -156,6 +165,8 @@ fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Resp
     // Nothing is wrong for a buyer whose order is paid already.
     let (tone, mark, heading) = if over { ("good", "✓", t.paid.0) } else { (tone, mark, heading) };
     let sentence = if result == "paid" && payment.return_url.is_none() { t.close_this } else { sentence };
+    let closed = result == "failed" && checkout.state == CheckoutState::AwaitingDeposit;
+    let sentence = if closed { t.not_payable } else { sentence };
     let message = explanation(t, &stored).unwrap_or_else(|| sentence.to_owned());
     let return_url =
         payment.return_url.as_deref().and_then(|url| with_result(url, payment.id.to_string(), result));
@@ -216,7 +227,7 @@ fn explanation(t: &Words, stored: &Value) -> Option<String> {
         "not_payable" => t.not_payable,
         "busy" => t.busy,
         "not_confirmed" => t.not_confirmed,
-        "gateway_unreachable" | "plugin_failed" | "misconfigured" => t.unavailable,
+        "gateway_unreachable" | "plugin_failed" | "overloaded" | "misconfigured" => t.unavailable,
         _ => return None,
     };
     Some(words.to_owned())

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use payhost_core::id::{CallId, ChannelId, KeyId, PaymentId, ShopId};
+use payhost_core::id::{CallId, ChannelId, KeyId, NoticeId, PaymentId, ShopId};
 use serde_json::{Map, Value, json};
 
 use super::client::{ApiBody, ApiRequest};
@@ -179,6 +179,9 @@ pub enum ChannelCommand {
         /// `key=value`, `key=@FILE`, or `key=` to clear.
         #[arg(long = "set")]
         settings: Vec<String>,
+        /// Where notices of unknown orders are sent on to; empty: nowhere.
+        #[arg(long)]
+        notice_forward_url: Option<String>,
     },
     /// Lists a shop's channels.
     List {
@@ -200,8 +203,9 @@ impl ChannelCommand {
                 let body = json!({"plugin": plugin, "name": name, "preset": preset, "settings": settings});
                 ApiRequest::json("POST", "/v1/channels", body).for_shop(*shop, mode)
             }
-            Self::Update { shop, mode, id, settings } => {
-                let body = json!({"settings": read_settings(settings)?});
+            Self::Update { shop, mode, id, settings, notice_forward_url } => {
+                let settings = read_settings(settings)?;
+                let body = json!({"settings": settings, "notice_forward_url": notice_forward_url});
                 ApiRequest::json("PATCH", format!("/v1/channels/{id}"), body).for_shop(*shop, mode)
             }
             Self::List { shop, mode } => ApiRequest::get("/v1/channels").for_shop(*shop, mode),
@@ -225,6 +229,58 @@ fn read_settings(given: &[String]) -> Result<Map<String, Value>, String> {
         settings.insert(key.to_owned(), value);
     }
     Ok(settings)
+}
+
+/// `payhost notice …`
+#[derive(Subcommand)]
+pub enum NoticeCommand {
+    /// Lists what gateways sent to a shop's channels, newest first.
+    List {
+        /// The shop.
+        #[arg(long)]
+        shop: ShopId,
+        /// `test` or `live`.
+        #[arg(long, default_value = "test")]
+        mode: String,
+        /// Only those in a state, as `held`.
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Believes a notice that the host did not believe: its deposit becomes a fact.
+    Accept(DecisionArguments),
+    /// Ends a notice with which nothing is to be done.
+    Dismiss(DecisionArguments),
+}
+
+/// What a person says to a notice.
+#[derive(Args)]
+pub struct DecisionArguments {
+    /// The notice.
+    id: NoticeId,
+    /// What was seen where.
+    #[arg(long)]
+    note: String,
+    /// Who looked.
+    #[arg(long)]
+    by: String,
+}
+
+impl NoticeCommand {
+    /// The request.
+    pub fn request(&self) -> ApiRequest {
+        let decide = |word: &str, given: &DecisionArguments| {
+            let body = json!({"note": given.note, "by": given.by});
+            ApiRequest::json("POST", format!("/v1/notices/{}/{word}", given.id), body)
+        };
+        match self {
+            Self::List { shop, mode, state } => {
+                let query = state.as_ref().map(|state| format!("?state={state}")).unwrap_or_default();
+                ApiRequest::get(format!("/v1/notices{query}")).for_shop(*shop, mode)
+            }
+            Self::Accept(given) => decide("accept", given),
+            Self::Dismiss(given) => decide("dismiss", given),
+        }
+    }
 }
 
 /// `payhost payment …`

@@ -18,8 +18,8 @@ use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
 pub use commands::{
-    ChannelCommand, GatewayMapCommand, KeyCommand, PaymentCommand, PluginCommand, ReconcileArguments,
-    ReplayArguments, ResolveArguments, ShopCommand,
+    ChannelCommand, GatewayMapCommand, KeyCommand, NoticeCommand, PaymentCommand, PluginCommand,
+    ReconcileArguments, ReplayArguments, ResolveArguments, ShopCommand,
 };
 pub use db::{CopyArguments, DbCommand};
 pub use listen::ListenArguments;
@@ -69,6 +69,9 @@ pub enum Command {
     /// Payments.
     #[command(subcommand)]
     Payment(PaymentCommand),
+    /// Messages of gateways: deposits.
+    #[command(subcommand)]
+    Notice(NoticeCommand),
     /// Compares a day's payments of a channel with the gateway, one by one.
     Reconcile(ReconcileArguments),
     /// Where a shop is told of events.
@@ -144,6 +147,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Command::Plugin(command) => command.request(),
         Command::Channel(command) => command.request(),
         Command::Payment(command) => command.request(),
+        Command::Notice(command) => Ok(command.request()),
         Command::Webhook(command) => command.request(),
         Command::Trigger(trigger) => trigger.request(),
         Command::Replay(command) => command.request(),

@@ -201,7 +201,7 @@ impl Script for Lines {
 
 fn shown(called: Called<Value>) -> Value {
     let requests: Vec<&HttpRequestRecord> =
-        called.record.imports.iter().map(|ImportRecord::Http { request, .. }| request).collect();
+        called.record().imports.iter().map(|ImportRecord::Http { request, .. }| request).collect();
     let log: Vec<String> = called.log.iter().map(ToString::to_string).collect();
     let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let cost = json!({

@@ -1,5 +1,9 @@
 //! Idempotency keys. Invariant: within a shop and mode a key belongs to one request; its answer is stored in the transaction
 //! that makes it true, and is given again to whoever asks with the same key and body.
+//!
+//! Requests about payments take a key. Those that set up (shops, keys, channels, plugins, endpoints) do not: some of their answers
+//! are secrets that leave the host once and must not be stored, and the operator's belong to no shop. What a repeat of theirs
+//! makes twice moves no money, is seen in the list, and can be switched off.
 
 use axum::Json;
 use axum::extract::FromRequestParts;
@@ -12,7 +16,6 @@ use payhost_store::rows::payments::Payment;
 use payhost_store::{Blob, Error, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::auth::ShopCaller;
 use super::problem::Problem;
@@ -124,8 +127,14 @@ impl IdempotencyKey {
     }
 
     /// The key for a request; absent when none was sent.
-    pub fn of(self, host: &Host, caller: &ShopCaller, route: &str, body: &[u8]) -> Option<Key> {
-        self.0.map(|key| RequiredKey(key).of(host, caller, route, body))
+    pub fn of(
+        self,
+        host: &Host,
+        caller: &ShopCaller,
+        route: &str,
+        body: &[u8],
+    ) -> Result<Option<Key>, Problem> {
+        self.0.map(|key| RequiredKey(key).of(host, caller, route, body)).transpose()
     }
 }
 
@@ -144,22 +153,29 @@ fn known_answer(known: Idempotency) -> Result<Known, Error> {
 }
 
 impl RequiredKey {
+    /// A key of the host's own, for what a page of it asks for.
+    pub fn made(key: String) -> Self {
+        Self(key)
+    }
+
     /// The key for an operator's request about a shop's payment; it is never one of the shop's own.
-    pub fn of_operator(self, host: &Host, payment: &Payment, route: &str, body: &[u8]) -> Key {
+    pub fn of_operator(
+        self,
+        host: &Host,
+        payment: &Payment,
+        route: &str,
+        body: &[u8],
+    ) -> Result<Key, Problem> {
         let caller = ShopCaller { shop_id: payment.shop_id, mode: payment.mode, key_id: None };
         Self(format!("operator {}", self.0)).of(host, &caller, &format!("operator {route}"), body)
     }
 
-    /// The key for a request.
-    pub fn of(self, host: &Host, caller: &ShopCaller, route: &str, body: &[u8]) -> Key {
-        let hash = Sha256::new().chain_update(route.as_bytes()).chain_update([0]).chain_update(body);
-        Key {
-            shop: caller.shop_id,
-            mode: caller.mode,
-            key: self.0,
-            request_hash: hash.finalize().to_vec(),
-            now_us: host.now_us(),
-        }
+    /// The key for a request. What is kept of the body is a hash under a key of the host: a body may hold an account number,
+    /// and a plain hash of one is as good as the number itself.
+    pub fn of(self, host: &Host, caller: &ShopCaller, route: &str, body: &[u8]) -> Result<Key, Problem> {
+        let request = [route.as_bytes(), &[0], body].concat();
+        let request_hash = host.vault().mac("idempotency request", &request)?.to_vec();
+        Ok(Key { shop: caller.shop_id, mode: caller.mode, key: self.0, request_hash, now_us: host.now_us() })
     }
 }
 

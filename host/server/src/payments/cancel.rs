@@ -4,11 +4,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use payhost_core::id::{CheckoutId, PaymentId, ShopId};
+use payhost_core::id::{AttemptId, CheckoutId, PaymentId, ShopId};
 use payhost_core::kill::{self, Point};
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_engine::Called;
-use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge};
+use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge, RefundAccount};
 use payhost_engine::contract::types::{Method, Money, PluginError, Tax};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::payments::Payment;
@@ -17,11 +17,12 @@ use payhost_store::{Error, Json as Stored, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
-use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
-use super::model::{PaymentOut, TaxIn};
+use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run_with, still_mine};
+use super::model::{PaymentOut, Support, TaxIn};
 use super::settle::{self, Change, refusal_json};
-use super::verdict::{Doubt, NotSent, Verdict, judge, not_sent};
+use super::verdict::{Doubt, NotSent, Verdict, judge, not_sent, word};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
@@ -48,7 +49,60 @@ pub struct CancelIn {
     #[serde(default)]
     #[schema(max_length = 100)]
     pub reason: Option<String>,
+    /// The buyer's bank account, for a payment whose `cancellable.needs_account` is true. Used for this request and kept nowhere.
+    #[serde(default)]
+    pub account: Option<RefundAccountIn>,
 }
+
+/// Where a deposit is paid back to.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefundAccountIn {
+    /// KFTC code of the bank: `088`.
+    pub bank: String,
+    /// Name of the holder.
+    pub holder: String,
+    /// The account number: digits, with or without `-`.
+    pub number: AccountNumber,
+}
+
+/// An account number; its debug form shows nothing of it. (It can be written as JSON, because that is the request of an
+/// embedder's call; nothing else writes it.)
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct AccountNumber(String);
+
+impl std::fmt::Debug for AccountNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccountNumber")
+    }
+}
+
+impl From<String> for AccountNumber {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl RefundAccountIn {
+    fn check(&self) -> Result<(), Problem> {
+        if self.bank.len() != 3 || !self.bank.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Problem::field("account.bank", "a bank's KFTC code of three digits, such as 088"));
+        }
+        let holder = self.holder.trim();
+        if holder.is_empty() || holder.chars().count() > 40 || holder.chars().any(char::is_control) {
+            return Err(Problem::field("account.holder", "one line of 1 to 40 characters"));
+        }
+        let number = self.number.0.as_bytes();
+        let digits = number.iter().filter(|b| b.is_ascii_digit()).count();
+        if !(6..=20).contains(&digits) || !number.iter().all(|b| b.is_ascii_digit() || *b == b'-') {
+            return Err(Problem::field("account.number", "6 to 20 digits, with or without -"));
+        }
+        Ok(())
+    }
+}
+
+/// Name under which the plugin uses the account number.
+const ACCOUNT_SECRET: &str = "refund_account_number";
 
 /// What was asked for, as the attempt keeps it: the call and a resolution read the same.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,27 +147,37 @@ pub async fn cancel(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     kill::at(Point::Accepted, "cancel");
     let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
-    let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw);
+    let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw)?;
     // Before anything else is looked at: what was answered stays the answer, whatever became of the channel since.
     if let Some((status, body)) = key.answered(&host).await? {
         return answer(status, body);
     }
-    let reason = body.value.reason.clone().unwrap_or_else(|| "shop's request".to_owned());
+    make(&host, &row, body.value, key).await
+}
+
+/// Cancels a payment for whoever may: the shop, or its buyer's refund page.
+pub async fn make(host: &Host, row: &Payment, input: CancelIn, key: Key) -> Result<Answer, Problem> {
+    let reason = input.reason.clone().unwrap_or_else(|| "shop's request".to_owned());
     if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
         return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
     }
-    let ready = Ready::load_for_sale(&host, &row).await?;
-    let host_in = host.clone();
+    input.account.as_ref().map_or(Ok(()), RefundAccountIn::check)?;
+    let ready = Ready::load_for_sale(host, row).await?;
+    let (host_in, id) = (host.clone(), row.id);
+    let number = input.account.as_ref().map(|account| Zeroizing::new(account.number.0.replace('-', "")));
+    let one_time = number.map(|number| (ACCOUNT_SECRET.to_owned(), number)).into_iter().collect();
     host.finish(async move {
         let host = host_in;
         kill::at(Point::BeforeT1, "cancel");
-        match begin(&host, &ready, row.id, body.value, reason, key).await? {
+        match begin(&host, &ready, id, input, reason, key).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, charge, request, asked) = *rows;
                 kill::at(Point::AfterT1, "cancel");
-                let called =
-                    run(&host, &ready, &attempt, &CANCEL, |context| (context, charge, request)).await;
+                let called = run_with(&host, &ready, &attempt, &CANCEL, one_time, |context| {
+                    (context, charge, request)
+                });
+                let called = called.await;
                 settle(&host, &ready, attempt, asked, called).await
             }
         }
@@ -154,14 +218,19 @@ async fn begin(
             Known::Refused(problem) => return Ok(Err(*problem)),
         }
         let payment = locked(tx, shop, id)?;
-        let open_attempt = attempts::open_of(tx, shop, id)?;
-        if let Err(problem) = allowed(&payment, open_attempt.as_ref(), &input, &ready) {
+        let open_attempt = attempts::open_of(tx, shop, id)?.map(|attempt| attempt.state);
+        let support = ready.support(payment.paid_method.as_ref());
+        let facts = facts::of_payment(tx, shop, id)?;
+        let made = facts.iter().filter(|fact| fact.kind == FactKind::Cancelled);
+        let given: i64 = made.clone().map(|fact| fact.amount).fold(0, i64::saturating_add);
+        // What was paid in above the total is no part of the sale: it is settled at the gateway.
+        let remaining = payment.paid.saturating_sub(payment.cancelled);
+        let remaining = remaining.min(payment.total.saturating_sub(given));
+        let made = made.count();
+        if let Err(problem) = allowed(&payment, open_attempt, &input, support, remaining) {
             key.forget(tx)?;
             return Ok(Err(problem));
         }
-        let remaining = payment.paid.saturating_sub(payment.cancelled);
-        let made =
-            facts::of_payment(tx, shop, id)?.iter().filter(|fact| fact.kind == FactKind::Cancelled).count();
         let asked = CancelAsked {
             amount: input.amount.unwrap_or(remaining),
             currency: payment.currency.to_string(),
@@ -179,7 +248,7 @@ async fn begin(
                 return Ok(Err(problem));
             }
         };
-        let request = request(&payment, &asked);
+        let request = request(&payment, &asked, input.account);
         let opening = Opening {
             kind: AttemptKind::Cancel,
             checkout: None,
@@ -205,11 +274,47 @@ pub fn order_ref_of(tx: &mut Tx<'_>, shop: ShopId, checkout: Option<CheckoutId>)
 /// Whether and how much may be given back now.
 fn allowed(
     payment: &Payment,
-    open: Option<&Attempt>,
+    open: Option<AttemptState>,
     input: &CancelIn,
-    ready: &Ready,
+    support: Support,
+    remaining: i64,
 ) -> Result<(), Problem> {
-    if payment.resolution != Resolution::None {
+    standing(payment.state, payment.resolution, open, remaining)?;
+    match (&input.account, support.needs_account) {
+        (None, true) => {
+            let words = "this payment is given back to a bank account: give bank, holder and number";
+            return Err(Problem::field("account", words));
+        }
+        (Some(_), false) => {
+            return Err(Problem::field(
+                "account",
+                "this payment goes back the way it came, without an account",
+            ));
+        }
+        (None, false) | (Some(_), true) => {}
+    }
+    let Some(amount) = input.amount else { return Ok(()) };
+    if amount <= 0 {
+        return Err(Problem::field("amount", "a whole number of minor units above 0"));
+    }
+    if amount > remaining {
+        return Err(Problem::field("amount", format!("at most {remaining} minor units are left")));
+    }
+    if amount < remaining && !PaymentOut::of(payment, support).can_be_cancelled_in_parts() {
+        return Err(Problem::field("amount", "this payment can only be cancelled as a whole"));
+    }
+    Ok(())
+}
+
+/// Whether a payment that stands so can be given back at all.
+fn standing(
+    state: PaymentState,
+    resolution: Resolution,
+    open: Option<AttemptState>,
+    remaining: i64,
+) -> Result<(), Problem> {
+    // A person who is called without a doubt (too little was paid in) may well give it back.
+    if resolution == Resolution::InDoubt || open == Some(AttemptState::InDoubt) {
         let words = "the last attempt's outcome is still being found out; nothing was sent. Ask again when `resolution` is `none`";
         return Err(Problem::new("payment_in_doubt", words));
     }
@@ -219,23 +324,14 @@ fn allowed(
             "another attempt of this payment is running; nothing was sent",
         ));
     }
-    let remaining = payment.paid.saturating_sub(payment.cancelled);
-    if !matches!(payment.state, PaymentState::Paid | PaymentState::PartiallyCancelled) || remaining <= 0 {
-        let words =
-            format!("a payment that is {} cannot be cancelled; nothing was sent", payment.state.as_str());
+    // A deposit of less than the total is held while the rest is awaited, and can be given back.
+    let held = matches!(
+        state,
+        PaymentState::Paid | PaymentState::PartiallyCancelled | PaymentState::AwaitingDeposit
+    );
+    if !held || remaining <= 0 {
+        let words = format!("a payment that is {} cannot be cancelled; nothing was sent", state.as_str());
         return Err(Problem::new("not_cancellable", words));
-    }
-    let Some(amount) = input.amount else { return Ok(()) };
-    if amount <= 0 {
-        return Err(Problem::field("amount", "a whole number of minor units above 0"));
-    }
-    if amount > remaining {
-        return Err(Problem::field("amount", format!("at most {remaining} minor units are left")));
-    }
-    if amount < remaining
-        && !PaymentOut::of(payment, ready.support(payment.paid_method.as_ref())).can_be_cancelled_in_parts()
-    {
-        return Err(Problem::field("amount", "this payment can only be cancelled as a whole"));
     }
     Ok(())
 }
@@ -257,12 +353,16 @@ fn charge(payment: &Payment, asked: &CancelAsked) -> Result<Charge, Problem> {
     })
 }
 
-fn request(payment: &Payment, asked: &CancelAsked) -> CancelRequest {
+fn request(payment: &Payment, asked: &CancelAsked, account: Option<RefundAccountIn>) -> CancelRequest {
     CancelRequest {
         amount: Money { minor: asked.amount, currency: payment.currency.to_string() },
         tax: asked.tax.map(|(free, vat)| Tax { free, vat }),
         reason: asked.reason.clone(),
-        account: None,
+        account: account.map(|account| RefundAccount {
+            bank: account.bank,
+            holder: account.holder,
+            number: ACCOUNT_SECRET.to_owned(),
+        }),
         sequence: u32::try_from(asked.sequence).unwrap_or(u32::MAX),
     }
 }
@@ -275,12 +375,8 @@ async fn settle(
     asked: CancelAsked,
     called: Called<Result<Cancellation, PluginError>>,
 ) -> Result<Answer, Problem> {
-    let word = match &called.result {
-        Ok(word) => Ok(word.clone()),
-        Err(fault) => Err(fault.to_string()),
-    };
     let left = asked.remaining.saturating_sub(asked.amount);
-    let verdict = judge(called.evidence.writes(), word, |done| {
+    let verdict = judge(called.evidence.writes(), word(&called.result), |done| {
         let same = done.amount.minor == asked.amount && done.amount.currency == asked.currency;
         same && done.remaining.as_ref().is_none_or(|remaining| remaining.minor == left)
     });
@@ -341,10 +437,14 @@ pub fn apply(
                     .for_buyer(NOT_CANCELLED)
                     .from_gateway(answer),
             );
-            (A::Declined, json!({"refusal": refusal_json(&refusal)}))
+            let result = json!({"refusal": refusal_json(&refusal)});
+            change.event("payment.cancel_failed", not_made(attempt.id, asked, &result));
+            (A::Declined, result)
         }
         Verdict::NotSent(why) => {
             problem = Some(not_sent_problem(&why));
+            let reason = json!({"reason": not_sent(&why)});
+            change.event("payment.cancel_failed", not_made(attempt.id, asked, &reason));
             (A::Failed, json!({"reason": not_sent(&why), "detail": format!("{why:?}")}))
         }
         Verdict::InDoubt(doubt) => {
@@ -382,10 +482,16 @@ pub fn apply(
     Ok((status, body))
 }
 
+/// What an event says of a cancel that was not made.
+fn not_made(attempt: AttemptId, asked: &CancelAsked, why: &Value) -> Value {
+    json!({"attempt": attempt, "amount": asked.amount, "refusal": why.get("refusal"), "reason": why.get("reason")})
+}
+
 /// What a buyer can do about a cancel that the gateway refused: its reason and remedy (keys, contracts, deadlines) are the shop's.
 const NOT_CANCELLED: &str = "아직 취소되지 않았습니다. 상점에 문의해 주세요.";
 
-fn not_sent_problem(why: &NotSent) -> Problem {
+/// Why nothing was sent, for the caller.
+pub fn not_sent_problem(why: &NotSent) -> Problem {
     match why {
         NotSent::Refused(PluginError::Misconfigured(words)) => {
             Problem::new("plugin_misconfigured", words.clone())
@@ -399,14 +505,39 @@ fn not_sent_problem(why: &NotSent) -> Problem {
         NotSent::Refused(PluginError::Gateway(refusal)) => {
             Problem::new("plugin_refused", refusal.message.clone())
         }
-        NotSent::Unreachable => Problem::new(
-            "gateway_unreachable",
-            "no connection to the gateway came about; nothing was cancelled",
-        ),
+        NotSent::Unreachable => {
+            Problem::new("gateway_unreachable", "no connection to the gateway came about; nothing was sent")
+        }
         NotSent::Fault(words) => Problem::new("plugin_failed", words.clone()),
+        NotSent::Overloaded(words) => {
+            Problem::new("unavailable", format!("{words} Nothing was cancelled; ask again."))
+        }
         NotSent::NotMade => Problem::new(
             "cancel_not_made",
             "the gateway says that it did not make this cancel; nothing was given back",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_payment_that_holds_money_and_is_known_can_be_cancelled() {
+        let holds = [PaymentState::Paid, PaymentState::PartiallyCancelled, PaymentState::AwaitingDeposit];
+        for (state, word) in PaymentState::TABLE {
+            let expected = if holds.contains(state) { Ok(()) } else { Err("not_cancellable") };
+            for resolution in [Resolution::None, Resolution::NeedsOperator] {
+                let code =
+                    |open, left| standing(*state, resolution, open, left).map_err(|problem| problem.code);
+                assert_eq!(code(None, 1_000), expected, "{word}");
+                assert!(code(None, 0).is_err(), "{word} without money");
+                assert_eq!(code(Some(AttemptState::InDoubt), 1_000), Err("payment_in_doubt"), "{word}");
+                assert_eq!(code(Some(AttemptState::Intent), 1_000), Err("payment_busy"), "{word}");
+            }
+            let problem = standing(*state, Resolution::InDoubt, None, 1_000).unwrap_err();
+            assert_eq!(problem.code, "payment_in_doubt", "{word}");
+        }
     }
 }

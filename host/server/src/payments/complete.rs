@@ -5,25 +5,25 @@ use std::time::Duration;
 
 use payhost_core::id::CheckoutId;
 use payhost_core::kill::{self, Point};
-use payhost_core::{FactKind, Money, Resolution};
+use payhost_core::{Money, Resolution};
 use payhost_engine::Called;
 use payhost_engine::contract::general_pay::{Authentication, COMPLETE};
 use payhost_engine::contract::types::{Account, Callback, Order, Outcome, PluginError};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
-use payhost_store::rows::payments::Payment;
+use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
 use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
-use super::model::AccountOut;
-use super::settle::{self, Change, NewFact, Written, checkout_ended, refusal_json};
-use super::verdict::{Doubt, Verdict, judge_complete, not_sent};
+use super::settle::{self, Change, Written, checkout_ended, refusal_json};
+use super::verdict::{Doubt, Verdict, judge_complete, not_sent, word};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::jobs;
 use crate::sealed::Place;
+use crate::vbank::facts::account_fact;
 
 /// How long a buyer waits for an outcome in doubt.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -140,12 +140,8 @@ async fn settle(
     checkout: Checkout,
     called: Called<Result<Outcome, PluginError>>,
 ) -> Result<(), Problem> {
-    let word = match &called.result {
-        Ok(word) => Ok(word.clone()),
-        Err(fault) => Err(fault.to_string()),
-    };
     let amount = Money::new(payment.total, payment.currency);
-    let verdict = judge_complete(called.evidence.writes(), word, amount, &checkout.order_ref);
+    let verdict = judge_complete(called.evidence.writes(), word(&called.result), amount, &checkout.order_ref);
     let (host_in, ready_in, id) = (host.clone(), ready.clone(), attempt.id);
     kill::at(Point::BeforeT2, "complete");
     let done = host.store().transact(move |tx| {
@@ -188,8 +184,11 @@ fn apply(
     // An outcome that comes late ends the doubt that was there meanwhile.
     change.payment.resolution = Resolution::None;
     let stands = match &verdict {
-        Verdict::Done(Outcome::Approved(approval)) => settle::approved(tx, change, attempt, approval)?,
-        Verdict::Done(Outcome::AwaitingDeposit(account)) => issued(tx, change, attempt, account)?,
+        Verdict::Done(Outcome::Approved(approval)) => {
+            let written = settle::approved(tx, change, Some(attempt), attempt.checkout_id, approval)?;
+            written != Written::Contradicts
+        }
+        Verdict::Done(Outcome::AwaitingDeposit(account)) => issued(tx, host, change, attempt, account)?,
         Verdict::Done(_) | Verdict::Declined(_) | Verdict::NotSent(_) | Verdict::InDoubt(_) => true,
     };
     let verdict = if stands { verdict } else { Verdict::InDoubt(Doubt::Second) };
@@ -235,25 +234,13 @@ fn apply(
 
 fn issued(
     tx: &mut Tx<'_>,
+    host: &Host,
     change: &mut Change<'_>,
     attempt: &Attempt,
     account: &Account,
 ) -> Result<bool, Error> {
-    let new = NewFact {
-        kind: FactKind::Issued,
-        amount: Money::new(account.amount.minor, change.payment.currency),
-        gateway_ref: account.gateway_ref.clone(),
-        sequence: 0,
-        at_ms: attempt.now_ms,
-        detail: json!({"bank": account.bank, "holder": account.holder, "order_ref": account.order_ref}),
-    };
-    if change.fact(tx, Some(attempt), new)? == Written::Contradicts {
-        return Ok(false);
-    }
-    change.payment.gateway_ref = Some(account.gateway_ref.clone());
-    change.payment.deposit_deadline_us = account.deadline_ms.map(|ms| ms.saturating_mul(1000));
-    change.payment.details = Some(Json::of(&AccountOut::kept(account)?)?);
-    Ok(true)
+    let written = account_fact(tx, host, change, account, Some(attempt), attempt.now_ms)?;
+    Ok(written != Written::Contradicts)
 }
 
 /// Waits until the checkout's outcome is known, for as long as a buyer waits.
@@ -263,10 +250,14 @@ pub async fn wait(host: &Host, id: CheckoutId) -> Result<(), Problem> {
         let settled = host.settled().notified();
         tokio::pin!(settled);
         settled.as_mut().enable();
-        let checkout = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
-        let open = checkout.is_some_and(|checkout| {
-            matches!(checkout.state, CheckoutState::Returned | CheckoutState::InDoubt)
+        let open = host.store().read(move |tx| {
+            let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(false) };
+            let open = matches!(checkout.state, CheckoutState::Returned | CheckoutState::InDoubt);
+            // Nobody asks any more once a person was called.
+            let payment = payments::get(tx, checkout.shop_id, checkout.payment_id)?;
+            Ok::<_, Error>(open && payment.is_some_and(|row| row.resolution != Resolution::NeedsOperator))
         });
+        let open = open.await?;
         if !open || tokio::time::timeout_at(deadline, settled).await.is_err() {
             return Ok(());
         }

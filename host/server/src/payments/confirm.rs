@@ -45,7 +45,7 @@ pub async fn confirm(
     key: IdempotencyKey,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
-    let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/confirm"), b"");
+    let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/confirm"), b"")?;
     let host_in = host.clone();
     host.finish(async move { once(&host_in, key, now(&host_in, caller, id)).await }).await
 }

@@ -39,7 +39,7 @@ use crate::webhooks;
 /// How long a payment can be paid when the shop says nothing, in microseconds: a day.
 const EXPIRES_US: i64 = 24 * 3600 * 1_000_000;
 /// Longest time that a shop may give, in microseconds: 90 days.
-const EXPIRES_MAX_US: i64 = 90 * EXPIRES_US;
+pub const EXPIRES_MAX_US: i64 = 90 * EXPIRES_US;
 /// Most bytes of metadata and of options, as JSON.
 const JSON_MAX: usize = 8 * 1024;
 /// How money is paid: the registry `method` of the contract.
@@ -214,7 +214,7 @@ pub async fn create(
     key: IdempotencyKey,
     body: Body<PaymentIn>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let key = key.of(&host, &caller, "POST /v1/payments", &body.raw);
+    let key = key.of(&host, &caller, "POST /v1/payments", &body.raw)?;
     // The key before the checks: what was right when the key was new is answered as it was, also when its time is over.
     let known = match &key {
         Some(key) => key.answered(&host).await?,

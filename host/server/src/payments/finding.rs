@@ -19,7 +19,7 @@ use super::attempt::locked;
 use super::cancel::{self, CancelAsked};
 use super::model::{MethodIo, PaymentOut};
 use super::resolve::end;
-use super::settle::{self, Change};
+use super::settle::{self, Change, Written};
 use super::verdict::{NotSent, Verdict};
 use crate::channels::ready::Ready;
 use crate::host::Host;
@@ -28,6 +28,7 @@ use crate::http::idempotency::{Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::Problem;
 use crate::time::parse_moment;
+use crate::vbank::{self, close};
 
 /// How long a doubt must last before a person may end it, in microseconds: 10 minutes. Until then its own asking is faster,
 /// and what is on its way may still arrive.
@@ -41,7 +42,9 @@ const NAME_MAX: usize = 100;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FindingIn {
-    /// Of an approval in doubt: `approved` or `not_approved`. Of a cancel in doubt: `cancelled` or `not_cancelled`.
+    /// Of an approval in doubt: `approved`, `not_approved`, or `not_issued` where it was to open an account. Of a cancel in
+    /// doubt: `cancelled` or `not_cancelled`. Of an account: `closed` or `not_closed`; `not_issued` when its opening is in
+    /// doubt.
     pub finding: String,
     /// The gateway's number: of the sale for `approved`, of the cancel (where there is one) for `cancelled`.
     #[serde(default)]
@@ -64,16 +67,17 @@ pub struct FindingIn {
     pub by: String,
 }
 
-impl FindingIn {
-    fn check(&self) -> Result<(), Problem> {
-        for (field, text, longest) in [("note", &self.note, NOTE_MAX), ("by", &self.by, NAME_MAX)] {
-            if text.trim().is_empty() || text.chars().count() > longest {
-                return Err(Problem::field(field, format!("from 1 to {longest} characters")));
-            }
+/// Whether a person says why and who.
+pub fn signed(note: &str, by: &str) -> Result<(), Problem> {
+    for (field, text, longest) in [("note", note, NOTE_MAX), ("by", by, NAME_MAX)] {
+        if text.trim().is_empty() || text.chars().count() > longest || text.contains('\0') {
+            return Err(Problem::field(field, format!("from 1 to {longest} characters")));
         }
-        Ok(())
     }
+    Ok(())
+}
 
+impl FindingIn {
     fn amount(&self, expected: i64) -> Result<i64, Problem> {
         let amount = self.amount.ok_or_else(|| Problem::field("amount", "what the gateway shows"))?;
         if amount != expected {
@@ -114,7 +118,7 @@ pub async fn resolve(
         Ok::<_, Error>(Some((row, open)))
     });
     let (row, open) = found.await?.ok_or_else(|| Problem::not_found("payment"))?;
-    let key = key.of_operator(&host, &row, &format!("POST /v1/payments/{id}/resolve"), &body.raw);
+    let key = key.of_operator(&host, &row, &format!("POST /v1/payments/{id}/resolve"), &body.raw)?;
     // Without its plugin a payment can be resolved too: only what can be cancelled in parts is not known then.
     let made_with = open.map(|attempt| (attempt.plugin_digest, attempt.revision));
     let ready = match &made_with {
@@ -163,7 +167,7 @@ fn resolvable(
     payment: &Payment,
     finding: &FindingIn,
 ) -> Result<Result<Attempt, Problem>, Error> {
-    if let Err(problem) = finding.check() {
+    if let Err(problem) = signed(&finding.note, &finding.by) {
         return Ok(Err(problem));
     }
     let open = attempts::open_of(tx, payment.shop_id, payment.id)?;
@@ -199,13 +203,15 @@ fn write(
                 Ok(approval) => approval,
                 Err(problem) => return Ok(Err(problem)),
             };
-            if !settle::approved(tx, &mut change, &attempt, &approval)? {
+            let written = settle::approved(tx, &mut change, Some(&attempt), attempt.checkout_id, &approval)?;
+            if written == Written::Contradicts {
                 let words = "this sale is known as another payment's, or the payment is paid by another one";
                 return Ok(Err(Problem::field("gateway_ref", words)));
             }
             end(tx, host, change, attempt, AttemptState::Succeeded, json!({}))?;
         }
-        (AttemptKind::Complete, "not_approved") => {
+        // An account that nobody knows the number of is closed at the gateway; a deposit into it still comes by its notice.
+        (AttemptKind::Complete, "not_approved" | "not_issued") => {
             let reason = "not_made";
             change.event("checkout.failed", json!({"checkout_id": attempt.checkout_id, "reason": reason}));
             end(tx, host, change, attempt, AttemptState::Failed, json!({"reason": reason}))?;
@@ -227,8 +233,21 @@ fn write(
             let verdict = Verdict::NotSent(NotSent::NotMade);
             cancel::apply(tx, host, change, attempt, &asked, verdict, json!({"by": finding.by}))?;
         }
+        (AttemptKind::Close, "closed") => close::found(tx, host, change, attempt, true)?,
+        (AttemptKind::Close, "not_closed") => close::found(tx, host, change, attempt, false)?,
+        (AttemptKind::Issue, "not_issued") => {
+            let reason = "account_unknown";
+            change.event("checkout.failed", json!({"checkout_id": attempt.checkout_id, "reason": reason}));
+            end(tx, host, change, attempt, AttemptState::Failed, json!({"reason": reason}))?;
+        }
         (AttemptKind::Complete, _) => {
             return Ok(Err(Problem::field("finding", "an approval is in doubt: approved or not_approved")));
+        }
+        (AttemptKind::Close, _) => {
+            return Ok(Err(Problem::field("finding", "an account's end is in doubt: closed or not_closed")));
+        }
+        (AttemptKind::Issue, _) => {
+            return Ok(Err(Problem::field("finding", "an account's opening is in doubt: not_issued")));
         }
         (AttemptKind::Cancel | AttemptKind::Undo, _) => {
             return Ok(Err(Problem::field("finding", "a cancel is in doubt: cancelled or not_cancelled")));
@@ -252,6 +271,10 @@ fn approval(
         let asked: Option<Method> = payment.method.as_ref().and_then(|method| method.to().ok());
         let method = finding.method.clone().map(Method::from).or(asked);
         let minor = finding.amount(payment.total)?;
+        if method.as_ref().is_some_and(vbank::is_account) {
+            let words = "an account is paid by its deposits, and their notices tell of them: not_issued ends this doubt";
+            return Err(Problem::field("finding", words));
+        }
         Ok(Approval {
             gateway_ref,
             order_ref,

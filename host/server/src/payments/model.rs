@@ -187,6 +187,11 @@ impl AccountOut {
         serde_json::from_str(&kept.value).ok()
     }
 
+    /// The account of a payment, where it has one.
+    pub fn of_payment(row: &Payment) -> Option<Self> {
+        Self::of(&row.details.as_ref()?.to().ok()?)
+    }
+
     /// The details of an issue, with the account among them.
     pub fn kept(account: &Account) -> Result<Details, payhost_store::Error> {
         let shown = Self {
@@ -298,7 +303,7 @@ impl PaymentOut {
                 vat: row.vat,
                 paid: row.paid,
                 cancelled: row.cancelled,
-                cancellable: held.max(0),
+                cancellable: held.clamp(0, row.total),
             },
             cancellable: cancellable(row, held, details, support),
             channel_id: row.channel_id.to_string(),
@@ -363,7 +368,7 @@ fn cancellable(row: &Payment, held: i64, details: Option<&Details>, support: Sup
     let until = row.approved_at_us.zip(support.within_days);
     let until =
         until.map(|(from_us, days)| rfc3339(from_us.saturating_add(i64::from(days).saturating_mul(DAY_US))));
-    Some(Cancellable { amount: held, partial, until, needs_account: support.needs_account })
+    Some(Cancellable { amount: held.min(row.total), partial, until, needs_account: support.needs_account })
 }
 
 impl PaymentOut {

@@ -21,7 +21,7 @@ use crate::host::Host;
 use crate::http::auth::ShopCaller;
 use crate::http::json::Body;
 use crate::http::problem::Problem;
-use crate::jobs::Done;
+use crate::jobs::{self, Done, Task};
 
 /// Payments of one answer: asked one after the other, they take a few seconds.
 const PAGE: i64 = 50;
@@ -29,8 +29,6 @@ const PAGE: i64 = 50;
 const WATCH_EVERY_US: i64 = 3600 * 1_000_000;
 /// Payments are watched for so long after their approval, in microseconds: 3 days. Test sales are reversed in the first night.
 const WATCH_FOR_US: i64 = 3 * 24 * 3600 * 1_000_000;
-/// Most payments that one look of the job asks about.
-const WATCH_MAX: usize = 1000;
 
 /// What to compare.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -156,36 +154,43 @@ fn day(text: &str) -> Option<(i64, i64)> {
     Some((begins(date)?, begins(date.tomorrow().ok()?)?))
 }
 
-/// Takes over what the gateway changed in the last days' payments of a channel that wants it, and comes again in an hour.
-pub async fn watch(host: &Host, shop: ShopId, id: ChannelId) -> Result<Done, String> {
+/// Takes over what the gateway changed in the last days' payments of a channel that wants it: a page of them after `after`, so
+/// that a job is short however many there are; the next page at once, and from the first one again in an hour.
+pub async fn watch(
+    host: &Host,
+    shop: ShopId,
+    id: ChannelId,
+    after: Option<PaymentId>,
+) -> Result<Done, String> {
     let now_us = host.now_us();
     let since = (now_us.saturating_sub(WATCH_FOR_US), now_us);
-    let (mut after, mut asked) = (None, 0_usize);
-    while asked < WATCH_MAX {
-        let page = host.store().read(move |tx| {
-            let watched = channels::get(tx, shop, id)?.is_some_and(|row| row.watch);
-            if !watched {
-                return Ok(None);
-            }
-            payments::approved_between(tx, (shop, id), since, after, PAGE).map(Some)
-        });
-        let page: Result<Option<Vec<Payment>>, Error> = page.await;
-        let Some(rows) = page.map_err(|error| error.to_string())? else { return Ok(Done::Finished) };
-        let Some(last) = rows.last() else { break };
-        after = Some(last.id);
-        asked = asked.saturating_add(rows.len());
-        for row in rows.iter().filter(|row| row.paid > row.cancelled) {
-            let compared = compare(host, row, true).await.map_err(|problem| problem.detail)?;
-            if compared.verdict == "silent" {
-                return Ok(Done::Again(
-                    now_us.saturating_add(WATCH_EVERY_US),
-                    "the gateway is silent".to_owned(),
-                ));
-            }
-            if ["amount_differs", "missing_there"].contains(&compared.verdict) {
-                tracing::error!(payment = %row.id, verdict = compared.verdict, detail = ?compared.detail, "the gateway differs");
-            }
+    let page = host.store().read(move |tx| {
+        let watched = channels::get(tx, shop, id)?.is_some_and(|row| row.watch);
+        if !watched {
+            return Ok(None);
+        }
+        payments::approved_between(tx, (shop, id), since, after, PAGE).map(Some)
+    });
+    let page: Result<Option<Vec<Payment>>, Error> = page.await;
+    let Some(rows) = page.map_err(|error| error.to_string())? else { return Ok(Done::Finished) };
+    for row in rows.iter().filter(|row| row.paid > row.cancelled) {
+        let compared = compare(host, row, true).await.map_err(|problem| problem.detail)?;
+        if compared.verdict == "silent" {
+            let words = "the gateway is silent".to_owned();
+            return Ok(Done::Again(now_us.saturating_add(WATCH_EVERY_US), words));
+        }
+        if ["amount_differs", "missing_there"].contains(&compared.verdict) {
+            tracing::error!(payment = %row.id, verdict = compared.verdict, detail = ?compared.detail, "the gateway differs");
         }
     }
-    Ok(Done::Again(now_us.saturating_add(WATCH_EVERY_US), "it comes again".to_owned()))
+    let (after, due_us) = match rows.last() {
+        Some(last) => (Some(last.id), now_us),
+        None => (None, now_us.saturating_add(WATCH_EVERY_US)),
+    };
+    let host_in = host.clone();
+    let planned = host
+        .store()
+        .transact(move |tx| jobs::enqueue(tx, &host_in, &Task::Watch { shop, channel: id, after }, due_us));
+    planned.await.map_err(|error: Error| error.to_string())?;
+    Ok(Done::Finished)
 }

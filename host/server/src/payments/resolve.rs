@@ -5,12 +5,13 @@
 //! `inquire.rs` asks, `undo.rs` takes back, `finding.rs` takes a person's word; this file decides when, and writes what was
 //! found.
 
-use payhost_core::Resolution;
 use payhost_core::id::{AttemptId, ShopId};
+use payhost_core::{FactKind, Resolution};
 use payhost_engine::contract::money::Cancellation;
 use payhost_engine::contract::types::Approval;
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::facts;
 use payhost_store::rows::jobs as job_rows;
 use payhost_store::rows::payments::Payment;
 use payhost_store::{Error, Json, Tx};
@@ -19,12 +20,13 @@ use serde_json::{Value, json};
 use super::attempt::{LEASE_US, locked, mine};
 use super::cancel::{self, CancelAsked};
 use super::inquire;
-use super::settle::{self, Change, checkout_ended};
+use super::settle::{self, Change, Written, checkout_ended};
 use super::undo::{self, UndoDone};
 use super::verdict::{NotSent, Verdict};
 use crate::channels::ready::Ready;
 use crate::host::{Host, hex, random};
 use crate::jobs::{Done, Task};
+use crate::vbank;
 
 /// When to ask again after each try, in seconds; afterwards daily. Counted from when the doubt began, not by tries: a host
 /// that was away, or asked more often, changes nothing.
@@ -41,16 +43,44 @@ const WAKE_APART_US: i64 = 5_000;
 pub enum Found {
     /// The money was taken.
     Approved(Box<Approval>),
+    /// An account was opened, and paid into: its order number and the gateway's number. Its deposit comes by its notice.
+    Opened(String, String),
     /// Nothing is held: the gateway says so, or it was undone (before, or by this step).
     Nothing(&'static str),
     /// A cancel was made.
     Cancelled(Box<Cancellation>),
     /// The gateway says for certain that nothing was cancelled.
     NotCancelled,
+    /// The account is closed at the gateway.
+    Closed,
+    /// The gateway says for certain that the account was not closed.
+    NotClosed,
     /// Nobody knows yet; why.
     Unknown(String),
-    /// No asking will tell, and nothing can be undone any more: a person must find out.
-    Unknowable(String),
+    /// No asking will tell: a person must find out; why, and in words.
+    Unknowable(Why, String),
+}
+
+/// Why a person is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The gateway cannot be asked about it, and what can be undone cannot be undone any more.
+    CannotBeAsked,
+    /// It was asked about for as long as the schedule lasts.
+    AskedInVain,
+    /// A row of ours is missing.
+    Incomplete,
+}
+
+impl Why {
+    /// The stable word for the alarm.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CannotBeAsked => "cannot_be_asked",
+            Self::AskedInVain => "asked_in_vain",
+            Self::Incomplete => "incomplete",
+        }
+    }
 }
 
 /// Whether the gateway answered.
@@ -114,6 +144,9 @@ pub async fn resolve(host: &Host, shop: ShopId, id: AttemptId, tries: i64) -> Re
                     let words = "an undo is resolved with its parent".to_owned();
                     Ok(Step::new(Found::Unknown(words), Heard::NotAsked))
                 }
+                // An account whose number nobody got can receive nothing: it is as if it had not been opened.
+                AttemptKind::Issue => Ok(Step::new(Found::Nothing("account_unknown"), Heard::NotAsked)),
+                AttemptKind::Close => vbank::close::find_out(host, &ready, &doubtful).await,
             };
             (Some(ready), step)
         }
@@ -175,9 +208,22 @@ fn left_behind(
     attempts::settle(tx, attempt)?;
     let mut change = Change::begin(host, payment, None);
     change.payment.resolution = Resolution::InDoubt;
-    if attempt.kind == AttemptKind::Cancel {
-        let asked: CancelAsked = attempt.request.to()?;
-        asked.key.answer(tx, 202, &json!(change.shown()), Some(attempt.payment_id))?;
+    let not_known = json!(change.shown());
+    match attempt.kind {
+        AttemptKind::Cancel => {
+            let asked: CancelAsked = attempt.request.to()?;
+            asked.key.answer(tx, 202, &not_known, Some(attempt.payment_id))?;
+        }
+        AttemptKind::Close => {
+            let asked: vbank::issue::Asked = attempt.request.to()?;
+            asked.key.answer(tx, 202, &not_known, Some(attempt.payment_id))?;
+        }
+        // Its account is as good as not opened, so the same key may do it.
+        AttemptKind::Issue => {
+            let asked: vbank::issue::Asked = attempt.request.to()?;
+            asked.key.forget(tx)?;
+        }
+        AttemptKind::Complete | AttemptKind::Undo => {}
     }
     change.write(tx)
 }
@@ -201,10 +247,20 @@ async fn write(host: &Host, ready: Option<Ready>, doubtful: Doubtful, step: Step
         let mut change = Change::begin(host, payment, ready.as_ref());
         match step.found {
             Found::Unknown(words) => return unknown(tx, host, change, &attempt, words, again_us),
-            Found::Unknowable(words) => return call_a_person(tx, change, &attempt, words),
+            Found::Unknowable(why, words) => return call_a_person(tx, change, &attempt, why, words),
             Found::Approved(approval) => {
-                if !settle::approved(tx, &mut change, &attempt, &approval)? {
+                let checkout = attempt.checkout_id;
+                let written = settle::approved(tx, &mut change, Some(&attempt), checkout, &approval)?;
+                if written == Written::Contradicts {
                     let words = "the approval must not stand".to_owned();
+                    return unknown(tx, host, change, &attempt, words, again_us);
+                }
+                end(tx, host, change, attempt, AttemptState::Succeeded, json!({}))?;
+            }
+            Found::Opened(order_ref, gateway_ref) => {
+                let unnamed = vbank::facts::unnamed;
+                if unnamed(tx, &mut change, &attempt, &order_ref, gateway_ref)? == Written::Contradicts {
+                    let words = "the account is another payment's".to_owned();
                     return unknown(tx, host, change, &attempt, words, again_us);
                 }
                 end(tx, host, change, attempt, AttemptState::Succeeded, json!({}))?;
@@ -218,6 +274,8 @@ async fn write(host: &Host, ready: Option<Ready>, doubtful: Doubtful, step: Step
             Found::NotCancelled => {
                 cancel_found(tx, host, change, attempt, Verdict::NotSent(NotSent::NotMade))?;
             }
+            Found::Closed => vbank::close::found(tx, host, change, attempt, true)?,
+            Found::NotClosed => vbank::close::found(tx, host, change, attempt, false)?,
         }
         Ok(Done::Finished)
     });
@@ -279,8 +337,15 @@ pub fn end(
     if let Some(id) = attempt.checkout_id
         && let Some(mut checkout) = checkouts::get(tx, attempt.shop_id, id)?
     {
-        let ended =
-            if state == AttemptState::Succeeded { CheckoutState::Approved } else { CheckoutState::Undone };
+        let awaits = facts::of_payment(tx, attempt.shop_id, attempt.payment_id)?;
+        let awaits = awaits.iter().any(|fact| fact.kind == FactKind::Issued);
+        let ended = match state {
+            AttemptState::Succeeded if awaits => CheckoutState::AwaitingDeposit,
+            AttemptState::Succeeded => CheckoutState::Approved,
+            AttemptState::Intent | AttemptState::Declined | AttemptState::Failed | AttemptState::InDoubt => {
+                CheckoutState::Undone
+            }
+        };
         checkout_ended(tx, host, &mut checkout, ended, result)?;
     }
     change.write(tx)
@@ -297,8 +362,8 @@ fn unknown(
 ) -> Result<Done, Error> {
     tracing::warn!(attempt = %attempt.id, reason = %words, "still in doubt");
     let now_us = host.now_us();
-    let Some(due_us) = next_us(attempt.updated_us, now_us) else {
-        return call_a_person(tx, change, attempt, words);
+    let Some(due_us) = next_us(attempt.updated_us, now_us, DAYS) else {
+        return call_a_person(tx, change, attempt, Why::AskedInVain, words);
     };
     // A moment that is over says nothing more.
     let again_us = again_us.filter(|us| *us > now_us);
@@ -310,20 +375,23 @@ fn call_a_person(
     tx: &mut Tx<'_>,
     mut change: Change<'_>,
     attempt: &Attempt,
+    why: Why,
     words: String,
 ) -> Result<Done, Error> {
-    tracing::error!(attempt = %attempt.id, reason = %words, "a person must find out how this attempt ended");
+    let reason = why.as_str();
+    tracing::error!(attempt = %attempt.id, reason, detail = %words, "a person must find out how this attempt ended");
     if change.payment.resolution != Resolution::NeedsOperator {
-        change.event("payment.alarm", json!({"attempt": attempt.id, "needs_operator": words}));
+        let data = json!({"attempt": attempt.id, "needs_operator": reason, "detail": words});
+        change.event("payment.alarm", data);
     }
     change.payment.resolution = Resolution::NeedsOperator;
     change.write(tx)?;
     Ok(Done::Finished)
 }
 
-/// The next time of the schedule of a doubt that began at `since_us`; none when it is over.
-fn next_us(since_us: i64, now_us: i64) -> Option<i64> {
-    let daily = (0..DAYS).map(|_| DAY_SECONDS);
+/// The next time of the schedule of a doubt that began at `since_us` and is daily for `days` in the end; none when it is over.
+pub fn next_us(since_us: i64, now_us: i64, days: i64) -> Option<i64> {
+    let daily = (0..days).map(|_| DAY_SECONDS);
     let steps = SCHEDULE_SECONDS.iter().copied().chain(daily);
     steps
         .scan(since_us, |due_us, seconds| {
@@ -341,7 +409,7 @@ mod tests {
     fn a_doubt_is_asked_about_for_14_days_and_then_given_to_a_person() {
         let mut now_us = 0;
         let mut times = Vec::new();
-        while let Some(due_us) = next_us(0, now_us) {
+        while let Some(due_us) = next_us(0, now_us, DAYS) {
             times.push(due_us / 1_000_000);
             now_us = due_us;
         }
@@ -352,8 +420,11 @@ mod tests {
 
     #[test]
     fn asking_more_often_or_not_at_all_does_not_shorten_the_schedule() {
-        assert_eq!(next_us(0, 0), Some(5_000_000));
-        assert_eq!(next_us(0, 19_999_999), Some(20_000_000));
-        assert_eq!(next_us(0, 3 * DAY_SECONDS * 1_000_000), Some((26_480 + 3 * DAY_SECONDS) * 1_000_000));
+        assert_eq!(next_us(0, 0, DAYS), Some(5_000_000));
+        assert_eq!(next_us(0, 19_999_999, DAYS), Some(20_000_000));
+        assert_eq!(
+            next_us(0, 3 * DAY_SECONDS * 1_000_000, DAYS),
+            Some((26_480 + 3 * DAY_SECONDS) * 1_000_000)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What follows from a known outcome: facts, ledger, state, events. Invariant: they are written in one transaction with the
 //! attempt that they belong to, the state follows from the facts, and every change of state has its event.
 
-use payhost_core::id::{EventId, FactId};
+use payhost_core::id::{CheckoutId, EventId, FactId};
 use payhost_core::state::{Standing, Sums, state_of};
 use payhost_core::{Fact, FactKind, Money, PaymentState, Resolution};
 use payhost_engine::contract::money::Cancellation;
@@ -124,6 +124,7 @@ impl<'a> Change<'a> {
             opened: self.payment.opened,
             failed: self.payment.failed,
             expired: self.payment.expired,
+            total: self.payment.total,
         };
         let sums = Sums::of(&facts);
         self.payment.state = state_of(&facts, standing);
@@ -175,26 +176,32 @@ impl<'a> Change<'a> {
                 self.events.insert(0, (name, Value::Null));
             }
         }
-        if resolution != self.before.resolution && resolution != Resolution::None {
-            self.events.push((format!("payment.{}", resolution.as_str()), Value::Null));
+        if resolution != self.before.resolution {
+            match resolution {
+                Resolution::None => self.event("payment.doubt_ended", Value::Null),
+                Resolution::InDoubt => self.event("payment.in_doubt", Value::Null),
+                Resolution::NeedsOperator => self.event("payment.needs_operator", Value::Null),
+            }
         }
     }
 }
 
-/// The gateway took the money. `false`: this approval must not stand (the payment is paid by another sale, or the sale is
-/// known as another payment's), and nothing but an alarm was written: it must be undone.
+/// The gateway took the money, as an attempt or a notice tells. [`Written::Contradicts`]: this approval must not stand (the
+/// payment is paid by another sale, or the sale is known as another payment's), and nothing but an alarm was written: it must
+/// be undone.
 pub fn approved(
     tx: &mut Tx<'_>,
     change: &mut Change<'_>,
-    attempt: &Attempt,
+    attempt: Option<&Attempt>,
+    checkout: Option<CheckoutId>,
     approval: &Approval,
-) -> Result<bool, Error> {
+) -> Result<Written, Error> {
     let known_sale = change.payment.gateway_ref.as_ref().filter(|known| **known != approval.gateway_ref);
     if let (Some(known), true) = (known_sale, change.payment.paid > 0) {
         // Rule 6 keeps this from happening; if it did, money was taken twice, and it goes back.
         tracing::error!(payment = %change.payment.id, %known, second = %approval.gateway_ref, "a second approval");
         change.event("payment.alarm", json!({"second_approval": approval.gateway_ref}));
-        return Ok(false);
+        return Ok(Written::Contradicts);
     }
     let new = NewFact {
         kind: FactKind::Approved,
@@ -204,17 +211,16 @@ pub fn approved(
         at_ms: approval.approved_at_ms,
         detail: json!({"order_ref": approval.order_ref}),
     };
-    match change.fact(tx, Some(attempt), new)? {
-        Written::New => {}
-        Written::Known => return Ok(true),
-        Written::Contradicts => return Ok(false),
+    let written = change.fact(tx, attempt, new)?;
+    if written != Written::New {
+        return Ok(written);
     }
     change.payment.gateway_ref = Some(approval.gateway_ref.clone());
     change.payment.approved_at_us = Some(approval.approved_at_ms.saturating_mul(1000));
-    change.payment.approved_checkout_id = attempt.checkout_id;
+    change.payment.approved_checkout_id = checkout;
     change.payment.paid_method = Some(Json::of(&approval.method)?);
     change.payment.details = Some(Json::of(&approval.details)?);
-    Ok(true)
+    Ok(Written::New)
 }
 
 /// The gateway gave money back.

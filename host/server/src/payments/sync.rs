@@ -9,12 +9,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::PaymentId;
-use payhost_core::{FactKind, Money, Resolution};
+use payhost_core::{FactKind, Money, PaymentState, Resolution};
 use payhost_engine::contract::money::{Sale, SaleState};
 use payhost_engine::contract::plugin::Lookup;
 use payhost_store::Error;
+use payhost_store::rows::attempts;
+use payhost_store::rows::facts::{self, FactRow};
 use payhost_store::rows::payments::Payment;
-use payhost_store::rows::{attempts, facts};
 use serde_json::{Value, json};
 
 use super::attempt::locked;
@@ -82,7 +83,7 @@ pub async fn sync(
     key: IdempotencyKey,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let row = find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
-    let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/sync"), b"");
+    let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/sync"), b"")?;
     let host_in = host.clone();
     host.finish(async move { once(&host_in, key, now(&host_in, caller, row)).await }).await
 }
@@ -144,14 +145,12 @@ pub async fn look(host: &Host, row: &Payment, apply: bool) -> Result<Look, Probl
     if ready.lookup() == Lookup::None {
         return Ok(Look::CannotAsk("the plugin cannot ask its gateway about a sale".to_owned()));
     }
-    let (shop, id, checkout) = (row.shop_id, row.id, row.approved_checkout_id);
+    let (shop, id, checkout, row_total) = (row.shop_id, row.id, row.approved_checkout_id, row.total);
     let known = host.store().read(move |tx| {
         let order_ref = order_ref_of(tx, shop, checkout)?;
-        let cancels = facts::of_payment(tx, shop, id)?;
-        let cancels = cancels.iter().filter(|fact| fact.kind == FactKind::Cancelled);
-        Ok::<_, Error>((order_ref, i64::try_from(cancels.count()).unwrap_or(i64::MAX)))
+        Ok::<_, Error>((order_ref, Here::of(row_total, &facts::of_payment(tx, shop, id)?)))
     });
-    let (order_ref, known) = known.await?;
+    let (order_ref, here) = known.await?;
     let of = Of { payment: row, attempt: None };
     let sale = match ask(host, &ready, of, &order_ref, row.gateway_ref.clone()).await? {
         Ok(Some(sale)) => sale,
@@ -165,7 +164,12 @@ pub async fn look(host: &Host, row: &Payment, apply: bool) -> Result<Look, Probl
             format!("the gateway has {} {} for {}", sale.amount.minor, sale.amount.currency, sale.order_ref);
         return Ok(Look::Differs(words));
     }
-    let cancels = match unknown_cancels(row.total, row.cancelled, &sale, known) {
+    // Both wait for a deposit or for its rest, or the bank took one back: nothing is held that could have been given back there.
+    let waits = matches!(row.state, PaymentState::AwaitingDeposit | PaymentState::Cancelled);
+    if waits && sale.state == SaleState::AwaitingDeposit {
+        return Ok(Look::Match);
+    }
+    let cancels = match unknown_cancels(row.total, here, &sale) {
         Ok(cancels) if cancels.is_empty() => return Ok(Look::Match),
         Ok(cancels) => cancels,
         Err(words) => return Ok(Look::Differs(words)),
@@ -176,8 +180,33 @@ pub async fn look(host: &Host, row: &Payment, apply: bool) -> Result<Look, Probl
     Ok(Look::Cancelled(cancels))
 }
 
+/// What is known here of a sale's money.
+#[derive(Debug, Clone, Copy)]
+struct Here {
+    /// What was taken and not taken back by the bank, at most the total: a deposit may be of less.
+    taken: i64,
+    /// What was given back.
+    given: i64,
+    /// In how many cancels.
+    cancels: i64,
+}
+
+impl Here {
+    fn of(total: i64, facts: &[FactRow]) -> Self {
+        let of = |kind: FactKind| facts.iter().filter(move |fact| fact.kind == kind);
+        let sum = |kind: FactKind| of(kind).map(|fact| fact.amount).fold(0, i64::saturating_add);
+        let taken = sum(FactKind::Approved).saturating_add(sum(FactKind::Deposited));
+        Self {
+            taken: taken.saturating_sub(sum(FactKind::DepositCancelled)).clamp(0, total),
+            given: sum(FactKind::Cancelled),
+            cancels: i64::try_from(of(FactKind::Cancelled).count()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
 /// Cancels that the gateway knows and we do not. `Err`: what it says does not agree with what we know.
-fn unknown_cancels(total: i64, here: i64, sale: &Sale, known: i64) -> Result<Vec<NewCancel>, String> {
+fn unknown_cancels(total: i64, here: Here, sale: &Sale) -> Result<Vec<NewCancel>, String> {
+    let Here { taken, given: here, cancels: known } = here;
     let listed = |cancels: &[payhost_engine::contract::money::Cancelled]| -> i64 {
         cancels.iter().map(|cancel| cancel.amount.minor).sum()
     };
@@ -186,7 +215,7 @@ fn unknown_cancels(total: i64, here: i64, sale: &Sale, known: i64) -> Result<Vec
         SaleState::PartiallyCancelled => {
             sale.cancellable.as_ref().map_or(listed(&sale.cancels), |left| total.saturating_sub(left.minor))
         }
-        SaleState::Cancelled => total,
+        SaleState::Cancelled => taken,
         SaleState::AwaitingDeposit => return Err("the gateway still waits for the deposit".to_owned()),
     };
     if there < here || there > total {
@@ -298,8 +327,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_short_deposit_that_was_given_back_here_is_not_found_again_at_the_gateway() {
+        let cancelled = sale(SaleState::Cancelled, &[], None);
+        let here = Here { taken: 400, given: 400, cancels: 1 };
+        assert_eq!(unknown_cancels(1000, here, &cancelled), Ok(Vec::new()));
+        // Given back there, it is what was paid in, and not the total.
+        let here = Here { taken: 400, given: 0, cancels: 0 };
+        let found = unknown_cancels(1000, here, &cancelled).unwrap();
+        assert_eq!(found.iter().map(|cancel| cancel.amount).collect::<Vec<_>>(), [400]);
+    }
+
     fn unknown_of(cancelled: i64, sale: &Sale, known: i64) -> Option<Vec<(i64, i64)>> {
-        let found = unknown_cancels(1000, cancelled, sale, known).ok()?;
+        let here = Here { taken: 1000, given: cancelled, cancels: known };
+        let found = unknown_cancels(1000, here, sale).ok()?;
         Some(found.iter().map(|cancel| (cancel.sequence, cancel.amount)).collect())
     }
 }

@@ -10,8 +10,8 @@ use payhost_store::{Error, Json, Tx};
 use serde_json::{Value, json};
 
 use super::attempt::{JournalOf, LEASE_US, Opening, evidence, journal, locked, mine, open, run};
-use super::resolve::{Doubtful, Found, Heard, Step};
-use super::verdict::{NotSent, Verdict, judge};
+use super::resolve::{Doubtful, Found, Heard, Step, Why};
+use super::verdict::{NotSent, Verdict, judge, word};
 use crate::channels::ready::Ready;
 use crate::host::{Host, hex, random};
 use crate::http::problem::Problem;
@@ -81,7 +81,8 @@ pub async fn undo(
     let parent = &doubtful.attempt;
     let order: Order = Place::Order(checkout.id).open_json(&ready.key, &checkout.order_json)?;
     let Some(sealed) = &parent.callback else {
-        return Ok(Step::new(Found::Unknowable("the attempt has no callback".to_owned()), Heard::NotAsked));
+        let found = Found::Unknowable(Why::Incomplete, "the attempt has no callback".to_owned());
+        return Ok(Step::new(found, Heard::NotAsked));
     };
     let callback: Callback = Place::Callback(checkout.id).open_json(&ready.key, sealed)?;
     let earlier =
@@ -117,13 +118,10 @@ pub async fn undo(
 
 /// `settled`: the approval cannot be on its way any more, so that "nothing to undo" is final.
 fn judged(attempt: Attempt, called: Called<Result<Undone, PluginError>>, settled: bool) -> Step {
-    let word = match &called.result {
-        Ok(word) => Ok(word.clone()),
-        Err(fault) => Err(fault.to_string()),
-    };
+    let said = word(&called.result);
     use AttemptState as A;
     let unknown = |words: String, heard| (Found::Unknown(words), heard);
-    let (state, result, (found, heard)) = match judge(called.evidence.writes(), word, |_| true) {
+    let (state, result, (found, heard)) = match judge(called.evidence.writes(), said, |_| true) {
         Verdict::Done(Undone::Reversed) => {
             (A::Succeeded, json!("reversed"), (Found::Nothing("undone"), Heard::Answer))
         }

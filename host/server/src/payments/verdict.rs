@@ -2,8 +2,8 @@
 //! a lie of a plugin cannot turn money that may have moved into "failed" (`design.md` "Money", rule 4).
 
 use payhost_core::Money;
-use payhost_engine::WriteEvidence;
 use payhost_engine::contract::types::{Outcome, PluginError, Refusal};
+use payhost_engine::{Fault, WriteEvidence};
 
 /// What the host concludes from an attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub enum NotSent {
     Unreachable,
     /// The plugin died.
     Fault(String),
+    /// Too many plugin calls were running, of this shop or of all; this one was not started.
+    Overloaded(String),
     /// It was in doubt, and the gateway says for certain that it was not made.
     NotMade,
 }
@@ -42,6 +44,7 @@ pub fn not_sent(why: &NotSent) -> &'static str {
         NotSent::Refused(PluginError::Gateway(_) | PluginError::Unknown(_)) => "not_sent",
         NotSent::Unreachable => "gateway_unreachable",
         NotSent::Fault(_) => "plugin_failed",
+        NotSent::Overloaded(_) => "overloaded",
         NotSent::NotMade => "not_made",
     }
 }
@@ -82,18 +85,33 @@ impl Doubt {
     }
 }
 
+impl From<&Fault> for NotSent {
+    /// Of a plugin that said nothing, as long as nothing left this machine.
+    fn from(fault: &Fault) -> Self {
+        let words = fault.to_string();
+        if matches!(fault, Fault::Overloaded { .. }) { Self::Overloaded(words) } else { Self::Fault(words) }
+    }
+}
+
+/// A plugin's word; where there is none, what that comes to if nothing was sent.
+pub type Word<T> = Result<Result<T, PluginError>, NotSent>;
+
+/// The word of a call.
+pub fn word<T: Clone>(result: &Result<Result<T, PluginError>, Fault>) -> Word<T> {
+    match result {
+        Ok(word) => Ok(word.clone()),
+        Err(fault) => Err(NotSent::from(fault)),
+    }
+}
+
 /// The verdict of any attempt. `agrees` says whether a reported success is the one that was asked for.
-pub fn judge<T>(
-    writes: WriteEvidence,
-    word: Result<Result<T, PluginError>, String>,
-    agrees: impl FnOnce(&T) -> bool,
-) -> Verdict<T> {
+pub fn judge<T>(writes: WriteEvidence, word: Word<T>, agrees: impl FnOnce(&T) -> bool) -> Verdict<T> {
     match (writes, word) {
         (WriteEvidence::Unknown, _) => Verdict::InDoubt(Doubt::NoAnswer),
         (WriteEvidence::None | WriteEvidence::NotSent, Ok(Ok(_))) => Verdict::InDoubt(Doubt::Unfounded),
         (WriteEvidence::NotSent, Ok(Err(_)) | Err(_)) => Verdict::NotSent(NotSent::Unreachable),
         (WriteEvidence::None, Ok(Err(error))) => Verdict::NotSent(NotSent::Refused(error)),
-        (WriteEvidence::None, Err(fault)) => Verdict::NotSent(NotSent::Fault(fault)),
+        (WriteEvidence::None, Err(why)) => Verdict::NotSent(why),
         (WriteEvidence::Answered, Ok(Ok(done))) => {
             if agrees(&done) {
                 Verdict::Done(done)
@@ -109,7 +127,7 @@ pub fn judge<T>(
 /// The verdict of a `complete`: its refusals are outcomes, and they need no write (a declined authentication).
 pub fn judge_complete(
     writes: WriteEvidence,
-    word: Result<Result<Outcome, PluginError>, String>,
+    word: Word<Outcome>,
     amount: Money,
     order_ref: &str,
 ) -> Verdict<Outcome> {
@@ -160,10 +178,8 @@ mod tests {
         })
     }
 
-    type Word = Result<Result<Outcome, PluginError>, String>;
-
     /// Everything that a plugin can say, with a name.
-    fn words() -> Vec<(&'static str, Word)> {
+    fn words() -> Vec<(&'static str, Word<Outcome>)> {
         vec![
             ("approved", Ok(Ok(approved(1000, "KRW", "ref")))),
             ("other amount", Ok(Ok(approved(999, "KRW", "ref")))),
@@ -175,7 +191,7 @@ mod tests {
             ("unknown", Ok(Err(PluginError::Unknown("?".into())))),
             ("forged", Ok(Err(PluginError::Forged("?".into())))),
             ("misconfigured", Ok(Err(PluginError::Misconfigured("?".into())))),
-            ("fault", Err("trap".into())),
+            ("fault", Err(super::NotSent::Fault("trap".into()))),
         ]
     }
 

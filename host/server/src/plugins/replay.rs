@@ -214,6 +214,7 @@ async fn again(
         seed: unhex(&record.seed),
         send_deadline: None,
         offline: false,
+        one_time: Vec::new(),
     };
     let mut setup = ready.setup(&moment);
     setup.transport = Transport::Scripted(recorded.clone());
@@ -228,7 +229,7 @@ async fn again(
         .iter()
         .map(|difference| json!({"at": difference.at, "recorded": difference.recorded, "asked": difference.asked}))
         .collect();
-    let (then, now) = (json!(record.ended), json!(called.record.ended));
+    let (then, now) = (json!(record.ended), json!(called.record().ended));
     // As bytes: the order of members counts too.
     let written = (serde_json::to_vec(&then).ok(), serde_json::to_vec(&now).ok());
     let same = written.0.is_some() && written.0 == written.1 && out.requests.is_empty();
@@ -262,7 +263,7 @@ async fn runnable(
         return Ok(Err(Why::Capped));
     }
     let function = find(short(&record.interface), &record.function);
-    let (Some(context), Some(function)) = (record.context.clone(), function) else {
+    let (Some(context), Some(function)) = (record.context.as_deref().cloned(), function) else {
         return Ok(Err(Why::UnknownFunction));
     };
     if !record.replayable {

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, Method};
 use ipnet::IpNet;
 use payhost_engine::egress::addresses::is_public;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -148,12 +148,17 @@ impl Client {
 
     /// Posts JSON.
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: String) -> Answer {
+        self.send(Method::POST, url, headers, body.into()).await
+    }
+
+    /// Sends any request.
+    pub async fn send(&self, verb: Method, url: &Url, headers: HeaderMap, body: Vec<u8>) -> Answer {
         // A literal address never comes to the resolver.
         if let Err(words) = self.rule.refuse(url) {
             return Answer::Failed(format!("not sent: {words}"));
         }
         let client = if url.scheme() == "https" { &self.https } else { &self.http };
-        match client.post(url.clone()).headers(headers).body(body).send().await {
+        match client.request(verb, url.clone()).headers(headers).body(body).send().await {
             Ok(response) => read(response).await,
             Err(error) => Answer::Failed(in_words(error)),
         }

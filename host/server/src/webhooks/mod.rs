@@ -27,7 +27,7 @@ use utoipa_axum::routes;
 
 use crate::host::Host;
 
-pub use client::{Client, ClientError};
+pub use client::{Answer, Client, ClientError};
 pub use endpoints::{payment_url_problem, web_hook_address};
 pub use run::run;
 pub use sign::Secret;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use axum::http::{HeaderMap, HeaderValue, header};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use payhost_core::id::EventId;
+use payhost_core::kill::{self, Point};
 use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
 use payhost_store::rows::endpoints::{self, Endpoint};
 use payhost_store::rows::events::{self, Event};
@@ -67,6 +68,7 @@ impl Turn {
 
     /// Sends what is due, as long as `stopping` says no and the lease lasts, and gives the endpoint back.
     pub async fn take(mut self, stopping: &AtomicBool) {
+        kill::at(Point::DeliveryClaimed, "webhook");
         let (id, host) = (self.endpoint.id, self.host.clone());
         if let Err(error) = self.send_due(stopping).await {
             tracing::error!(endpoint = %id, %error, "webhooks cannot be sent; they are tried again");
@@ -87,9 +89,10 @@ impl Turn {
     }
 
     async fn send_due(&mut self, stopping: &AtomicBool) -> Result<(), Error> {
-        self.secrets = self.open_secrets().await?;
-        let this = &*self;
         loop {
+            // For each part anew: a rotation counts from the next one on.
+            self.secrets = self.open_secrets().await?;
+            let this = &*self;
             let mut due: VecDeque<_> = this.read_due().await?.into();
             if due.is_empty() {
                 return Ok(());
@@ -177,6 +180,7 @@ impl Turn {
         tracing::debug!(
             endpoint = %self.endpoint.id, event = %event.id, tries, status = ?row.status, error = ?row.error, "webhook"
         );
+        kill::at(Point::WebhookSent, "webhook");
         self.store(row, before, next, now_us).await
     }
 

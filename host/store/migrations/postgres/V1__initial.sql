@@ -82,6 +82,8 @@ CREATE TABLE channel (
     settings TEXT COLLATE "C" NOT NULL,
     enabled BIGINT NOT NULL CONSTRAINT channel_enabled_bool CHECK (enabled IN (0, 1)),
     watch BIGINT NOT NULL CONSTRAINT channel_watch_bool CHECK (watch IN (0, 1)),
+    in_doubt TEXT COLLATE "C" NOT NULL CONSTRAINT channel_in_doubt_known CHECK (in_doubt IN ('undo', 'ask')),
+    notice_forward_url TEXT COLLATE "C",
     created_us BIGINT NOT NULL,
     updated_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id)
@@ -397,6 +399,46 @@ CREATE TABLE idempotency (
     CONSTRAINT idempotency_done_has_answer CHECK (state <> 'done' OR (status IS NOT NULL AND body IS NOT NULL))
 );
 CREATE INDEX idempotency_expiry ON idempotency (expires_us);
+
+CREATE TABLE notice (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL,
+    channel_id TEXT COLLATE "C" NOT NULL,
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT notice_mode_known CHECK (mode IN ('test', 'live')),
+    digest TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    listed BIGINT NOT NULL CONSTRAINT notice_listed_bool CHECK (listed IN (0, 1)),
+    raw BYTEA,
+    times BIGINT NOT NULL CONSTRAINT notice_times_positive CHECK (times >= 1),
+    state TEXT COLLATE "C" NOT NULL CONSTRAINT notice_state_known CHECK (state IN (
+        'received', 'read', 'doubted', 'applied', 'ignored', 'unknown_order', 'mismatched', 'held', 'unconfirmed', 'refused',
+        'unreadable', 'dismissed')),
+    reading BYTEA,
+    reply TEXT COLLATE "C",
+    reply_type TEXT COLLATE "C",
+    summary TEXT COLLATE "C" NOT NULL,
+    payment_id TEXT COLLATE "C",
+    reason TEXT COLLATE "C",
+    forward TEXT COLLATE "C" CONSTRAINT notice_forward_known CHECK (forward IN ('waiting', 'forwarded', 'failed')),
+    forward_status BIGINT,
+    forwarded_us BIGINT,
+    since_us BIGINT NOT NULL,
+    created_us BIGINT NOT NULL,
+    updated_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
+);
+CREATE UNIQUE INDEX notice_id ON notice (id);
+-- The same message is one row, however often the gateway repeats it.
+CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
+CREATE INDEX notice_list ON notice (shop_id, mode, id);
+CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS NOT NULL;
+-- What strangers send is counted, so that they cannot fill the disk.
+CREATE INDEX notice_strange ON notice (channel_id, created_us)
+    WHERE listed = 0 AND state NOT IN ('received', 'read', 'applied');
+-- What is over is thrown away, or loses its message.
+CREATE INDEX notice_kept ON notice (created_us) WHERE raw IS NOT NULL;
 
 CREATE TABLE call (
     id TEXT COLLATE "C" NOT NULL,

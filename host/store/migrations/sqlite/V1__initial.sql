@@ -80,6 +80,8 @@ CREATE TABLE channel (
     settings TEXT NOT NULL,
     enabled INTEGER NOT NULL CONSTRAINT channel_enabled_bool CHECK (enabled IN (0, 1)),
     watch INTEGER NOT NULL CONSTRAINT channel_watch_bool CHECK (watch IN (0, 1)),
+    in_doubt TEXT NOT NULL CONSTRAINT channel_in_doubt_known CHECK (in_doubt IN ('undo', 'ask')),
+    notice_forward_url TEXT,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id)
@@ -389,6 +391,46 @@ CREATE TABLE idempotency (
     CONSTRAINT idempotency_done_has_answer CHECK (state <> 'done' OR (status IS NOT NULL AND body IS NOT NULL))
 ) STRICT;
 CREATE INDEX idempotency_expiry ON idempotency (expires_us);
+
+CREATE TABLE notice (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL,
+    channel_id TEXT NOT NULL,
+    mode TEXT NOT NULL CONSTRAINT notice_mode_known CHECK (mode IN ('test', 'live')),
+    digest TEXT NOT NULL,
+    source TEXT NOT NULL,
+    listed INTEGER NOT NULL CONSTRAINT notice_listed_bool CHECK (listed IN (0, 1)),
+    raw BLOB,
+    times INTEGER NOT NULL CONSTRAINT notice_times_positive CHECK (times >= 1),
+    state TEXT NOT NULL CONSTRAINT notice_state_known CHECK (state IN (
+        'received', 'read', 'doubted', 'applied', 'ignored', 'unknown_order', 'mismatched', 'held', 'unconfirmed', 'refused',
+        'unreadable', 'dismissed')),
+    reading BLOB,
+    reply TEXT,
+    reply_type TEXT,
+    summary TEXT NOT NULL,
+    payment_id TEXT,
+    reason TEXT,
+    forward TEXT CONSTRAINT notice_forward_known CHECK (forward IN ('waiting', 'forwarded', 'failed')),
+    forward_status INTEGER,
+    forwarded_us INTEGER,
+    since_us INTEGER NOT NULL,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX notice_id ON notice (id);
+-- The same message is one row, however often the gateway repeats it.
+CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
+CREATE INDEX notice_list ON notice (shop_id, mode, id);
+CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS NOT NULL;
+-- What strangers send is counted, so that they cannot fill the disk.
+CREATE INDEX notice_strange ON notice (channel_id, created_us)
+    WHERE listed = 0 AND state NOT IN ('received', 'read', 'applied');
+-- What is over is thrown away, or loses its message.
+CREATE INDEX notice_kept ON notice (created_us) WHERE raw IS NOT NULL;
 
 CREATE TABLE call (
     id TEXT NOT NULL,

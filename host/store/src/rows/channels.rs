@@ -7,8 +7,18 @@ use std::collections::BTreeMap;
 use payhost_core::id::{ChannelId, ShopId};
 
 use super::Mode;
-use crate::table::{Table, table};
+use crate::table::{Table, table, word};
 use crate::{Error, Json, Sealed, Tx, params};
+
+word! {
+    /// What is done about an approval in doubt that the gateway, when asked, does not confirm.
+    pub enum InDoubt {
+        /// It is taken back, while that is possible.
+        Undo = "undo",
+        /// It is asked about on.
+        Ask = "ask",
+    }
+}
 
 table! {
     /// A shop's configured use of a plugin.
@@ -33,6 +43,10 @@ table! {
         enabled: bool,
         /// Whether what the gateway changes by itself is looked for.
         watch: bool,
+        /// What is done about an approval in doubt.
+        in_doubt: InDoubt,
+        /// Where notices of unknown orders go on to, while a merchant id moves here.
+        notice_forward_url: Option<String>,
         /// When it was made.
         created_us: i64,
         /// When it was changed.
@@ -117,10 +131,10 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId) -> Result<Vec<Channel>, Error> {
     Channel::select(tx, "WHERE shop_id = $1 ORDER BY id", params![shop])
 }
 
-/// Changes what may change: plugin version, name, purposes, settings, enabled.
+/// Changes what may change: plugin version, name, purposes, settings, switches.
 pub fn update(tx: &mut Tx<'_>, channel: &Channel) -> Result<(), Error> {
     let sql = "UPDATE channel SET plugin_digest = $1, name = $2, purposes = $3, settings = $4, enabled = $5, watch = $6, \
-               updated_us = $7 WHERE shop_id = $8 AND id = $9";
+               in_doubt = $7, notice_forward_url = $8, updated_us = $9 WHERE shop_id = $10 AND id = $11";
     let c = channel;
     let changed = tx.execute(
         sql,
@@ -131,6 +145,8 @@ pub fn update(tx: &mut Tx<'_>, channel: &Channel) -> Result<(), Error> {
             c.settings,
             c.enabled,
             c.watch,
+            c.in_doubt,
+            c.notice_forward_url,
             c.updated_us,
             c.shop_id,
             c.id
@@ -240,6 +256,22 @@ pub fn revision(
             ChannelRevision::select_opt(tx, tail, params![shop, channel])
         }
     }
+}
+
+/// Revisions of a channel, but for its newest, with which accounts were opened that wait for their deposit: of those with
+/// other settings than the newest, up to `limit`, the newest first.
+pub fn awaited_revisions(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    channel: ChannelId,
+    limit: i64,
+) -> Result<Vec<i64>, Error> {
+    let sql = "SELECT r.number FROM channel_revision r WHERE r.shop_id = $1 AND r.channel_id = $2 \
+               AND r.settings <> (SELECT settings FROM channel_revision WHERE shop_id = $1 AND channel_id = $2 \
+               ORDER BY number DESC LIMIT 1) AND EXISTS (SELECT 1 FROM checkout c JOIN payment p ON p.shop_id = c.shop_id \
+               AND p.id = c.payment_id WHERE c.shop_id = $1 AND c.channel_id = $2 AND c.revision = r.number \
+               AND p.state = 'awaiting_deposit') ORDER BY r.number DESC LIMIT $3";
+    tx.query(sql, params![shop, channel, limit], |row| row.get(0))
 }
 
 /// Channels behind `after` with secrets that were retired before a time, in the order of their ids.

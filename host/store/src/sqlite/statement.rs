@@ -24,6 +24,8 @@ pub(crate) const UNIQUE: &[(&str, &str)] = &[
     ("event.shop_id, event.payment_id, event.sequence", "event_sequence"),
     ("webhook_endpoint.id", "webhook_endpoint_id"),
     ("webhook_endpoint.shop_id, webhook_endpoint.mode", "webhook_endpoint_of_payments"),
+    ("notice.id", "notice_id"),
+    ("notice.channel_id, notice.digest", "notice_once"),
     ("call.id", "call_id"),
     ("job.key", "job_key"),
 ];

@@ -9,7 +9,7 @@ use payhost_core::order_ref::order_ref;
 use payhost_core::{Currency, FactKind, PaymentState, Resolution};
 use payhost_store::rows::Mode;
 use payhost_store::rows::attempts::{Attempt, AttemptKind, AttemptState};
-use payhost_store::rows::channels::{self, Channel};
+use payhost_store::rows::channels::{self, Channel, InDoubt};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::endpoints::Endpoint;
 use payhost_store::rows::facts::FactRow;
@@ -73,6 +73,8 @@ pub fn channel(shop_id: ShopId) -> Channel {
         settings: json_of(json!({})),
         enabled: true,
         watch: false,
+        in_doubt: InDoubt::Undo,
+        notice_forward_url: None,
         created_us: NOW_US,
         updated_us: NOW_US,
     }

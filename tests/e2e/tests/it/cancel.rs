@@ -76,8 +76,12 @@ async fn what_is_not_paid_cannot_be_cancelled() {
     let stage = Stage::start().await;
     let created = stage.create("A-1").await;
     cancel(&stage, &created, "k-1", json!({})).await.problem(409, "not_cancellable");
-    stage.open(&created).await;
+    let window = stage.open(&created).await;
     cancel(&stage, &created, "k-1", json!({})).await.problem(409, "not_cancellable");
+    let outcome = stage.come_back(&stage.choose(&window, json!({"choice": "auth_fail"})).await).await;
+    assert_eq!(outcome.result, "failed");
+    let problem = cancel(&stage, &created, "k-1", json!({})).await.problem(409, "not_cancellable");
+    assert!(text(&problem, "detail").contains("nothing was sent"), "{problem}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,6 +127,8 @@ async fn a_refused_cancel_says_why_and_a_new_key_tries_again() {
     assert_eq!(again["gateway"], problem["gateway"]);
     let payment = stage.payment(&paid).await;
     assert_eq!((text(&payment, "state"), text(&payment, "resolution")), ("paid".into(), "none".into()));
+    let names = stage.names(&stage.shop, &paid).await;
+    assert_eq!(names.iter().filter(|name| *name == "payment.cancel_failed").count(), 1, "{names:?}");
     cancel(&stage, &paid, "k-2", json!({})).await.expect(200);
     assert_eq!(remaining(&stage).await, 0);
 }

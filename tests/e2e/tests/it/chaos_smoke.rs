@@ -1,13 +1,13 @@
 //! The smoke part of `cargo xtask chaos`: one run of the cells that guard money most, on both databases.
 
-use payhost_core::kill::{POINTS, Point};
+use payhost_core::kill::{MESSAGE_POINTS, POINTS, Point};
 
-use crate::chaos::checker::check;
-use crate::chaos::dump::{Dump, Fact, Payment, Sale};
+use crate::chaos::checker::{check, operator_calls};
+use crate::chaos::dump::{Attempt, Dump, Fact, Payment, Sale};
 use crate::chaos::kill_points::{Operation, on};
-use crate::chaos::{Asked, Backend, Row, clients};
+use crate::chaos::{Asked, Backend, Row, clients, messages};
 
-const ONCE: Asked = Asked { runs: Some(1), seed: 1 };
+const ONCE: Asked = Asked { runs: Some(1), seed: 1, only: None };
 
 fn nothing_is_wrong(rows: &[Row]) {
     assert!(rows.iter().all(|row| row.runs > 0), "{rows:#?}");
@@ -30,6 +30,12 @@ async fn a_host_killed_around_a_cancel_loses_and_doubles_nothing_on_postgresql()
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_repeat_themselves_at_two_hosts_change_nothing_twice() {
     nothing_is_wrong(&clients::on(Backend::Postgres, ONCE).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_killed_around_a_notice_or_a_webhook_loses_and_doubles_nothing() {
+    let points = [Point::WebhookSent, Point::NoticeStored, Point::NoticeVerified];
+    nothing_is_wrong(&messages::on(Backend::Sqlite, &points, ONCE).await);
 }
 
 fn payment(state: &str, paid: i64, cancelled: i64) -> Payment {
@@ -76,9 +82,30 @@ fn the_checker_finds_each_violation() {
 }
 
 #[test]
+fn the_checker_lets_a_person_be_called_only_for_what_nobody_can_be_asked_about() {
+    let world = |kind: &str, why: &str, asked: bool| {
+        let attempt =
+            Attempt { id: "att".into(), payment: "pay".into(), kind: kind.into(), state: "in_doubt".into() };
+        Dump {
+            payments: vec![Payment { resolution: "needs_operator".into(), ..payment("pending", 0, 0) }],
+            attempts: vec![attempt],
+            calls: [("pay".to_owned(), why.to_owned())].into(),
+            asked_by_order: asked.then(|| "shop".to_owned()).into_iter().collect(),
+            ..Dump::default()
+        }
+    };
+    let refused = |dump: &Dump| check(dump).iter().any(|violation| violation.invariant == "I10");
+    assert!(!refused(&world("complete", "cannot_be_asked", false)));
+    assert!(refused(&world("complete", "cannot_be_asked", true)), "the order could be asked about");
+    assert!(refused(&world("cancel", "cannot_be_asked", false)), "the sale could be asked about");
+    assert!(refused(&world("complete", "asked_in_vain", false)));
+    assert!(operator_calls(&world("complete", "cannot_be_asked", false)).contains("1 cannot_be_asked"));
+}
+
+#[test]
 fn the_documented_kill_points_are_those_of_the_program() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    for (_, number, name, what) in POINTS {
+    for (_, number, name, what) in POINTS.iter().chain(MESSAGE_POINTS) {
         let line = format!("| {number} | `{name}` | {what} |");
         assert!(text.contains(&line), "README.md has not: {line}");
     }

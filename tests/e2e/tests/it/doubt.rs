@@ -1,11 +1,12 @@
 //! What becomes of a payment when the gateway's answer is lost, late or wrong. The promise of every test: a payment is never
 //! called unpaid while the gateway holds its money, and never called paid while it does not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::stage::buyer::{Outcome, Window, pay};
+use crate::stage::http::Answer;
 use crate::stage::{Shop, Stage, eventually, text};
 
 /// A payment that went wrong.
@@ -202,6 +203,12 @@ async fn an_undo_that_never_arrived_is_tried_again_until_nothing_is_held() {
     let after = resolved(&stage, &stage.shop, &tried.created, 30).await;
     assert_eq!(after["state"], "pending", "{after}");
     books_agree(&stage, &stage.shop, &tried, "after the undo").await;
+    let names = stage.names(&stage.shop, &tried.created).await;
+    let at = |name: &str| names.iter().position(|known| known == name);
+    assert!(
+        at("payment.in_doubt").is_some() && at("payment.in_doubt") < at("payment.doubt_ended"),
+        "{names:?}"
+    );
     assert_eq!(held(&stage, &tried.window).await, 0);
 }
 
@@ -244,4 +251,69 @@ async fn an_inquiry_that_goes_wrong_is_repeated_before_anything_is_undone() {
     });
     futures_util::future::join_all(all).await;
     assert_eq!(stage.count("net_cancelled").await, 0);
+}
+
+async fn patch(stage: &Stage, shop: &Shop, body: Value) -> Answer {
+    let path = format!("/v1/channels/{}", shop.channel);
+    stage.call("PATCH", &path).key(&shop.key).json(&body).send().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_is_not_found_at_first_is_undone_or_asked_about_on_as_the_channel_says() {
+    let stage = Stage::start().await;
+    for (word, state, undone) in [("undo", "pending", 1), ("ask", "paid", 0)] {
+        let shop = stage.shop_with_lookup().await;
+        assert_eq!(patch(&stage, &shop, json!({"in_doubt": word})).await.expect(200)["in_doubt"], word);
+        let faults = [("pay_auth", "drop_after", json!({})), ("inquiry", "not_found", json!({}))];
+        let before = stage.count("net_cancelled").await;
+        let tried = try_to_pay(&stage, &shop, word, &faults).await;
+        let after = resolved(&stage, &shop, &tried.created, 30).await;
+        assert_eq!(after["state"], state, "{word}: {after}");
+        assert_eq!(stage.count("net_cancelled").await - before, undone, "{word}");
+        books_agree(&stage, &shop, &tried, word).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_about_a_doubt_is_undo_or_ask_and_ask_needs_a_gateway_that_can_be_asked() {
+    let stage = Stage::start().await;
+    let (plain, lookup) = (stage.shop.clone(), stage.shop_with_lookup().await);
+    let path = format!("/v1/channels/{}", plain.channel);
+    assert_eq!(stage.get(&path).await.expect(200)["in_doubt"], "undo");
+    patch(&stage, &lookup, json!({"in_doubt": "ask"})).await.expect(200);
+    for (shop, body) in [
+        (&plain, json!({"in_doubt": "ask"})),
+        (&plain, json!({"in_doubt": "perhaps"})),
+        (&lookup, json!({"settings": {"lookup_by": "gateway_ref"}})),
+    ] {
+        let problem = patch(&stage, shop, body.clone()).await.problem(400, "invalid_request");
+        assert_eq!(problem["field"], "in_doubt", "{body}: {problem}");
+    }
+    let both = json!({"settings": {"lookup_by": "gateway_ref"}, "in_doubt": "undo"});
+    assert_eq!(patch(&stage, &lookup, both).await.expect(200)["in_doubt"], "undo");
+    let new = |settings: Value| json!({"plugin": "inicis", "preset": "test_pay", "settings": settings, "in_doubt": "ask"});
+    let problem = stage.post("/v1/channels", &new(json!({}))).await.problem(400, "invalid_request");
+    assert_eq!(problem["field"], "in_doubt");
+    let made = stage.post("/v1/channels", &new(json!({"lookup_by": "order_ref"}))).await.expect(201);
+    assert_eq!(made["in_doubt"], "ask");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_is_answered_at_once_when_a_person_was_called() {
+    let stage = Stage::start().await;
+    let shop = stage.new_shop("늦은 가게", json!({"undo_within": 1})).await;
+    let created = stage.create_as(&shop, "A-1", json!({})).await.expect(201);
+    let window = stage.open(&created).await;
+    for (operation, fault) in [("pay_auth", "drop_after"), ("net_cancel", "drop_before")] {
+        stage.fault(operation, fault, json!({"oid": window.order_ref(), "times": "always"})).await;
+    }
+    let back = stage.choose(&window, pay()).await;
+    stage.come_back(&back).await;
+    eventually("a person is called", Duration::from_secs(30), async || {
+        (stage.payment_as(&shop, &created).await["resolution"] == "needs_operator").then_some(())
+    })
+    .await;
+    let reloaded = Instant::now();
+    assert_eq!(stage.come_back(&back).await.result, "in_doubt");
+    assert!(reloaded.elapsed() < Duration::from_secs(5), "{:?}", reloaded.elapsed());
 }

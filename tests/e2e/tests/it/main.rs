@@ -10,6 +10,7 @@
 )]
 
 mod browser;
+mod browser_deposits;
 mod browser_methods;
 mod cancel;
 mod cancel_methods;
@@ -19,9 +20,11 @@ mod chaos_smoke;
 mod checkout;
 mod confirm;
 mod crash;
+mod deposits;
 mod doubt;
 mod embed;
 mod methods;
+mod notices;
 mod options;
 mod orders;
 mod payments;
@@ -35,4 +38,6 @@ mod set_up;
 mod shutdown;
 mod stage;
 mod tenancy;
+mod turns;
+mod vbank;
 mod webhooks;

@@ -57,7 +57,7 @@ async fn on_postgresql_an_approval_that_was_under_way_at_a_kill_is_found_out() {
 }
 
 /// Another host on the stage's database, with a data folder of its own.
-fn second_host(stage: &Stage, folder: &Path, with_key: bool) -> Result<(Process, String), String> {
+pub fn second_host(stage: &Stage, folder: &Path, with_key: bool) -> Result<(Process, String), String> {
     let mut command = payhost(folder);
     command.env("PAYHOST_DATABASE", address(stage.folder.path()).unwrap());
     if with_key {

@@ -308,6 +308,21 @@ async fn a_watched_channel_takes_over_what_the_gateway_changes() {
     .await;
 }
 
+/// More payments than one look of the job takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watched_channel_is_looked_at_to_its_last_payment() {
+    let stage = Stage::start().await;
+    let names: Vec<String> = (0..51).map(|number| format!("A-{number}")).collect();
+    let paid = futures_util::future::join_all(names.iter().map(|name| stage.paid(name))).await;
+    let last = paid.iter().max_by_key(|payment| text(payment, "id")).unwrap();
+    cancel_in_admin(&stage, last, None).await;
+    patch(&stage, &stage.shop, json!({"watch": true})).await.expect(200);
+    eventually("the cancel is known", Duration::from_secs(60), async || {
+        (stage.payment(last).await["state"] == "cancelled").then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn asking_under_a_key_answers_not_known_yet_and_then_the_outcome() {
     let stage = Stage::start().await;
@@ -323,6 +338,10 @@ async fn asking_under_a_key_answers_not_known_yet_and_then_the_outcome() {
     stage.no_faults().await;
     until(&stage, &shop, &created, "none", 30).await;
     let known = ask(&created).await.expect(200);
+    assert_eq!(ask(&created).await.expect(200), known);
+    // What was answered stays the answer, whatever happened since.
+    let window = stage.open(&created).await;
+    assert_eq!(stage.come_back(&stage.choose(&window, pay()).await).await.result, "paid");
     assert_eq!(ask(&created).await.expect(200), known);
     ask(&other).await.problem(422, "idempotency_mismatch");
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use futures_util::stream::{StreamExt as _, iter};
 use serde_json::{Value, json};
 
 use crate::stage::browser::ShopSite;
@@ -77,11 +78,34 @@ async fn every_change_of_a_payment_is_told_in_numbered_events_that_two_public_li
     let path = format!("/v1/events?payment_id={}&type=payment.paid", text(&payment, "id"));
     assert_eq!(stage.get(&path).await.expect(200)["data"], json!([paid]));
 
-    for _ in 0..30 {
-        stage.trigger("checkout.failed").await;
-    }
-    let got = receiver.receives(names.len() + 30, SOON).await;
+    let mut more = iter((0..1000).map(|_| stage.trigger("checkout.failed"))).buffer_unordered(16);
+    while more.next().await.is_some() {}
+    let got = receiver.receives(names.len() + 1000, Duration::from_secs(60)).await;
     verified(&text(&endpoint, "secret"), &got);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_secrets_change_under_load_every_event_verifies_with_the_old_or_the_new_one() {
+    let stage = Stage::start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = stage.endpoint(Some(&receiver.url), &["*"]).await;
+    let path = format!("/v1/webhook-endpoints/{}/rotate-secret", text(&endpoint, "id"));
+    let mut secrets = vec![text(&endpoint, "secret")];
+    for round in 0..20 {
+        let events = futures_util::future::join_all((0..10).map(|_| stage.trigger("payment.paid")));
+        let body = json!({});
+        let (_, rotated) = tokio::join!(events, stage.post(&path, &body));
+        secrets.push(text(&rotated.expect(200), "secret"));
+        let got = receiver.receives((round + 1) * 10, SOON).await;
+        let known: Vec<_> =
+            secrets[round..].iter().map(|secret| standardwebhooks::Webhook::new(secret).unwrap()).collect();
+        for got in &got[round * 10..] {
+            let names =
+                got.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let names = names.collect();
+            assert!(known.iter().any(|known| known.verify(got.body.as_bytes(), &names).is_ok()), "{got:?}");
+        }
+    }
 }
 
 /// Shows what came to the libraries of npm, PyPI and crates.io, together with forgeries.
@@ -153,12 +177,15 @@ fn with_input(command: &mut Command, input: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_behaves_badly_is_told_again_until_it_takes_the_event() {
     let stage = Stage::start().await;
+    let elsewhere = Receiver::start().await;
+    let elsewhere_header: &'static str = format!("location: {}\r\n", elsewhere.url).leak();
     for (manner, error) in [
         (Manner::Closes, "closed"),
         (Manner::Silent, "timed out"),
         (Manner::Status(500, ""), "answered 500"),
         (Manner::Status(404, ""), "answered 404"),
-        (Manner::Status(301, "location: /elsewhere\r\n"), "redirects are not followed"),
+        (Manner::Status(301, elsewhere_header), "redirects are not followed"),
+        (Manner::Status(308, elsewhere_header), "redirects are not followed"),
         (Manner::Status(429, "retry-after: 1\r\n"), "answered 429"),
     ] {
         let receiver = Receiver::with(manner.clone()).await;
@@ -172,7 +199,7 @@ async fn a_receiver_that_behaves_badly_is_told_again_until_it_takes_the_event() 
         assert_eq!((&delivery["status"], &delivery["error"]), (&json!(200), &Value::Null));
         let got = receiver.got();
         assert!(got.len() >= 2 && got.iter().all(|got| got.id() == text(&event, "id")), "{manner:?}");
-        assert!(got.iter().all(|got| got.body == got.body));
+        assert!(got.iter().all(|again| again.body == got[0].body), "{manner:?}");
         stage
             .call("DELETE", &format!("/v1/webhook-endpoints/{}", text(&endpoint, "id")))
             .key(&stage.shop.key)
@@ -180,6 +207,37 @@ async fn a_receiver_that_behaves_badly_is_told_again_until_it_takes_the_event() 
             .await
             .expect(204);
     }
+    assert!(elsewhere.got().is_empty(), "a redirect was followed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_gone_for_good_is_switched_off_and_one_that_was_down_gets_everything() {
+    let stage = Stage::start().await;
+    let (gone, down) = (Receiver::with(Manner::Status(410, "")).await, Receiver::with(Manner::Closes).await);
+    let gone_endpoint = stage.endpoint(Some(&gone.url), &["payment.paid"]).await;
+    let down_endpoint = stage.endpoint(Some(&down.url), &["payment.paid"]).await;
+    for _ in 0..50 {
+        stage.trigger("payment.paid").await;
+    }
+    let path = format!("/v1/webhook-endpoints/{}", text(&gone_endpoint, "id"));
+    let off = eventually("it is switched off", SOON, async || {
+        let now = stage.get(&path).await.expect(200);
+        (now["enabled"] == false).then_some(now)
+    })
+    .await;
+    assert!(text(&off, "disabled_reason").contains("410"), "{off}");
+    assert!(gone.got().len() <= 8, "{} were sent after the first 410", gone.got().len());
+    down.be(Manner::Status(204, ""));
+    eventually("all of it came", Duration::from_secs(60), async || {
+        let ids: std::collections::BTreeSet<_> = down.got().iter().map(|got| got.id().to_owned()).collect();
+        (ids.len() == 50).then_some(())
+    })
+    .await;
+    eventually("all of it is written down", SOON, async || {
+        let all = stage.deliveries(&down_endpoint).await;
+        all.iter().all(|delivery| delivery["state"] == "delivered").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,6 +333,58 @@ async fn a_payment_s_own_address_is_told_as_well_and_only_of_that_payment() {
     assert_eq!(stage.deliveries(&signer).await[0]["url"], json!(own.url));
 }
 
+/// What a shop could write to reach the machine, its neighbours or its cloud (payments.md H4).
+const INWARD: &[&str] = &[
+    "http://127.0.0.1:PORT/",
+    "https://127.0.0.1:PORT/",
+    "https://127.0.0.2:PORT/",
+    "https://127.1:PORT/",
+    "https://127.255.255.254:PORT/",
+    "https://2130706433:PORT/",
+    "https://017700000001:PORT/",
+    "https://0x7f000001:PORT/",
+    "https://0x7f.0.0.1:PORT/",
+    "https://0x7f.1:PORT/",
+    "https://0177.0.0.1:PORT/",
+    "https://0:PORT/",
+    "https://0.0.0.0:PORT/",
+    "https://[::]:PORT/",
+    "https://[::1]:PORT/",
+    "https://[0:0:0:0:0:0:0:1]:PORT/",
+    "https://[::ffff:127.0.0.1]:PORT/",
+    "https://[::ffff:7f00:1]:PORT/",
+    "https://[::ffff:10.0.0.1]:PORT/",
+    "https://[::127.0.0.1]:PORT/",
+    "https://[64:ff9b::7f00:1]:PORT/",
+    "https://[2002:7f00:1::]:PORT/",
+    "https://[fc00::1]:PORT/",
+    "https://[fd12:3456:789a::1]:PORT/",
+    "https://[fe80::1]:PORT/",
+    "https://[ff02::1]:PORT/",
+    "https://[2001:db8::1]:PORT/",
+    "https://10.0.0.1/",
+    "https://10.255.255.255:PORT/",
+    "https://172.16.0.1:PORT/",
+    "https://172.31.255.255:PORT/",
+    "https://192.168.0.1:PORT/",
+    "https://100.64.0.1:PORT/",
+    "https://169.254.169.254/latest/meta-data/",
+    "http://169.254.169.254/latest/meta-data/",
+    "https://198.18.0.1:PORT/",
+    "https://192.0.2.1:PORT/",
+    "https://224.0.0.1:PORT/",
+    "https://255.255.255.255:PORT/",
+    "https://①②⑦.⓪.⓪.①:PORT/",
+    "https://１２７.０.０.１:PORT/",
+    "https://127。0。0。1:PORT/",
+    "http://localhost:PORT/",
+    "https://user@localhost:PORT/",
+    "file:///etc/passwd",
+    "gopher://127.0.0.1:PORT/",
+    "ftp://127.0.0.1:PORT/",
+    "data:text/plain,x",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_without_allowed_networks_tells_nobody_inside() {
     let mut stage = Stage::start().await;
@@ -285,26 +395,18 @@ async fn a_host_without_allowed_networks_tells_nobody_inside() {
     command.env_remove("PAYHOST_WEBHOOK_ALLOW_NETWORK");
     (stage.host, stage.url) = try_serve(&mut command, stage.folder.path(), &[]).unwrap();
     stage.endpoint(None, &["*"]).await;
-    for url in [
-        "http://127.0.0.1:PORT/",
-        "https://127.0.0.1:PORT/",
-        "https://2130706433:PORT/",
-        "https://0x7f.1:PORT/",
-        "https://[::1]:PORT/",
-        "https://[::ffff:127.0.0.1]:PORT/",
-        "https://169.254.169.254/latest/meta-data/",
-        "https://10.0.0.1/",
-        "http://localhost:PORT/",
-        "https://user@localhost:PORT/",
-        "file:///etc/passwd",
-        "gopher://127.0.0.1:PORT/",
-    ] {
+    assert!(INWARD.len() >= 40);
+    for url in INWARD {
         let url = url.replace("PORT", &port);
         let problem =
             stage.post("/v1/webhook-endpoints", &json!({"url": url})).await.problem(400, "invalid_request");
         assert_eq!(problem["field"], "url", "{url}");
         let answer = stage.create_as(&stage.shop, "A-1", json!({"webhook_url": url})).await;
         assert_eq!(answer.problem(400, "invalid_request")["field"], "webhook_url", "{url}");
+        let path = format!("/v1/channels/{}", stage.shop.channel);
+        let body = json!({"notice_forward_url": url});
+        let answer = stage.call("PATCH", &path).key(&stage.shop.key).json(&body).send().await;
+        assert_eq!(answer.problem(400, "invalid_request")["field"], "notice_forward_url", "{url}");
     }
     // A name may be written; where it leads to is seen at each try.
     let endpoint = stage.endpoint(Some(&format!("https://localhost:{port}/")), &["payment.paid"]).await;

@@ -55,7 +55,7 @@ pub fn run(guests: &[u8], figures: &mut Figures) {
             let (engine, plugin) = (engine.clone(), plugin.clone());
             async move { engine.call(&plugin, &general_pay::COMPLETE, params, setup).await }
         };
-        let before = resident_bytes();
+        let before = memory_bytes();
         let mut calls = tokio::task::JoinSet::new();
         for number in 0..PARKED {
             calls.spawn(call(number));
@@ -63,7 +63,7 @@ pub fn run(guests: &[u8], figures: &mut Figures) {
         while slow.asked.load(SeqCst) < PARKED {
             tokio::task::yield_now().await;
         }
-        let each = (resident_bytes() - before) / PARKED as f64 / 1024.0;
+        let each = (memory_bytes() - before) / PARKED as f64 / 1024.0;
         figures.add("plugin-call.memory.parked", each, "KiB", None, None);
         slow.go.close();
         for called in calls.join_all().await {
@@ -81,10 +81,10 @@ fn callback() -> Callback {
     }
 }
 
-/// Resident memory of this process.
-fn resident_bytes() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+/// Memory of this process. Pages that instances share, as the first contents of a component's memory, count once.
+fn memory_bytes() -> f64 {
+    let smaps = std::fs::read_to_string("/proc/self/smaps_rollup").expect("Linux");
+    let line = smaps.lines().find(|line| line.starts_with("Pss:")).expect("Pss");
     let kib: f64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number");
     kib * 1024.0
 }

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dump::{Dump, Payment, Sale};
+use standardwebhooks::Webhook;
+
+use super::dump::{Attempt, Dump, Payment, Sale};
+use crate::stage::receiver::Got;
 
 /// Something that must never be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,7 @@ pub fn check(dump: &Dump) -> Vec<Violation> {
     books(dump, &mut found);
     keys(dump, &mut found);
     doubts(dump, &mut found);
+    calls(dump, &mut found);
     found
 }
 
@@ -150,7 +154,7 @@ fn audit(dump: &Dump, payment: &Payment, found: &mut Vec<Violation>) {
     let count = |name: &str| events.iter().filter(|event| event.name == name).count();
     let facts =
         |kind: &str| dump.facts.iter().filter(|fact| fact.payment == payment.id && fact.kind == kind).count();
-    if count("payment.paid") != facts("approved") {
+    if count("payment.paid") != facts("approved") + facts("deposited") {
         found.push(violation("I6", format!("{} paid events: {payment:?}", count("payment.paid"))));
     }
     let given_back = count("payment.partially_cancelled") + count("payment.cancelled");
@@ -193,7 +197,67 @@ fn doubts(dump: &Dump, found: &mut Vec<Violation>) {
     }
 }
 
-/// How many payments a person was called for.
-pub fn operator_calls(dump: &Dump) -> usize {
-    dump.payments.iter().filter(|payment| called(payment)).count()
+/// I6, from the receiver's side: every event came to it at least once, signed so that the public library makes the same
+/// signature, or its delivery is over as failed, which the shop is told of; a repeat is the same to the byte, and nothing comes
+/// that nobody wrote. (The library's own `verify` also looks at the clock, which the harness moves.)
+pub fn told(dump: &Dump, got: &[Got], secrets: &[String]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let signers: Vec<Webhook> = secrets.iter().map(|secret| Webhook::new(secret).unwrap()).collect();
+    let mut bodies: BTreeMap<&str, &str> = BTreeMap::new();
+    let written: BTreeSet<&str> = dump.events.iter().map(|event| event.id.as_str()).collect();
+    for got in got {
+        let at: i64 = got.headers["webhook-timestamp"].parse().unwrap();
+        let signed = |signer: &Webhook| signer.sign(got.id(), at, got.body.as_bytes()).unwrap();
+        let given = &got.headers["webhook-signature"];
+        if !signers.iter().any(|signer| given.split(' ').any(|one| one == signed(signer))) {
+            found.push(violation("I6", format!("a wrong signature: {got:?}")));
+        }
+        if !written.contains(got.id()) {
+            found.push(violation("I6", format!("nobody wrote this event: {got:?}")));
+        }
+        if *bodies.entry(got.id()).or_insert(&got.body) != got.body {
+            found.push(violation("I6", format!("a repeat differs: {got:?}")));
+        }
+    }
+    let failed: BTreeSet<&str> = dump
+        .deliveries
+        .iter()
+        .filter(|delivery| delivery.state == "failed")
+        .map(|delivery| delivery.event.as_str())
+        .collect();
+    for event in &dump.events {
+        if !bodies.contains_key(event.id.as_str()) && !failed.contains(event.id.as_str()) {
+            found.push(violation("I6", format!("nobody was told: {event:?}")));
+        }
+    }
+    found
+}
+
+/// I10: a person is called only for what nobody can be asked about (`design.md` "Money", rule 5): an approval at a gateway that
+/// does not look up our order numbers, once it cannot be undone any more. A cancel can always be asked about by the sale's number.
+fn calls(dump: &Dump, found: &mut Vec<Violation>) {
+    for payment in dump.payments.iter().filter(|payment| called(payment)) {
+        let open = |attempt: &&Attempt| {
+            attempt.payment == payment.id && ["intent", "in_doubt"].contains(&attempt.state.as_str())
+        };
+        let kinds: Vec<&str> =
+            dump.attempts.iter().filter(open).map(|attempt| attempt.kind.as_str()).collect();
+        let approval = kinds.contains(&"complete") && !dump.asked_by_order.contains(&payment.shop);
+        let why = dump.calls.get(&payment.id).map_or("nothing", String::as_str);
+        if !approval || why != "cannot_be_asked" {
+            let words = format!("a person was called because of {why}, for {kinds:?}: {payment:?}");
+            found.push(violation("I10", words));
+        }
+    }
+}
+
+/// How many payments a person was called for, by reason.
+pub fn operator_calls(dump: &Dump) -> String {
+    let mut reasons = BTreeMap::<&str, usize>::new();
+    for payment in dump.payments.iter().filter(|payment| called(payment)) {
+        *reasons.entry(dump.calls.get(&payment.id).map_or("nothing", String::as_str)).or_default() += 1;
+    }
+    let all: usize = reasons.values().sum();
+    let list: Vec<String> = reasons.iter().map(|(why, count)| format!("{count} {why}")).collect();
+    if all == 0 { "0 called for".to_owned() } else { format!("{all} called for ({})", list.join(", ")) }
 }

@@ -1,4 +1,4 @@
-//! Clients that ask twice, or for something else, or at the same time, or hang up (D1 to D5). Invariant: one key has one effect
+//! Clients that ask twice, or for something else, or at the same time, or hang up (D1 to D6). Invariant: one key has one effect
 //! and one answer, one order is charged once, and no outcome depends on whether anybody listens.
 
 use futures_util::future::join_all;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use super::kill_points::order_id;
-use super::world::{Ready, World};
+use super::world::{Device, Ready, World};
 use super::{Asked, BACKENDS, Backend, Counting, Row, checker};
 use crate::stage::http::{Answer, Call};
 use crate::stage::text;
@@ -19,7 +19,8 @@ const MANY: usize = 100;
 /// A row per experiment and database; D1 and D3 go to two hosts on PostgreSQL.
 pub async fn run(asked: Asked) -> Vec<Row> {
     let mut rows = Vec::new();
-    for backend in BACKENDS {
+    for backend in BACKENDS.into_iter().filter(|backend| asked.wants(&format!("clients/{}", backend.name())))
+    {
         rows.extend(on(backend, asked).await);
     }
     rows
@@ -33,8 +34,11 @@ pub async fn on(backend: Backend, asked: Asked) -> Vec<Row> {
     bases.extend(second.as_ref().map(|(_, url)| url.clone()));
     let mut random = StdRng::seed_from_u64(asked.seed);
     let mut rows = Vec::new();
-    for experiment in [D::SameKey, D::OtherBody, D::DoubleClick, D::HangUp, D::Concurrent] {
+    for experiment in [D::SameKey, D::OtherBody, D::DoubleClick, D::HangUp, D::Concurrent, D::Returns] {
         let name = format!("clients/{}/{}", backend.name(), experiment.name());
+        if !asked.wants(&name) {
+            continue;
+        }
         let mut counting = Counting::new(name);
         for run in 0..asked.runs(experiment.planned()) {
             let cell = format!("{} run {run} seed {}", experiment.name(), asked.seed);
@@ -45,6 +49,7 @@ pub async fn on(backend: Backend, asked: Asked) -> Vec<Row> {
                 D::DoubleClick => double_click(&world, &bases, &mut random).await,
                 D::HangUp => hang_up(&world, &mut random).await,
                 D::Concurrent => concurrent(&world, &bases, &mut random).await,
+                D::Returns => returns(&world, &bases, &mut random).await,
             };
             if let Err(words) = outcome {
                 counting.wrong(&cell, "I7", words);
@@ -54,7 +59,7 @@ pub async fn on(backend: Backend, asked: Asked) -> Vec<Row> {
             counting.wrong("at rest", "I10", words);
         }
         counting.found("at rest", checker::check(&world.dump()));
-        rows.push(counting.end(format!("{} hosts", bases.len())));
+        rows.push(counting.end(format!("{} hosts, {}", bases.len(), checker::operator_calls(&world.dump()))));
     }
     drop(second);
     rows
@@ -67,6 +72,7 @@ enum D {
     DoubleClick,
     HangUp,
     Concurrent,
+    Returns,
 }
 
 impl D {
@@ -77,6 +83,7 @@ impl D {
             Self::DoubleClick => "D3-double-click",
             Self::HangUp => "D4-hang-up",
             Self::Concurrent => "D5-concurrent",
+            Self::Returns => "D6-returns",
         }
     }
 
@@ -84,7 +91,7 @@ impl D {
         match self {
             Self::SameKey => 20,
             Self::OtherBody => 100,
-            Self::DoubleClick | Self::HangUp => 100,
+            Self::DoubleClick | Self::HangUp | Self::Returns => 100,
             Self::Concurrent => 200,
         }
     }
@@ -223,4 +230,34 @@ async fn concurrent(world: &World, bases: &[String], random: &mut StdRng) -> Res
     } else {
         Err(format!("{given_back} was answered: {after}"))
     }
+}
+
+/// D6: a return that takes no money (a declined authentication, and one that waits for the shop) comes four times at once.
+async fn returns(world: &World, bases: &[String], random: &mut StdRng) -> Result<(), String> {
+    let shop = random.random_range(0..2);
+    for (choice, confirm) in [("auth_fail", "automatic"), ("pay", "manual")] {
+        let body = crate::stage::order(&order_id(random), json!({"confirm": confirm}));
+        let created = world.call("POST", "/v1/payments").key(&world.shops[shop].key).json(&body).send().await;
+        let created = created.expect(201);
+        let window = world.open(&created, Device::Pc).await?;
+        let back = world
+            .decide_with(&window, json!({"choice": choice, "card": "04", "quota": "00"}))
+            .await?
+            .ok_or("the gateway did not send the browser back")?;
+        let posts = (0..4).map(|number| {
+            let url = back.url.replace(&world.url, &bases[number % bases.len()]);
+            world.call("POST", &url).form(&back.fields).send()
+        });
+        for answer in join_all(posts).await {
+            if answer.status != 303 {
+                return Err(format!("{choice}: {} {}", answer.status, answer.text));
+            }
+        }
+        let ready = Ready { shop, created, order_ref: window.order_ref, back };
+        let after = world.payment(&ready).await?;
+        if after["state"] != "pending" || after["amount"]["paid"] != 0 {
+            return Err(format!("{choice}: {after}"));
+        }
+    }
+    Ok(())
 }

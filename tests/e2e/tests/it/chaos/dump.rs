@@ -1,7 +1,7 @@
 //! The database and the simulator's ledger, read from outside. Invariant: no code of payhost and none of the simulator is used
 //! here; the statements are the checker's own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::ValueRef;
@@ -57,12 +57,27 @@ pub struct Entry {
     pub amount: i64,
 }
 
-/// A row of `event`.
+/// A row of `event` of a payment.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub payment: String,
     pub sequence: i64,
     pub name: String,
+    pub id: String,
+}
+
+/// A row of `webhook_delivery`.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub event: String,
+    pub state: String,
+}
+
+/// A row of `notice`.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    pub id: String,
+    pub state: String,
 }
 
 /// A row of `idempotency`.
@@ -106,6 +121,14 @@ pub struct Dump {
     pub events: Vec<Event>,
     pub keys: Vec<Key>,
     pub jobs: Vec<Job>,
+    /// Shops whose gateway can be asked by our order number.
+    pub asked_by_order: HashSet<String>,
+    /// Why a person was called, by payment.
+    pub calls: HashMap<String, String>,
+    pub deliveries: Vec<Delivery>,
+    pub notices: Vec<Notice>,
+    /// How many events nobody has handed on.
+    pub outbox: usize,
     pub sales: Vec<Sale>,
 }
 
@@ -143,16 +166,25 @@ impl Cell {
 
 type Rows = Vec<Vec<Cell>>;
 
+fn json(cell: &Cell) -> Value {
+    serde_json::from_str(&cell.text()).unwrap()
+}
+
 /// The statements, in the order of [`Dump::of`].
-const STATEMENTS: [&str; 8] = [
+const STATEMENTS: [&str; 13] = [
     "SELECT id, shop_id, order_id, state, resolution, total, paid, cancelled, next_event FROM payment ORDER BY id",
     "SELECT order_ref, payment_id FROM checkout",
     "SELECT id, payment_id, kind, state FROM attempt ORDER BY id",
     "SELECT id, payment_id, kind, amount FROM fact ORDER BY id",
     "SELECT shop_id, fact_id, payment_id, account, amount FROM ledger_entry",
-    "SELECT payment_id, sequence, name FROM event ORDER BY payment_id, sequence",
+    "SELECT payment_id, sequence, name, id FROM event WHERE payment_id IS NOT NULL ORDER BY payment_id, sequence",
     "SELECT key, state, status, payment_id FROM idempotency",
     "SELECT kind, due_us, CASE WHEN lease_token IS NULL THEN 0 ELSE 1 END FROM job WHERE state = 'waiting'",
+    "SELECT shop_id, settings FROM channel",
+    "SELECT payment_id, payload FROM event WHERE name = 'payment.alarm' ORDER BY payment_id, sequence",
+    "SELECT event_id, state FROM webhook_delivery",
+    "SELECT id, state FROM notice",
+    "SELECT event_id FROM webhook_outbox",
 ];
 
 impl Dump {
@@ -166,7 +198,22 @@ impl Dump {
     }
 
     fn of(tables: &[Rows]) -> Self {
-        let [payments, checkouts, attempts, facts, entries, events, keys, jobs] = tables else {
+        let [
+            payments,
+            checkouts,
+            attempts,
+            facts,
+            entries,
+            events,
+            keys,
+            jobs,
+            channels,
+            alarms,
+            deliveries,
+            notices,
+            outbox,
+        ] = tables
+        else {
             panic!("{} tables", tables.len())
         };
         let payments = payments.iter().map(|row| Payment {
@@ -203,6 +250,7 @@ impl Dump {
             payment: row[0].text(),
             sequence: row[1].int(),
             name: row[2].text(),
+            id: row[3].text(),
         });
         let keys = keys.iter().map(|row| Key {
             key: row[0].text(),
@@ -224,6 +272,24 @@ impl Dump {
             events: events.collect(),
             keys: keys.collect(),
             jobs: jobs.collect(),
+            asked_by_order: channels
+                .iter()
+                .filter(|row| json(&row[1])["lookup_by"] == "order_ref")
+                .map(|row| row[0].text())
+                .collect(),
+            calls: alarms
+                .iter()
+                .filter_map(|row| {
+                    let why = json(&row[1])["data"]["needs_operator"].as_str()?.to_owned();
+                    Some((row[0].text(), why))
+                })
+                .collect(),
+            deliveries: deliveries
+                .iter()
+                .map(|row| Delivery { event: row[0].text(), state: row[1].text() })
+                .collect(),
+            notices: notices.iter().map(|row| Notice { id: row[0].text(), state: row[1].text() }).collect(),
+            outbox: outbox.len(),
             sales: Vec::new(),
         }
     }
@@ -322,8 +388,11 @@ fn sales(path: &Path) -> Vec<Sale> {
                 let sale = &mut sales[at];
                 sale.oid = of("oid");
                 sale.approvals += 1;
-                sale.remaining += sale.price;
+                if event["account"].is_null() {
+                    sale.remaining += sale.price;
+                }
             }
+            "deposited" => sales[by_tid[&of("tid")]].remaining += event["price"].as_i64().unwrap(),
             "net_cancelled" => {
                 let sale = &mut sales[by_token[&of("token")]];
                 sale.net_cancelled = true;

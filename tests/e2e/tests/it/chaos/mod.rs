@@ -9,6 +9,8 @@ pub mod clients;
 pub mod dump;
 pub mod gateway_faults;
 pub mod kill_points;
+pub mod messages;
+pub mod paused;
 pub mod storage;
 pub mod world;
 
@@ -45,12 +47,19 @@ pub struct Asked {
     pub runs: Option<u64>,
     /// Another number gives other amounts and another order.
     pub seed: u64,
+    /// Only rows whose name begins so.
+    pub only: Option<&'static str>,
 }
 
 impl Asked {
     /// Repeats of a cell that has so many in the plan.
     pub fn runs(self, planned: u64) -> u64 {
         self.runs.unwrap_or(planned)
+    }
+
+    /// Whether a row, or some of an experiment's rows, were asked for.
+    pub fn wants(self, name: &str) -> bool {
+        self.only.is_none_or(|only| name.starts_with(only) || only.starts_with(name))
     }
 }
 

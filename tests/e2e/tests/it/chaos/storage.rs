@@ -24,9 +24,17 @@ enum Told {
 
 /// A row per experiment.
 pub async fn run(asked: Asked) -> Vec<Row> {
-    let mut rows = vec![database_gone(asked).await, disk_full(asked).await];
+    let mut rows = Vec::new();
+    if asked.wants("storage/database-gone") {
+        rows.push(database_gone(asked).await);
+    }
+    if asked.wants("storage/disk-full") {
+        rows.push(disk_full(asked).await);
+    }
     for backend in BACKENDS {
-        rows.push(told_to_stop(backend, asked).await);
+        if asked.wants(&format!("storage/told-to-stop/{}", backend.name())) {
+            rows.push(told_to_stop(backend, asked).await);
+        }
     }
     rows
 }
@@ -105,7 +113,7 @@ async fn database_gone(asked: Asked) -> Row {
         settled(&mut world, told, &format!("run {run} seed {}", asked.seed), &mut counting).await;
     }
     at_rest(&mut world, &mut counting).await;
-    counting.end(format!("{BUYERS} buyers each"))
+    counting.end(format!("{BUYERS} buyers each, {}", checker::operator_calls(&world.dump())))
 }
 
 /// No file of the host may grow any more, from some moment on. The signal that comes with it is ignored, as on a full disk.
@@ -148,7 +156,7 @@ async fn disk_full(asked: Asked) -> Row {
     if began == 0 || full == 0 {
         counting.wrong("all", "harness", format!("{began} began, {full} were full"));
     }
-    counting.end(format!("{began} began, {full} full"))
+    counting.end(format!("{began} began, {full} full, {}", checker::operator_calls(&world.dump())))
 }
 
 /// SIGTERM: everything that was accepted is answered, and the end is a good one.
@@ -173,5 +181,5 @@ async fn told_to_stop(backend: Backend, asked: Asked) -> Row {
         settled(&mut world, told, &cell, &mut counting).await;
     }
     at_rest(&mut world, &mut counting).await;
-    counting.end("")
+    counting.end(checker::operator_calls(&world.dump()))
 }

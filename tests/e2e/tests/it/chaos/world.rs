@@ -187,6 +187,8 @@ impl World {
                 command.env("PAYHOST_DATABASE", database);
             }
         }
+        // Receivers are on this machine.
+        command.env("PAYHOST_WEBHOOK_ALLOW_NETWORK", "127.0.0.0/8").env("PAYHOST_WEBHOOK_TIMEOUT", "2s");
         if let Some(kill) = kill {
             command.env("PAYHOST_KILL", kill);
         }
@@ -222,8 +224,13 @@ impl World {
 
     /// SIGTERM.
     pub fn ask_to_end(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Sends the host a signal.
+    pub fn signal(&self, name: &str) {
         if let Some(host) = &self.host {
-            host.ask_to_end();
+            host.signal(name);
         }
     }
 
@@ -263,7 +270,8 @@ impl World {
         jiff::Timestamp::now().as_microsecond() + self.ahead_ms * 1000
     }
 
-    async fn control(&self, verb: &str, path: &str, body: Option<Value>) -> Answer {
+    /// A request to the gateway's own API.
+    pub async fn control(&self, verb: &str, path: &str, body: Option<Value>) -> Answer {
         let call = Call::new(&self.client, verb, format!("{}{path}", self.control));
         match body {
             Some(body) => call.json(&body).send().await,
@@ -311,10 +319,13 @@ impl World {
 
     /// Pays in a window: what the browser brings back, if the gateway lets it.
     pub async fn decide(&self, window: &Window) -> Result<Option<Return>, Silence> {
-        let play = json!({
-            "fields": window.fields, "referer": format!("{}/checkout", self.url),
-            "choice": "pay", "card": "04", "quota": "00",
-        });
+        self.decide_with(window, json!({"choice": "pay", "card": "04", "quota": "00"})).await
+    }
+
+    /// Chooses something else in a window.
+    pub async fn decide_with(&self, window: &Window, choice: Value) -> Result<Option<Return>, Silence> {
+        let mut play = json!({"fields": window.fields, "referer": format!("{}/checkout", self.url)});
+        play.as_object_mut().unwrap().extend(choice.as_object().unwrap().clone());
         let answer = self.control("POST", "window", Some(play)).await;
         if answer.status != 200 {
             return Err(answer.text);

@@ -111,9 +111,17 @@ impl Browser {
         .await
     }
 
-    /// Presses the element of a test id.
+    /// Presses the element of a test id. A page that is being replaced takes its elements away between the look and the press:
+    /// then nothing was pressed, and the new page's element is.
     pub async fn press(&self, id: &str) {
-        self.see(id).await.click().await.unwrap();
+        eventually(&format!("{id} can be pressed"), PATIENCE, async || {
+            let pressed = self.see(id).await.click().await;
+            if let Err(error) = &pressed {
+                assert!(error.is_stale_element_reference(), "{id}: {error}");
+            }
+            pressed.ok()
+        })
+        .await;
     }
 
     /// Writes into the field of a test id.
@@ -202,6 +210,8 @@ const VISITOR: &str = "shop_session=00000000000000000000000000000000";
 pub struct ShopSite {
     /// Its address.
     pub url: String,
+    /// Where the gateway tells of its deposits.
+    pub notify_url: String,
     _process: Process,
 }
 
@@ -215,7 +225,7 @@ impl ShopSite {
         let id = text(&stage.operator("POST", "/v1/shops", body).await.expect(201), "id");
         let key = stage.new_key(&id, "test").await;
         let body = json!({"plugin": "inicis", "preset": "test_pay"});
-        stage.call("POST", "/v1/channels").key(&key).json(&body).send().await.expect(201);
+        let channel = stage.call("POST", "/v1/channels").key(&key).json(&body).send().await.expect(201);
         let body = json!({"url": format!("{url}/webhooks")});
         let endpoint =
             stage.call("POST", "/v1/webhook-endpoints").key(&key).json(&body).send().await.expect(201);
@@ -228,7 +238,7 @@ impl ShopSite {
         command.arg("--key-file").arg(folder.join("shop.key")).arg("--data").arg(folder.join("shop"));
         let (process, _) =
             Process::start(&mut command, &folder.join("shop.log"), |line| line.contains(&url)).unwrap();
-        Self { url, _process: process }
+        Self { url, notify_url: text(&channel, "notify_url"), _process: process }
     }
 
     /// A page of the shop, for the one visitor of [`ShopSite::order_without_browser`].
@@ -259,6 +269,11 @@ impl ShopSite {
 
     /// Puts two things into the cart and orders them; ends at the order's page and gives its address.
     pub async fn order(&self, browser: &Browser) -> String {
+        self.order_by(browser, "method-window").await
+    }
+
+    /// The same by the method of a test id.
+    pub async fn order_by(&self, browser: &Browser, method: &str) -> String {
         browser.tab.goto(&self.url).await.unwrap();
         browser.see("add-1").await;
         browser.shoot("products").await;
@@ -273,6 +288,7 @@ impl ShopSite {
         browser.write("name", "홍길동").await;
         browser.write("email", "hong@example.com").await;
         browser.write("phone", "010-1234-5678").await;
+        browser.press(method).await;
         browser.shoot("checkout").await;
         browser.press("place-order").await;
         browser.see("pay").await;

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod buyer;
+pub mod deposit;
 pub mod gateway;
 pub mod html;
 pub mod http;
@@ -214,7 +215,12 @@ impl Stage {
     pub async fn on_database(address: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(ADDRESS), address).unwrap();
-        Self::in_folder(folder, |_| ()).await
+        Self::in_folder(folder, &[], |_| ()).await
+    }
+
+    /// The same with more words for `payhost serve`.
+    pub async fn serving(more: &[&str]) -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), more, |_| ()).await
     }
 
     /// The same with another gateway. `PAYHOST_TEST_POSTGRES=1` puts every stage on PostgreSQL.
@@ -223,14 +229,14 @@ impl Stage {
         if std::env::var_os("PAYHOST_TEST_POSTGRES").is_some() {
             use_postgres(folder.path());
         }
-        Self::in_folder(folder, change).await
+        Self::in_folder(folder, &[], change).await
     }
 
-    async fn in_folder(folder: TempDir, change: impl FnOnce(&mut Options)) -> Self {
+    async fn in_folder(folder: TempDir, more: &[&str], change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(folder.path().join("gateway"));
         change(&mut options);
         let gateway = inicis_sim::start(options).await.unwrap();
-        let (host, url) = serve(folder.path(), &[]);
+        let (host, url) = serve(folder.path(), more);
         let mut stage = Self {
             _journal: Journal { folder: folder.path().to_owned() },
             folder,
@@ -360,10 +366,16 @@ impl Stage {
 
     /// Starts the host again on the same folder.
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same with other options.
+    pub fn restart_with(&mut self, more: &[&str]) {
+        self.host.kill();
         // Windows that are open carry the address, as they would behind a real domain.
         let listen = self.url.strip_prefix("http://").unwrap().to_owned();
         let mut command = payhost(self.folder.path());
-        command.args(["serve", "--listen", &listen]);
+        command.args(["serve", "--listen", &listen]).args(more);
         let log = self.folder.path().join("payhost.log");
         let (host, _) = Process::start(&mut command, &log, |line| line.contains("\"url\"")).unwrap();
         self.host = host;

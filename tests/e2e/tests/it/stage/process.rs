@@ -89,8 +89,13 @@ impl Process {
 
     /// Asks it to end (SIGTERM).
     pub fn ask_to_end(&self) {
-        // Standard Rust cannot send SIGTERM.
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.signal("-TERM");
+    }
+
+    /// Sends it a signal: `-STOP`.
+    pub fn signal(&self, name: &str) {
+        // Standard Rust cannot.
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 

@@ -1,0 +1,57 @@
+//! Virtual accounts, and what gateways report on their own. One file is one step of a notice: [`notify`] stores and answers,
+//! [`read`] asks the plugin, [`apply`] is the job: it matches ([`claim`]), asks the gateway, decides ([`verify`]) and writes
+//! ([`facts`]); [`notices`] shows them. [`decide`] is what a person says to one, [`forward`] sends those of unknown orders on. [`issue`] and [`close`] are the API's account, [`refund`] is the buyer's page.
+
+pub mod apply;
+pub mod claim;
+pub mod close;
+pub mod decide;
+pub mod facts;
+pub mod forward;
+pub mod issue;
+pub mod notices;
+pub mod notify;
+pub mod read;
+pub mod refund;
+pub mod source;
+#[cfg(test)]
+pub(crate) mod tests;
+pub mod verify;
+
+use axum::Router;
+use axum::routing::get;
+use payhost_engine::contract::types::Method;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::host::Host;
+
+/// Interface of the contract.
+pub const INTERFACE: &str = "vbank-notice";
+
+/// Registry `method`.
+pub const METHOD: &str = "virtual_account";
+
+/// Whether a method is an account that somebody pays into.
+pub fn is_account(method: &Method) -> bool {
+    method.kind == METHOD
+}
+
+/// Routes of this folder.
+pub fn routes() -> OpenApiRouter<Host> {
+    OpenApiRouter::new()
+        .routes(routes!(notices::list))
+        .routes(routes!(notices::read))
+        .routes(routes!(decide::accept))
+        .routes(routes!(decide::dismiss))
+        .routes(routes!(issue::issue))
+        .routes(routes!(close::close))
+        .routes(routes!(refund::link))
+}
+
+/// Where gateways send their notices, and where buyers name an account.
+pub fn pages() -> Router<Host> {
+    Router::new()
+        .route("/notify/{id}", get(notify::receive).post(notify::receive))
+        .route("/refund/{link}", get(refund::page).post(refund::send))
+}

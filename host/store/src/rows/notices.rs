@@ -1,0 +1,238 @@
+//! `notice`: messages that gateways send. Invariant: the same message to the same channel is one row for ever, and what it
+//! said is kept as it came.
+
+use payhost_core::id::{ChannelId, NoticeId, PaymentId, ShopId};
+
+use super::Mode;
+use crate::table::{Table, table, word};
+use crate::{Error, Json, Sealed, ToValue, Tx, Value, params};
+
+word! {
+    /// How far a notice came.
+    pub enum NoticeState {
+        /// Stored; the plugin has not read it yet.
+        Received = "received",
+        /// Read and answered; being verified.
+        Read = "read",
+        /// The gateway, asked, does not confirm it; it is asked again.
+        Doubted = "doubted",
+        /// What it says is among the facts.
+        Applied = "applied",
+        /// It says nothing for us.
+        Ignored = "ignored",
+        /// No payment of this channel has its order number.
+        UnknownOrder = "unknown_order",
+        /// It contradicts what is known of the payment.
+        Mismatched = "mismatched",
+        /// The gateway cannot be asked, and it came from an address that the plugin does not list.
+        Held = "held",
+        /// The gateway did not confirm it to the end.
+        Unconfirmed = "unconfirmed",
+        /// The plugin says that it is no notice for this channel.
+        Refused = "refused",
+        /// The plugin failed at it.
+        Unreadable = "unreadable",
+        /// A person said that nothing is to be done.
+        Dismissed = "dismissed",
+    }
+}
+
+word! {
+    /// How far the forwarding of a notice came.
+    pub enum ForwardState {
+        /// To be sent.
+        Waiting = "waiting",
+        /// It was taken.
+        Forwarded = "forwarded",
+        /// It was not taken to the end.
+        Failed = "failed",
+    }
+}
+
+impl NoticeState {
+    /// Whether something is still to be done.
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Received | Self::Read | Self::Doubted => true,
+            Self::Applied
+            | Self::Ignored
+            | Self::UnknownOrder
+            | Self::Mismatched
+            | Self::Held
+            | Self::Unconfirmed
+            | Self::Refused
+            | Self::Unreadable
+            | Self::Dismissed => false,
+        }
+    }
+}
+
+table! {
+    /// One message.
+    pub struct Notice in "notice" {
+        /// Its id.
+        id: NoticeId,
+        /// Whose.
+        shop_id: ShopId,
+        /// To which channel.
+        channel_id: ChannelId,
+        /// Of the channel.
+        mode: Mode,
+        /// SHA-256 of the message, hex.
+        digest: String,
+        /// Address that it first came from.
+        source: String,
+        /// Whether the plugin lists that address.
+        listed: bool,
+        /// The message, sealed; gone when it was over long ago.
+        raw: Option<Sealed>,
+        /// How often it came.
+        times: i64,
+        /// How far it came.
+        state: NoticeState,
+        /// What the plugin read, sealed.
+        reading: Option<Sealed>,
+        /// What the gateway is answered.
+        reply: Option<String>,
+        /// The answer's content type.
+        reply_type: Option<String>,
+        /// What it is about, for people: no account, no name.
+        summary: Json,
+        /// The payment that it is about.
+        payment_id: Option<PaymentId>,
+        /// Why it is where it is.
+        reason: Option<String>,
+        /// How far its forwarding came, where it is forwarded.
+        forward: Option<ForwardState>,
+        /// What the other side answered last.
+        forward_status: Option<i64>,
+        /// When it was taken there.
+        forwarded_us: Option<i64>,
+        /// Since when it waits for what it waits for now.
+        since_us: i64,
+        /// When it first came.
+        created_us: i64,
+        /// When it was changed.
+        updated_us: i64,
+    }
+}
+
+/// Keeps a message. One that is known is counted, and the known row is answered.
+pub fn keep(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<Notice>, Error> {
+    if notice.insert_with(tx, " ON CONFLICT (channel_id, digest) DO NOTHING")? > 0 {
+        return Ok(None);
+    }
+    let sql = format!(
+        "UPDATE notice SET times = times + 1 WHERE channel_id = $1 AND digest = $2 RETURNING {}",
+        Notice::COLUMNS
+    );
+    tx.query_one(&sql, params![notice.channel_id, notice.digest], Notice::read).map(Some)
+}
+
+/// Whether a message is known.
+pub fn is_known(tx: &mut Tx<'_>, channel: ChannelId, digest: &str) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM notice WHERE channel_id = $1 AND digest = $2";
+    Ok(tx.query_opt(sql, params![channel, digest], |row| row.get::<i64>(0))?.is_some())
+}
+
+/// How many messages that came to a channel since a time, from addresses that its plugin does not list, came to nothing;
+/// counted up to `most`.
+pub fn strange(tx: &mut Tx<'_>, channel: ChannelId, since_us: i64, most: i64) -> Result<i64, Error> {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM notice WHERE channel_id = $1 AND created_us > $2 AND listed = 0 \
+               AND state NOT IN ('received', 'read', 'applied') LIMIT $3) AS counted";
+    tx.query_one(sql, params![channel, since_us, most], |row| row.get(0))
+}
+
+/// A notice by its id alone, for the operator.
+pub fn get_of_any_shop(tx: &mut Tx<'_>, id: NoticeId) -> Result<Option<Notice>, Error> {
+    Notice::select_opt(tx, "WHERE id = $1", params![id])
+}
+
+/// Throws away up to `limit` messages that came before a time and are over: of those that were nobody's payment nothing is
+/// left, of the others what happened, without the message. Tells how many.
+pub fn forget(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
+    let sql = "DELETE FROM notice WHERE id IN (SELECT id FROM notice WHERE created_us < $1 AND raw IS NOT NULL \
+               AND payment_id IS NULL AND state IN ('refused', 'unknown_order', 'unreadable') \
+               AND (forward IS NULL OR forward <> 'waiting') ORDER BY created_us LIMIT $2)";
+    let gone = tx.execute(sql, params![before_us, limit])?;
+    let sql = "UPDATE notice SET raw = NULL, reading = NULL WHERE id IN (SELECT id FROM notice WHERE created_us < $1 \
+               AND raw IS NOT NULL AND state IN ('applied', 'ignored', 'dismissed') ORDER BY created_us LIMIT $2)";
+    Ok(gone.saturating_add(tx.execute(sql, params![before_us, limit])?))
+}
+
+/// Writes how the forwarding of a notice came out, while it waits; `false`: it does not.
+pub fn forwarded(tx: &mut Tx<'_>, notice: &Notice) -> Result<bool, Error> {
+    let sql = "UPDATE notice SET forward = $1, forward_status = $2, forwarded_us = $3 \
+               WHERE shop_id = $4 AND id = $5 AND forward = 'waiting'";
+    let n = notice;
+    let values = params![n.forward, n.forward_status, n.forwarded_us, n.shop_id, n.id];
+    tx.execute(sql, values).map(|rows| rows == 1)
+}
+
+/// A notice of a shop.
+pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: NoticeId) -> Result<Option<Notice>, Error> {
+    Notice::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+}
+
+/// Whether a notice about a payment is answered and waits for the gateway's word: money may be on its way to the facts.
+pub fn is_awaited(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM notice WHERE shop_id = $1 AND payment_id = $2 AND state = 'read' LIMIT 1";
+    Ok(tx.query_opt(sql, params![shop, payment], |row| row.get::<i64>(0))?.is_some())
+}
+
+/// What a list is narrowed to.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter {
+    /// Test or live.
+    pub mode: Mode,
+    /// Only in this state.
+    pub state: Option<NoticeState>,
+    /// Only what comes behind this one.
+    pub after: Option<NoticeId>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// A page of a shop's notices, newest first.
+pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter) -> Result<Vec<Notice>, Error> {
+    let mut tail = "WHERE shop_id = $1 AND mode = $2".to_owned();
+    let mut values: Vec<Value> = params![shop, filter.mode].to_vec();
+    let conditions = [
+        (" AND state = $", filter.state.map(|state| state.to_value())),
+        (" AND id < $", filter.after.map(|id| id.to_value())),
+        (" ORDER BY id DESC LIMIT $", Some(filter.limit.to_value())),
+    ];
+    for (text, value) in conditions {
+        if let Some(value) = value {
+            values.push(value);
+            tail.push_str(text);
+            tail.push_str(&values.len().to_string());
+        }
+    }
+    Notice::select(tx, &tail, &values)
+}
+
+/// Writes what may change, if the state is still `from`; `false` otherwise.
+#[must_use = "false means that somebody else went on with it"]
+pub fn advance(tx: &mut Tx<'_>, notice: &Notice, from: NoticeState) -> Result<bool, Error> {
+    let sql = "UPDATE notice SET state = $1, reading = $2, reply = $3, reply_type = $4, summary = $5, payment_id = $6, \
+               reason = $7, forward = COALESCE(forward, $8), since_us = $9, updated_us = $10 \
+               WHERE shop_id = $11 AND id = $12 AND state = $13";
+    let n = notice;
+    let values = params![
+        n.state,
+        n.reading,
+        n.reply,
+        n.reply_type,
+        n.summary,
+        n.payment_id,
+        n.reason,
+        n.forward,
+        n.since_us,
+        n.updated_us,
+        n.shop_id,
+        n.id,
+        from
+    ];
+    tx.execute(sql, values).map(|rows| rows == 1)
+}
