@@ -123,6 +123,8 @@ ids! {
     CallId = "call";
     /// A fact.
     FactId = "fct";
+    /// A gateway's notice.
+    NoticeId = "ntc";
     /// An event.
     EventId = "evt";
     /// An endpoint: where a shop is told of events.

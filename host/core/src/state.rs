@@ -104,6 +104,8 @@ pub struct Standing {
     pub failed: bool,
     /// Its time, or the deposit's, is over.
     pub expired: bool,
+    /// What was to be paid, minor units: a deposit of less does not pay it.
+    pub total: i64,
 }
 
 /// Sums of a payment's facts, in minor units.
@@ -133,11 +135,22 @@ impl Sums {
 
 /// The state that follows from the facts: money held → paid or partially cancelled, even after expiry; none held → closed
 /// or given back: cancelled; time over: expired; else waiting.
+///
+/// Deposits come in any size: less than the total, of which the shop gave nothing back, is still awaited; the total or more
+/// is paid, whatever the bank or the shop took back on the way there.
 pub fn state_of(facts: &[Fact], standing: Standing) -> PaymentState {
     let sums = Sums::of(facts);
     let has = |kind: FactKind| facts.iter().any(|fact| fact.kind == kind);
     if sums.held() > 0 {
-        return if sums.cancelled > 0 { PaymentState::PartiallyCancelled } else { PaymentState::Paid };
+        return if sums.held() >= standing.total {
+            PaymentState::Paid
+        } else if has(FactKind::Cancelled) {
+            PaymentState::PartiallyCancelled
+        } else if has(FactKind::Approved) {
+            PaymentState::Paid
+        } else {
+            PaymentState::AwaitingDeposit
+        };
     }
     if sums.paid > 0 || sums.cancelled > 0 || has(FactKind::Closed) {
         PaymentState::Cancelled
@@ -168,7 +181,7 @@ mod tests {
     #[test]
     fn the_state_follows_from_the_facts() {
         use FactKind::*;
-        let opened = Standing { opened: true, ..Standing::default() };
+        let opened = Standing { opened: true, total: 1000, ..Standing::default() };
         let late = Standing { expired: true, ..opened };
         let table: &[(&[Fact], Standing, PaymentState)] = &[
             (&[], Standing::default(), PaymentState::Created),
@@ -187,6 +200,18 @@ mod tests {
                 PaymentState::Cancelled,
             ),
             (&[fact(Issued, 1000), fact(Closed, 1000)], opened, PaymentState::Cancelled),
+            // Short, split, over, and the bank's own cancel on the way.
+            (&[fact(Issued, 1000), fact(Deposited, 999)], opened, PaymentState::AwaitingDeposit),
+            (&[fact(Issued, 1000), fact(Deposited, 999)], late, PaymentState::AwaitingDeposit),
+            (&[fact(Deposited, 400), fact(Deposited, 600)], opened, PaymentState::Paid),
+            (&[fact(Deposited, 1200)], opened, PaymentState::Paid),
+            (&[fact(Deposited, 1200), fact(Cancelled, 200)], opened, PaymentState::Paid),
+            (&[fact(Deposited, 400), fact(Cancelled, 400)], opened, PaymentState::Cancelled),
+            (
+                &[fact(Deposited, 400), fact(DepositCancelled, 400), fact(Deposited, 1000)],
+                late,
+                PaymentState::Paid,
+            ),
         ];
         for (facts, standing, state) in table {
             assert_eq!(state_of(facts, *standing), *state, "{facts:?} {standing:?}");
@@ -204,7 +229,7 @@ mod tests {
             facts in prop::collection::vec(any_fact(), 0..8).prop_flat_map(|f| (Just(f.clone()), Just(f).prop_shuffle())),
             expired: bool,
         ) {
-            let standing = Standing { opened: true, expired, failed: false };
+            let standing = Standing { opened: true, expired, failed: false, total: 500_000 };
             prop_assert_eq!(state_of(&facts.0, standing), state_of(&facts.1, standing));
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 pub use payhost_core::hex;
 use payhost_engine::{CacheOptions, Engine, EngineError};
 use payhost_store::{MasterKey, Store, Vault};
@@ -54,6 +55,7 @@ pub struct Builder {
     database: Option<String>,
     public_url: Option<Url>,
     master_key_file: Option<PathBuf>,
+    trusted_proxies: Vec<IpNet>,
     clock: Arc<dyn Clock>,
     journal_kept: Duration,
     webhooks: webhooks::Options,
@@ -79,6 +81,13 @@ impl Builder {
     #[must_use]
     pub fn master_key_file(mut self, file: Option<PathBuf>) -> Self {
         self.master_key_file = file;
+        self
+    }
+
+    /// Proxies whose word about where a request came from is taken (`X-Forwarded-For`). Default: none.
+    #[must_use]
+    pub fn trusted_proxies(mut self, networks: Vec<IpNet>) -> Self {
+        self.trusted_proxies = networks;
         self
     }
 
@@ -125,6 +134,7 @@ impl Builder {
         let inner = Inner {
             plugins: Registry::default(),
             public_url: self.public_url.unwrap_or_else(default_url),
+            trusted_proxies: self.trusted_proxies,
             run_key: format!("op_run_{}", hex(&random::<32>())),
             settled: Notify::new(),
             jobs: Notify::new(),
@@ -185,6 +195,7 @@ struct Inner {
     plugins: Registry,
     clock: Arc<dyn Clock>,
     public_url: Url,
+    trusted_proxies: Vec<IpNet>,
     journal_kept_us: i64,
     run_key: String,
     settled: Notify,
@@ -202,6 +213,7 @@ impl Host {
             database: None,
             public_url: None,
             master_key_file: None,
+            trusted_proxies: Vec::new(),
             clock: Arc::new(SystemClock),
             journal_kept: JOURNAL_KEPT,
             webhooks: webhooks::Options::default(),
@@ -232,6 +244,11 @@ impl Host {
     /// Address of this host for browsers and gateways.
     pub fn public_url(&self) -> &Url {
         &self.0.public_url
+    }
+
+    /// Proxies that are believed.
+    pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
+        &self.0.trusted_proxies
     }
 
     /// How long the record of a call is kept, in microseconds.
@@ -291,7 +308,8 @@ impl Host {
     }
 
     /// Every address of this host: the API, the buyers' pages and `/payhost.js`. Mount it where nothing of your own answers:
-    /// `Router::new().route("/mine", …).fallback_service(host.router())`.
+    /// `Router::new().route("/mine", …).fallback_service(host.router())`. Serve it with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`: without it nobody knows where a gateway's notice came from.
     pub fn router(&self) -> axum::Router {
         crate::http::router(self.clone())
     }

@@ -11,7 +11,8 @@ use crate::host::Host;
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
 
-type Row = (&'static str, &'static str, &'static str);
+/// Code, Korean name, English name.
+pub type Row = (&'static str, &'static str, &'static str);
 
 /// Banks by KFTC's code.
 ///
@@ -68,6 +69,11 @@ const CARDS: [Row; 20] = [
     ("374", "하나카드", "Hana Card"),
     ("381", "KB국민카드", "KB Kookmin Card"),
 ];
+
+/// Banks: code, Korean name, English name; by code.
+pub fn banks() -> &'static [Row] {
+    &BANKS
+}
 
 /// A bank or card company that payments name.
 #[derive(Debug, Serialize, ToSchema)]

@@ -24,12 +24,12 @@
 //! ```
 //!
 //! `examples/embed` is a whole program. What is public here is kept by semantic versioning (`tests/public_api.rs` names all of
-//! it with its types); `axum::Router` and `url::Url` are part of it.
+//! it with its types); `axum::Router`, `ipnet::IpNet` and `url::Url` are part of it.
 //!
 //! # Inside
 //!
 //! One folder is one capability, with its use cases, routes and pages together: `payments`, `checkout`, `channels`, `plugins`,
-//! `shops`, `webhooks`; `jobs` and `http` hold what all of them share, and [`Host`] is what every use case stands on.
+//! `shops`, `vbank`, `webhooks`; `jobs` and `http` hold what all of them share, and [`Host`] is what every use case stands on.
 
 mod channels;
 mod checkout;
@@ -46,6 +46,7 @@ mod plugins;
 mod sealed;
 mod shops;
 mod time;
+mod vbank;
 mod webhooks;
 
 pub use channels::manage::{ChannelIn, ChannelOut};
@@ -54,7 +55,7 @@ pub use host::{Builder, Host, OpenError};
 pub use http::problem::{GatewayAnswer, Problem};
 pub use payhost_core::id::{ChannelId, PaymentId, ShopId};
 pub use payhost_store::rows::Mode;
-pub use payments::cancel::CancelIn;
+pub use payments::cancel::{AccountNumber, CancelIn, RefundAccountIn};
 pub use payments::create::PaymentIn;
 pub use payments::model::{
     AccountOut, AmountIn, AmountOut, BuyerIo, Cancellable, InstitutionOut, MethodIo, PaymentOut, TaxIn,

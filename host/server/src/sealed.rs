@@ -1,6 +1,6 @@
 //! Sealed values. Invariant: what is sealed for one place opens in no other, and every place has its name here once.
 
-use payhost_core::id::{CallId, ChannelId, CheckoutId, EndpointId, PaymentId};
+use payhost_core::id::{CallId, ChannelId, CheckoutId, EndpointId, NoticeId, PaymentId};
 use payhost_store::rows::channels::secret_row;
 use payhost_store::{Cell, Error, Sealed, ShopKey};
 use serde::Serialize;
@@ -20,6 +20,10 @@ pub enum Place<'a> {
     Held(CheckoutId),
     /// The record of a call.
     Record(CallId),
+    /// A message of a gateway.
+    Notice(NoticeId),
+    /// What a plugin read in a message of a gateway.
+    Reading(NoticeId),
     /// A version of a channel's secret.
     Secret(ChannelId, &'a str, i64),
     /// What signs an endpoint's events.
@@ -36,6 +40,8 @@ impl Place<'_> {
             Self::Callback(id) => ("attempt", "callback", id.to_string()),
             Self::Held(id) => ("checkout", "callback", id.to_string()),
             Self::Record(id) => ("call", "record", id.to_string()),
+            Self::Notice(id) => ("notice", "raw", id.to_string()),
+            Self::Reading(id) => ("notice", "reading", id.to_string()),
             Self::Secret(id, name, version) => ("channel_secret", "sealed", secret_row(*id, name, *version)),
             Self::WebhookSecret(id) => ("webhook_endpoint", "secret", id.to_string()),
             Self::OldWebhookSecret(id) => ("webhook_endpoint", "old_secret", id.to_string()),

@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use payhost::{
-    AccountOut, AmountIn, AmountOut, Builder, BuyerIo, CancelIn, Cancellable, ChannelId, ChannelIn,
-    ChannelOut, Clock, Created, FiguresOut, GatewayAnswer, Host, InstitutionOut, MapEntry, MethodIo, Mode,
-    OpenError, Operator, PaymentId, PaymentIn, PaymentOut, PluginOut, Problem, Shop, ShopFiguresOut, ShopId,
-    ShopIn, ShopOut, SystemClock, TaxIn, WantedOut, WebhookOptions,
+    AccountNumber, AccountOut, AmountIn, AmountOut, Builder, BuyerIo, CancelIn, Cancellable, ChannelId,
+    ChannelIn, ChannelOut, Clock, Created, FiguresOut, GatewayAnswer, Host, InstitutionOut, MapEntry,
+    MethodIo, Mode, OpenError, Operator, PaymentId, PaymentIn, PaymentOut, PluginOut, Problem,
+    RefundAccountIn, Shop, ShopFiguresOut, ShopId, ShopIn, ShopOut, SystemClock, TaxIn, WantedOut,
+    WebhookOptions,
 };
 use url::Url;
 
@@ -26,6 +28,7 @@ async fn host(data: &str, shop: ShopId, stop: std::future::Ready<()>) -> Result<
     let _: fn(Builder, WebhookOptions) -> Builder = Builder::webhooks;
     let _: fn(Builder, Url) -> Builder = Builder::public_url;
     let _: fn(Builder, Option<PathBuf>) -> Builder = Builder::master_key_file;
+    let _: fn(Builder, Vec<IpNet>) -> Builder = Builder::trusted_proxies;
     let _: fn(Builder, Duration) -> Builder = Builder::journal_kept;
     let _: fn(Builder, Arc<dyn Clock>) -> Builder = Builder::clock;
     let host: Host = builder.clock(Arc::new(SystemClock)).open().await?;
@@ -70,6 +73,8 @@ fn asked(mut payment: PaymentIn, mut cancel: CancelIn, mut shop: ShopIn, mut cha
     cancel.amount = Some(1_i64);
     cancel.tax = Some(TaxIn { free: Some(1_i64), vat: Some(1_i64) });
     cancel.reason = None::<String>;
+    let number: AccountNumber = String::new().into();
+    cancel.account = Some(RefundAccountIn { bank: String::new(), holder: String::new(), number });
     (shop.name, shop.public_url, shop.allowed_origins) =
         (String::new(), None::<String>, Vec::<String>::new());
     (channel.plugin, channel.preset, channel.name) = (String::new(), None::<String>, None::<String>);

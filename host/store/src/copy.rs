@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::rows::{
     api_keys, attempts, calls, channels, checkouts, deliveries, endpoints, events, facts, gateway_map,
-    idempotency, jobs, ledger, payments, plugins, shops,
+    idempotency, jobs, ledger, notices, payments, plugins, shops,
 };
 use crate::table::Table;
 use crate::{Error, Row, Store, Tx, Value};
@@ -59,6 +59,7 @@ const TABLES: &[Spec] = &[
     spec::<attempts::Attempt>(OF_SHOP, NO_MONEY),
     spec::<facts::FactRow>(OF_SHOP, &["amount"]),
     spec::<ledger::LedgerEntry>(&["shop_id", "fact_id", "account"], &["amount"]),
+    spec::<notices::Notice>(OF_SHOP, NO_MONEY),
     spec::<events::Event>(OF_SHOP, NO_MONEY),
     spec::<endpoints::Endpoint>(OF_SHOP, NO_MONEY),
     spec::<events::Outbox>(&["shop_id", "event_id"], NO_MONEY),

@@ -4,7 +4,8 @@
 use std::fmt;
 
 use payhost_core::id::{
-    AttemptId, CallId, ChannelId, CheckoutId, EndpointId, EventId, FactId, JobId, KeyId, PaymentId, ShopId,
+    AttemptId, CallId, ChannelId, CheckoutId, EndpointId, EventId, FactId, JobId, KeyId, NoticeId, PaymentId,
+    ShopId,
 };
 use payhost_core::{Currency, FactKind, PaymentState, Resolution};
 use serde::Serialize;
@@ -220,7 +221,10 @@ macro_rules! ids {
     )*};
 }
 
-ids!(AttemptId, CallId, ChannelId, CheckoutId, EndpointId, EventId, FactId, JobId, KeyId, PaymentId, ShopId);
+ids!(
+    AttemptId, CallId, ChannelId, CheckoutId, EndpointId, EventId, FactId, JobId, KeyId, NoticeId, PaymentId,
+    ShopId
+);
 
 /// Stores types that have `as_str` and `parse` as their text.
 macro_rules! words {

@@ -167,7 +167,8 @@ fn card(code: String, answered: Option<String>) -> Institution {
     institution(code, answered, known.map(|card| card.name), known.map_or("", |card| card.kftc))
 }
 
-fn bank(code: String, answered: Option<String>) -> Institution {
+/// A bank by INICIS's code, with the name that INICIS gave.
+pub(crate) fn bank(code: String, answered: Option<String>) -> Institution {
     let known = banks::by_code(&code).map(|bank| bank.name);
     let kftc = banks::kftc(&code);
     institution(code, answered, known, kftc)

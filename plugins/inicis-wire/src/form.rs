@@ -101,6 +101,11 @@ impl Form {
         Ok(Self { pairs })
     }
 
+    /// Names and values as bytes, in the order in which they came.
+    pub(crate) fn pairs(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        &self.pairs
+    }
+
     /// The bytes of a field, if it is there; an error when it is there twice.
     pub fn bytes(&self, name: &'static str) -> Result<Option<&[u8]>, FormError> {
         let mut found = self.pairs.iter().filter(|(n, _)| n == name.as_bytes()).map(|(_, v)| v.as_slice());

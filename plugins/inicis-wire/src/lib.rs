@@ -17,6 +17,7 @@ pub mod json;
 pub mod merchants;
 pub mod methods;
 pub mod mobile;
+pub mod notice;
 pub mod options;
 pub mod order;
 pub mod pc;

@@ -48,15 +48,21 @@ impl<W> Wanted<'_, W> {
         if !clock::is_13_digits(self.now_ms) {
             return no("the time of the call is not a millisecond timestamp of 13 digits");
         }
-        let (vat, free) = (self.vat.unwrap_or(0), self.tax_free.unwrap_or(0));
-        if vat < 0 || vat > self.amount / 10 {
-            return no("tax.vat: INICIS refuses a VAT of more than a tenth of the amount");
-        }
-        if free < 0 || free > self.amount {
-            return no("tax.free: the tax-free part must be at most the amount");
-        }
-        Ok(())
+        tax_fits(self.amount, self.vat, self.tax_free)
     }
+}
+
+/// Whether VAT and tax-free part can be sent: a tax of more than a tenth of the price is refused (`inicis.md §1.2`).
+pub fn tax_fits(amount: i64, vat: Option<i64>, free: Option<i64>) -> Result<(), Unfit> {
+    let no = |why: &str| Err(Unfit(why.to_owned()));
+    let (vat, free) = (vat.unwrap_or(0), free.unwrap_or(0));
+    if vat < 0 || vat > amount / 10 {
+        return no("tax.vat: INICIS refuses a VAT of more than a tenth of the amount");
+    }
+    if free < 0 || free > amount {
+        return no("tax.free: the tax-free part must be at most the amount");
+    }
+    Ok(())
 }
 
 /// An order that INICIS would refuse. English, for the shop's developer; it begins with the member of the contract's `order`

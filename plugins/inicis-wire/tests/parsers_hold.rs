@@ -8,7 +8,7 @@ use inicis_wire::mobile;
 use inicis_wire::options::{PhoneGoods, Wishes};
 use inicis_wire::pc::request::{self, Wanted};
 use inicis_wire::pc::{approval, details, reply};
-use inicis_wire::{banks, cards, codes, form, json, text};
+use inicis_wire::{banks, cards, codes, form, json, notice, text};
 use proptest::prelude::*;
 
 /// Bytes that look like an answer, so that the parsers are entered deeply.
@@ -97,6 +97,40 @@ fn text_answers() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..300),
         proptest::collection::vec((name, value), 0..20).prop_map(|pairs| {
+            let pairs: Vec<String> = pairs.into_iter().map(|(n, v)| format!("{n}={v}")).collect();
+            pairs.join("&").into_bytes()
+        }),
+    ]
+}
+
+/// Bytes that look like a notice: the fields that decide, mostly right.
+fn notices() -> impl Strategy<Value = Vec<u8>> {
+    let field = |name: &'static str, values: &'static str| (Just(name), values);
+    let pair = prop_oneof![
+        field("P_STATUS", "00|01|02|[0-9]{0,3}"),
+        field("P_TYPE", "VBANK|ISP|BANK|[A-Z]{0,6}"),
+        field("type_msg", "0200|0400|[0-9]{0,4}"),
+        field("cl_status", "2|3|31|32|4|8|10|[0-9]{0,3}"),
+        field("id_merchant", "INIpayTest|[A-Za-z]{10}"),
+        field("P_MID", "INIpayTest|[A-Za-z]{10}"),
+        field("no_tid", "[A-Za-z0-9_]{1,41}"),
+        field("P_TID", "[A-Za-z0-9_]{1,41}"),
+        field("no_oid", "order-1|\\PC{0,20}"),
+        field("P_OID", "order-1|\\PC{0,20}"),
+        field("amt_input", "1004|-?[0-9]{0,20}"),
+        field("P_AMT", "1004|-?[0-9]{0,20}"),
+        field("no_vacct", "[0-9 -]{0,22}"),
+        field("P_RMESG1", "P_VACCT_NO=[0-9]{1,22}\\|P_EXP_DT=[0-9]{0,8}|\\PC{0,20}"),
+        field("dt_trans", "202611[0-3][0-9]"),
+        field("tm_trans", "[0-2][0-9]{5}"),
+        field("P_AUTH_DT", "(20)?2611[0-3][0-9]{7}"),
+        field("dt_req", "202611[0-3][0-9]{7}"),
+        field("cl_kor", "1|2"),
+        field("nm_input", "(%[0-9A-F]{2}){0,10}"),
+    ];
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..300),
+        proptest::collection::vec(pair, 0..24).prop_map(|pairs| {
             let pairs: Vec<String> = pairs.into_iter().map(|(n, v)| format!("{n}={v}")).collect();
             pairs.join("&").into_bytes()
         }),
@@ -246,6 +280,16 @@ proptest! {
         names.sort();
         names.dedup();
         prop_assert_eq!(names.len(), fields.len(), "a field is there twice");
+    }
+
+    #[test]
+    fn any_notice_is_read_or_refused(body in notices()) {
+        if let Ok(read) = notice::read("POST", &body, "INIpayTest")
+            && let notice::Said::Deposited(deposit) | notice::Said::DepositCancelled(deposit) = read.said
+        {
+            prop_assert!(deposit.amount > 0 && inicis_wire::receipt::is_tid(&deposit.tid) && !deposit.oid.is_empty());
+        }
+        let _ = inicis_wire::iniapi::issue::read(200, &body);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 
 use inicis_wire::form::Charset;
 use inicis_wire::iniapi::is_ipv4;
-use inicis_wire::methods;
-use inicis_wire::options::PhoneGoods;
+use inicis_wire::options::{Deadline, PhoneGoods};
 use inicis_wire::pc::ScriptHost;
+use inicis_wire::{clock, methods};
 
 use crate::bindings::payhost::plugin::types::{Context, PluginError};
 
@@ -33,9 +33,14 @@ pub mod key {
     pub const APP_SCHEME: &str = "app_scheme";
     /// Text of `P_APP_BASE`.
     pub const APP_BASE: &str = "app_base";
+    /// Days until a deposit is due.
+    pub const DEPOSIT_DAYS: &str = "deposit_days";
     /// `v2` or `v1`.
     pub const INIAPI_VERSION: &str = "iniapi_version";
 }
+
+/// Most days of the setting. INICIS's own limit is not known.
+pub const DEPOSIT_DAYS_MAX: i64 = 90;
 
 /// The text of a setting; empty when there is none.
 pub fn setting<'a>(context: &'a Context, key: &str) -> &'a str {
@@ -96,6 +101,21 @@ pub fn mobile_method(context: &Context) -> Result<&'static str, PluginError> {
         .and_then(|row| row.mobile)
         .map(|(payment, _)| payment)
         .ok_or_else(|| PluginError::Misconfigured("mobile_method: not a method of the mobile window".into()))
+}
+
+/// Until when a deposit is taken unless a payment says otherwise: 23:59 in Korea, so many days from today. Absent: INICIS
+/// decides.
+pub fn deposit_deadline(context: &Context) -> Result<Option<Deadline>, PluginError> {
+    let text = setting(context, key::DEPOSIT_DAYS);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let days = text.parse().ok().filter(|days| (1..=DEPOSIT_DAYS_MAX).contains(days));
+    let day = days.and_then(|days| clock::kst14(context.now_ms + days * 86_400_000));
+    let date = day.as_deref().and_then(|day| day.get(..8)).ok_or_else(|| {
+        PluginError::Misconfigured(format!("deposit_days: must be from 1 to {DEPOSIT_DAYS_MAX}"))
+    })?;
+    Ok(Some(Deadline { date: date.to_owned(), time: "2359".to_owned() }))
 }
 
 /// Charset of the mobile window.

@@ -2,7 +2,8 @@
 //!
 //! Invariant: nothing is decided here about the wire. A call reads the channel's settings, takes a request or a reading from
 //! `inicis-wire`, uses the host's `crypto` and `http`, and puts the result into the contract's words. One file is one
-//! interface: [`describe`] and [`check`] are `plugin`, [`pay`] is `general-pay`, [`money`] and [`cancel`] are `money`.
+//! interface: [`describe`] and [`check`] are `plugin`, [`pay`] is `general-pay`, [`money`] and [`cancel`] are `money`, [`vbank`] is
+//! `vbank-notice`.
 
 mod cancel;
 mod channel;
@@ -11,13 +12,22 @@ mod describe;
 mod host;
 mod money;
 mod pay;
+mod vbank;
 mod words;
 
 #[allow(missing_docs, reason = "generated from wit/, where everything is documented")]
 #[allow(unsafe_code, reason = "generated: the canonical ABI of a component; nobody writes any by hand here")]
 #[allow(clippy::all, clippy::pedantic, reason = "generated")]
 mod bindings {
-    wit_bindgen::generate!({ path: "../../wit", world: "general-pay-plugin" });
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package payhost:inicis;
+            world inicis {
+                include payhost:plugin/general-pay-plugin@0.1.0;
+                include payhost:plugin/vbank-notice-plugin@0.1.0;
+            }",
+        generate_all,
+    });
 
     export!(Component);
 
@@ -29,7 +39,8 @@ use bindings::exports::payhost::plugin::money::{
     Attempt, CancelRequest, Cancellation, Charge, Guest as Money, Inquiry, Query, Undone,
 };
 use bindings::exports::payhost::plugin::plugin::{Descriptor, Finding, Guest as Plugin};
-use bindings::payhost::plugin::types::{Callback, Context, Order, Outcome, PluginError};
+use bindings::exports::payhost::plugin::vbank_notice::{Guest as VbankNotice, Notice, Received};
+use bindings::payhost::plugin::types::{Account, Callback, Context, Order, Outcome, PluginError};
 
 struct Component;
 
@@ -77,5 +88,25 @@ impl Money for Component {
         attempt: Attempt,
     ) -> Result<Undone, PluginError> {
         money::undo(&context, &order, &callback, &attempt)
+    }
+}
+
+impl VbankNotice for Component {
+    fn receive(context: Context, notice: Notice) -> Result<Received, PluginError> {
+        vbank::receive(&context, &notice)
+    }
+
+    fn issue(
+        context: Context,
+        order: Order,
+        bank: String,
+        holder: String,
+        deadline_ms: i64,
+    ) -> Result<Account, PluginError> {
+        vbank::issue(&context, &order, &bank, &holder, deadline_ms)
+    }
+
+    fn close(context: Context, account: Account) -> Result<(), PluginError> {
+        vbank::close(&context, &account)
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use payhost_core::id::{CallId, ChannelId, ShopId};
+use payhost_core::id::{CallId, ChannelId, CheckoutId, ShopId};
 use payhost_engine::contract::plugin::{BrowserOrigin, Lookup, Span};
 use payhost_engine::contract::types::{Context, Mode, Setting};
 use payhost_engine::contract::{Answer, Arguments, Function};
@@ -59,6 +59,8 @@ pub struct Moment {
     pub seed: [u8; 16],
     /// See [`CallSetup::send_deadline`].
     pub send_deadline: Option<Instant>,
+    /// Values for this call only, by name: an account number. They are journaled nowhere.
+    pub one_time: Vec<(String, Zeroizing<String>)>,
     /// Whether the network is refused even where the function may use it.
     pub offline: bool,
 }
@@ -71,6 +73,7 @@ impl Moment {
             now_ms: host.now_ms(),
             seed: random(),
             send_deadline: None,
+            one_time: Vec::new(),
             offline: false,
         }
     }
@@ -82,6 +85,7 @@ impl Moment {
             now_ms: attempt.now_ms,
             seed: unhex(&attempt.seed),
             send_deadline: None,
+            one_time: Vec::new(),
             offline: false,
         }
     }
@@ -121,7 +125,16 @@ impl Ready {
     /// The channel for something new about a sale that was made through it: as it is now, unless its settings name another
     /// merchant by now; then as it was when the sale was made. (Only the keys were changed: the new ones count.)
     pub async fn load_for_sale(host: &Host, payment: &Payment) -> Result<Self, Problem> {
-        let (shop, id, checkout) = (payment.shop_id, payment.channel_id, payment.approved_checkout_id);
+        Self::load_for(host, payment, payment.approved_checkout_id).await
+    }
+
+    /// The same for a sale of this checkout, also when nothing is approved yet: an account that waits for its deposit.
+    pub async fn load_for(
+        host: &Host,
+        payment: &Payment,
+        checkout: Option<CheckoutId>,
+    ) -> Result<Self, Problem> {
+        let (shop, id) = (payment.shop_id, payment.channel_id);
         let revision = host.store().read(move |tx| {
             let Some(checkout) = checkout else { return Ok(None) };
             let Some(checkout) = checkouts::get(tx, shop, checkout)? else { return Ok(None) };
@@ -139,9 +152,8 @@ impl Ready {
         shop: ShopId,
         id: ChannelId,
         plugin: Arc<Plugin>,
-        revision: Option<i64>,
     ) -> Result<Self, Problem> {
-        Self::read(host, shop, id, None, revision, Some(plugin)).await
+        Self::read(host, shop, id, None, None, Some(plugin)).await
     }
 
     async fn read(
@@ -203,6 +215,10 @@ impl Ready {
         setup.secrets = self.secrets.iter().fold(Secrets::new(), |secrets, (name, version, value)| {
             secrets.with_channel(name.clone(), *version, value.clone())
         });
+        setup.secrets = moment
+            .one_time
+            .iter()
+            .fold(setup.secrets, |secrets, (name, value)| secrets.with_one_time(name.clone(), value.clone()));
         setup
     }
 

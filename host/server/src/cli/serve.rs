@@ -30,6 +30,10 @@ pub struct ServeArguments {
     /// one that the shop registered.
     #[arg(long, env = "PAYHOST_PUBLIC_URL")]
     pub public_url: Option<Url>,
+    /// Address or network of a proxy in front of the host: its `X-Forwarded-For` is believed. May be given several times; in the
+    /// variable, with commas.
+    #[arg(long, env = "PAYHOST_TRUSTED_PROXY", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxy: Vec<IpNet>,
     /// How many days the records of plugin calls are kept, for `payhost replay` and for questions; afterwards only their
     /// digests are.
     #[arg(long, default_value_t = 90, env = "PAYHOST_JOURNAL_DAYS")]
@@ -60,6 +64,12 @@ impl ServeArguments {
     }
 }
 
+/// An address or a network.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|_| format!("{text} is neither an address nor a network"))
+}
+
 /// Runs the server until it is told to stop.
 pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), String> {
     log_to_stderr();
@@ -69,6 +79,7 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
     let own_url = Url::parse(&format!("http://{address}")).map_err(|error| error.to_string())?;
     let host = Host::builder(&arguments.data)
         .master_key_file(arguments.master_key_file.clone())
+        .trusted_proxies(serve.trusted_proxy.clone())
         .database(arguments.database.clone())
         .clock(crate::time::of_this_program())
         .public_url(serve.public_url.clone().unwrap_or_else(|| own_url.clone()))
@@ -84,7 +95,7 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
     let runner = tokio::spawn(async move { host_in.run_jobs(until_stopped).await });
     println!("{}", serde_json::json!({"url": own_url.as_str().trim_end_matches('/')}));
     tracing::info!(%address, public_url = %host.public_url(), "serving");
-    let app = http::router(host.clone());
+    let app = http::router(host.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, app).with_graceful_shutdown(until(stopped));
     let serving = tokio::spawn(async move { served.await });
     signal().await;

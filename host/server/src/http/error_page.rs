@@ -11,7 +11,7 @@ use crate::checkout::page::notice;
 use crate::checkout::words::{Words, words};
 
 /// Where the addresses of pages begin.
-const PAGES: [&str; 2] = ["/checkout/", "/return/"];
+const PAGES: [&str; 3] = ["/checkout/", "/return/", "/refund/"];
 
 /// Makes a page of an answer that is an error and no page. Stands outside of everything but the request's id.
 pub async fn layer(request: Request, next: Next) -> Response {

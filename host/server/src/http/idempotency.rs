@@ -144,6 +144,11 @@ fn known_answer(known: Idempotency) -> Result<Known, Error> {
 }
 
 impl RequiredKey {
+    /// A key of the host's own, for what a page of it asks for.
+    pub fn made(key: String) -> Self {
+        Self(key)
+    }
+
     /// The key for an operator's request about a shop's payment; it is never one of the shop's own.
     pub fn of_operator(self, host: &Host, payment: &Payment, route: &str, body: &[u8]) -> Key {
         let caller = ShopCaller { shop_id: payment.shop_id, mode: payment.mode, key_id: None };

@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod client;
+pub mod drain;
 pub mod error_page;
 pub mod idempotency;
 pub mod json;
@@ -44,10 +45,12 @@ pub fn router(host: Host) -> Router {
             Problem::internal(&"a handler panicked").into_response()
         }))
         .layer(from_fn(|request, next| in_time(REQUEST, request, next)))
+        .layer(from_fn(drain::layer))
         .layer(DefaultBodyLimit::max(BODY_MAX));
     Router::new()
         .merge(api)
         .merge(crate::checkout::pages())
+        .merge(crate::vbank::pages())
         .route("/healthz", get(health))
         .fallback(|| async { Problem::not_found("address") })
         .method_not_allowed_fallback(|| async {

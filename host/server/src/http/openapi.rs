@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::host::Host;
-use crate::{channels, institutions, payments, plugins, shops, webhooks};
+use crate::{channels, institutions, payments, plugins, shops, vbank, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -38,6 +38,7 @@ impl Modify for Keys {
 pub fn routes() -> OpenApiRouter<Host> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(payments::routes())
+        .merge(vbank::routes())
         .merge(channels::routes())
         .merge(plugins::routes())
         .merge(shops::routes())

@@ -71,6 +71,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("payment_busy", 409, "Another attempt of this payment is running"),
     ("not_cancellable", 409, "This payment cannot be cancelled"),
     ("not_confirmable", 409, "Nothing of this payment waits for a confirmation"),
+    ("account_not_opened", 502, "No account was opened"),
     ("cancel_not_made", 502, "The gateway did not make this cancel"),
     ("not_payable", 409, "This payment cannot be paid any more"),
     ("idempotency_running", 409, "The first request with this key is still running"),

@@ -5,13 +5,13 @@ pub mod tidy;
 
 use std::time::Duration;
 
-use payhost_core::id::{AttemptId, ChannelId, CheckoutId, JobId, PaymentId, ShopId};
+use payhost_core::id::{AttemptId, ChannelId, CheckoutId, JobId, NoticeId, PaymentId, ShopId};
 use payhost_store::rows::jobs::{self as rows, Job, NewJob};
 use payhost_store::{Error, Json, Tx};
 use serde::{Deserialize, Serialize};
 
 use crate::host::{Host, hex, random};
-use crate::payments;
+use crate::{payments, vbank};
 
 /// How long a job may take before somebody else may do it, in microseconds.
 const LEASE_US: i64 = 60_000_000;
@@ -49,6 +49,13 @@ pub enum Task {
         /// Which.
         payment: PaymentId,
     },
+    /// Read a gateway's notice if it is not yet, verify it, and write its facts.
+    Notice {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        notice: NoticeId,
+    },
     /// Look whether the gateway changed recent payments of a channel.
     Watch {
         /// Whose.
@@ -75,6 +82,7 @@ impl Task {
             Self::Resolve { .. } => "resolve",
             Self::Unconfirmed { .. } => "unconfirmed",
             Self::Expire { .. } => "expire",
+            Self::Notice { .. } => "notice",
             Self::Watch { .. } => "watch",
             Self::Tidy {} => "tidy",
         }
@@ -86,6 +94,7 @@ impl Task {
             Self::Resolve { attempt, .. } => format!("resolve:{attempt}"),
             Self::Unconfirmed { checkout, .. } => format!("unconfirmed:{checkout}"),
             Self::Expire { payment, .. } => format!("expire:{payment}"),
+            Self::Notice { notice, .. } => format!("notice:{notice}"),
             Self::Watch { channel, .. } => format!("watch:{channel}"),
             Self::Tidy {} => "tidy".to_owned(),
         }
@@ -96,6 +105,7 @@ impl Task {
             Self::Resolve { shop, .. }
             | Self::Unconfirmed { shop, .. }
             | Self::Expire { shop, .. }
+            | Self::Notice { shop, .. }
             | Self::Watch { shop, .. } => Some(*shop),
             Self::Tidy {} => None,
         }
@@ -212,6 +222,7 @@ pub async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String
         Task::Resolve { shop, attempt } => payments::resolve::resolve(host, shop, attempt, tries).await,
         Task::Unconfirmed { shop, checkout } => payments::confirm::unconfirmed(host, shop, checkout).await,
         Task::Expire { shop, payment } => payments::expire::expire(host, shop, payment).await,
+        Task::Notice { shop, notice } => vbank::apply::work(host, shop, notice, tries).await,
         Task::Watch { shop, channel } => payments::reconcile::watch(host, shop, channel).await,
         Task::Tidy {} => tidy::tidy(host).await,
     }

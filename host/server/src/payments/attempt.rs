@@ -13,6 +13,7 @@ use payhost_store::rows::calls;
 use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::channels::ready::Ready;
 use crate::host::{Host, hex, random};
@@ -94,10 +95,27 @@ where
     P: Arguments,
     R: Answer,
 {
+    run_with(host, ready, attempt, function, Vec::new(), arguments).await
+}
+
+/// The same with values for this call only, by name.
+pub async fn run_with<P, R>(
+    host: &Host,
+    ready: &Ready,
+    attempt: &Attempt,
+    function: &'static Function<P, R>,
+    one_time: Vec<(String, Zeroizing<String>)>,
+    arguments: impl FnOnce(Context) -> P,
+) -> Called<R>
+where
+    P: Arguments,
+    R: Answer,
+{
     let left_us = u64::try_from(attempt.lease_until_us.saturating_sub(host.now_us())).unwrap_or(0);
     let quiet_from = Instant::now() + Duration::from_micros(left_us).saturating_sub(QUIET);
     let mut moment = crate::channels::ready::Moment::of(attempt);
     moment.send_deadline = Some(quiet_from);
+    moment.one_time = one_time;
     ready.call(host, function, moment, arguments).await
 }
 

@@ -8,7 +8,7 @@ use payhost_core::id::{CheckoutId, PaymentId, ShopId};
 use payhost_core::kill::{self, Point};
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_engine::Called;
-use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge};
+use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge, RefundAccount};
 use payhost_engine::contract::types::{Method, Money, PluginError, Tax};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::payments::Payment;
@@ -17,8 +17,9 @@ use payhost_store::{Error, Json as Stored, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
-use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
+use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run_with, still_mine};
 use super::model::{PaymentOut, TaxIn};
 use super::settle::{self, Change, refusal_json};
 use super::verdict::{Doubt, NotSent, Verdict, judge, not_sent};
@@ -48,7 +49,60 @@ pub struct CancelIn {
     #[serde(default)]
     #[schema(max_length = 100)]
     pub reason: Option<String>,
+    /// The buyer's bank account, for a payment whose `cancellable.needs_account` is true. Used for this request and kept nowhere.
+    #[serde(default)]
+    pub account: Option<RefundAccountIn>,
 }
+
+/// Where a deposit is paid back to.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefundAccountIn {
+    /// KFTC code of the bank: `088`.
+    pub bank: String,
+    /// Name of the holder.
+    pub holder: String,
+    /// The account number: digits, with or without `-`.
+    pub number: AccountNumber,
+}
+
+/// An account number; its debug form shows nothing of it. (It can be written as JSON, because that is the request of an
+/// embedder's call; nothing else writes it.)
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct AccountNumber(String);
+
+impl std::fmt::Debug for AccountNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccountNumber")
+    }
+}
+
+impl From<String> for AccountNumber {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl RefundAccountIn {
+    fn check(&self) -> Result<(), Problem> {
+        if self.bank.len() != 3 || !self.bank.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Problem::field("account.bank", "a bank's KFTC code of three digits, such as 088"));
+        }
+        let holder = self.holder.trim();
+        if holder.is_empty() || holder.chars().count() > 40 || holder.chars().any(char::is_control) {
+            return Err(Problem::field("account.holder", "one line of 1 to 40 characters"));
+        }
+        let number = self.number.0.as_bytes();
+        let digits = number.iter().filter(|b| b.is_ascii_digit()).count();
+        if !(6..=20).contains(&digits) || !number.iter().all(|b| b.is_ascii_digit() || *b == b'-') {
+            return Err(Problem::field("account.number", "6 to 20 digits, with or without -"));
+        }
+        Ok(())
+    }
+}
+
+/// Name under which the plugin uses the account number.
+const ACCOUNT_SECRET: &str = "refund_account_number";
 
 /// What was asked for, as the attempt keeps it: the call and a resolution read the same.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,22 +152,32 @@ pub async fn cancel(
     if let Some((status, body)) = key.answered(&host).await? {
         return answer(status, body);
     }
-    let reason = body.value.reason.clone().unwrap_or_else(|| "shop's request".to_owned());
+    make(&host, &row, body.value, key).await
+}
+
+/// Cancels a payment for whoever may: the shop, or its buyer's refund page.
+pub async fn make(host: &Host, row: &Payment, input: CancelIn, key: Key) -> Result<Answer, Problem> {
+    let reason = input.reason.clone().unwrap_or_else(|| "shop's request".to_owned());
     if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
         return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
     }
-    let ready = Ready::load_for_sale(&host, &row).await?;
-    let host_in = host.clone();
+    input.account.as_ref().map_or(Ok(()), RefundAccountIn::check)?;
+    let ready = Ready::load_for_sale(host, row).await?;
+    let (host_in, id) = (host.clone(), row.id);
+    let number = input.account.as_ref().map(|account| Zeroizing::new(account.number.0.replace('-', "")));
+    let one_time = number.map(|number| (ACCOUNT_SECRET.to_owned(), number)).into_iter().collect();
     host.finish(async move {
         let host = host_in;
         kill::at(Point::BeforeT1, "cancel");
-        match begin(&host, &ready, row.id, body.value, reason, key).await? {
+        match begin(&host, &ready, id, input, reason, key).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, charge, request, asked) = *rows;
                 kill::at(Point::AfterT1, "cancel");
-                let called =
-                    run(&host, &ready, &attempt, &CANCEL, |context| (context, charge, request)).await;
+                let called = run_with(&host, &ready, &attempt, &CANCEL, one_time, |context| {
+                    (context, charge, request)
+                });
+                let called = called.await;
                 settle(&host, &ready, attempt, asked, called).await
             }
         }
@@ -179,7 +243,7 @@ async fn begin(
                 return Ok(Err(problem));
             }
         };
-        let request = request(&payment, &asked);
+        let request = request(&payment, &asked, input.account);
         let opening = Opening {
             kind: AttemptKind::Cancel,
             checkout: None,
@@ -220,10 +284,28 @@ fn allowed(
         ));
     }
     let remaining = payment.paid.saturating_sub(payment.cancelled);
-    if !matches!(payment.state, PaymentState::Paid | PaymentState::PartiallyCancelled) || remaining <= 0 {
+    // A deposit of less than the total is held while the rest is awaited, and can be given back.
+    let held = matches!(
+        payment.state,
+        PaymentState::Paid | PaymentState::PartiallyCancelled | PaymentState::AwaitingDeposit
+    );
+    if !held || remaining <= 0 {
         let words =
             format!("a payment that is {} cannot be cancelled; nothing was sent", payment.state.as_str());
         return Err(Problem::new("not_cancellable", words));
+    }
+    match (&input.account, ready.support(payment.paid_method.as_ref()).needs_account) {
+        (None, true) => {
+            let words = "this payment is given back to a bank account: give bank, holder and number";
+            return Err(Problem::field("account", words));
+        }
+        (Some(_), false) => {
+            return Err(Problem::field(
+                "account",
+                "this payment goes back the way it came, without an account",
+            ));
+        }
+        (None, false) | (Some(_), true) => {}
     }
     let Some(amount) = input.amount else { return Ok(()) };
     if amount <= 0 {
@@ -257,12 +339,16 @@ fn charge(payment: &Payment, asked: &CancelAsked) -> Result<Charge, Problem> {
     })
 }
 
-fn request(payment: &Payment, asked: &CancelAsked) -> CancelRequest {
+fn request(payment: &Payment, asked: &CancelAsked, account: Option<RefundAccountIn>) -> CancelRequest {
     CancelRequest {
         amount: Money { minor: asked.amount, currency: payment.currency.to_string() },
         tax: asked.tax.map(|(free, vat)| Tax { free, vat }),
         reason: asked.reason.clone(),
-        account: None,
+        account: account.map(|account| RefundAccount {
+            bank: account.bank,
+            holder: account.holder,
+            number: ACCOUNT_SECRET.to_owned(),
+        }),
         sequence: u32::try_from(asked.sequence).unwrap_or(u32::MAX),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use payhost_core::id::CheckoutId;
 use payhost_core::kill::{self, Point};
-use payhost_core::{FactKind, Money, Resolution};
+use payhost_core::{Money, Resolution};
 use payhost_engine::Called;
 use payhost_engine::contract::general_pay::{Authentication, COMPLETE};
 use payhost_engine::contract::types::{Account, Callback, Order, Outcome, PluginError};
@@ -16,14 +16,14 @@ use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
 use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
-use super::model::AccountOut;
-use super::settle::{self, Change, NewFact, Written, checkout_ended, refusal_json};
+use super::settle::{self, Change, Written, checkout_ended, refusal_json};
 use super::verdict::{Doubt, Verdict, judge_complete, not_sent};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::jobs;
 use crate::sealed::Place;
+use crate::vbank::facts::account_fact;
 
 /// How long a buyer waits for an outcome in doubt.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -189,7 +189,7 @@ fn apply(
     change.payment.resolution = Resolution::None;
     let stands = match &verdict {
         Verdict::Done(Outcome::Approved(approval)) => settle::approved(tx, change, attempt, approval)?,
-        Verdict::Done(Outcome::AwaitingDeposit(account)) => issued(tx, change, attempt, account)?,
+        Verdict::Done(Outcome::AwaitingDeposit(account)) => issued(tx, host, change, attempt, account)?,
         Verdict::Done(_) | Verdict::Declined(_) | Verdict::NotSent(_) | Verdict::InDoubt(_) => true,
     };
     let verdict = if stands { verdict } else { Verdict::InDoubt(Doubt::Second) };
@@ -235,25 +235,13 @@ fn apply(
 
 fn issued(
     tx: &mut Tx<'_>,
+    host: &Host,
     change: &mut Change<'_>,
     attempt: &Attempt,
     account: &Account,
 ) -> Result<bool, Error> {
-    let new = NewFact {
-        kind: FactKind::Issued,
-        amount: Money::new(account.amount.minor, change.payment.currency),
-        gateway_ref: account.gateway_ref.clone(),
-        sequence: 0,
-        at_ms: attempt.now_ms,
-        detail: json!({"bank": account.bank, "holder": account.holder, "order_ref": account.order_ref}),
-    };
-    if change.fact(tx, Some(attempt), new)? == Written::Contradicts {
-        return Ok(false);
-    }
-    change.payment.gateway_ref = Some(account.gateway_ref.clone());
-    change.payment.deposit_deadline_us = account.deadline_ms.map(|ms| ms.saturating_mul(1000));
-    change.payment.details = Some(Json::of(&AccountOut::kept(account)?)?);
-    Ok(true)
+    let written = account_fact(tx, host, change, account, Some(attempt), attempt.now_ms)?;
+    Ok(written != Written::Contradicts)
 }
 
 /// Waits until the checkout's outcome is known, for as long as a buyer waits.

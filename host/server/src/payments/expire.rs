@@ -1,5 +1,6 @@
-//! The end of a payment's time. Invariant: a payment expires only while nothing is held and no attempt is open; an attempt
-//! that is open keeps it, because money may turn out to be held.
+//! The end of a payment's time, or of its deposit's. Invariant: a payment expires only while nothing is held and no attempt is
+//! open; an attempt that is open keeps it, because money may turn out to be held. Where too little was paid in, a person is
+//! called.
 
 use payhost_core::id::{PaymentId, ShopId};
 use payhost_core::{PaymentState, Resolution};
@@ -22,6 +23,10 @@ pub fn end(tx: &mut Tx<'_>, host: &Host, payment: Payment) -> Result<bool, Error
     }
     let mut change = Change::begin(host, payment, None);
     change.payment.expired = true;
+    if change.payment.paid > change.payment.cancelled {
+        // Less than the total was paid in: the money is held, and a person must say what becomes of it.
+        change.payment.resolution = Resolution::NeedsOperator;
+    }
     change.write(tx)?;
     Ok(true)
 }
@@ -33,11 +38,17 @@ pub async fn expire(host: &Host, shop: ShopId, id: PaymentId) -> Result<Done, St
         let host = &host_in;
         let now_us = host.now_us();
         let Some(payment) = payments::lock(tx, shop, id)? else { return Ok(Done::Finished) };
-        if !matches!(payment.state, PaymentState::Created | PaymentState::Pending) {
-            return Ok(Done::Finished);
-        }
-        if payment.expires_us > now_us {
-            return Ok(Done::Again(payment.expires_us, "not yet".to_owned()));
+        let due_us = match payment.state {
+            PaymentState::Created | PaymentState::Pending => payment.expires_us,
+            PaymentState::AwaitingDeposit => payment.deposit_deadline_us.unwrap_or(payment.expires_us),
+            PaymentState::Paid
+            | PaymentState::PartiallyCancelled
+            | PaymentState::Cancelled
+            | PaymentState::Failed
+            | PaymentState::Expired => return Ok(Done::Finished),
+        };
+        if due_us > now_us {
+            return Ok(Done::Again(due_us, "not yet".to_owned()));
         }
         if !end(tx, host, payment)? {
             return Ok(Done::Again(now_us.saturating_add(AGAIN_US), "an attempt is open".to_owned()));

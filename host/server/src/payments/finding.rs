@@ -28,6 +28,7 @@ use crate::http::idempotency::{Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::Problem;
 use crate::time::parse_moment;
+use crate::vbank::close;
 
 /// How long a doubt must last before a person may end it, in microseconds: 10 minutes. Until then its own asking is faster,
 /// and what is on its way may still arrive.
@@ -41,7 +42,8 @@ const NAME_MAX: usize = 100;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FindingIn {
-    /// Of an approval in doubt: `approved` or `not_approved`. Of a cancel in doubt: `cancelled` or `not_cancelled`.
+    /// Of an approval in doubt: `approved` or `not_approved`. Of a cancel in doubt: `cancelled` or `not_cancelled`. Of an
+    /// account: `closed` or `not_closed`; `not_issued` when its opening is in doubt.
     pub finding: String,
     /// The gateway's number: of the sale for `approved`, of the cancel (where there is one) for `cancelled`.
     #[serde(default)]
@@ -227,8 +229,21 @@ fn write(
             let verdict = Verdict::NotSent(NotSent::NotMade);
             cancel::apply(tx, host, change, attempt, &asked, verdict, json!({"by": finding.by}))?;
         }
+        (AttemptKind::Close, "closed") => close::found(tx, host, change, attempt, true)?,
+        (AttemptKind::Close, "not_closed") => close::found(tx, host, change, attempt, false)?,
+        (AttemptKind::Issue, "not_issued") => {
+            let reason = "account_unknown";
+            change.event("checkout.failed", json!({"checkout_id": attempt.checkout_id, "reason": reason}));
+            end(tx, host, change, attempt, AttemptState::Failed, json!({"reason": reason}))?;
+        }
         (AttemptKind::Complete, _) => {
             return Ok(Err(Problem::field("finding", "an approval is in doubt: approved or not_approved")));
+        }
+        (AttemptKind::Close, _) => {
+            return Ok(Err(Problem::field("finding", "an account's end is in doubt: closed or not_closed")));
+        }
+        (AttemptKind::Issue, _) => {
+            return Ok(Err(Problem::field("finding", "an account's opening is in doubt: not_issued")));
         }
         (AttemptKind::Cancel | AttemptKind::Undo, _) => {
             return Ok(Err(Problem::field("finding", "a cancel is in doubt: cancelled or not_cancelled")));

@@ -187,6 +187,11 @@ impl AccountOut {
         serde_json::from_str(&kept.value).ok()
     }
 
+    /// The account of a payment, where it has one.
+    pub fn of_payment(row: &Payment) -> Option<Self> {
+        Self::of(&row.details.as_ref()?.to().ok()?)
+    }
+
     /// The details of an issue, with the account among them.
     pub fn kept(account: &Account) -> Result<Details, payhost_store::Error> {
         let shown = Self {

@@ -25,6 +25,7 @@ use super::verdict::{NotSent, Verdict};
 use crate::channels::ready::Ready;
 use crate::host::{Host, hex, random};
 use crate::jobs::{Done, Task};
+use crate::vbank;
 
 /// When to ask again after each try, in seconds; afterwards daily. Counted from when the doubt began, not by tries: a host
 /// that was away, or asked more often, changes nothing.
@@ -47,6 +48,10 @@ pub enum Found {
     Cancelled(Box<Cancellation>),
     /// The gateway says for certain that nothing was cancelled.
     NotCancelled,
+    /// The account is closed at the gateway.
+    Closed,
+    /// The gateway says for certain that the account was not closed.
+    NotClosed,
     /// Nobody knows yet; why.
     Unknown(String),
     /// No asking will tell, and nothing can be undone any more: a person must find out.
@@ -114,6 +119,9 @@ pub async fn resolve(host: &Host, shop: ShopId, id: AttemptId, tries: i64) -> Re
                     let words = "an undo is resolved with its parent".to_owned();
                     Ok(Step::new(Found::Unknown(words), Heard::NotAsked))
                 }
+                // An account whose number nobody got can receive nothing: it is as if it had not been opened.
+                AttemptKind::Issue => Ok(Step::new(Found::Nothing("account_unknown"), Heard::NotAsked)),
+                AttemptKind::Close => vbank::close::find_out(host, &ready, &doubtful).await,
             };
             (Some(ready), step)
         }
@@ -175,9 +183,22 @@ fn left_behind(
     attempts::settle(tx, attempt)?;
     let mut change = Change::begin(host, payment, None);
     change.payment.resolution = Resolution::InDoubt;
-    if attempt.kind == AttemptKind::Cancel {
-        let asked: CancelAsked = attempt.request.to()?;
-        asked.key.answer(tx, 202, &json!(change.shown()), Some(attempt.payment_id))?;
+    let not_known = json!(change.shown());
+    match attempt.kind {
+        AttemptKind::Cancel => {
+            let asked: CancelAsked = attempt.request.to()?;
+            asked.key.answer(tx, 202, &not_known, Some(attempt.payment_id))?;
+        }
+        AttemptKind::Close => {
+            let asked: vbank::issue::Asked = attempt.request.to()?;
+            asked.key.answer(tx, 202, &not_known, Some(attempt.payment_id))?;
+        }
+        // Its account is as good as not opened, so the same key may do it.
+        AttemptKind::Issue => {
+            let asked: vbank::issue::Asked = attempt.request.to()?;
+            asked.key.forget(tx)?;
+        }
+        AttemptKind::Complete | AttemptKind::Undo => {}
     }
     change.write(tx)
 }
@@ -218,6 +239,8 @@ async fn write(host: &Host, ready: Option<Ready>, doubtful: Doubtful, step: Step
             Found::NotCancelled => {
                 cancel_found(tx, host, change, attempt, Verdict::NotSent(NotSent::NotMade))?;
             }
+            Found::Closed => vbank::close::found(tx, host, change, attempt, true)?,
+            Found::NotClosed => vbank::close::found(tx, host, change, attempt, false)?,
         }
         Ok(Done::Finished)
     });

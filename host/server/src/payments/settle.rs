@@ -124,6 +124,7 @@ impl<'a> Change<'a> {
             opened: self.payment.opened,
             failed: self.payment.failed,
             expired: self.payment.expired,
+            total: self.payment.total,
         };
         let sums = Sums::of(&facts);
         self.payment.state = state_of(&facts, standing);

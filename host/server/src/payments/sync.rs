@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::PaymentId;
-use payhost_core::{FactKind, Money, Resolution};
+use payhost_core::{FactKind, Money, PaymentState, Resolution};
 use payhost_engine::contract::money::{Sale, SaleState};
 use payhost_engine::contract::plugin::Lookup;
 use payhost_store::Error;
@@ -164,6 +164,11 @@ pub async fn look(host: &Host, row: &Payment, apply: bool) -> Result<Look, Probl
         let words =
             format!("the gateway has {} {} for {}", sale.amount.minor, sale.amount.currency, sale.order_ref);
         return Ok(Look::Differs(words));
+    }
+    // Both wait for a deposit or for its rest, or the bank took one back: nothing is held that could have been given back there.
+    let waits = matches!(row.state, PaymentState::AwaitingDeposit | PaymentState::Cancelled);
+    if waits && sale.state == SaleState::AwaitingDeposit {
+        return Ok(Look::Match);
     }
     let cancels = match unknown_cancels(row.total, row.cancelled, &sale, known) {
         Ok(cancels) if cancels.is_empty() => return Ok(Look::Match),

@@ -34,7 +34,6 @@ pub async fn open(host: &Host, shop: &Shop, row: &Payment, buyer: BuyerIo) -> Re
     let chosen = order::device(row);
     let base = base_url(host, shop);
     let page_origin = Url::parse(&base).map_or(base, |url| url.origin().ascii_serialization());
-    let (mut unset, mut opened) = (None, false);
     for device in DEVICES.into_iter().filter(|device| chosen.as_deref().is_none_or(|one| one == *device)) {
         let env = BuyerEnv {
             user_agent: String::new(),
@@ -42,18 +41,11 @@ pub async fn open(host: &Host, shop: &Shop, row: &Payment, buyer: BuyerIo) -> Re
             page_origin: page_origin.clone(),
             address: None,
         };
-        let named = if chosen.is_none() { Some(device) } else { None };
-        match refusal(host, &ready, order.clone(), env).await {
-            None => opened = true,
-            // A shop may have the keys of one device only.
-            Some(error @ PluginError::Misconfigured(_)) => unset = Some(told(&error, named)),
-            Some(error) => return Err(told(&error, named)),
+        if let Some(error) = refusal(host, &ready, order.clone(), env).await {
+            return Err(told(&error, if chosen.is_none() { Some(device) } else { None }));
         }
     }
-    match unset {
-        Some(problem) if !opened => Err(problem),
-        Some(_) | None => Ok(()),
-    }
+    Ok(())
 }
 
 /// What the plugin has against the order, as far as it can say without its gateway.

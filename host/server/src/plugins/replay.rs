@@ -1,20 +1,19 @@
 //! Running journaled calls again. Invariant: a replay sends nothing anywhere: the network's answers come from the record, and a
 //! request that is not the recorded one is a difference.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::State;
-use payhost_core::id::{CallId, ChannelId, ShopId};
+use payhost_core::id::CallId;
 use payhost_engine::contract::types::Context;
 use payhost_engine::contract::{AnyFunction, find};
 use payhost_engine::egress::Recorded;
 use payhost_engine::{CallRecord, EgressPolicy, Ended, Plugin, Transport};
 use payhost_store::Error;
 use payhost_store::rows::calls::{self, Call};
-use payhost_store::rows::{channels, plugins};
+use payhost_store::rows::plugins;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -70,9 +69,7 @@ impl Why {
             Self::Capped => "its record was too large to be kept whole",
             Self::OneTime => "it used one-time secrets, or a secret was blotted out of its record",
             Self::Limit => "a limit stopped it",
-            Self::SecretChanged => {
-                "a secret that it used was changed since, and what it was is no longer kept"
-            }
+            Self::SecretChanged => "a secret that it used was changed since",
             Self::UnknownFunction => "the contract has no such function",
         }
     }
@@ -87,7 +84,7 @@ pub struct NotReplayable {
     pub limit: usize,
     /// Their records were too large to be kept whole.
     pub capped: usize,
-    /// A secret that they used was changed since, and what it was is no longer kept.
+    /// A secret that they used was changed since.
     pub secret_changed: usize,
     /// Anything else: the record is not kept any more, or the contract has no such function.
     pub other: usize,
@@ -214,6 +211,7 @@ async fn again(
         seed: unhex(&record.seed),
         send_deadline: None,
         offline: false,
+        one_time: Vec::new(),
     };
     let mut setup = ready.setup(&moment);
     setup.transport = Transport::Scripted(recorded.clone());
@@ -255,7 +253,10 @@ async fn runnable(
     let (Some(sealed), Some(channel)) = (&call.record, call.channel_id) else {
         return Ok(Err(Why::Forgotten));
     };
-    let ready = channel_of(host, call, channel, other, None).await?;
+    let ready = match other {
+        None => Ready::load(host, call.shop_id, channel, Some(&call.plugin_digest)).await?,
+        Some(plugin) => Ready::load_with(host, call.shop_id, channel, Arc::clone(plugin)).await?,
+    };
     let packed = Place::Record(call.id).open(&ready.key, sealed)?;
     let record = CallRecord::unpack(&packed).map_err(|error| Problem::internal(&error))?;
     if record.capped.is_some() {
@@ -270,60 +271,10 @@ async fn runnable(
         let stopped = matches!(record.ended, Ended::Fault(_));
         return Ok(Err(if stopped && !one_time { Why::Limit } else { Why::OneTime }));
     }
-    let fits = |ready: &Ready| {
-        record.secrets_used.iter().all(|used| ready.secret_version(&used.name) == used.version)
-    };
-    if fits(&ready) {
-        return Ok(Ok(Runnable { ready, record, context, function }));
-    }
-    // The shop changed a key since: what the call used is kept for as long as a payment may need it.
-    let used = record.secrets_used.iter().map(|used| (used.name.clone(), used.version)).collect();
-    let Some(revision) = revision_with(host, call.shop_id, channel, ready.revision, used).await? else {
+    if record.secrets_used.iter().any(|used| ready.secret_version(&used.name) != used.version) {
         return Ok(Err(Why::SecretChanged));
-    };
-    let ready = channel_of(host, call, channel, other, Some(revision)).await?;
-    Ok(if fits(&ready) { Ok(Runnable { ready, record, context, function }) } else { Err(Why::SecretChanged) })
-}
-
-/// The channel with the plugin that made the call, or another; as it is, or as it was.
-async fn channel_of(
-    host: &Host,
-    call: &Call,
-    channel: ChannelId,
-    other: Option<&Arc<Plugin>>,
-    revision: Option<i64>,
-) -> Result<Ready, Problem> {
-    match (other, revision) {
-        (Some(plugin), _) => {
-            Ready::load_with(host, call.shop_id, channel, Arc::clone(plugin), revision).await
-        }
-        (None, None) => Ready::load(host, call.shop_id, channel, Some(&call.plugin_digest)).await,
-        (None, Some(number)) => {
-            Ready::load_as(host, call.shop_id, channel, (&call.plugin_digest, number)).await
-        }
     }
-}
-
-/// The newest revision of a channel that has these versions of its secrets.
-async fn revision_with(
-    host: &Host,
-    shop: ShopId,
-    channel: ChannelId,
-    newest: i64,
-    used: Vec<(String, Option<u32>)>,
-) -> Result<Option<i64>, Problem> {
-    let found = host.store().read(move |tx| {
-        for number in (1..=newest).rev() {
-            let Some(row) = channels::revision(tx, shop, channel, Some(number))? else { continue };
-            let versions: BTreeMap<String, i64> = row.secrets.to()?;
-            let version = |name: &String| versions.get(name).and_then(|version| u32::try_from(*version).ok());
-            if used.iter().all(|(name, wanted)| version(name) == *wanted) {
-                return Ok(Some(number));
-            }
-        }
-        Ok::<_, Error>(None)
-    });
-    Ok(found.await?)
+    Ok(Ok(Runnable { ready, record, context, function }))
 }
 
 /// `general-pay` of `payhost:plugin/general-pay@0.1.0`.

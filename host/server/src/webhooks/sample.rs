@@ -88,7 +88,10 @@ pub async fn create(
 /// A payment as it would look; nothing for an event that is about none.
 fn payment(host: &Host, name: &str) -> Option<PaymentOut> {
     let state = match name.split_once('.')? {
-        ("payment", "in_doubt" | "needs_operator" | "alarm") | ("checkout", _) => "pending",
+        ("payment", "in_doubt" | "needs_operator" | "alarm" | "resolved") | ("checkout", _) => "pending",
+        ("payment", "deposit_short") => "awaiting_deposit",
+        ("payment", "deposit_over" | "deposit_late") => "paid",
+        ("payment", "deposit_cancelled" | "changed_at_gateway") => "cancelled",
         ("payment", state) => state,
         _ => return None,
     };

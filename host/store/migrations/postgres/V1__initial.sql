@@ -398,6 +398,36 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_expiry ON idempotency (expires_us);
 
+CREATE TABLE notice (
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL,
+    channel_id TEXT COLLATE "C" NOT NULL,
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT notice_mode_known CHECK (mode IN ('test', 'live')),
+    digest TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    listed BIGINT NOT NULL CONSTRAINT notice_listed_bool CHECK (listed IN (0, 1)),
+    raw BYTEA NOT NULL,
+    times BIGINT NOT NULL CONSTRAINT notice_times_positive CHECK (times >= 1),
+    state TEXT COLLATE "C" NOT NULL CONSTRAINT notice_state_known CHECK (state IN (
+        'received', 'read', 'doubted', 'applied', 'ignored', 'unknown_order', 'mismatched', 'held', 'unconfirmed', 'refused',
+        'unreadable')),
+    reading BYTEA,
+    reply TEXT COLLATE "C",
+    reply_type TEXT COLLATE "C",
+    summary TEXT COLLATE "C" NOT NULL,
+    payment_id TEXT COLLATE "C",
+    reason TEXT COLLATE "C",
+    created_us BIGINT NOT NULL,
+    updated_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
+);
+CREATE UNIQUE INDEX notice_id ON notice (id);
+-- The same message is one row, however often the gateway repeats it.
+CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
+CREATE INDEX notice_list ON notice (shop_id, mode, id);
+
 CREATE TABLE call (
     id TEXT COLLATE "C" NOT NULL,
     shop_id TEXT COLLATE "C" NOT NULL REFERENCES shop (id),

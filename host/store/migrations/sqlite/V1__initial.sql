@@ -390,6 +390,36 @@ CREATE TABLE idempotency (
 ) STRICT;
 CREATE INDEX idempotency_expiry ON idempotency (expires_us);
 
+CREATE TABLE notice (
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL,
+    channel_id TEXT NOT NULL,
+    mode TEXT NOT NULL CONSTRAINT notice_mode_known CHECK (mode IN ('test', 'live')),
+    digest TEXT NOT NULL,
+    source TEXT NOT NULL,
+    listed INTEGER NOT NULL CONSTRAINT notice_listed_bool CHECK (listed IN (0, 1)),
+    raw BLOB NOT NULL,
+    times INTEGER NOT NULL CONSTRAINT notice_times_positive CHECK (times >= 1),
+    state TEXT NOT NULL CONSTRAINT notice_state_known CHECK (state IN (
+        'received', 'read', 'doubted', 'applied', 'ignored', 'unknown_order', 'mismatched', 'held', 'unconfirmed', 'refused',
+        'unreadable')),
+    reading BLOB,
+    reply TEXT,
+    reply_type TEXT,
+    summary TEXT NOT NULL,
+    payment_id TEXT,
+    reason TEXT,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
+) STRICT;
+CREATE UNIQUE INDEX notice_id ON notice (id);
+-- The same message is one row, however often the gateway repeats it.
+CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
+CREATE INDEX notice_list ON notice (shop_id, mode, id);
+
 CREATE TABLE call (
     id TEXT NOT NULL,
     shop_id TEXT NOT NULL REFERENCES shop (id),

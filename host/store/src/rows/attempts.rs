@@ -16,6 +16,10 @@ word! {
         Cancel = "cancel",
         /// Take back an approval whose outcome is not known or not right.
         Undo = "undo",
+        /// Open an account without a window.
+        Issue = "issue",
+        /// Close an account that nobody paid into.
+        Close = "close",
     }
 }
 
@@ -125,16 +129,28 @@ pub fn start(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Started, Error> {
 fn repeated(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error> {
     match (attempt.kind, attempt.checkout_id) {
         (AttemptKind::Complete, Some(checkout)) => complete_of(tx, attempt.shop_id, checkout),
-        (AttemptKind::Complete | AttemptKind::Cancel | AttemptKind::Undo, _) => Ok(None),
+        (
+            AttemptKind::Complete
+            | AttemptKind::Cancel
+            | AttemptKind::Undo
+            | AttemptKind::Issue
+            | AttemptKind::Close,
+            _,
+        ) => Ok(None),
     }
 }
 
 fn blocking(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error> {
     match (attempt.kind, attempt.parent_id) {
         (AttemptKind::Undo, Some(parent)) => running_undo_of(tx, attempt.shop_id, parent),
-        (AttemptKind::Undo | AttemptKind::Complete | AttemptKind::Cancel, _) => {
-            open_of(tx, attempt.shop_id, attempt.payment_id)
-        }
+        (
+            AttemptKind::Undo
+            | AttemptKind::Complete
+            | AttemptKind::Cancel
+            | AttemptKind::Issue
+            | AttemptKind::Close,
+            _,
+        ) => open_of(tx, attempt.shop_id, attempt.payment_id),
     }
 }
 

@@ -80,6 +80,12 @@ pub fn get_of_any_shop(tx: &mut Tx<'_>, id: CheckoutId) -> Result<Option<Checkou
     Checkout::select_opt(tx, "WHERE id = $1", params![id])
 }
 
+/// A checkout by the order number that its gateway got, for the notices that name nothing else. Whose it is, the caller
+/// must compare.
+pub fn by_order_ref_of_any_shop(tx: &mut Tx<'_>, order_ref: &str) -> Result<Option<Checkout>, Error> {
+    Checkout::select_opt(tx, "WHERE order_ref = $1", params![order_ref])
+}
+
 /// A payment's checkouts, oldest first.
 pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Vec<Checkout>, Error> {
     Checkout::select(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY id", params![shop, payment])

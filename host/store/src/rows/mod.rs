@@ -15,6 +15,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod ledger;
 pub mod meta;
+pub mod notices;
 pub mod payments;
 pub mod plugins;
 pub mod shops;

@@ -10,7 +10,6 @@ use crate::{Error, Value};
 pub(crate) const UNIQUE: &[(&str, &str)] = &[
     ("api_key.hash", "api_key_hash"),
     ("channel.id", "channel_id"),
-    ("channel_secret.shop_id, channel_secret.channel_id, channel_secret.name", "channel_secret_current"),
     ("payment.id", "payment_id"),
     ("payment.shop_id, payment.mode, payment.order_id", "payment_open_order"),
     ("checkout.id", "checkout_id"),

@@ -1,6 +1,6 @@
 //! Copies between the backends.
 
-use payhost_core::id::{EventId, KeyId};
+use payhost_core::id::{EventId, KeyId, NoticeId};
 use payhost_core::{FactKind, PaymentState};
 use payhost_store::copy::{Report, contents, copy};
 use payhost_store::rows::api_keys::{self, ApiKey, Scope};
@@ -12,6 +12,7 @@ use payhost_store::rows::endpoints;
 use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::gateway_map::{self, GatewayMap};
 use payhost_store::rows::idempotency::{self, Idempotency, IdempotencyState};
+use payhost_store::rows::notices::{self, Notice, NoticeState};
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::{Mode, facts, jobs, meta, payments, plugins};
 use payhost_store::{Blob, Error, MasterKey, Options, Sealed, Store, Tx, Vault};
@@ -103,6 +104,28 @@ fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt
         created_us: NOW_US,
     };
     events::insert(tx, &event)?;
+    let (now_ms, random) = fresh();
+    let notice = Notice {
+        id: NoticeId::new(now_ms, random),
+        shop_id: world.shop,
+        channel_id: world.channel,
+        mode: Mode::Test,
+        digest: payment.id.to_string(),
+        source: "203.0.113.9".to_owned(),
+        listed: false,
+        raw: Sealed::from_bytes(vec![0, 255]),
+        times: 1,
+        state: NoticeState::Applied,
+        reading: None,
+        reply: Some("OK".to_owned()),
+        reply_type: None,
+        summary: json_of(json!([])),
+        payment_id: Some(payment.id),
+        reason: None,
+        created_us: NOW_US,
+        updated_us: NOW_US,
+    };
+    assert!(notices::keep(tx, &notice, NOW_US)?.is_none());
     for endpoint in endpoints::list(tx, world.shop, Mode::Test)? {
         let delivery = Delivery {
             shop_id: world.shop,

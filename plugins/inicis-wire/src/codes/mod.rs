@@ -68,6 +68,8 @@ pub enum Operation {
     Cancel,
     /// Inquiry.
     Inquire,
+    /// A virtual account by API.
+    Issue,
 }
 
 /// A class with its sentence.
@@ -195,6 +197,11 @@ const fn unknown(operation: Operation) -> Meaning {
             Class::Other,
             "거래를 조회하지 못했습니다. 결제사의 사유를 확인해 주세요.",
             "The sale could not be asked about. Look at the gateway's reason.",
+        ),
+        Operation::Issue => (
+            Class::Declined,
+            "가상계좌가 발급되지 않았습니다. 다른 은행을 선택하거나 잠시 후 다시 시도해 주세요.",
+            "The virtual account was not opened. Choose another bank or try again later.",
         ),
     };
     Meaning { class, sentence: Sentence { ko, en } }

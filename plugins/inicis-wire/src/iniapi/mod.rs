@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod inquiry;
+pub mod issue;
 pub mod v1;
 pub mod v2;
 

@@ -70,7 +70,8 @@ fn answered(status: u16, body: &[u8]) -> Result<(Nvp, Option<No>), Unclear> {
     Ok((fields, no))
 }
 
-fn approved(fields: Nvp) -> Result<Approved, Unclear> {
+/// Reads the fields of an approval, of an answer or of a notice (`inicis.md §2.5, §2.7`).
+pub(crate) fn approved(fields: Nvp) -> Result<Approved, Unclear> {
     let tid = fields.required("P_TID")?.to_owned();
     if !receipt::is_tid(&tid) {
         return Err(Unclear("P_TID is not a transaction number".into()));

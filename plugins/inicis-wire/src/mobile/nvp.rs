@@ -34,19 +34,24 @@ impl Nvp {
         Ok(Self { pairs })
     }
 
+    /// Fields that were decoded elsewhere.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Self {
+        Self { pairs }
+    }
+
     /// Text of a field: absent when it is missing or empty; an error when it is there with two values.
     pub fn text(&self, name: &str) -> Result<Option<&str>, Unclear> {
         let mut found = self.pairs.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
         let first = found.next();
         if found.any(|other| Some(other) != first) {
-            return Err(Unclear(format!("the answer has two different values of {name}")));
+            return Err(Unclear(format!("{name} is there with two different values")));
         }
         Ok(first.filter(|value| !value.is_empty()))
     }
 
     /// Text of a field that must be there.
     pub fn required(&self, name: &str) -> Result<&str, Unclear> {
-        self.text(name)?.ok_or_else(|| Unclear(format!("the answer has no {name}")))
+        self.text(name)?.ok_or_else(|| Unclear(format!("{name} is missing")))
     }
 
     /// Text of a field that decides nothing: what cannot be read is absent.

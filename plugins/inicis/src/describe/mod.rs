@@ -55,6 +55,7 @@ pub fn descriptor() -> Descriptor {
                 name: "money".to_owned(),
                 secrets: strings(&[secret::INIAPI_KEY, secret::SIGN_KEY]),
             },
+            NeededSecrets { name: "vbank-notice".to_owned(), secrets: strings(&[secret::INIAPI_KEY]) },
         ],
         charge_rules: None,
     }

@@ -5,11 +5,20 @@
 use super::settings::{choice, field};
 use super::text;
 use crate::bindings::exports::payhost::plugin::plugin::{SettingField, SettingType};
-use crate::channel::key;
+use crate::channel::{DEPOSIT_DAYS_MAX, key};
 
 /// The fields, in order.
 pub fn fields() -> Vec<SettingField> {
-    vec![phone_goods(), mobile_method(), mobile_charset(), app_scheme(), app_base(), iniapi_version()]
+    vec![
+        phone_goods(),
+        mobile_method(),
+        mobile_charset(),
+        app_scheme(),
+        app_base(),
+        deposit_days(),
+        iniapi_version(),
+        notify_url(),
+    ]
 }
 
 fn phone_goods() -> SettingField {
@@ -101,6 +110,35 @@ fn app_base() -> SettingField {
             &[],
         )
     }
+}
+
+fn deposit_days() -> SettingField {
+    field(
+        key::DEPOSIT_DAYS,
+        SettingType::Integer((1, DEPOSIT_DAYS_MAX)),
+        text("가상계좌 입금기한(일)", "Days to pay into a virtual account"),
+        text(
+            "오늘부터 며칠 뒤 23:59까지 입금받을지 정합니다. 결제의 deposit_deadline 옵션이 우선합니다. 비우면 KG이니시스의 기본 기한입니다.",
+            "Until 23:59 of that day. The option deposit_deadline of a payment wins. Empty: as INICIS decides.",
+        ),
+        &[],
+    )
+}
+
+/// The host fills it in; INICIS's admin is where it goes (`inicis.md §3.1`).
+fn notify_url() -> SettingField {
+    field(
+        "notify_url",
+        SettingType::ReadOnly("notify_url".to_owned()),
+        text("입금통보 URL", "Notice URL"),
+        text(
+            "상점관리자 > 상점정보 > 계약정보 > 결제수단정보 > 가상계좌에서 입금통보를 실시간 통보, URL 수신(일반)으로 하고 이 주소를 \
+             등록하세요. 모바일 결제는 결제마다 자동으로 보냅니다.",
+            "Merchant admin: shop info, contract info, payment methods, virtual account: real-time notice, URL reception \
+             (general), this address. Mobile payments carry it by themselves.",
+        ),
+        &[],
+    )
 }
 
 fn iniapi_version() -> SettingField {

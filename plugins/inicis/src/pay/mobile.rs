@@ -48,7 +48,7 @@ pub fn begin(context: &Context, order: &Order) -> Result<Begun, PluginError> {
             reserved,
             notify_url: &order.notify_url,
             charset,
-            options: options::write(&wishes(order)?, opening).map_err(option_error)?,
+            options: options::write(&wishes(context, order)?, opening).map_err(option_error)?,
         },
     })
     .map_err(words::unfit)?;

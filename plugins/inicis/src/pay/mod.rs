@@ -111,13 +111,16 @@ fn name(order: &Order) -> String {
     method.provider.as_ref().map_or_else(|| method.kind.clone(), |p| format!("{} ({p})", method.kind))
 }
 
-/// An option that would be dropped in silence is an error: the shop believes that it works.
-fn wishes(order: &Order) -> Result<Wishes, PluginError> {
+/// An option that would be dropped in silence is an error: the shop believes that it works. The channel's deadline of
+/// deposits stands where the payment has none, and only in a window that can open an account.
+fn wishes(context: &Context, order: &Order) -> Result<Wishes, PluginError> {
     let options = order.options.iter().map(|option| (option.name.as_str(), option.value.as_str()));
-    let wishes = Wishes::read(options).map_err(option_error)?;
-    wishes
-        .fit(order.method.as_ref().map(|method| method.kind.as_str()), order.amount.minor)
-        .map_err(option_error)?;
+    let mut wishes = Wishes::read(options).map_err(option_error)?;
+    let kind = order.method.as_ref().map(|method| method.kind.as_str());
+    wishes.fit(kind, order.amount.minor).map_err(option_error)?;
+    if wishes.deadline.is_none() && kind.is_none_or(|kind| kind == "virtual_account") {
+        wishes.deadline = channel::deposit_deadline(context)?;
+    }
     Ok(wishes)
 }
 

@@ -24,7 +24,7 @@ pub fn begin(context: &Context, order: &Order, buyer: &BuyerEnv) -> Result<Begun
     let script_host = channel::script_host(context)?;
     let (methods, word) = window_methods(order)?;
     let opening = Opening { methods, phone_goods: channel::phone_goods(context)?, now_ms: context.now_ms };
-    let mut options = options::write(&wishes(order)?, opening).map_err(option_error)?;
+    let mut options = options::write(&wishes(context, order)?, opening).map_err(option_error)?;
     if !word.is_empty() {
         options.accept.insert(0, word.to_owned());
     }

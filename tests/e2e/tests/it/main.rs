@@ -35,4 +35,5 @@ mod set_up;
 mod shutdown;
 mod stage;
 mod tenancy;
+mod vbank;
 mod webhooks;

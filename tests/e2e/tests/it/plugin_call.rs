@@ -62,7 +62,7 @@ const ELSEWHERE: [(&str, &str); 18] = [
     ("iniapi.v1.billing", "charges by billing key"),
     ("iniapi.v1.billkeyAuth", "billing keys"),
     ("iniapi.v1.formpay.card", "keyed-in cards"),
-    ("iniapi.v1.formpay.vacct", "virtual accounts by API"),
+    ("iniapi.v1.formpay.vacct", "virtual accounts by API; shown by inicis-wire's tests"),
     ("iniapi.v1.inquiry", "the plugin asks by v2, which alone tells what parts were cancelled"),
     ("iniapi.v1.receipt", "cash receipts on their own"),
     ("iniapi.v1.escrow.dlv", "escrow"),

@@ -31,6 +31,11 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("POST", "/v1/payments/{payment}/resolve", For::Operator),
     ("POST", "/v1/reconciliations", For::Shop),
     ("GET", "/v1/figures", For::Operator),
+    ("POST", "/v1/payments/{payment}/virtual-account", For::Shop),
+    ("POST", "/v1/payments/{payment}/virtual-account/close", For::Shop),
+    ("POST", "/v1/payments/{payment}/refund-link", For::Shop),
+    ("GET", "/v1/notices", For::Shop),
+    ("GET", "/v1/notices/{notice}", For::Shop),
     ("GET", "/v1/channels", For::Shop),
     ("POST", "/v1/channels", For::Shop),
     ("GET", "/v1/channels/{channel}", For::Shop),
@@ -68,7 +73,7 @@ const ROUTES: &[(&str, &str, For)] = &[
 
 /// `/v1/payments/{id}` for `/v1/payments/{payment}`.
 fn documented(path: &str) -> String {
-    ["{payment}", "{channel}", "{plugin}", "{key}", "{call}", "{endpoint}", "{event}"]
+    ["{payment}", "{channel}", "{plugin}", "{key}", "{call}", "{endpoint}", "{event}", "{notice}"]
         .iter()
         .fold(path.to_owned(), |path, name| path.replace(name, "{id}"))
 }
@@ -106,6 +111,7 @@ impl Scene {
             ("{endpoint}", self.endpoint.clone()),
             ("{event}", self.event.clone()),
             ("{call}", "call_00000000000000000000000000".to_owned()),
+            ("{notice}", "ntc_00000000000000000000000000".to_owned()),
         ];
         ids.iter().fold(path.to_owned(), |path, (name, id)| path.replace(name, id))
     }
@@ -128,6 +134,8 @@ impl Scene {
             ("POST", "/v1/webhook-endpoints/{endpoint}/resend") => json!({"from": "2026-01-01T00:00:00Z"}),
             ("POST", path) if path.ends_with("/rotate-secret") || path.ends_with("/resend") => json!({}),
             ("POST", path) if path.ends_with("/cancel") => json!({}),
+            ("POST", path) if path.ends_with("/refund-link") => json!({}),
+            ("POST", path) if path.ends_with("/virtual-account") => json!({"bank": "088"}),
             ("POST", path) if path.ends_with("/resolve") => {
                 json!({"finding": "not_approved", "note": "seen", "by": "me"})
             }

@@ -1,0 +1,151 @@
+//! `/notify/{channel}`. Invariant: what a gateway sends is on disk before anything looks at it; the answer is the plugin's word
+//! and nothing around it, given only after that word is on disk too; the same message gets the same answer again and does
+//! nothing more (`design.md` "Money", rule 7).
+
+use std::net::SocketAddr;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use payhost_core::id::{ChannelId, NoticeId};
+use payhost_engine::contract::vbank_notice::Notice as Message;
+use payhost_store::rows::channels;
+use payhost_store::rows::notices::{self, Notice, NoticeState};
+use payhost_store::{Error, Json};
+use sha2::{Digest, Sha256};
+
+use super::read::{Reading, read};
+use super::{INTERFACE, source};
+use crate::channels::ready::Ready;
+use crate::host::{Host, hex};
+use crate::http::json::PathId;
+use crate::http::problem::Problem;
+use crate::jobs::{self, Task};
+use crate::sealed::Place;
+
+/// Most bytes of a notice: many times what any gateway sends.
+const BODY_MAX: usize = 64 * 1024;
+/// Most bytes of its query.
+const QUERY_MAX: usize = 8 * 1024;
+/// Most parameters, in query and body together.
+const PARAMETERS_MAX: usize = 1000;
+/// When the job looks at a notice whose reader died before it answered, in microseconds. Later than the gateway's patience, so
+/// that the job does not run beside the request.
+const LEFT_BEHIND_US: i64 = 60_000_000;
+
+/// Takes a notice; a `GET` without parameters only says that the address is right.
+pub async fn receive(State(host): State<Host>, PathId(id): PathId<ChannelId>, request: Request) -> Response {
+    let ready = match ready(&host, id).await {
+        Ok(ready) => ready,
+        Err(problem) => return problem.into_response(),
+    };
+    let (parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    if parts.method != Method::POST && query.is_empty() {
+        return plain(StatusCode::OK, "payhost notify address");
+    }
+    let Ok(body) = to_bytes(body, BODY_MAX).await else {
+        return plain(StatusCode::PAYLOAD_TOO_LARGE, "too large");
+    };
+    let parameters = query.bytes().chain(body.iter().copied()).filter(|byte| *byte == b'&').count();
+    if query.len() > QUERY_MAX || parameters >= PARAMETERS_MAX {
+        return plain(StatusCode::PAYLOAD_TOO_LARGE, "too large");
+    }
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+    let address = source::address(peer, &parts.headers, host.trusted_proxies());
+    let kind = parts.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let message = Message {
+        verb: parts.method.as_str().to_owned(),
+        query,
+        content_type: kind.unwrap_or_default().into_owned(),
+        body: body.to_vec(),
+        source: address.map(|address| address.to_string()).unwrap_or_default(),
+    };
+    let listed = source::listed(&ready.plugin.descriptor().notice_sources, address);
+    let host_in = host.clone();
+    // A gateway that hangs up does not stop the reading.
+    let answered = host.finish(async move { answer(&host_in, &ready, message, listed).await }).await;
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn ready(host: &Host, id: ChannelId) -> Result<Ready, Problem> {
+    let channel = host.store().read(move |tx| channels::get_of_any_shop(tx, id)).await?;
+    let channel = channel.ok_or_else(|| Problem::not_found("channel"))?;
+    let ready = Ready::load(host, channel.shop_id, channel.id, None).await?;
+    if ready.plugin.supports(INTERFACE) { Ok(ready) } else { Err(Problem::not_found("channel")) }
+}
+
+/// Stores, lets the plugin read, answers.
+async fn answer(host: &Host, ready: &Ready, message: Message, listed: bool) -> Result<Response, Problem> {
+    let row = keep(host, ready, &message, listed).await?;
+    if let (Some(reply), Some(kind)) = (&row.reply, &row.reply_type) {
+        return Ok(typed(reply.clone(), kind));
+    }
+    Ok(match read(host, ready, &row).await? {
+        Reading::Replied { reply, kind } => typed(reply, &kind),
+        Reading::Refused(words) => {
+            tracing::warn!(notice = %row.id, channel = %row.channel_id, %words, "a notice was refused");
+            plain(StatusCode::BAD_REQUEST, "this is not a notice for this address")
+        }
+        // The gateway repeats what was not answered.
+        Reading::Failed(words) => {
+            tracing::error!(notice = %row.id, channel = %row.channel_id, %words, "a notice could not be read");
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "not read")
+        }
+    })
+}
+
+/// The row of the message: new, with a job that reads it if this process dies, or the one that it has.
+async fn keep(host: &Host, ready: &Ready, message: &Message, listed: bool) -> Result<Notice, Problem> {
+    let id = host.new_id(NoticeId::new);
+    let now_us = host.now_us();
+    let row = Notice {
+        id,
+        shop_id: ready.channel.shop_id,
+        channel_id: ready.channel.id,
+        mode: ready.channel.mode,
+        digest: digest(message),
+        source: message.source.clone(),
+        listed,
+        raw: Place::Notice(id).seal_json(&ready.key, message)?,
+        times: 1,
+        state: NoticeState::Received,
+        reading: None,
+        reply: None,
+        reply_type: None,
+        summary: Json::from(serde_json::json!([])),
+        payment_id: None,
+        reason: None,
+        created_us: now_us,
+        updated_us: now_us,
+    };
+    let host_in = host.clone();
+    let kept = host.store().transact(move |tx| {
+        if let Some(known) = notices::keep(tx, &row, now_us)? {
+            return Ok(known);
+        }
+        let task = Task::Notice { shop: row.shop_id, notice: row.id };
+        jobs::enqueue(tx, &host_in, &task, now_us.saturating_add(LEFT_BEHIND_US))?;
+        Ok::<_, Error>(row)
+    });
+    Ok(kept.await?)
+}
+
+/// What makes two messages the same: everything but where they came from.
+fn digest(message: &Message) -> String {
+    let hash = [message.verb.as_bytes(), message.query.as_bytes()]
+        .iter()
+        .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
+    hex(&hash.chain_update(&message.body).finalize())
+}
+
+fn typed(reply: String, kind: &str) -> Response {
+    let kind = HeaderValue::from_str(kind).unwrap_or_else(|_| HeaderValue::from_static("text/plain"));
+    (StatusCode::OK, [(CONTENT_TYPE, kind)], Body::from(reply)).into_response()
+}
+
+fn plain(status: StatusCode, words: &'static str) -> Response {
+    (status, [(CONTENT_TYPE, HeaderValue::from_static("text/plain"))], Body::from(words)).into_response()
+}

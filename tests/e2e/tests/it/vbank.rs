@@ -1,0 +1,400 @@
+//! Virtual accounts: deposits that the gateway reports, whatever is wrong with them, and accounts by API.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::stage::buyer::Window;
+use crate::stage::http::Answer;
+use crate::stage::{Shop, Stage, eventually, text};
+
+const TOTAL: i64 = 20_900;
+const SOON: Duration = Duration::from_secs(20);
+
+/// A gateway that knows where the first shop's notices go.
+async fn stage() -> Stage {
+    let stage = Stage::start().await;
+    let url = notify_url(&stage, &stage.shop);
+    sim(&stage, "PATCH", "vbank/settings", json!({"urls": {"INIpayTest": url}})).await.expect(200);
+    stage
+}
+
+fn notify_url(stage: &Stage, shop: &Shop) -> String {
+    format!("{}/notify/{}", stage.url, shop.channel)
+}
+
+async fn sim(stage: &Stage, verb: &str, path: &str, body: Value) -> Answer {
+    let call = stage.call(verb, &format!("{}/_sim/{path}", stage.gateway.browser_origin));
+    if verb == "GET" { call.send().await } else { call.json(&body).send().await }
+}
+
+fn order_ref(window: &Window) -> String {
+    let name = if window.field("P_OID").is_empty() { "oid" } else { "P_OID" };
+    window.field(name).to_owned()
+}
+
+/// A payment with an account that waits, and our order number.
+async fn awaiting(stage: &Stage, shop: &Shop, order_id: &str, device: &str) -> (Value, String) {
+    let more = json!({"device": device, "method": {"kind": "virtual_account"}});
+    let created = stage.create_as(shop, order_id, more).await.expect(201);
+    let window = stage.open(&created).await;
+    let choice = json!({"choice": "pay", "bank": "04", "depositor": "홍길동"});
+    let outcome = stage.come_back(&stage.choose(&window, choice).await).await;
+    assert_eq!(outcome.result, "awaiting_deposit", "{}", outcome.words);
+    (created, order_ref(&window))
+}
+
+async fn deposit(stage: &Stage, oid: &str, more: Value) -> Value {
+    let mut body = json!({"oid": oid});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let made = sim(stage, "POST", "deposit", body).await.expect(200);
+    sim(stage, "POST", "notices/settle", json!({})).await.expect(200);
+    made
+}
+
+async fn in_state(stage: &Stage, shop: &Shop, created: &Value, state: &str) -> Value {
+    eventually(&format!("the payment is {state}"), SOON, async || {
+        let now = stage.payment_as(shop, created).await;
+        (now["state"] == state).then_some(now)
+    })
+    .await
+}
+
+async fn notices(stage: &Stage, shop: &Shop, query: &str) -> Vec<Value> {
+    let path = format!("/v1/notices{query}");
+    let list = stage.call("GET", &path).key(&shop.key).send().await.expect(200);
+    list["data"].as_array().unwrap().clone()
+}
+
+/// The newest notice of the first shop, once it is in a state.
+async fn noticed(stage: &Stage, state: &str) -> Value {
+    eventually(&format!("a notice is {state}"), SOON, async || {
+        notices(stage, &stage.shop, "").await.into_iter().next().filter(|notice| notice["state"] == state)
+    })
+    .await
+}
+
+fn count(names: &[String], name: &str) -> usize {
+    names.iter().filter(|known| *known == name).count()
+}
+
+/// A PC deposit notice that nobody of the gateway made.
+fn forged(oid: &str, amount: i64, number: &str) -> Vec<(String, String)> {
+    [
+        ("no_tid", "ININPGVBNKINIpayTest20261122101500000001"),
+        ("no_oid", oid),
+        ("id_merchant", "INIpayTest"),
+        ("dt_trans", "20261122"),
+        ("tm_trans", "101500"),
+        ("type_msg", "0200"),
+        ("cl_kor", "2"),
+        ("no_vacct", number),
+        ("amt_input", &amount.to_string()),
+        ("nm_input", "hong"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_pays_the_payment_on_both_devices() {
+    let stage = stage().await;
+    for device in ["pc", "mobile"] {
+        let (created, oid) = awaiting(&stage, &stage.shop, device, device).await;
+        deposit(&stage, &oid, json!({})).await;
+        let paid = in_state(&stage, &stage.shop, &created, "paid").await;
+        assert_eq!(
+            (&paid["amount"]["paid"], &paid["resolution"]),
+            (&json!(TOTAL), &json!("none")),
+            "{device}"
+        );
+        assert_eq!(paid["method"]["kind"], "virtual_account");
+        assert_eq!(paid["cancellable"]["needs_account"], true);
+        let names = stage.names(&stage.shop, &created).await;
+        assert_eq!((count(&names, "payment.paid"), count(&names, "deposited")), (1, 1), "{names:?}");
+        // The gateway got its word, and nothing around it, the first time.
+        let sent = sim(&stage, "GET", &format!("notices?oid={oid}"), json!({})).await.expect(200);
+        for notice in sent["notices"].as_array().unwrap() {
+            assert_eq!(
+                (&notice["accepted"], notice["tries"].as_array().unwrap().len()),
+                (&json!(true), 1),
+                "{notice}"
+            );
+            assert_eq!(notice["tries"][0]["answer"], "OK", "{notice}");
+        }
+        let notice = noticed(&stage, "applied").await;
+        assert_eq!(notice["payment_id"], created["id"]);
+        // The simulator's address is none of the gateway's: a flag, no gate.
+        assert_eq!(notice["source_listed"], false, "{notice}");
+    }
+    let held = stage.held().await.len();
+    assert_eq!(held, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_notice_a_thousand_times_at_once_is_one_fact_one_event_and_a_thousand_oks() {
+    let stage = stage().await;
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    let made = deposit(&stage, &oid, json!({"notice": {"hold": true}})).await;
+    let id = made["notices"][0].clone();
+    let sent = sim(
+        &stage,
+        "POST",
+        &format!("notices/{}/send", id.as_str().map_or(id.to_string(), ToOwned::to_owned)),
+        json!({"parallel": 200, "times": 1000}),
+    )
+    .await
+    .expect(200);
+    assert_eq!((&sent["sent"], &sent["accepted"]), (&json!(1000), &json!(1000)), "{}", sent["tries"][0]);
+    in_state(&stage, &stage.shop, &created, "paid").await;
+    let notice = noticed(&stage, "applied").await;
+    assert_eq!(notice["times"], 1000);
+    let names = stage.names(&stage.shop, &created).await;
+    assert_eq!((count(&names, "payment.paid"), count(&names, "deposited")), (1, 1), "{names:?}");
+    assert_eq!(notices(&stage, &stage.shop, "").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_that_the_gateway_does_not_confirm_changes_nothing() {
+    let stage = stage().await;
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    let number = text(&stage.payment(&created).await["virtual_account"], "number");
+    let url = notify_url(&stage, &stage.shop);
+    let answer = stage.call("POST", &url).form(&forged(&oid, TOTAL, &number)).send().await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, "OK"));
+    assert_eq!(answer.header("content-type"), "text/plain");
+    let notice = noticed(&stage, "doubted").await;
+    assert_eq!(notice["reason"], "the gateway says that nothing was paid in");
+    let payment = stage.payment(&created).await;
+    assert_eq!((&payment["state"], &payment["amount"]["paid"]), (&json!("awaiting_deposit"), &json!(0)));
+    // Money that comes in afterwards is believed, and so is the earlier message then.
+    deposit(&stage, &oid, json!({})).await;
+    in_state(&stage, &stage.shop, &created, "paid").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_about_another_account_order_or_shop_is_kept_and_shown() {
+    let stage = stage().await;
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    let url = notify_url(&stage, &stage.shop);
+    let post = async |fields: Vec<(String, String)>| {
+        let answer = stage.call("POST", &url).form(&fields).send().await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, "OK"));
+    };
+    post(forged(&oid, TOTAL, "99999999999")).await;
+    let notice = noticed(&stage, "mismatched").await;
+    assert!(text(&notice, "reason").contains("another account"), "{notice}");
+    let names = stage.names(&stage.shop, &created).await;
+    assert_eq!(count(&names, "payment.alarm"), 1, "{names:?}");
+
+    post(forged("older-cart-17", TOTAL, "123")).await;
+    assert_eq!(noticed(&stage, "unknown_order").await["payment_id"], Value::Null);
+
+    let other = stage.new_shop("다른 가게", json!({})).await;
+    let (theirs, their_oid) = awaiting(&stage, &other, "B-1", "pc").await;
+    post(forged(&their_oid, TOTAL, "123")).await;
+    let last = eventually("it is read", SOON, async || {
+        let list = notices(&stage, &stage.shop, "?state=unknown_order").await;
+        (list.len() == 2).then(|| list[0].clone())
+    })
+    .await;
+    assert_eq!(last["reason"], "no payment has its order number", "nothing is told of another shop");
+    assert_eq!(stage.payment_as(&other, &theirs).await["state"], "awaiting_deposit");
+    assert!(notices(&stage, &other, "").await.is_empty());
+    // The list pages, and a stranger finds nothing.
+    let page = stage.get("/v1/notices?limit=2").await.expect(200);
+    let next = stage.get(&format!("/v1/notices?limit=2&after={}", text(&page, "next"))).await.expect(200);
+    assert_eq!((page["data"].as_array().unwrap().len(), next["data"].as_array().unwrap().len()), (2, 1));
+    let path = format!("/v1/notices/{}", text(&last, "id"));
+    stage.get(&path).await.expect(200);
+    stage.call("GET", &path).key(&other.key).send().await.problem(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deposits_that_are_over_split_or_taken_back_follow_the_money() {
+    let stage = stage().await;
+    let (over, oid) = awaiting(&stage, &stage.shop, "over", "pc").await;
+    deposit(&stage, &oid, json!({"amount": TOTAL + 100})).await;
+    let paid = in_state(&stage, &stage.shop, &over, "paid").await;
+    assert_eq!(paid["amount"]["paid"], TOTAL + 100);
+    assert_eq!(count(&stage.names(&stage.shop, &over).await, "payment.deposit_over"), 1);
+
+    let (back, oid) = awaiting(&stage, &stage.shop, "back", "pc").await;
+    deposit(&stage, &oid, json!({})).await;
+    in_state(&stage, &stage.shop, &back, "paid").await;
+    sim(&stage, "POST", "deposit-cancel", json!({"oid": oid})).await.expect(200);
+    let cancelled = in_state(&stage, &stage.shop, &back, "cancelled").await;
+    assert_eq!((&cancelled["amount"]["cancellable"], &cancelled["resolution"]), (&json!(0), &json!("none")));
+    let names = stage.names(&stage.shop, &back).await;
+    assert_eq!(
+        (count(&names, "payment.cancelled"), count(&names, "payment.deposit_cancelled")),
+        (1, 1),
+        "{names:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_killed_after_its_answer_writes_what_it_promised() {
+    let mut stage = stage().await;
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    // While the gateway cannot be asked, the notice is answered and waits.
+    stage.fault("inquiry", "slow", json!({"ms": 5_000, "times": 100})).await;
+    deposit(&stage, &oid, json!({})).await;
+    assert_eq!(notices(&stage, &stage.shop, "").await[0]["state"], "read");
+    stage.host.kill();
+    stage.no_faults().await;
+    stage.restart();
+    // The job's lease was the dead process's.
+    let paid = eventually("the payment is paid", Duration::from_secs(80), async || {
+        let now = stage.payment(&created).await;
+        (now["state"] == "paid").then_some(now)
+    })
+    .await;
+    assert_eq!(paid["amount"]["paid"], TOTAL);
+    assert_eq!(count(&stage.names(&stage.shop, &created).await, "deposited"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_notice_is_refused_and_changes_nothing() {
+    let stage = stage().await;
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    let url = notify_url(&stage, &stage.shop);
+    let good = forged(&oid, TOTAL, "123");
+    let with = |name: &str, value: &str| {
+        let mut fields = good.clone();
+        fields.retain(|(known, _)| known != name);
+        fields.push((name.to_owned(), value.to_owned()));
+        fields
+    };
+    let bad = [
+        with("amt_input", "-20900"),
+        with("amt_input", "99999999999999"),
+        with("amt_input", "20900.0"),
+        with("dt_trans", "20260230"),
+        with("no_tid", "a\u{0}b"),
+        with("no_vacct", "1\u{0}2"),
+        with("id_merchant", "INIpayOthr"),
+        [good.clone(), vec![("no_oid".to_owned(), "x".to_owned())]].concat(),
+        vec![],
+    ];
+    for fields in &bad {
+        let answer = stage.call("POST", &url).form(fields).send().await;
+        assert_eq!(answer.status, 400, "{fields:?}: {}", answer.text);
+    }
+    let huge = with("nm_input", &"x".repeat(1 << 20));
+    assert_eq!(stage.call("POST", &url).form(&huge).send().await.status, 413);
+    let many: Vec<(String, String)> = (0..10_000).map(|at| (format!("p{at}"), "1".to_owned())).collect();
+    assert_eq!(stage.call("POST", &url).form(&many).send().await.status, 413);
+    for path in ["/notify/chn_00000000000000000000000000", "/notify/x"] {
+        assert_eq!(stage.call("POST", path).form(&good).send().await.status, 404);
+    }
+    // The probe.
+    assert_eq!(stage.call("GET", &url).send().await.status, 200);
+    let payment = stage.payment(&created).await;
+    assert_eq!((&payment["state"], &payment["amount"]["paid"]), (&json!("awaiting_deposit"), &json!(0)));
+    for notice in notices(&stage, &stage.shop, "").await {
+        assert_eq!(notice["state"], "refused", "{notice}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_by_api_is_opened_once_paid_into_and_closed() {
+    let stage = stage().await;
+    let open = async |created: &Value, key: &str, body: Value| {
+        let path = format!("/v1/payments/{}/virtual-account", text(created, "id"));
+        stage.call("POST", &path).key(&stage.shop.key).header("idempotency-key", key).json(&body).send().await
+    };
+    let created =
+        stage.create_as(&stage.shop, "A-1", json!({"method": {"kind": "virtual_account"}})).await.expect(201);
+    open(&created, "k-0", json!({"bank": "999"})).await.problem(422, "plugin_refused");
+    let problem = open(&created, "k-0", json!({"bank": "8"})).await.problem(400, "invalid_request");
+    assert_eq!(problem["field"], "bank");
+    let body = json!({"bank": "088", "holder": "홍길동"});
+    let opened = open(&created, "k-1", body.clone()).await.expect(200);
+    assert_eq!(opened["state"], "awaiting_deposit", "{opened}");
+    assert_eq!(opened["virtual_account"]["bank_code"], "088");
+    assert!(
+        !text(&opened["virtual_account"], "number").is_empty()
+            && !opened["virtual_account"]["deadline"].is_null()
+    );
+    assert_eq!(
+        open(&created, "k-1", body.clone()).await.expect(200),
+        opened,
+        "a repeat gets the first answer"
+    );
+    open(&created, "k-2", body.clone()).await.problem(409, "not_payable");
+    let accounts = sim(&stage, "GET", "vbank/accounts", json!({})).await.expect(200);
+    assert_eq!(accounts["accounts"].as_array().unwrap().len(), 1);
+    deposit(&stage, &text(&accounts["accounts"][0], "oid"), json!({})).await;
+    in_state(&stage, &stage.shop, &created, "paid").await;
+
+    // Another one is closed before anybody pays in.
+    let created = stage.create("A-2").await;
+    open(&created, "k-3", body).await.expect(200);
+    let path = format!("/v1/payments/{}/virtual-account/close", text(&created, "id"));
+    let close = async |key: &str| {
+        stage.call("POST", &path).key(&stage.shop.key).header("idempotency-key", key).send().await
+    };
+    let closed = close("c-1").await.expect(200);
+    assert_eq!((&closed["state"], &closed["resolution"]), (&json!("cancelled"), &json!("none")), "{closed}");
+    assert_eq!(close("c-1").await.expect(200), closed);
+    close("c-2").await.problem(409, "not_cancellable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_is_given_back_once_to_the_account_that_the_buyer_names() {
+    let stage = stage().await;
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    deposit(&stage, &oid, json!({})).await;
+    in_state(&stage, &stage.shop, &created, "paid").await;
+    // Without an account nothing is sent.
+    let problem = stage.cancel(&stage.shop, &created, "k-1").await.problem(400, "invalid_request");
+    assert_eq!(problem["field"], "account");
+    let link = stage
+        .post(&format!("/v1/payments/{}/refund-link", text(&created, "id")), &json!({}))
+        .await
+        .expect(201);
+    assert_eq!(link["amount"], TOTAL);
+    let url = text(&link, "url");
+    let page = stage.call("GET", &url).send().await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.text.contains("환불 계좌 입력")
+            && page.text.contains("신한은행")
+            && page.text.contains("20,900원")
+    );
+    let typed = |bank: &str, number: &str, holder: &str| {
+        [("bank", bank), ("number", number), ("holder", holder)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+    };
+    for bad in [
+        typed("999", "110123456789", "홍길동"),
+        typed("088", "12345", "홍길동"),
+        typed("088", "<script>", "홍길동"),
+        typed("088", "110123456789", " "),
+        vec![],
+    ] {
+        let page = stage.call("POST", &url).form(&bad).send().await;
+        assert_eq!(page.status, 422, "{bad:?}");
+        assert!(!page.text.contains("<script>"), "{}", page.text);
+    }
+    assert_eq!(stage.payment(&created).await["state"], "paid");
+    let done = stage.call("POST", &url).form(&typed("088", "110-123-456789", "홍길동")).send().await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    assert!(done.text.contains("환불이 접수되었습니다"), "{}", done.text);
+    let now = stage.payment(&created).await;
+    assert_eq!((&now["state"], &now["amount"]["cancelled"]), (&json!("cancelled"), &json!(TOTAL)), "{now}");
+    assert!(stage.held().await.is_empty());
+    // The link is used up, and another one cannot be made up.
+    assert_eq!(
+        stage.call("POST", &url).form(&typed("088", "110123456789", "홍길동")).send().await.status,
+        410
+    );
+    assert_eq!(stage.call("GET", &url).send().await.status, 410);
+    let forged = url.replace(&format!(".{TOTAL}."), ".1.");
+    assert_eq!(stage.call("GET", &forged).send().await.status, 404);
+    // The number stands nowhere in the host's files.
+    let log = stage.host.logged();
+    assert!(!log.contains("110123456789") && !log.contains("110-123-456789"));
+}
