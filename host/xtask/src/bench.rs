@@ -1,5 +1,6 @@
-//! `cargo xtask bench`. Invariant: a figure comes from a release build of this tree, stands beside the same work without us
-//! in the same run, and is printed with the value that it must reach.
+//! `cargo xtask bench`. Invariant: a figure comes from a release build of this tree and is printed with the value that it must
+//! reach. Figures of the engine stand beside the same work without us in the same run; figures of the whole host count only
+//! after every answer was checked and the books of both sides were compared.
 
 mod serve;
 
@@ -10,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use crate::Error;
 use crate::plugins;
-use crate::run::{cargo, step};
+use crate::run::{cargo, output, step, target_dir};
 
 /// What to measure.
 #[derive(Args)]
@@ -32,30 +33,79 @@ pub enum Name {
     Attacks,
     /// Compiling a plugin, loading it compiled, and starting the whole program with it.
     ColdStart,
+    /// Payments through all legs on SQLite and on PostgreSQL, and the host's own time when the buyer comes back.
+    Payments,
+    /// Deposit notices that are on disk and answered.
+    Notices,
+    /// Webhooks that one endpoint got and verified.
+    Webhooks,
+}
+
+impl Name {
+    /// Whether it is measured at the whole host, as a program.
+    fn is_load(self) -> bool {
+        match self {
+            Self::Payments | Self::Notices | Self::Webhooks => true,
+            Self::PluginCall | Self::Attacks | Self::ColdStart => false,
+        }
+    }
 }
 
 /// Runs it.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
-    let built = plugins::build_packages(&["inicis", "guests"])?;
-    let mut bench = cargo();
-    bench.args(["bench", "--locked", "--quiet", "--package", "xtask", "--bench", "engine", "--"]);
-    bench.arg("--inicis").arg(built.component("inicis")).arg("--guests").arg(built.component("guests"));
-    if let Some(only) = arguments.only.and_then(|only| only.to_possible_value()) {
-        bench.args(["--only", only.get_name()]);
+    if let Some(path) = &arguments.json {
+        let made = std::fs::File::create(path);
+        made.map_err(|cause| Error::File { path: path.display().to_string(), cause })?;
     }
-    json(&mut bench, arguments)?;
-    step(&mut bench)?;
+    if arguments.only.is_none_or(|only| !only.is_load()) {
+        let built = plugins::build_packages(&["inicis", "guests"])?;
+        let mut bench = cargo();
+        bench.args(["bench", "--locked", "--quiet", "--package", "xtask", "--bench", "engine", "--"]);
+        bench.arg("--inicis").arg(built.component("inicis")).arg("--guests").arg(built.component("guests"));
+        step(with(&mut bench, arguments)?)?;
+    }
     if arguments.only.is_none_or(|only| only == Name::ColdStart) {
-        serve::run(&built.component("inicis"), arguments.json.as_ref())?;
+        serve::run(&plugins::build()?.component("inicis"), arguments.json.as_ref())?;
+    }
+    if arguments.only.is_none_or(Name::is_load) {
+        load(arguments)?;
     }
     Ok(())
 }
 
-fn json(bench: &mut Command, arguments: &Arguments) -> Result<(), Error> {
+/// The whole host under load. All its programs are built in one go, so that what they share is built once.
+fn load(arguments: &Arguments) -> Result<(), Error> {
+    let plugin = plugins::build()?.component("inicis");
+    let mut build = cargo();
+    build.args(["build", "--locked", "--release", "--message-format", "json-render-diagnostics"]);
+    build.args(["--package", "payhost", "--package", "inicis-sim", "--package", "xtask"]);
+    build.args(["--bin", "payhost", "--bin", "inicis-sim", "--bench", "load"]);
+    let built = output(&mut build)?;
+    let release = target_dir().join("release");
+    let mut bench = Command::new(executable(&built, "load")?);
+    bench.arg("--payhost").arg(release.join("payhost")).arg("--simulator").arg(release.join("inicis-sim"));
+    bench.arg("--inicis").arg(plugin);
+    step(with(&mut bench, arguments)?)
+}
+
+/// Where cargo put a target of this name.
+fn executable(messages: &str, name: &str) -> Result<PathBuf, Error> {
+    let of = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let named = message.pointer("/target/name")? == name;
+        message.get("executable")?.as_str().filter(|_| named).map(PathBuf::from)
+    };
+    messages.lines().find_map(of).ok_or_else(|| Error::Other(format!("cargo built no `{name}`")))
+}
+
+fn with<'a>(bench: &'a mut Command, arguments: &Arguments) -> Result<&'a mut Command, Error> {
+    if let Some(only) = arguments.only.and_then(|only| only.to_possible_value()) {
+        bench.args(["--only", only.get_name()]);
+    }
     if let Some(file) = &arguments.json {
         let path = std::path::absolute(file)
             .map_err(|cause| Error::File { path: file.display().to_string(), cause })?;
         bench.arg("--json").arg(path);
     }
-    Ok(())
+    Ok(bench)
 }

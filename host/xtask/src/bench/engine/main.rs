@@ -14,6 +14,7 @@
 mod attacks;
 mod bare;
 mod cold_start;
+#[path = "../figures.rs"]
 mod figures;
 mod fixture;
 mod memory;

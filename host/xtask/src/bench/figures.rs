@@ -1,6 +1,6 @@
-//! One figure is one line: for people on the terminal, as JSON in the file.
+//! One figure is one line: for people on the terminal, as JSON at the end of the file, which `cargo xtask bench` begins.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub struct Figures {
 
 impl Figures {
     pub fn new(path: Option<&Path>) -> Self {
-        Self { file: path.map(|path| File::create(path).expect("the file for the figures can be made")) }
+        Self { file: path.map(open) }
     }
 
     /// `ratio` is ours ÷ bare wasmtime; `must` is a minimum for units per second, else a maximum.
@@ -35,6 +35,10 @@ impl Figures {
         };
         println!("{name:<44} {value:>12.2} {unit:<7}{ratio}{must}{word}");
     }
+}
+
+fn open(path: &Path) -> File {
+    OpenOptions::new().append(true).create(true).open(path).expect("the file for the figures can be written")
 }
 
 /// Times of one kind of run.

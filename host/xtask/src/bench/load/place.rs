@@ -1,0 +1,144 @@
+//! Where a measurement happens: the release programs as a person runs them, with a shop. Invariant: everything is this
+//! measurement's own (folder, ports, processes, database) and is gone after it; the databases write to disk as they are shipped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use own_postgres::{SAFE, Server};
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::http::{client, json_of, text};
+use super::program::Program;
+
+/// Which database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// A file, `synchronous=FULL`.
+    Sqlite,
+    /// A server of its own, `fsync=on`.
+    Postgres,
+}
+
+/// What was built.
+pub struct Built {
+    /// `payhost`.
+    pub payhost: PathBuf,
+    /// `inicis-sim`.
+    pub simulator: PathBuf,
+    /// The INICIS component.
+    pub plugin: PathBuf,
+}
+
+/// Origins of the gateway, whether the plugin calls them, and whether browsers go there.
+const GATEWAY: &[(&str, bool, bool)] = &[
+    ("https://stdpay.inicis.com", false, true),
+    ("https://stgstdpay.inicis.com", false, true),
+    ("https://fcstdpay.inicis.com", true, false),
+    ("https://ksstdpay.inicis.com", true, false),
+    ("https://iniapi.inicis.com", true, false),
+];
+
+/// A host, a gateway and a shop.
+pub struct Place {
+    /// The host's address.
+    pub url: String,
+    /// The shop's key.
+    pub key: String,
+    /// The shop's channel.
+    pub channel: String,
+    /// The simulator's control API.
+    pub control: String,
+    /// The load generator's client.
+    pub client: Client,
+    /// The database's address; none for SQLite.
+    pub database: Option<String>,
+    host: Option<Program>,
+    _simulator: Program,
+    _server: Option<Server>,
+    folder: TempDir,
+}
+
+impl Place {
+    /// Starts everything on empty folders and makes one shop with the preset `test_pay`.
+    pub async fn start(built: &Built, backend: Backend) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let server = (backend == Backend::Postgres).then(|| Server::start(SAFE));
+        let database = server.as_ref().map(Server::database);
+        let mut command = Command::new(&built.simulator);
+        command.arg("--data").arg(path.join("gateway"));
+        let (simulator, gateway) = Program::start(&mut command, &path.join("gateway.log"));
+        let mut command = payhost(&built.payhost, path);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--webhook-allow-network", "127.0.0.0/8"]);
+        if let Some(database) = &database {
+            command.env("PAYHOST_DATABASE", database);
+        }
+        let (host, ready) = Program::start(&mut command, &path.join("payhost.log"));
+        let mut place = Self {
+            url: text(&ready, "url"),
+            key: String::new(),
+            channel: String::new(),
+            control: format!("{}/_sim", text(&gateway, "browser_origin")),
+            client: client(),
+            database,
+            host: Some(host),
+            _simulator: simulator,
+            _server: server,
+            folder,
+        };
+        place.set_up(&built.plugin, &gateway).await;
+        place
+    }
+
+    /// What an operator and a shop do once.
+    async fn set_up(&mut self, plugin: &Path, gateway: &Value) {
+        let file = std::fs::read_to_string(self.folder.path().join("payhost/server.json")).unwrap();
+        let operator = text(&serde_json::from_str(&file).unwrap(), "key");
+        let post = |path: &str| self.client.post(format!("{}{path}", self.url)).bearer_auth(&operator);
+        let component = std::fs::read(plugin).unwrap();
+        let install = post("/v1/plugins").header("content-type", "application/wasm").body(component);
+        json_of(install, 201).await;
+        let ca = std::fs::read_to_string(text(gateway, "ca_file")).unwrap();
+        for (origin, called, browser) in GATEWAY {
+            if *called {
+                json_of(post("/v1/plugins/inicis/grants").json(&json!({"origin": origin})), 200).await;
+            }
+            let entry = json!({
+                "origin": origin, "connect": gateway["gateway_address"], "ca_pem": ca,
+                "browser_origin": browser.then(|| text(gateway, "browser_origin")),
+            });
+            let put = self.client.put(format!("{}/v1/gateway-map", self.url)).bearer_auth(&operator);
+            json_of(put.json(&entry), 200).await;
+        }
+        let shop = json_of(post("/v1/shops").json(&json!({"name": "가게"})), 201).await;
+        let body = json!({"shop_id": shop["id"], "mode": "test", "name": "bench"});
+        self.key = text(&json_of(post("/v1/keys").json(&body), 201).await, "secret");
+        let body = json!({"plugin": "inicis", "preset": "test_pay"});
+        self.channel = text(&json_of(self.post("/v1/channels", &body), 201).await, "id");
+    }
+
+    /// A request of the shop.
+    pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.key).json(body)
+    }
+
+    /// Where the host keeps its SQLite file.
+    pub fn sqlite_file(&self) -> PathBuf {
+        self.folder.path().join("payhost/payhost.sqlite")
+    }
+
+    /// Ends the host in good order; gateway and database stay for the check.
+    pub fn stop_host(&mut self) {
+        self.host.take().expect("the host is stopped once").stop();
+    }
+}
+
+/// The program with nothing from the environment but its search path, so that it logs and writes as shipped.
+fn payhost(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
+    command.current_dir(folder).arg("--data").arg(folder.join("payhost"));
+    command
+}
