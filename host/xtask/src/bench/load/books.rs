@@ -93,7 +93,7 @@ pub async fn reconcile(place: &Place, made: &[Made], fact: &str) -> usize {
         .collect();
     let ledger = json_of(place.client.get(format!("{}/ledger", place.control)), 200).await;
     for sale in ledger["sales"].as_array().unwrap().iter().filter(|sale| sale["remaining"] != 0) {
-        let order_ref = sale["auth"]["oid"].as_str().unwrap();
+        let order_ref = sale["oid"].as_str().unwrap();
         let payment = checkouts.get(order_ref).unwrap_or_else(|| panic!("nobody knows the sale {sale}"));
         found.get_mut(payment).unwrap().sales.push(sale["remaining"].as_i64().unwrap());
     }
