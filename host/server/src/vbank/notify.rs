@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::read::{Reading, read};
 use super::{INTERFACE, source};
-use crate::channels::ready::Ready;
+use crate::channels::ready::{Ready, Rows};
 use crate::host::{Host, hex};
 use crate::http::json::PathId;
 use crate::http::problem::Problem;
@@ -71,9 +71,14 @@ pub async fn receive(State(host): State<Host>, PathId(id): PathId<ChannelId>, re
 }
 
 async fn ready(host: &Host, id: ChannelId) -> Result<Ready, Problem> {
-    let channel = host.store().read(move |tx| channels::get_of_any_shop(tx, id)).await?;
-    let channel = channel.ok_or_else(|| Problem::not_found("channel"))?;
-    let ready = Ready::load(host, channel.shop_id, channel.id, None).await?;
+    let vault = host.vault().clone();
+    let rows = host.store().read(move |tx| {
+        let Some(channel) = channels::get_of_any_shop(tx, id)? else { return Ok(None) };
+        Rows::read(tx, &vault, channel.shop_id, channel.id, None).map(Some)
+    });
+    let rows: Result<Option<Rows>, Error> = rows.await;
+    let rows = rows?.ok_or_else(|| Problem::not_found("channel"))?;
+    let ready = Ready::of(host, rows, None, None).await?;
     if ready.plugin.supports(INTERFACE) { Ok(ready) } else { Err(Problem::not_found("channel")) }
 }
 

@@ -9,7 +9,7 @@ use payhost_store::rows::payments::Payment;
 use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
 use crate::http::problem::Problem;
-use crate::payments::attempt::{JournalOf, journal};
+use crate::payments::attempt::{JournalOf, journaled};
 
 /// What a notice claims, in what decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +69,8 @@ pub async fn ask(
         Ok(Err(error)) => Word::Failed(format!("{error:?}")),
         Err(fault) => Word::Failed(fault.to_string()),
     };
-    let (host_in, ready_in) = (host.clone(), ready.clone());
-    let journaled = host.store().transact(move |tx| journal(tx, &host_in, &ready_in, of, &called));
-    journaled.await?;
+    let journaled = journaled(host, ready, of, &called);
+    host.store().transact(move |tx| journaled.write(tx)).await?;
     Ok(word)
 }
 
