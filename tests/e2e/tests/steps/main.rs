@@ -261,13 +261,11 @@ async fn every_job_done_twice_ends_as_if_done_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_panics_is_done_again_and_delays_no_other() {
     let rig = Rig::start(true).await;
-    let faults: Faults = &[("pay_auth", "drop_after"), ("inquiry", "drop_before")];
     let payments = [rig.create().await, rig.create().await];
     for payment in &payments {
         let back = rig.choose(payment).await;
-        for (operation, fault) in faults {
-            rig.fault(operation, fault, &back.order_ref).await;
-        }
+        // The first look finds it, whether the job panics before it asked or after: a try that died counts as one.
+        rig.fault("pay_auth", "drop_after", &back.order_ref).await;
         rig.come_back(&back).await;
     }
     rig.later(5).await;
@@ -275,7 +273,8 @@ async fn a_job_that_panics_is_done_again_and_delays_no_other() {
     assert_eq!(panics, 1);
     for payment in &payments {
         rig.until_known(payment).await;
-        assert_eq!(rig.books(payment).await.row.state, PaymentState::Paid);
+        let books = rig.books(payment).await;
+        assert_eq!(books.row.state, PaymentState::Paid, "{books:?}");
     }
 }
 
