@@ -17,7 +17,7 @@ use payhost_store::rows::gateway_map::{self, GatewayMap};
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::plugins::{self, PluginGrant};
 use payhost_store::rows::{Mode as Money, channels};
-use payhost_store::{Error, Json, ShopKey};
+use payhost_store::{Error, Json, ShopKey, Tx, Vault};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -47,6 +47,41 @@ pub struct Ready {
     secrets: Vec<(String, u32, Zeroizing<String>)>,
     egress: Arc<EgressPolicy>,
     browser: Arc<Vec<(String, String)>>,
+}
+
+/// What a call needs of the database, in one state of it. Who reads something else as well reads both at once.
+pub struct Rows {
+    channel: channels::Channel,
+    grants: Vec<PluginGrant>,
+    map: Vec<GatewayMap>,
+    key: ShopKey,
+    revision: channels::ChannelRevision,
+    secrets: Vec<(String, u32, Zeroizing<String>)>,
+}
+
+impl Rows {
+    /// Reads the channel as it is now or, where a revision is named, as it was then.
+    pub fn read(
+        tx: &mut Tx<'_>,
+        vault: &Vault,
+        shop: ShopId,
+        id: ChannelId,
+        revision: Option<i64>,
+    ) -> Result<Self, Error> {
+        let channel = channels::get(tx, shop, id)?.ok_or(Error::NotFound { what: "channel" })?;
+        let grants = plugins::grants(tx, &channel.plugin_id)?;
+        let map = if channel.mode == Money::Test { gateway_map::list(tx)? } else { Vec::new() };
+        let key = vault.shop_key(tx, shop)?;
+        let revision = channels::revision(tx, shop, id, revision)?;
+        let revision = revision.ok_or(Error::NotFound { what: "channel" })?;
+        let mut secrets = Vec::new();
+        for row in channels::secrets_of(tx, &revision)? {
+            let bytes = Place::Secret(id, &row.name, row.version).open(&key, &row.sealed)?;
+            let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+            secrets.push((row.name.clone(), u32::try_from(row.version).unwrap_or(u32::MAX), text));
+        }
+        Ok(Self { channel, grants, map, key, revision, secrets })
+    }
 }
 
 /// When and as what a call is made.
@@ -166,26 +201,22 @@ impl Ready {
         plugin: Option<Arc<Plugin>>,
     ) -> Result<Self, Problem> {
         let vault = host.vault().clone();
-        let read = host.store().read(move |tx| {
-            let channel =
-                channels::get(tx, shop, id)?.ok_or(payhost_store::Error::NotFound { what: "channel" })?;
-            let grants = plugins::grants(tx, &channel.plugin_id)?;
-            let map = if channel.mode == Money::Test { gateway_map::list(tx)? } else { Vec::new() };
-            let key = vault.shop_key(tx, shop)?;
-            let revision = channels::revision(tx, shop, id, revision)?
-                .ok_or(payhost_store::Error::NotFound { what: "channel" })?;
-            let mut secrets = Vec::new();
-            for row in channels::secrets_of(tx, &revision)? {
-                let bytes = Place::Secret(id, &row.name, row.version).open(&key, &row.sealed)?;
-                let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
-                secrets.push((row.name.clone(), u32::try_from(row.version).unwrap_or(u32::MAX), text));
-            }
-            Ok::<_, payhost_store::Error>((channel, grants, map, key, revision, secrets))
-        });
-        let (channel, grants, map, key, revision, secrets) = match read.await {
-            Err(payhost_store::Error::NotFound { .. }) => return Err(Problem::not_found("channel")),
+        let read = host.store().read(move |tx| Rows::read(tx, &vault, shop, id, revision)).await;
+        let rows = match read {
+            Err(Error::NotFound { .. }) => return Err(Problem::not_found("channel")),
             read => read?,
         };
+        Self::of(host, rows, digest, plugin).await
+    }
+
+    /// The same from rows that were read already; `plugin` is one that is not installed.
+    pub async fn of(
+        host: &Host,
+        rows: Rows,
+        digest: Option<&str>,
+        plugin: Option<Arc<Plugin>>,
+    ) -> Result<Self, Problem> {
+        let Rows { channel, grants, map, key, revision, secrets } = rows;
         let plugin = match plugin {
             Some(plugin) => plugin,
             None => host.plugins().get(host, digest.unwrap_or(&channel.plugin_digest)).await?,

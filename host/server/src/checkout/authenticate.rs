@@ -1,15 +1,16 @@
 //! The buyer's return, read. Invariant: a return is read by the plugin (without any network) before anything is written; what
 //! the gateway did not make changes nothing, and only what it did make opens an attempt.
 
+use payhost_core::id::{CheckoutId, PaymentId};
 use payhost_engine::Called;
 use payhost_engine::contract::general_pay::{AUTHENTICATE, Authentication};
 use payhost_engine::contract::types::{Callback, Method, Order, PluginError};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::payments::{self as payment_rows, Confirm, Payment};
-use payhost_store::{Error, Tx};
+use payhost_store::{Error, Tx, Vault};
 use serde_json::{Value, json};
 
-use crate::channels::ready::{Moment, Ready};
+use crate::channels::ready::{Moment, Ready, Rows};
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::payments::attempt::{JournalOf, journal, locked};
@@ -33,15 +34,33 @@ pub enum Arrival {
     Refused(&'static str),
 }
 
+/// A checkout that somebody came back to, and its channel as it was when it was opened.
+pub struct Returned {
+    checkout: Checkout,
+    confirm: Confirm,
+    rows: Rows,
+}
+
+impl Returned {
+    /// Reads it by its id alone; nothing if there is none.
+    pub fn read(tx: &mut Tx<'_>, vault: &Vault, id: CheckoutId) -> Result<Option<Self>, Error> {
+        let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let payment = payment_rows::get(tx, checkout.shop_id, checkout.payment_id)?;
+        let confirm = payment.ok_or(Error::NotFound { what: "payment" })?.confirm;
+        let rows = Rows::read(tx, vault, checkout.shop_id, checkout.channel_id, Some(checkout.revision))?;
+        Ok(Some(Self { checkout, confirm, rows }))
+    }
+
+    /// Its payment.
+    pub fn payment(&self) -> PaymentId {
+        self.checkout.payment_id
+    }
+}
+
 /// Reads a return and acts on it: approves at once, holds it until the shop confirms, or ends the checkout.
-pub async fn arrive(host: &Host, checkout: Checkout, callback: Callback) -> Result<Arrival, Problem> {
-    let ready = Ready::load_as(
-        host,
-        checkout.shop_id,
-        checkout.channel_id,
-        (&checkout.plugin_digest, checkout.revision),
-    )
-    .await?;
+pub async fn arrive(host: &Host, returned: Returned, callback: Callback) -> Result<Arrival, Problem> {
+    let Returned { checkout, confirm, rows } = returned;
+    let ready = Ready::of(host, rows, Some(&checkout.plugin_digest), None).await?;
     let order: Order = payments::order::open_sealed(&ready.key, &checkout)?;
     let moment = Moment::now(host);
     let of = JournalOf {
@@ -65,13 +84,10 @@ pub async fn arrive(host: &Host, checkout: Checkout, callback: Callback) -> Resu
     match authenticated {
         None => end(host, &ready, checkout, said, of, read).await?,
         Some(method) => {
-            let (shop, payment) = (checkout.shop_id, checkout.payment_id);
-            let found = host.store().read(move |tx| payment_rows::get(tx, shop, payment)).await?;
             let returned = Return { order, callback, read: Some((of, read)) };
-            match found.map(|payment| payment.confirm) {
-                Some(Confirm::Manual) => hold(host, &ready, checkout, method, returned).await?,
-                Some(Confirm::Automatic) => complete(host, &ready, id, OPEN, returned).await?,
-                None => return Err(Problem::not_found("payment")),
+            match confirm {
+                Confirm::Manual => hold(host, &ready, checkout, method, returned).await?,
+                Confirm::Automatic => complete(host, &ready, id, OPEN, returned).await?,
             }
         }
     }

@@ -11,7 +11,7 @@ use payhost_store::rows::attempts;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::payments::{self as payment_rows, Payment};
 use payhost_store::rows::shops::{self, Shop};
-use payhost_store::{Error, Sealed};
+use payhost_store::{Error, Sealed, Tx};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -19,12 +19,12 @@ use url::Url;
 use super::page::{CheckoutPage, FormView, Head, WindowPage, render, script_json};
 use super::words::{Words, amount, words};
 use super::{result, step, token};
-use crate::channels::ready::{Moment, Ready};
+use crate::channels::ready::{Moment, Ready, Rows};
 use crate::host::{Host, hex, random};
 use crate::http::json::PathId;
 use crate::http::problem::Problem;
 use crate::payments;
-use crate::payments::attempt::{JournalOf, journal};
+use crate::payments::attempt::{JournalOf, journaled};
 use crate::payments::settle::Change;
 use crate::sealed::Place;
 
@@ -45,6 +45,14 @@ pub struct Opened {
     pub payment: Payment,
     /// Its shop.
     pub shop: Shop,
+}
+
+impl Opened {
+    fn read(tx: &mut Tx<'_>, id: PaymentId) -> Result<Option<Self>, Error> {
+        let Some(payment) = payment_rows::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let shop = shops::get(tx, payment.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
+        Ok(Some(Self { payment, shop }))
+    }
 }
 
 /// What pages of this payment share.
@@ -69,12 +77,7 @@ async fn find(host: &Host, id: PaymentId, token: &str) -> Result<Option<Opened>,
 
 /// A payment with its shop, by id alone: the caller has checked a token.
 pub async fn load(host: &Host, id: PaymentId) -> Result<Option<Opened>, Problem> {
-    let found = host.store().read(move |tx| {
-        let Some(payment) = payment_rows::get_of_any_shop(tx, id)? else { return Ok(None) };
-        let shop = shops::get(tx, payment.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
-        Ok::<_, Error>(Some(Opened { payment, shop }))
-    });
-    Ok(found.await?)
+    Ok(host.store().read(move |tx| Opened::read(tx, id)).await?)
 }
 
 /// Why a payment cannot be paid now, in words for the buyer.
@@ -118,14 +121,22 @@ pub async fn open(
     Query(query): Query<Token>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Some(opened) = find(&host, id, &query.token).await? else {
+    if !token::is_client(&host, id, &query.token) {
         return Ok(result::bad_link());
-    };
+    }
+    let vault = host.vault().clone();
+    let found = host.store().read(move |tx| {
+        let Some(opened) = Opened::read(tx, id)? else { return Ok(None) };
+        let rows = Rows::read(tx, &vault, opened.payment.shop_id, opened.payment.channel_id, None)?;
+        Ok::<_, Error>(Some((opened, rows)))
+    });
+    let Some((opened, rows)) = found.await? else { return Ok(result::bad_link()) };
     let head = head(&opened);
     if let Some(message) = closed(&host, &opened.payment, head.t) {
         return Ok(checkout_page(StatusCode::CONFLICT, &head, Some(message), false));
     }
-    match begin(&host, &opened, &headers).await? {
+    let ready = Ready::of(&host, rows, None, None).await?;
+    match begin(&host, &opened, ready, &headers).await? {
         Ok(window) => Ok(window_page(&head, &window, &query.token, id)),
         Err(message) => Ok(checkout_page(StatusCode::BAD_GATEWAY, &head, Some(message), true)),
     }
@@ -143,10 +154,10 @@ struct Window {
 async fn begin(
     host: &Host,
     opened: &Opened,
+    ready: Ready,
     headers: &HeaderMap,
 ) -> Result<Result<Window, &'static str>, Problem> {
     let (payment, t) = (&opened.payment, words(&opened.payment.language));
-    let ready = Ready::load(host, payment.shop_id, payment.channel_id, None).await?;
     let checkout = host.new_id(CheckoutId::new);
     let buyer = payments::order::buyer(&ready.key, payment)?;
     let order = payments::order::make(host, &opened.shop, payment, buyer, checkout);
@@ -163,13 +174,14 @@ async fn begin(
     };
     let sealed = Place::Order(checkout).seal_json(&ready.key, &order)?;
     let row = row(host, payment, &ready, checkout, &order.order_ref, device, sealed, begun.as_ref().ok());
-    let (host_in, ready_in, id) = (host.clone(), ready.clone(), payment.id);
+    let (host_in, id) = (host.clone(), payment.id);
     let failed = begun.as_ref().err().cloned();
     let warnings = begun.as_ref().map(|begun| begun.warnings.clone()).unwrap_or_default();
+    let of = JournalOf { call, at_ms: now_ms, payment: Some(id), attempt: None };
+    let journaled = journaled(host, &ready, of, &called);
     let written = host.store().transact(move |tx| {
         let host = &host_in;
-        let of = JournalOf { call, at_ms: now_ms, payment: Some(id), attempt: None };
-        journal(tx, host, &ready_in, of, &called)?;
+        journaled.write(tx)?;
         let payment = crate::payments::attempt::locked(tx, row.shop_id, id)?;
         if attempts::open_of(tx, row.shop_id, id)?.is_some() {
             return Ok(Some(t.busy));

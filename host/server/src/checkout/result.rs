@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::authenticate::{Arrival, arrive};
+use super::authenticate::{Arrival, Returned, arrive};
 use super::open::{Opened, head, load};
 use super::page::{Head, ResultPage, notice, render, script_json};
 use super::token;
@@ -58,10 +58,11 @@ async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Respo
     // All of it: a browser that hangs up takes with it whatever is awaited outside.
     let host_in = host.clone();
     let arrived = host.finish(async move {
-        let found = host_in.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
-        let Some(checkout) = found else { return Ok(None) };
-        let payment = checkout.payment_id;
-        Ok(Some((payment, arrive(&host_in, checkout, callback).await?)))
+        let vault = host_in.vault().clone();
+        let found = host_in.store().read(move |tx| Returned::read(tx, &vault, id)).await?;
+        let Some(returned) = found else { return Ok(None) };
+        let payment = returned.payment();
+        Ok(Some((payment, arrive(&host_in, returned, callback).await?)))
     });
     match arrived.await? {
         None => Ok(bad_link()),

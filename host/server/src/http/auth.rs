@@ -89,12 +89,16 @@ pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
         return operator(host, bearer).await;
     }
     let hash = host.vault().hash_api_key(&bearer.0)?;
-    let key = host.store().read(move |tx| api_keys::find(tx, &hash)).await?;
-    let key = key.filter(|key| key.is_valid(host.now_us())).ok_or_else(unauthorized)?;
+    // Key and shop in one look: every request begins with it.
+    let found = host.store().read(move |tx| {
+        let Some(key) = api_keys::find(tx, &hash)? else { return Ok(None) };
+        let shop = key.shop_id.map(|shop_id| shops::get(tx, shop_id)).transpose()?.flatten();
+        Ok::<_, payhost_store::Error>(Some((key, shop)))
+    });
+    let (key, shop) = found.await?.filter(|(key, _)| key.is_valid(host.now_us())).ok_or_else(unauthorized)?;
     match (key.scope, key.shop_id, key.mode) {
         (Scope::Operator, None, None) => operator(host, bearer).await,
         (Scope::Shop, Some(shop_id), Some(mode)) => {
-            let shop = host.store().read(move |tx| shops::get(tx, shop_id)).await?;
             if shop.is_none_or(|shop| shop.disabled_us.is_some()) {
                 return Err(Problem::new("forbidden", "this shop is switched off; ask the operator"));
             }

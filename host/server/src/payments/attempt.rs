@@ -119,7 +119,23 @@ where
     ready.call(host, function, moment, arguments).await
 }
 
-/// Journals a call: part of T2.
+/// A call as the journal keeps it.
+#[must_use = "a call that ran is journaled"]
+pub struct Journaled(Result<calls::Call, Error>);
+
+impl Journaled {
+    /// Writes it down: part of T2. A call that could not be packed or sealed fails the transaction.
+    pub fn write(self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        calls::insert(tx, &self.0?)
+    }
+}
+
+/// Packs and seals a call for the journal: before the transaction, in which others would wait for it.
+pub fn journaled<R>(host: &Host, ready: &Ready, of: JournalOf, called: &Called<R>) -> Journaled {
+    Journaled(row(host, ready, of, called))
+}
+
+/// Both in one, where it is rare.
 pub fn journal<R>(
     tx: &mut Tx<'_>,
     host: &Host,
@@ -127,8 +143,12 @@ pub fn journal<R>(
     of: JournalOf,
     called: &Called<R>,
 ) -> Result<(), Error> {
+    journaled(host, ready, of, called).write(tx)
+}
+
+fn row<R>(host: &Host, ready: &Ready, of: JournalOf, called: &Called<R>) -> Result<calls::Call, Error> {
     let packed = called.record().pack().map_err(|error| Error::Json(error.to_string()))?;
-    let row = calls::Call {
+    Ok(calls::Call {
         id: of.call,
         shop_id: ready.channel.shop_id,
         channel_id: Some(ready.channel.id),
@@ -145,8 +165,7 @@ pub fn journal<R>(
         record: Some(Place::Record(of.call).seal(&ready.key, &packed)?),
         record_digest: Some(hex(&host.vault().mac("call record", &packed)?)),
         kept_until_us: host.now_us().saturating_add(host.journal_kept_us()),
-    };
-    calls::insert(tx, &row)
+    })
 }
 
 /// Which call is journaled.

@@ -15,7 +15,7 @@ use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
+use super::attempt::{JournalOf, Journaled, Opening, evidence, journaled, locked, open, run, still_mine};
 use super::settle::{self, Change, Written, checkout_ended, refusal_json};
 use super::verdict::{Doubt, Verdict, judge_complete, not_sent, word};
 use crate::channels::ready::Ready;
@@ -49,6 +49,7 @@ pub async fn complete(
 ) -> Result<(), Problem> {
     let Return { order, callback, read } = returned;
     let sealed = Place::Callback(id).seal_json(&ready.key, &callback)?;
+    let read = read.map(|(of, read)| journaled(host, ready, of, &read));
     kill::at(Point::BeforeT1, "complete");
     let Some((attempt, payment, checkout)) = begin(host, ready, id, from, sealed, read).await? else {
         return Ok(());
@@ -65,7 +66,7 @@ async fn begin(
     id: CheckoutId,
     from: &'static [CheckoutState],
     callback: Sealed,
-    read: Option<(JournalOf, Called<Result<Authentication, PluginError>>)>,
+    read: Option<Journaled>,
 ) -> Result<Option<(Attempt, Payment, Checkout)>, Problem> {
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let begun = host.store().transact(move |tx| {
@@ -77,8 +78,8 @@ async fn begin(
         let Some(mut checkout) = found.filter(|checkout| from.contains(&checkout.state)) else {
             return Ok(None);
         };
-        if let Some((of, read)) = &read {
-            journal(tx, host, &ready_in, *of, read)?;
+        if let Some(read) = read {
+            read.write(tx)?;
         }
         if let Some(reason) = refusal(tx, host, &payment)? {
             refuse(tx, host, payment, &mut checkout, reason)?;
@@ -143,10 +144,11 @@ async fn settle(
     let amount = Money::new(payment.total, payment.currency);
     let verdict = judge_complete(called.evidence.writes(), word(&called.result), amount, &checkout.order_ref);
     let (host_in, ready_in, id) = (host.clone(), ready.clone(), attempt.id);
+    let journaled = journaled(host, ready, JournalOf::attempt(&attempt), &called);
     kill::at(Point::BeforeT2, "complete");
     let done = host.store().transact(move |tx| {
         let host = &host_in;
-        journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
+        journaled.write(tx)?;
         let Some(mut attempt) = still_mine(tx, &attempt)? else { return Ok(()) };
         let payment = locked(tx, payment.shop_id, payment.id)?;
         let mut change = Change::begin(host, payment, Some(&ready_in));

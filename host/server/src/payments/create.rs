@@ -23,7 +23,7 @@ use super::model::{
 use super::order::{self, base_url};
 use super::settle::Change;
 use super::trial;
-use crate::channels::ready::channel_settings;
+use crate::channels::ready::{Rows, channel_settings};
 use crate::channels::settings;
 use crate::checkout::token;
 use crate::host::Host;
@@ -264,13 +264,15 @@ async fn on_trial(
     let found = host.store().read(move |tx| {
         let shop = shops::get(tx, caller.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
         let Ok(channel) = channel_of(tx, caller, input_in.channel_id.as_deref())? else { return Ok(None) };
-        if usable(tx, &channel, &input_in, checked_in.amount)?.is_err() {
+        if usable(tx, &host_in, &channel, &input_in, checked_in.amount)?.is_err() {
             return Ok(None);
         }
-        Ok::<_, Error>(Some((shop, new_row(tx, &host_in, &channel, input_in, checked_in)?)))
+        let row = new_row(tx, &host_in, &channel, input_in, checked_in)?;
+        let rows = Rows::read(tx, host_in.vault(), row.shop_id, row.channel_id, None);
+        Ok::<_, Error>(Some((shop, row, rows)))
     });
-    let Some((shop, row)) = found.await? else { return Ok(Ok(())) };
-    Ok(trial::open(host, &shop, &row, input.buyer.clone()).await)
+    let Some((shop, row, rows)) = found.await? else { return Ok(Ok(())) };
+    Ok(trial::open(host, &shop, &row, rows, input.buyer.clone()).await)
 }
 
 fn in_transaction(
@@ -293,7 +295,7 @@ fn in_transaction(
             return there(host, &shop, &open, checked.amount);
         }
     }
-    if let Err(problem) = usable(tx, &channel, &input, checked.amount)?.and(tried) {
+    if let Err(problem) = usable(tx, host, &channel, &input, checked.amount)?.and(tried) {
         return Ok(Err(problem));
     }
     let amount = checked.amount;
@@ -357,6 +359,7 @@ fn channel_of(
 /// Whether the channel can take this payment: its purposes, its settings, and what the plugin says of method and currency.
 fn usable(
     tx: &mut Tx<'_>,
+    host: &Host,
     channel: &Channel,
     input: &PaymentIn,
     amount: Money,
@@ -368,12 +371,19 @@ fn usable(
             "this channel is not for payments (its purposes lack pay)",
         )));
     }
-    let head =
-        plugins::component_head(tx, &channel.plugin_digest)?.ok_or(Error::NotFound { what: "component" })?;
-    let descriptor: Descriptor = head.descriptor.to()?;
+    // The plugin in memory, if it is there: its row is large, and every payment comes by here.
+    let loaded = host.plugins().loaded(&channel.plugin_digest);
+    let stored = match &loaded {
+        Some(_) => None,
+        None => plugins::component_head(tx, &channel.plugin_digest)?
+            .map(|head| head.descriptor.to::<Descriptor>())
+            .transpose()?,
+    };
+    let descriptor = loaded.as_ref().map(|plugin| plugin.descriptor()).or(stored.as_ref());
+    let descriptor = descriptor.ok_or(Error::NotFound { what: "component" })?;
     let secrets = channels::secrets(tx, channel.shop_id, channel.id)?;
     let set = secrets.into_iter().map(|secret| secret.name).collect();
-    let missing = settings::missing(&descriptor, &["pay".to_owned()], &channel_settings(channel), &set);
+    let missing = settings::missing(descriptor, &["pay".to_owned()], &channel_settings(channel), &set);
     if !missing.is_empty() {
         let words = format!("the channel {} lacks: {}", channel.id, missing.join(", "));
         return Ok(Err(Problem::new("channel_incomplete", words)));

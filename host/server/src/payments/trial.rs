@@ -7,13 +7,14 @@
 use payhost_core::id::CheckoutId;
 use payhost_engine::contract::general_pay::{BEGIN, BuyerEnv};
 use payhost_engine::contract::types::{Order, PluginError};
+use payhost_store::Error;
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::shops::Shop;
 use url::Url;
 
 use super::model::BuyerIo;
 use super::order::{self, base_url};
-use crate::channels::ready::{Moment, Ready};
+use crate::channels::ready::{Moment, Ready, Rows};
 use crate::host::Host;
 use crate::http::problem::Problem;
 
@@ -21,8 +22,18 @@ use crate::http::problem::Problem;
 const DEVICES: [&str; 2] = ["pc", "mobile"];
 
 /// Opens windows for a payment that is not written yet; the error says why it should not be.
-pub async fn open(host: &Host, shop: &Shop, row: &Payment, buyer: BuyerIo) -> Result<(), Problem> {
-    let ready = match Ready::load(host, row.shop_id, row.channel_id, None).await {
+pub async fn open(
+    host: &Host,
+    shop: &Shop,
+    row: &Payment,
+    rows: Result<Rows, Error>,
+    buyer: BuyerIo,
+) -> Result<(), Problem> {
+    let ready = match rows {
+        Ok(rows) => Ready::of(host, rows, None, None).await,
+        Err(error) => Err(error.into()),
+    };
+    let ready = match ready {
         Ok(ready) => ready,
         // The order may have a payment already, which needs no plugin; a new one says at its window what is wrong.
         Err(problem) => {

@@ -16,8 +16,8 @@ pub struct Registry(RwLock<HashMap<String, Arc<Plugin>>>);
 impl Registry {
     /// The plugin of a digest, loaded from the database when it was not yet.
     pub async fn get(&self, host: &Host, digest: &str) -> Result<Arc<Plugin>, Problem> {
-        if let Some(plugin) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(digest) {
-            return Ok(Arc::clone(plugin));
+        if let Some(plugin) = self.loaded(digest) {
+            return Ok(plugin);
         }
         let wanted = digest.to_owned();
         let component = host.store().read(move |tx| plugins::component(tx, &wanted)).await?;
@@ -28,6 +28,11 @@ impl Registry {
             host.engine().load(&component.bytes.0).await.map_err(|error| Problem::internal(&error))?;
         self.put(Arc::clone(&plugin));
         Ok(plugin)
+    }
+
+    /// The plugin of a digest, if it is loaded.
+    pub fn loaded(&self, digest: &str) -> Option<Arc<Plugin>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(digest).map(Arc::clone)
     }
 
     /// Keeps a plugin that was just loaded.

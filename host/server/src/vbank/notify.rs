@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::read::{Reader, Reading, read};
 use super::{INTERFACE, source};
-use crate::channels::ready::Ready;
+use crate::channels::ready::{Ready, Rows};
 use crate::host::{Host, hex};
 use crate::http::json::PathId;
 use crate::http::problem::Problem;
@@ -80,13 +80,14 @@ pub async fn receive(State(host): State<Host>, PathId(id): PathId<ChannelId>, re
 /// The channel, and how much that came to nothing came to it of late.
 async fn ready(host: &Host, id: ChannelId) -> Result<(Ready, i64), Problem> {
     let since_us = host.now_us().saturating_sub(STRANGE_US);
+    let vault = host.vault().clone();
     let found = host.store().read(move |tx| {
-        let channel = channels::get_of_any_shop(tx, id)?;
-        Ok::<_, Error>((channel, notices::strange(tx, id, since_us, STRANGE_MAX)?))
+        let Some(channel) = channels::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let rows = Rows::read(tx, &vault, channel.shop_id, channel.id, None)?;
+        Ok::<_, Error>(Some((rows, notices::strange(tx, id, since_us, STRANGE_MAX)?)))
     });
-    let (channel, strange) = found.await?;
-    let channel = channel.ok_or_else(|| Problem::not_found("channel"))?;
-    let ready = Ready::load(host, channel.shop_id, channel.id, None).await?;
+    let (rows, strange) = found.await?.ok_or_else(|| Problem::not_found("channel"))?;
+    let ready = Ready::of(host, rows, None, None).await?;
     if ready.plugin.supports(INTERFACE) { Ok((ready, strange)) } else { Err(Problem::not_found("channel")) }
 }
 

@@ -12,7 +12,7 @@ use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::jobs::{self, Task};
-use crate::payments::attempt::{JournalOf, journal};
+use crate::payments::attempt::{JournalOf, journaled};
 use crate::sealed::Place;
 
 /// Older revisions of a channel that a notice is read with.
@@ -107,10 +107,11 @@ async fn read_as(host: &Host, ready: &Ready, row: &Notice, by: Reader) -> Result
         next.state = NoticeState::Received;
         next.reason = Some(storable(words));
     }
-    let (host_in, ready_in, from) = (host.clone(), ready.clone(), row.state);
+    let (host_in, from) = (host.clone(), row.state);
+    let journaled = journaled(host, ready, of, &called);
     let stored = host.store().transact(move |tx| {
         let host = &host_in;
-        journal(tx, host, &ready_in, of, &called)?;
+        journaled.write(tx)?;
         next.updated_us = host.now_us();
         if next.state != from {
             next.since_us = next.updated_us;

@@ -54,6 +54,13 @@ pub async fn run(host: Host, stop: impl Future<Output = ()>) {
             Some(ended) = failing.join_next() => ended_badly(ended),
             () = tokio::time::sleep(pause) => {}
         }
+        // Every payment rings several times: what rang meanwhile is seen in one look.
+        tokio::time::sleep(SHORTEST).await;
+        for queue in &mut turns {
+            while let Some(ended) = queue.try_join_next() {
+                ended_badly(ended);
+            }
+        }
     }
     stopping.store(true, Relaxed);
     for queue in &mut turns {
@@ -76,11 +83,12 @@ async fn pass(
     turns: &mut [JoinSet<()>; 2],
     stopping: &Arc<AtomicBool>,
 ) -> Result<Duration, Error> {
-    if look(host).await?.outbox {
+    let mut seen = look(host).await?;
+    if seen.outbox {
         hand_on(host).await?;
+        seen = look(host).await?;
     }
-    let look = look(host).await?;
-    for ((queue, claimable), failing) in turns.iter_mut().zip(look.claimable).zip([false, true]) {
+    for ((queue, claimable), failing) in turns.iter_mut().zip(seen.claimable).zip([false, true]) {
         let free = TURNS.saturating_sub(i64::try_from(queue.len()).unwrap_or(TURNS));
         if !claimable || free <= 0 {
             continue;
@@ -90,7 +98,7 @@ async fn pass(
             queue.spawn(async move { turn.take(&stopping).await });
         }
     }
-    let left = look.next_us.map(|due_us| due_us.saturating_sub(host.now_us()).max(0));
+    let left = seen.next_us.map(|due_us| due_us.saturating_sub(host.now_us()).max(0));
     let left = left.and_then(|us| u64::try_from(us).ok()).map_or(REST, Duration::from_micros);
     Ok(left.clamp(SHORTEST, REST))
 }

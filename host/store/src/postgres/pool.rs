@@ -135,13 +135,17 @@ impl Shared {
 
     fn read(&self, mut task: Box<dyn Task>) {
         match self.begun(BEGIN_READ) {
-            Err(error) => task.lost(error),
+            Err(error) => {
+                task.lost(error);
+                task.answer();
+            }
             Ok(mut session) => {
                 task.run(&mut Tx::postgres(&mut session));
+                // What was read is known; nobody needs to wait for the end.
+                task.answer();
                 self.roll_back(session);
             }
         }
-        task.answer();
     }
 
     /// A connection with a transaction. A connection that broke while it was idle (the server was restarted) is replaced:

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use payhost_core::kill::{self, Point};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::statement::translate;
@@ -48,9 +49,17 @@ pub(crate) fn open(path: &Path) -> Result<Opened, Error> {
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| translate(&error))?;
+    prepare_once(&connection)?;
+    Ok(connection)
+}
+
+/// What every connection needs so that a statement is compiled once. SQLite would else look at values while it plans (behind
+/// `LIMIT`, beside the condition of a partial index, with statistics beside any index) and compile again for the next ones.
+fn prepare_once(connection: &Connection) -> Result<(), Error> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| translate(&error))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    Ok(connection)
+    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+    set.map(|_| ()).map_err(|error| translate(&error))
 }
 
 /// An advisory lock on a file beside the database: SQLite alone would let two processes write in turns, and each would
@@ -77,8 +86,7 @@ fn lock(path: &Path) -> Result<File, Error> {
 }
 
 fn configure(connection: &Connection) -> Result<(), Error> {
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| translate(&error))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    prepare_once(connection)?;
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(|error| translate(&error))?;

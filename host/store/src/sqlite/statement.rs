@@ -150,6 +150,24 @@ mod tests {
     use super::*;
     use crate::sqlite::open;
 
+    /// Compiling is most of a short statement's time. SQLite looks at the value behind `LIMIT`, unless it is told not to.
+    #[test]
+    fn a_statement_is_compiled_once_for_all_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("payhost.db");
+        let writer = open(&path).unwrap();
+        let reader = crate::sqlite::open::open_reader(&path).unwrap();
+        let sql = "SELECT value FROM meta WHERE key = $1 LIMIT $2";
+        for connection in [&writer.connection, &reader] {
+            for (text, limit) in [("a", 7), ("b", 8), ("c", 9)] {
+                query(connection, sql, &[Value::Text(text.to_owned()), Value::Int(limit)], |_| Ok(()))
+                    .unwrap();
+            }
+            let statement = connection.prepare_cached(sql).unwrap();
+            assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+        }
+    }
+
     /// A caller recognises every unique rule by its name, so none may be missing from the table that names them.
     #[test]
     fn every_unique_index_is_recognised_by_its_name() {
