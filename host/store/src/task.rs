@@ -1,4 +1,4 @@
-//! A closure on its way to the database and back. Invariant: its caller is told once, after the end of the transaction;
+//! A closure on its way to the database and back. Invariant: its caller is told once, what was written after the end of the transaction;
 //! a panic is an error like any other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use crate::Error;
 use crate::plugins;
-use crate::run::{cargo, output, step, target_dir};
+use crate::run::{cargo, output, step};
 
 /// What to measure.
 #[derive(Args)]
@@ -57,35 +57,42 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         let made = std::fs::File::create(path);
         made.map_err(|cause| Error::File { path: path.display().to_string(), cause })?;
     }
-    if arguments.only.is_none_or(|only| !only.is_load()) {
-        let built = plugins::build_packages(&["inicis", "guests"])?;
-        let mut bench = cargo();
-        bench.args(["bench", "--locked", "--quiet", "--package", "xtask", "--bench", "engine", "--"]);
-        bench.arg("--inicis").arg(built.component("inicis")).arg("--guests").arg(built.component("guests"));
+    let wants = |load: bool| arguments.only.is_none_or(|only| only.is_load() == load);
+    let starts = arguments.only.is_none_or(|only| only == Name::ColdStart);
+    let mut targets = Vec::new();
+    targets.extend(wants(false).then_some(["--bench", "engine"]));
+    targets.extend((starts || wants(true)).then_some(["--bin", "payhost"]));
+    targets
+        .extend(wants(true).then_some([["--bin", "inicis-sim"], ["--bench", "load"]]).into_iter().flatten());
+    let built = build(targets.as_flattened())?;
+    if wants(false) {
+        let plugins = plugins::build_packages(&["inicis", "guests"])?;
+        let mut bench = Command::new(executable(&built, "engine")?);
+        bench.arg("--inicis").arg(plugins.component("inicis"));
+        bench.arg("--guests").arg(plugins.component("guests"));
         step(with(&mut bench, arguments)?)?;
     }
-    if arguments.only.is_none_or(|only| only == Name::ColdStart) {
-        serve::run(&plugins::build()?.component("inicis"), arguments.json.as_ref())?;
+    if starts {
+        let plugin = plugins::build()?.component("inicis");
+        serve::run(&executable(&built, "payhost")?, &plugin, arguments.json.as_ref())?;
     }
-    if arguments.only.is_none_or(Name::is_load) {
-        load(arguments)?;
+    if wants(true) {
+        let mut bench = Command::new(executable(&built, "load")?);
+        bench.arg("--payhost").arg(executable(&built, "payhost")?);
+        bench.arg("--simulator").arg(executable(&built, "inicis-sim")?);
+        bench.arg("--inicis").arg(plugins::build()?.component("inicis"));
+        step(with(&mut bench, arguments)?)?;
     }
     Ok(())
 }
 
-/// The whole host under load. All its programs are built in one go, so that what they share is built once.
-fn load(arguments: &Arguments) -> Result<(), Error> {
-    let plugin = plugins::build()?.component("inicis");
+/// Builds them in release, and tells what cargo said. Always with the same packages and a bench: cargo chooses the features of
+/// what they share by both, and would build all of it again.
+fn build(targets: &[&str]) -> Result<String, Error> {
     let mut build = cargo();
     build.args(["build", "--locked", "--release", "--message-format", "json-render-diagnostics"]);
-    build.args(["--package", "payhost", "--package", "inicis-sim", "--package", "xtask"]);
-    build.args(["--bin", "payhost", "--bin", "inicis-sim", "--bench", "load"]);
-    let built = output(&mut build)?;
-    let release = target_dir().join("release");
-    let mut bench = Command::new(executable(&built, "load")?);
-    bench.arg("--payhost").arg(release.join("payhost")).arg("--simulator").arg(release.join("inicis-sim"));
-    bench.arg("--inicis").arg(plugin);
-    step(with(&mut bench, arguments)?)
+    build.args(["--package", "payhost", "--package", "inicis-sim", "--package", "xtask"]).args(targets);
+    output(&mut build)
 }
 
 /// Where cargo put a target of this name.

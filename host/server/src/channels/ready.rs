@@ -56,7 +56,7 @@ pub struct Rows {
     map: Vec<GatewayMap>,
     key: ShopKey,
     revision: channels::ChannelRevision,
-    secrets: Vec<(String, u32, Zeroizing<String>)>,
+    secrets: Vec<channels::ChannelSecret>,
 }
 
 impl Rows {
@@ -74,13 +74,13 @@ impl Rows {
         let key = vault.shop_key(tx, shop)?;
         let revision = channels::revision(tx, shop, id, revision)?;
         let revision = revision.ok_or(Error::NotFound { what: "channel" })?;
-        let mut secrets = Vec::new();
-        for row in channels::secrets_of(tx, &revision)? {
-            let bytes = Place::Secret(id, &row.name, row.version).open(&key, &row.sealed)?;
-            let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
-            secrets.push((row.name.clone(), u32::try_from(row.version).unwrap_or(u32::MAX), text));
-        }
+        let secrets = channels::secrets_of(tx, &revision)?;
         Ok(Self { channel, grants, map, key, revision, secrets })
+    }
+
+    /// What it means for a caller that they could not be read.
+    pub fn problem(error: Error) -> Problem {
+        if let Error::NotFound { what } = error { Problem::not_found(what) } else { error.into() }
     }
 }
 
@@ -201,12 +201,8 @@ impl Ready {
         plugin: Option<Arc<Plugin>>,
     ) -> Result<Self, Problem> {
         let vault = host.vault().clone();
-        let read = host.store().read(move |tx| Rows::read(tx, &vault, shop, id, revision)).await;
-        let rows = match read {
-            Err(Error::NotFound { .. }) => return Err(Problem::not_found("channel")),
-            read => read?,
-        };
-        Self::of(host, rows, digest, plugin).await
+        let rows = host.store().read(move |tx| Rows::read(tx, &vault, shop, id, revision)).await;
+        Self::of(host, rows.map_err(Rows::problem)?, digest, plugin).await
     }
 
     /// The same from rows that were read already; `plugin` is one that is not installed.
@@ -216,7 +212,13 @@ impl Ready {
         digest: Option<&str>,
         plugin: Option<Arc<Plugin>>,
     ) -> Result<Self, Problem> {
-        let Rows { channel, grants, map, key, revision, secrets } = rows;
+        let Rows { channel, grants, map, key, revision, secrets: sealed } = rows;
+        let mut secrets = Vec::new();
+        for row in sealed {
+            let bytes = Place::Secret(channel.id, &row.name, row.version).open(&key, &row.sealed)?;
+            let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+            secrets.push((row.name, u32::try_from(row.version).unwrap_or(u32::MAX), text));
+        }
         let plugin = match plugin {
             Some(plugin) => plugin,
             None => host.plugins().get(host, digest.unwrap_or(&channel.plugin_digest)).await?,

@@ -124,17 +124,23 @@ pub async fn open(
     if !token::is_client(&host, id, &query.token) {
         return Ok(result::bad_link());
     }
-    let vault = host.vault().clone();
+    let host_in = host.clone();
     let found = host.store().read(move |tx| {
         let Some(opened) = Opened::read(tx, id)? else { return Ok(None) };
-        let rows = Rows::read(tx, &vault, opened.payment.shop_id, opened.payment.channel_id, None)?;
+        let payment = &opened.payment;
+        // What cannot be paid any more says so, however it stands with its channel.
+        let rows = match closed(&host_in, payment, words(&payment.language)) {
+            Some(message) => Err(message),
+            None => Ok(Rows::read(tx, host_in.vault(), payment.shop_id, payment.channel_id, None)?),
+        };
         Ok::<_, Error>(Some((opened, rows)))
     });
-    let Some((opened, rows)) = found.await? else { return Ok(result::bad_link()) };
+    let Some((opened, rows)) = found.await.map_err(Rows::problem)? else { return Ok(result::bad_link()) };
     let head = head(&opened);
-    if let Some(message) = closed(&host, &opened.payment, head.t) {
-        return Ok(checkout_page(StatusCode::CONFLICT, &head, Some(message), false));
-    }
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(message) => return Ok(checkout_page(StatusCode::CONFLICT, &head, Some(message), false)),
+    };
     let ready = Ready::of(&host, rows, None, None).await?;
     match begin(&host, &opened, ready, &headers).await? {
         Ok(window) => Ok(window_page(&head, &window, &query.token, id)),

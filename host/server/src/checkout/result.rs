@@ -19,6 +19,7 @@ use super::open::{Opened, head, load};
 use super::page::{Head, ResultPage, notice, render, script_json};
 use super::token;
 use super::words::{Words, words};
+use crate::channels::ready::Rows;
 use crate::host::{Host, hex, random};
 use crate::http::json::PathId;
 use crate::http::problem::Problem;
@@ -59,8 +60,8 @@ async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Respo
     let host_in = host.clone();
     let arrived = host.finish(async move {
         let vault = host_in.vault().clone();
-        let found = host_in.store().read(move |tx| Returned::read(tx, &vault, id)).await?;
-        let Some(returned) = found else { return Ok(None) };
+        let found = host_in.store().read(move |tx| Returned::read(tx, &vault, id)).await;
+        let Some(returned) = found.map_err(Rows::problem)? else { return Ok(None) };
         let payment = returned.payment();
         Ok(Some((payment, arrive(&host_in, returned, callback).await?)))
     });

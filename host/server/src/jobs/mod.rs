@@ -160,13 +160,18 @@ pub async fn run(host: Host, stop: impl Future<Output = ()>) {
             Err(error) => tracing::error!(%error, "jobs cannot be read"),
         }
         tokio::select! {
+            biased;
             () = &mut stop => break,
             () = woken => {}
             Some(ended) = tasks.join_next() => ended_badly(ended),
             () = tokio::time::sleep(pause) => {}
         }
         // Every payment rings several times, and jobs end in crowds: one look and one claim for all of them.
-        tokio::time::sleep(SHORTEST).await;
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            () = tokio::time::sleep(SHORTEST) => {}
+        }
         while let Some(ended) = tasks.try_join_next() {
             ended_badly(ended);
         }

@@ -268,8 +268,11 @@ async fn on_trial(
             return Ok(None);
         }
         let row = new_row(tx, &host_in, &channel, input_in, checked_in)?;
-        let rows = Rows::read(tx, host_in.vault(), row.shop_id, row.channel_id, None);
-        Ok::<_, Error>(Some((shop, row, rows)))
+        match Rows::read(tx, host_in.vault(), row.shop_id, row.channel_id, None) {
+            Ok(rows) => Ok(Some((shop, row, rows))),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     });
     let Some((shop, row, rows)) = found.await? else { return Ok(Ok(())) };
     Ok(trial::open(host, &shop, &row, rows, input.buyer.clone()).await)

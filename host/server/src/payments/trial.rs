@@ -7,7 +7,6 @@
 use payhost_core::id::CheckoutId;
 use payhost_engine::contract::general_pay::{BEGIN, BuyerEnv};
 use payhost_engine::contract::types::{Order, PluginError};
-use payhost_store::Error;
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::shops::Shop;
 use url::Url;
@@ -26,14 +25,10 @@ pub async fn open(
     host: &Host,
     shop: &Shop,
     row: &Payment,
-    rows: Result<Rows, Error>,
+    rows: Rows,
     buyer: BuyerIo,
 ) -> Result<(), Problem> {
-    let ready = match rows {
-        Ok(rows) => Ready::of(host, rows, None, None).await,
-        Err(error) => Err(error.into()),
-    };
-    let ready = match ready {
+    let ready = match Ready::of(host, rows, None, None).await {
         Ok(ready) => ready,
         // The order may have a payment already, which needs no plugin; a new one says at its window what is wrong.
         Err(problem) => {

@@ -86,7 +86,7 @@ async fn ready(host: &Host, id: ChannelId) -> Result<(Ready, i64), Problem> {
         let rows = Rows::read(tx, &vault, channel.shop_id, channel.id, None)?;
         Ok::<_, Error>(Some((rows, notices::strange(tx, id, since_us, STRANGE_MAX)?)))
     });
-    let (rows, strange) = found.await?.ok_or_else(|| Problem::not_found("channel"))?;
+    let (rows, strange) = found.await.map_err(Rows::problem)?.ok_or_else(|| Problem::not_found("channel"))?;
     let ready = Ready::of(host, rows, None, None).await?;
     if ready.plugin.supports(INTERFACE) { Ok((ready, strange)) } else { Err(Problem::not_found("channel")) }
 }

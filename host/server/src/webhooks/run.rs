@@ -48,6 +48,7 @@ pub async fn run(host: Host, stop: impl Future<Output = ()>) {
         };
         let [working, failing] = &mut turns;
         tokio::select! {
+            biased;
             () = &mut stop => break,
             () = woken => {}
             Some(ended) = working.join_next() => ended_badly(ended),
@@ -55,7 +56,11 @@ pub async fn run(host: Host, stop: impl Future<Output = ()>) {
             () = tokio::time::sleep(pause) => {}
         }
         // Every payment rings several times: what rang meanwhile is seen in one look.
-        tokio::time::sleep(SHORTEST).await;
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            () = tokio::time::sleep(SHORTEST) => {}
+        }
         for queue in &mut turns {
             while let Some(ended) = queue.try_join_next() {
                 ended_badly(ended);

@@ -1,5 +1,6 @@
 -- The same schema as migrations/sqlite, table by table and name by name (a test compares the catalogs). What differs:
 -- TEXT sorts by bytes (COLLATE "C"), as SQLite's does; two foreign keys are deferrable, for `copy`; triggers are functions.
+-- Of indexes that promise the same, an empty table's plan takes the last one made: the unique index over id comes last.
 -- Times are microseconds since 1970 (…_us), money is minor units, JSON is TEXT.
 -- Every key of a tenant's table begins with shop_id, and foreign keys carry it, so that no row can point into another shop.
 
@@ -172,7 +173,6 @@ CREATE TABLE payment (
     CONSTRAINT payment_cancelled_within_paid CHECK (cancelled <= paid OR resolution <> 'none'),
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id)
 );
-CREATE UNIQUE INDEX payment_id ON payment (id);
 -- One charge per order (design.md "Money" 6).
 CREATE UNIQUE INDEX payment_open_order ON payment (shop_id, mode, order_id)
     WHERE state NOT IN ('cancelled', 'failed', 'expired') AND expired = 0;
@@ -182,6 +182,9 @@ CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
 -- For the figures: how many payments are in doubt, and who waits for a person.
 CREATE INDEX payment_unresolved ON payment (resolution, updated_us) WHERE resolution <> 'none';
 CREATE INDEX payment_expiry ON payment (expires_us) WHERE state IN ('created', 'pending');
+-- Accounts that a notice may be about.
+CREATE INDEX payment_awaiting ON payment (shop_id, channel_id) WHERE state = 'awaiting_deposit';
+CREATE UNIQUE INDEX payment_id ON payment (id);
 
 CREATE TABLE checkout (
     id TEXT COLLATE "C" NOT NULL,
@@ -207,10 +210,10 @@ CREATE TABLE checkout (
     FOREIGN KEY (shop_id, channel_id, revision) REFERENCES channel_revision (shop_id, channel_id, number)
 );
 ALTER TABLE payment ADD FOREIGN KEY (shop_id, approved_checkout_id) REFERENCES checkout (shop_id, id) DEFERRABLE;
-CREATE UNIQUE INDEX checkout_id ON checkout (id);
 -- Not by shop: a gateway's answer names nothing but this, and it holds the checkout's id, so it is unique anyway.
 CREATE UNIQUE INDEX checkout_order_ref ON checkout (order_ref);
 CREATE INDEX checkout_payment ON checkout (shop_id, payment_id, id);
+CREATE UNIQUE INDEX checkout_id ON checkout (id);
 
 CREATE TABLE attempt (
     id TEXT COLLATE "C" NOT NULL,
@@ -241,7 +244,6 @@ CREATE TABLE attempt (
     FOREIGN KEY (shop_id, checkout_id) REFERENCES checkout (shop_id, id),
     FOREIGN KEY (shop_id, parent_id) REFERENCES attempt (shop_id, id) DEFERRABLE
 );
-CREATE UNIQUE INDEX attempt_id ON attempt (id);
 -- At most one call at a time may change what a payment holds (rules 1, 6 and 8): a cancel or a second complete is refused
 -- while one is open or in doubt. An undo is how a doubt ends, so it stands outside and has an index of its own.
 CREATE UNIQUE INDEX attempt_open ON attempt (shop_id, payment_id)
@@ -251,6 +253,8 @@ CREATE UNIQUE INDEX attempt_open_undo ON attempt (shop_id, parent_id) WHERE stat
 -- A browser return is completed once, whatever came of it; a reload finds this row (rule 1).
 CREATE UNIQUE INDEX attempt_complete_once ON attempt (shop_id, checkout_id) WHERE kind = 'complete';
 CREATE INDEX attempt_payment ON attempt (shop_id, payment_id, id);
+CREATE INDEX attempt_undos ON attempt (shop_id, parent_id) WHERE kind = 'undo';
+CREATE UNIQUE INDEX attempt_id ON attempt (id);
 
 CREATE TABLE fact (
     id TEXT COLLATE "C" NOT NULL,
@@ -272,9 +276,9 @@ CREATE TABLE fact (
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
     FOREIGN KEY (shop_id, attempt_id) REFERENCES attempt (shop_id, id)
 );
-CREATE UNIQUE INDEX fact_id ON fact (id);
 CREATE UNIQUE INDEX fact_once ON fact (channel_id, kind, gateway_ref, sequence);
 CREATE INDEX fact_payment ON fact (shop_id, payment_id, id);
+CREATE UNIQUE INDEX fact_id ON fact (id);
 
 CREATE TABLE ledger_entry (
     shop_id TEXT COLLATE "C" NOT NULL,
@@ -429,7 +433,6 @@ CREATE TABLE notice (
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
 );
-CREATE UNIQUE INDEX notice_id ON notice (id);
 -- The same message is one row, however often the gateway repeats it.
 CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
 CREATE INDEX notice_list ON notice (shop_id, mode, id);
@@ -439,6 +442,7 @@ CREATE INDEX notice_strange ON notice (channel_id, created_us)
     WHERE listed = 0 AND state NOT IN ('received', 'read', 'applied');
 -- What is over is thrown away, or loses its message.
 CREATE INDEX notice_kept ON notice (created_us) WHERE raw IS NOT NULL;
+CREATE UNIQUE INDEX notice_id ON notice (id);
 
 CREATE TABLE call (
     id TEXT COLLATE "C" NOT NULL,
@@ -459,9 +463,9 @@ CREATE TABLE call (
     kept_until_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id)
 );
-CREATE UNIQUE INDEX call_id ON call (id);
 CREATE INDEX call_payment ON call (shop_id, payment_id, id);
 CREATE INDEX call_kept ON call (kept_until_us) WHERE record IS NOT NULL;
+CREATE UNIQUE INDEX call_id ON call (id);
 
 CREATE TABLE job (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,

@@ -182,6 +182,8 @@ CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
 -- For the figures: how many payments are in doubt, and who waits for a person.
 CREATE INDEX payment_unresolved ON payment (resolution, updated_us) WHERE resolution <> 'none';
 CREATE INDEX payment_expiry ON payment (expires_us) WHERE state IN ('created', 'pending');
+-- Accounts that a notice may be about.
+CREATE INDEX payment_awaiting ON payment (shop_id, channel_id) WHERE state = 'awaiting_deposit';
 
 CREATE TABLE checkout (
     id TEXT NOT NULL,
@@ -250,6 +252,7 @@ CREATE UNIQUE INDEX attempt_open_undo ON attempt (shop_id, parent_id) WHERE stat
 -- A browser return is completed once, whatever came of it; a reload finds this row (rule 1).
 CREATE UNIQUE INDEX attempt_complete_once ON attempt (shop_id, checkout_id) WHERE kind = 'complete';
 CREATE INDEX attempt_payment ON attempt (shop_id, payment_id, id);
+CREATE INDEX attempt_undos ON attempt (shop_id, parent_id) WHERE kind = 'undo';
 
 CREATE TABLE fact (
     id TEXT NOT NULL,

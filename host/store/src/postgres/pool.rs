@@ -36,7 +36,7 @@ enum Kind {
 
 struct Shared {
     config: Config,
-    /// The last used is taken first, so that few connections are opened when little happens.
+    /// The last used is taken first, so that few connections are open when little happens.
     idle: Mutex<Vec<Session>>,
     health: Health,
     waiting: Mutex<mpsc::Receiver<Message>>,

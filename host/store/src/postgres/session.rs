@@ -12,14 +12,11 @@ const STATEMENTS: usize = 256;
 
 /// `off` and the like would acknowledge what a power cut takes back (`remote_apply` is stricter than `on`, so it stays). A
 /// lock is waited for as long as SQLite waits; a node that hangs in a transaction does not hold its locks for ever.
-///
-/// Statements are by key, so one plan does for all values, and it goes by an index: planned again for each value a short
-/// statement takes many times as long, and a plan that was made while a table was empty would read all of it when it is full.
 const SETTINGS: &str = "\
     SELECT set_config('synchronous_commit', 'on', false) \
         WHERE current_setting('synchronous_commit') <> 'remote_apply'; \
     SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
-    SET plan_cache_mode = 'force_generic_plan'; SET enable_seqscan = off; SET jit = off;";
+    SET jit = off;";
 
 /// A connection with its prepared statements.
 pub(crate) struct Session {

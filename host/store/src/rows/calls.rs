@@ -65,8 +65,8 @@ pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<V
 
 /// Forgets up to `limit` records whose time is over; their digests stay. Tells how many.
 pub fn forget(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<u64, Error> {
-    let sql = "UPDATE call SET record = NULL WHERE id IN (SELECT id FROM call \
-               WHERE record IS NOT NULL AND kept_until_us <= $1 ORDER BY kept_until_us LIMIT $2)";
+    let sql = "WITH old AS MATERIALIZED (SELECT id FROM call WHERE record IS NOT NULL AND kept_until_us <= $1 \
+               ORDER BY kept_until_us LIMIT $2) UPDATE call SET record = NULL WHERE id IN (SELECT id FROM old)";
     tx.execute(sql, params![now_us, limit])
 }
 

@@ -86,7 +86,7 @@ pub fn due(
 pub fn record(tx: &mut Tx<'_>, delivery: &Delivery, tries: i64) -> Result<bool, Error> {
     let sql = "UPDATE webhook_delivery SET state = $1, tries = $2, due_us = $3, tried_us = $4, took_us = $5, status = $6, \
                error = $7, answer = $8 WHERE shop_id = $9 AND endpoint_id = $10 AND event_id = $11 \
-               AND state = 'waiting' AND tries = $12";
+               AND state = $13 AND tries = $12";
     let d = delivery;
     let values = params![
         d.state,
@@ -100,7 +100,8 @@ pub fn record(tx: &mut Tx<'_>, delivery: &Delivery, tries: i64) -> Result<bool, 
         d.shop_id,
         d.endpoint_id,
         d.event_id,
-        tries
+        tries,
+        DeliveryState::Waiting
     ];
     tx.execute(sql, values).map(|rows| rows == 1)
 }
@@ -148,9 +149,9 @@ pub fn forget_all(tx: &mut Tx<'_>, shop: ShopId, endpoint: EndpointId, limit: i6
 
 fn delete(tx: &mut Tx<'_>, condition: &str, values: &[Value]) -> Result<u64, Error> {
     let sql = format!(
-        "DELETE FROM webhook_delivery WHERE shop_id = $1 AND endpoint_id = $2 AND event_id IN \
-         (SELECT event_id FROM webhook_delivery WHERE shop_id = $1 AND endpoint_id = $2 {condition} \
-         ORDER BY event_id LIMIT ${})",
+        "WITH old AS MATERIALIZED (SELECT event_id FROM webhook_delivery WHERE shop_id = $1 AND endpoint_id = $2 \
+         {condition} ORDER BY event_id LIMIT ${}) DELETE FROM webhook_delivery WHERE shop_id = $1 AND endpoint_id = $2 \
+         AND event_id IN (SELECT event_id FROM old)",
         values.len()
     );
     tx.execute(&sql, values)

@@ -105,7 +105,8 @@ pub fn release(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, key: &str) -> Result<(
 
 /// Forgets up to `limit` expired keys; tells how many.
 pub fn purge(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<u64, Error> {
-    let sql = "DELETE FROM idempotency WHERE expires_us <= $1 AND (shop_id, mode, key) IN \
-               (SELECT shop_id, mode, key FROM idempotency WHERE expires_us <= $1 ORDER BY expires_us LIMIT $2)";
+    let sql = "WITH old AS MATERIALIZED (SELECT shop_id, mode, key FROM idempotency WHERE expires_us <= $1 \
+               ORDER BY expires_us LIMIT $2) DELETE FROM idempotency WHERE (shop_id, mode, key) IN \
+               (SELECT shop_id, mode, key FROM old)";
     tx.execute(sql, params![now_us, limit])
 }

@@ -129,14 +129,17 @@ pub fn claim(
     Ok(jobs)
 }
 
+// A row that is named by its key has its state compared as a parameter: beside a literal PostgreSQL may take the partial index
+// of all that wait, as long as its statistics know of none.
+
 /// Ends a job (or, if it was enqueued meanwhile, lets it wait for its next time). `false`: somebody else has it now.
 #[must_use = "false means that this work was fenced off"]
 pub fn finish(tx: &mut Tx<'_>, id: JobId, token: &str, now_us: i64) -> Result<bool, Error> {
     let sql = "UPDATE job SET state = CASE WHEN again_us IS NULL THEN 'done' ELSE 'waiting' END, \
                due_us = COALESCE(again_us, due_us), tries = CASE WHEN again_us IS NULL THEN tries ELSE 0 END, \
                again_us = NULL, lease_until_us = NULL, lease_token = NULL, last_error = NULL, silent_us = NULL, updated_us = $1 \
-               WHERE id = $2 AND lease_token = $3 AND state = 'waiting'";
-    tx.execute(sql, params![now_us, id, token]).map(|rows| rows == 1)
+               WHERE id = $2 AND lease_token = $3 AND state = $4";
+    tx.execute(sql, params![now_us, id, token, JobState::Waiting]).map(|rows| rows == 1)
 }
 
 /// Puts a job off. `false`: somebody else has it now.
@@ -150,16 +153,16 @@ pub fn retry_at(
 ) -> Result<bool, Error> {
     let sql = "UPDATE job SET due_us = CASE WHEN again_us < $1 THEN again_us ELSE $1 END, again_us = NULL, \
                lease_until_us = NULL, lease_token = NULL, last_error = $2, updated_us = $3 \
-               WHERE id = $4 AND lease_token = $5 AND state = 'waiting'";
-    tx.execute(sql, params![due_us, error, now_us, id, token]).map(|rows| rows == 1)
+               WHERE id = $4 AND lease_token = $5 AND state = $6";
+    tx.execute(sql, params![due_us, error, now_us, id, token, JobState::Waiting]).map(|rows| rows == 1)
 }
 
 /// Gives a job up. `false`: somebody else has it now.
 #[must_use = "false means that this work was fenced off"]
 pub fn give_up(tx: &mut Tx<'_>, id: JobId, token: &str, error: &str, now_us: i64) -> Result<bool, Error> {
     let sql = "UPDATE job SET state = 'dead', again_us = NULL, lease_until_us = NULL, lease_token = NULL, \
-               last_error = $1, updated_us = $2 WHERE id = $3 AND lease_token = $4 AND state = 'waiting'";
-    tx.execute(sql, params![error, now_us, id, token]).map(|rows| rows == 1)
+               last_error = $1, updated_us = $2 WHERE id = $3 AND lease_token = $4 AND state = $5";
+    tx.execute(sql, params![error, now_us, id, token, JobState::Waiting]).map(|rows| rows == 1)
 }
 
 /// When the next job falls due (perhaps in the past).
@@ -179,8 +182,9 @@ pub fn silence(tx: &mut Tx<'_>, key: &str, gateway: Option<&str>, now_us: i64) -
         let sql = "UPDATE job SET silent_us = NULL WHERE key = $1 AND silent_us IS NOT NULL";
         return tx.execute(sql, params![key]).map(|_| false);
     };
-    let sql = "UPDATE job SET gateway = $1, silent_us = COALESCE(silent_us, $2) WHERE key = $3 AND state = 'waiting'";
-    tx.execute(sql, params![gateway, now_us, key])?;
+    let sql =
+        "UPDATE job SET gateway = $1, silent_us = COALESCE(silent_us, $2) WHERE key = $3 AND state = $4";
+    tx.execute(sql, params![gateway, now_us, key, JobState::Waiting])?;
     let sql = "SELECT key FROM job WHERE gateway = $1 AND silent_us IS NOT NULL AND state = 'waiting' \
                ORDER BY silent_us, id LIMIT 1";
     let oldest: Option<String> = tx.query_opt(sql, params![gateway], |row| row.get(0))?;
@@ -200,7 +204,7 @@ pub fn wake(tx: &mut Tx<'_>, gateway: &str, now_us: i64, apart_us: i64, rest_us:
 
 /// Forgets up to `limit` jobs that were done before a time; tells how many.
 pub fn purge_done(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
-    let sql = "DELETE FROM job WHERE state = 'done' AND id IN \
-               (SELECT id FROM job WHERE state = 'done' AND updated_us < $1 ORDER BY updated_us LIMIT $2)";
+    let sql = "WITH old AS MATERIALIZED (SELECT id FROM job WHERE state = 'done' AND updated_us < $1 \
+               ORDER BY updated_us LIMIT $2) DELETE FROM job WHERE state = 'done' AND id IN (SELECT id FROM old)";
     tx.execute(sql, params![before_us, limit])
 }

@@ -151,12 +151,14 @@ pub fn get_of_any_shop(tx: &mut Tx<'_>, id: NoticeId) -> Result<Option<Notice>, 
 /// Throws away up to `limit` messages that came before a time and are over: of those that were nobody's payment nothing is
 /// left, of the others what happened, without the message. Tells how many.
 pub fn forget(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
-    let sql = "DELETE FROM notice WHERE id IN (SELECT id FROM notice WHERE created_us < $1 AND raw IS NOT NULL \
+    let sql = "WITH old AS MATERIALIZED (SELECT id FROM notice WHERE created_us < $1 AND raw IS NOT NULL \
                AND payment_id IS NULL AND state IN ('refused', 'unknown_order', 'unreadable') \
-               AND (forward IS NULL OR forward <> 'waiting') ORDER BY created_us LIMIT $2)";
+               AND (forward IS NULL OR forward <> 'waiting') ORDER BY created_us LIMIT $2) \
+               DELETE FROM notice WHERE id IN (SELECT id FROM old)";
     let gone = tx.execute(sql, params![before_us, limit])?;
-    let sql = "UPDATE notice SET raw = NULL, reading = NULL WHERE id IN (SELECT id FROM notice WHERE created_us < $1 \
-               AND raw IS NOT NULL AND state IN ('applied', 'ignored', 'dismissed') ORDER BY created_us LIMIT $2)";
+    let sql = "WITH old AS MATERIALIZED (SELECT id FROM notice WHERE created_us < $1 AND raw IS NOT NULL \
+               AND state IN ('applied', 'ignored', 'dismissed') ORDER BY created_us LIMIT $2) \
+               UPDATE notice SET raw = NULL, reading = NULL WHERE id IN (SELECT id FROM old)";
     Ok(gone.saturating_add(tx.execute(sql, params![before_us, limit])?))
 }
 

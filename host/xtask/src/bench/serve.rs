@@ -7,19 +7,17 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::Error;
-use crate::run::{cargo, output, step, target_dir};
+use crate::run::output;
 
 const RUNS: usize = 7;
 /// `design.md`, "Numbers to reach".
 const MUST_MS: f64 = 300.0;
 
-/// Builds the program, measures it and adds one line to what was printed and written.
-pub fn run(component: &Path, json: Option<&PathBuf>) -> Result<(), Error> {
-    step(cargo().args(["build", "--locked", "--quiet", "--release", "--package", "payhost"]))?;
-    let program = target_dir().join("release/payhost");
+/// Measures the program and adds one line to what was printed and written.
+pub fn run(program: &Path, component: &Path, json: Option<&PathBuf>) -> Result<(), Error> {
     let folder = std::env::temp_dir().join(format!("payhost-cold-start-{}", std::process::id()));
     let payhost = || {
-        let mut command = Command::new(&program);
+        let mut command = Command::new(program);
         command.arg("--data").arg(&folder).env("RUST_LOG", "error");
         command
     };
