@@ -86,7 +86,7 @@ pub fn due(
 pub fn record(tx: &mut Tx<'_>, delivery: &Delivery, tries: i64) -> Result<bool, Error> {
     let sql = "UPDATE webhook_delivery SET state = $1, tries = $2, due_us = $3, tried_us = $4, took_us = $5, status = $6, \
                error = $7, answer = $8 WHERE shop_id = $9 AND endpoint_id = $10 AND event_id = $11 \
-               AND state = $13 AND tries = $12";
+               AND state = $12 AND tries = $13";
     let d = delivery;
     let values = params![
         d.state,
@@ -100,8 +100,8 @@ pub fn record(tx: &mut Tx<'_>, delivery: &Delivery, tries: i64) -> Result<bool, 
         d.shop_id,
         d.endpoint_id,
         d.event_id,
-        tries,
-        DeliveryState::Waiting
+        DeliveryState::Waiting,
+        tries
     ];
     tx.execute(sql, values).map(|rows| rows == 1)
 }
