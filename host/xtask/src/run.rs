@@ -19,10 +19,17 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
-/// The cargo that runs us.
+/// The cargo that runs us. What it told us of our own package is not handed on: build scripts that watch it would run again, and
+/// all that needs them, each time somebody typed cargo's command instead of ours.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let of_ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(of_ours) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
