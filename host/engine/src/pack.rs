@@ -1,6 +1,11 @@
 //! A record as it is stored: one byte for the form, then JSON, compressed. Whatever a plugin does, a stored record has a
 //! bounded size; one that would be larger says so and keeps what it was about.
 
+use std::cell::RefCell;
+use std::io;
+
+use zstd::bulk::Compressor;
+
 use crate::contract::Lazy;
 use crate::contract::imports::Response;
 use crate::journal::{CallRecord, Ended, HttpAnswerRecord, ImportRecord};
@@ -26,6 +31,21 @@ pub enum PackError {
     Json(#[from] serde_json::Error),
 }
 
+thread_local! {
+    /// What compressing needs, kept: made anew for every record it costs more than compressing one.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compress(json: &[u8]) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(Compressor::new(LEVEL)?),
+        };
+        compressor.compress(json)
+    })
+}
+
 impl CallRecord {
     /// The bytes to store (after encryption: a record has what buyers and shops said).
     ///
@@ -37,7 +57,7 @@ impl CallRecord {
             json = serde_json::to_vec(&self.cut(json.len()))?;
         }
         let mut packed = vec![ZSTD_JSON];
-        packed.extend(zstd::bulk::compress(&json, LEVEL).map_err(PackError::Zstd)?);
+        packed.extend(compress(&json).map_err(PackError::Zstd)?);
         Ok(packed)
     }
 

@@ -19,12 +19,13 @@ pub struct Options {
 #[derive(Debug, Clone)]
 enum Database {
     Sqlite(PathBuf),
-    Postgres(Box<::postgres::Config>),
+    Postgres(Box<tokio_postgres::Config>),
 }
 
 /// Connections to PostgreSQL unless told: several nodes stay below the server's usual limit of 100. Not tuned yet; measure
 /// with examples/throughput.rs on a machine that does nothing else.
 const CONNECTIONS: u32 = 16;
+
 
 impl Options {
     /// A SQLite file; it is made when it is missing.

@@ -1,7 +1,7 @@
 //! Two macros that say a thing once. Invariant: a row's struct, its column list and the order in which columns are written
 //! and read come from the same lines.
 
-use crate::{Error, Row, Tx, Value};
+use crate::{Error, Later, Row, Tx, Value};
 
 /// A struct that is a row: `table! { pub struct Shop in "shop" { id: ShopId, … } }`. A field is a column of the same name.
 macro_rules! table {
@@ -80,6 +80,26 @@ pub(crate) trait Table: Sized {
         tx.execute(&self.insert_sql(""), &self.values()).map(|_| ())
     }
 
+    /// The same; an error may be told later ([`Tx::execute_later`]).
+    fn insert_later(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        tx.execute_later(&self.insert_sql(""), &self.values())
+    }
+
+    /// Adds several rows with one statement; an error may be told later.
+    fn insert_all_later(rows: &[Self], tx: &mut Tx<'_>) -> Result<(), Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let columns = Self::COLUMNS.split(", ").count();
+        let row = |at: usize| {
+            let places = (1..=columns).map(|place| format!("${}", at * columns + place));
+            format!("({})", places.collect::<Vec<_>>().join(", "))
+        };
+        let places = (0..rows.len()).map(row).collect::<Vec<_>>().join(", ");
+        let sql = format!("INSERT INTO {} ({}) VALUES {places}", Self::TABLE, Self::COLUMNS);
+        tx.execute_later(&sql, &rows.iter().flat_map(Self::values).collect::<Vec<_>>())
+    }
+
     /// Adds the row unless a unique rule refuses it; tells whether it was added.
     fn insert_new(&self, tx: &mut Tx<'_>) -> Result<bool, Error> {
         tx.execute(&self.insert_sql(" ON CONFLICT DO NOTHING"), &self.values()).map(|rows| rows > 0)
@@ -90,7 +110,7 @@ pub(crate) trait Table: Sized {
         tx.execute(&self.insert_sql(tail), &self.values())
     }
 
-    /// The statement of the three above.
+    /// The statement of those above.
     fn insert_sql(&self, tail: &str) -> String {
         let count = Self::COLUMNS.split(", ").count();
         let places = (1..=count).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
@@ -101,6 +121,12 @@ pub(crate) trait Table: Sized {
     fn select(tx: &mut Tx<'_>, tail: &str, params: &[Value]) -> Result<Vec<Self>, Error> {
         let sql = format!("SELECT {} FROM {} {tail}", Self::COLUMNS, Self::TABLE);
         tx.query(&sql, params, Self::read)
+    }
+
+    /// The same, taken later ([`Tx::query_later`]).
+    fn select_later(tx: &mut Tx<'_>, tail: &str, params: &[Value]) -> Result<Later<Self>, Error> {
+        let sql = format!("SELECT {} FROM {} {tail}", Self::COLUMNS, Self::TABLE);
+        tx.query_later(&sql, params, Self::read)
     }
 
     /// The one row by what follows `SELECT … FROM table`, if it exists.

@@ -5,7 +5,7 @@
 //! timestamps, no JSON operators; `ON CONFLICT`, `RETURNING` and `WITH` are fine. Text holds no NUL (PostgreSQL cannot store
 //! it), and transactions are not begun or ended by statements.
 
-use crate::postgres::Session;
+use crate::postgres::{Session, Ticket};
 use crate::{Error, FromValue, Value};
 use crate::{postgres, sqlite};
 
@@ -22,6 +22,35 @@ enum Backend<'a> {
     Postgres(&'a mut Session),
 }
 
+impl<T> Later<T> {
+    /// All of them.
+    pub fn all(self, tx: &mut Tx<'_>) -> Result<Vec<T>, Error> {
+        tx.rows(self)
+    }
+
+    /// The first, if there is one.
+    pub fn first(self, tx: &mut Tx<'_>) -> Result<Option<T>, Error> {
+        self.all(tx).map(|rows| rows.into_iter().next())
+    }
+}
+
+impl Backend<'_> {
+    fn settle(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(session) => session.settle(),
+        }
+    }
+}
+
+/// Rows that were asked for ([`Tx::query_later`]).
+pub struct Later<T>(Asked<T>);
+
+enum Asked<T> {
+    Here(Vec<T>),
+    Sent(Ticket, fn(&Row<'_>) -> Result<T, Error>),
+}
+
 /// A row of an answer.
 pub struct Row<'a> {
     backend: RowBackend<'a>,
@@ -29,7 +58,7 @@ pub struct Row<'a> {
 
 enum RowBackend<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
-    Postgres(&'a ::postgres::Row),
+    Postgres(&'a tokio_postgres::Row),
 }
 
 impl<'a> Tx<'a> {
@@ -54,6 +83,68 @@ impl<'a> Tx<'a> {
                 Backend::Sqlite(connection) => sqlite::statement::execute(connection, sql, params),
                 Backend::Postgres(session) => session.execute(sql, params),
             }
+        })
+    }
+
+    /// Runs a statement of which only an error is of interest. The error may come with a later statement, at the latest with
+    /// the end of the transaction, of which then nothing is kept: nobody waits for the answer of the server.
+    pub fn execute_later(&mut self, sql: &str, params: &[Value]) -> Result<(), Error> {
+        self.guarded(|backend| {
+            refuse_nul(params)?;
+            match backend {
+                Backend::Sqlite(connection) => {
+                    sqlite::statement::execute(connection, sql, params).map(|_| ())
+                }
+                Backend::Postgres(session) => session.execute_later(sql, params, None),
+            }
+        })
+    }
+
+    /// Like [`Tx::execute_later`] for a statement that must change one row: otherwise this is the error.
+    pub fn change_one_later(&mut self, sql: &str, params: &[Value], otherwise: Error) -> Result<(), Error> {
+        self.guarded(|backend| {
+            refuse_nul(params)?;
+            match backend {
+                Backend::Sqlite(connection) => match sqlite::statement::execute(connection, sql, params)? {
+                    1 => Ok(()),
+                    _ => Err(otherwise),
+                },
+                Backend::Postgres(session) => session.execute_later(sql, params, Some(otherwise)),
+            }
+        })
+    }
+
+    /// Asks for rows that are taken later: what is asked for before the first is taken costs one round trip together.
+    pub fn query_later<T>(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        read: fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Later<T>, Error> {
+        self.guarded(|backend| {
+            refuse_nul(params)?;
+            match backend {
+                Backend::Sqlite(connection) => sqlite::statement::query(connection, sql, params, |row| {
+                    read(&Row { backend: RowBackend::Sqlite(row) })
+                })
+                .map(Asked::Here),
+                Backend::Postgres(session) => {
+                    session.query_later(sql, params).map(|ticket| Asked::Sent(ticket, read))
+                }
+            }
+            .map(Later)
+        })
+    }
+
+    fn rows<T>(&mut self, later: Later<T>) -> Result<Vec<T>, Error> {
+        self.guarded(|backend| match (later.0, backend) {
+            (Asked::Here(rows), _) => Ok(rows),
+            (Asked::Sent(ticket, read), Backend::Postgres(session)) => session
+                .rows(ticket)?
+                .iter()
+                .map(|row| read(&Row { backend: RowBackend::Postgres(row) }))
+                .collect(),
+            (Asked::Sent(..), Backend::Sqlite(_)) => Err(Error::Aborted),
         })
     }
 
@@ -106,19 +197,24 @@ impl<'a> Tx<'a> {
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         let name = format!("nested_{}", self.depth);
-        self.control(&format!("SAVEPOINT {name}"))?;
+        // An error of what came before is not this part's.
+        self.settle()?;
+        self.control(format!("SAVEPOINT {name}"))?;
         self.depth = self.depth.saturating_add(1);
         let result = work(self);
         self.depth = self.depth.saturating_sub(1);
         let result = match result {
             Ok(_) if self.failed => Err(E::from(Error::Aborted)),
-            other => other,
+            Ok(done) => self.settle().map(|()| done).map_err(E::from),
+            Err(error) => Err(error),
         };
         if result.is_err() {
+            // What it handed in ends with it, whatever came of that.
+            let _ = self.backend.settle();
             self.failed = false;
-            self.control(&format!("ROLLBACK TO {name}"))?;
+            self.control(format!("ROLLBACK TO {name}"))?;
         }
-        self.control(&format!("RELEASE {name}"))?;
+        self.control(format!("RELEASE {name}"))?;
         result
     }
 
@@ -148,14 +244,22 @@ impl<'a> Tx<'a> {
             Backend::Sqlite(_) => "PRAGMA defer_foreign_keys = ON",
             Backend::Postgres(_) => "SET CONSTRAINTS ALL DEFERRED",
         };
-        self.control(sql)
+        self.control(sql.to_owned())
     }
 
-    fn control(&mut self, sql: &str) -> Result<(), Error> {
+    fn control(&mut self, sql: String) -> Result<(), Error> {
         self.guarded(|backend| match backend {
-            Backend::Sqlite(connection) => sqlite::statement::execute(connection, sql, &[]).map(|_| ()),
-            Backend::Postgres(session) => session.control(sql),
+            Backend::Sqlite(connection) => sqlite::statement::execute(connection, &sql, &[]).map(|_| ()),
+            Backend::Postgres(session) => {
+                session.control_later(sql);
+                Ok(())
+            }
         })
+    }
+
+    /// Waits for the answers that nobody waited for.
+    fn settle(&mut self) -> Result<(), Error> {
+        self.guarded(|backend| backend.settle())
     }
 
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Backend<'a>) -> Result<T, Error>) -> Result<T, Error> {
@@ -171,11 +275,17 @@ impl<'a> Tx<'a> {
 impl Row<'_> {
     /// The value of a column by its place, from 0.
     pub fn get<T: FromValue>(&self, index: usize) -> Result<T, Error> {
-        let (name, value) = match self.backend {
-            RowBackend::Sqlite(row) => sqlite::statement::column(row, index)?,
-            RowBackend::Postgres(row) => postgres::statement::column(row, index)?,
+        let value = match self.backend {
+            RowBackend::Sqlite(row) => sqlite::statement::value(row, index)?,
+            RowBackend::Postgres(row) => postgres::statement::value(row, index)?,
         };
-        T::from_value(value).map_err(|wanted| Error::Corrupt(format!("column {name}: expected {wanted}")))
+        T::from_value(value).map_err(|wanted| {
+            let name = match self.backend {
+                RowBackend::Sqlite(row) => sqlite::statement::name(row, index),
+                RowBackend::Postgres(row) => postgres::statement::name(row, index),
+            };
+            Error::Corrupt(format!("column {name}: expected {wanted}"))
+        })
     }
 }
 

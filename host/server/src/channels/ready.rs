@@ -16,8 +16,9 @@ use payhost_store::rows::checkouts;
 use payhost_store::rows::gateway_map::{self, GatewayMap};
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::plugins::{self, PluginGrant};
+use payhost_store::rows::shops::{self, Shop};
 use payhost_store::rows::{Mode as Money, channels};
-use payhost_store::{Error, Json, ShopKey, Tx, Vault};
+use payhost_store::{Error, Json, Later, ShopKey, Tx, Vault};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -51,6 +52,7 @@ pub struct Ready {
 
 /// What a call needs of the database, in one state of it. Who reads something else as well reads both at once.
 pub struct Rows {
+    shop: Shop,
     channel: channels::Channel,
     grants: Vec<PluginGrant>,
     map: Vec<GatewayMap>,
@@ -68,19 +70,68 @@ impl Rows {
         id: ChannelId,
         revision: Option<i64>,
     ) -> Result<Self, Error> {
-        let channel = channels::get(tx, shop, id)?.ok_or(Error::NotFound { what: "channel" })?;
-        let grants = plugins::grants(tx, &channel.plugin_id)?;
-        let map = if channel.mode == Money::Test { gateway_map::list(tx)? } else { Vec::new() };
-        let key = vault.shop_key(tx, shop)?;
-        let revision = channels::revision(tx, shop, id, revision)?;
-        let revision = revision.ok_or(Error::NotFound { what: "channel" })?;
-        let secrets = channels::secrets_of(tx, &revision)?;
-        Ok(Self { channel, grants, map, key, revision, secrets })
+        Asked::of(tx, shop, id, revision)?.rows(tx, vault)
+    }
+
+    /// Whose it is.
+    pub fn shop(&self) -> &Shop {
+        &self.shop
+    }
+
+    /// The shop's key.
+    pub fn key(&self) -> &ShopKey {
+        &self.key
+    }
+
+    /// The names of the secrets that are set.
+    pub fn secret_names(&self) -> impl Iterator<Item = String> {
+        self.secrets.iter().map(|secret| secret.name.clone())
     }
 
     /// What it means for a caller that they could not be read.
     pub fn problem(error: Error) -> Problem {
         if let Error::NotFound { what } = error { Problem::not_found(what) } else { error.into() }
+    }
+}
+
+/// The same, asked for all at once.
+pub struct Asked {
+    channel: Later<channels::Channel>,
+    grants: Later<PluginGrant>,
+    map: Later<GatewayMap>,
+    shop: Later<Shop>,
+    revision: Later<channels::ChannelRevision>,
+    secrets: Later<channels::ChannelSecret>,
+}
+
+impl Asked {
+    /// See [`Rows::read`].
+    pub fn of(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId, revision: Option<i64>) -> Result<Self, Error> {
+        Ok(Self {
+            channel: channels::ask(tx, shop, id)?,
+            grants: plugins::ask_grants_of(tx, shop, id)?,
+            map: gateway_map::ask(tx)?,
+            shop: shops::ask(tx, shop)?,
+            revision: channels::ask_revision(tx, shop, id, revision)?,
+            secrets: channels::ask_secrets(tx, shop, id)?,
+        })
+    }
+
+    /// What was asked for.
+    pub fn rows(self, tx: &mut Tx<'_>, vault: &Vault) -> Result<Rows, Error> {
+        let channel = self.channel.first(tx)?.ok_or(Error::NotFound { what: "channel" })?;
+        let shop = self.shop.first(tx)?.ok_or(Error::NotFound { what: "shop" })?;
+        let revision = self.revision.first(tx)?.ok_or(Error::NotFound { what: "channel" })?;
+        let map = self.map.all(tx)?;
+        Ok(Rows {
+            grants: self.grants.all(tx)?,
+            map: if channel.mode == Money::Test { map } else { Vec::new() },
+            key: vault.unwrap(shop.id, &shop.data_key)?,
+            secrets: channels::secrets_of(&revision, self.secrets.all(tx)?)?,
+            revision,
+            channel,
+            shop,
+        })
     }
 }
 
@@ -212,7 +263,7 @@ impl Ready {
         digest: Option<&str>,
         plugin: Option<Arc<Plugin>>,
     ) -> Result<Self, Problem> {
-        let Rows { channel, grants, map, key, revision, secrets: sealed } = rows;
+        let Rows { shop: _, channel, grants, map, key, revision, secrets: sealed } = rows;
         let mut secrets = Vec::new();
         for row in sealed {
             let bytes = Place::Secret(channel.id, &row.name, row.version).open(&key, &row.sealed)?;

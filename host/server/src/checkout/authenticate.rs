@@ -45,9 +45,9 @@ impl Returned {
     /// Reads it by its id alone; nothing if there is none.
     pub fn read(tx: &mut Tx<'_>, vault: &Vault, id: CheckoutId) -> Result<Option<Self>, Error> {
         let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
-        let payment = payment_rows::get(tx, checkout.shop_id, checkout.payment_id)?;
-        let confirm = payment.ok_or(Error::NotFound { what: "payment" })?.confirm;
+        let payment = payment_rows::ask(tx, checkout.shop_id, checkout.payment_id)?;
         let rows = Rows::read(tx, vault, checkout.shop_id, checkout.channel_id, Some(checkout.revision))?;
+        let confirm = payment.first(tx)?.ok_or(Error::NotFound { what: "payment" })?.confirm;
         Ok(Some(Self { checkout, confirm, rows }))
     }
 
@@ -81,17 +81,18 @@ pub async fn arrive(host: &Host, returned: Returned, callback: Callback) -> Resu
         Authentication::Authenticated(method) => Some(method.clone()),
         Authentication::Declined(_) | Authentication::CancelledByBuyer => None,
     };
-    match authenticated {
-        None => end(host, &ready, checkout, said, of, read).await?,
-        Some(method) => {
-            let returned = Return { order, callback, read: Some((of, read)) };
-            match confirm {
-                Confirm::Manual => hold(host, &ready, checkout, method, returned).await?,
-                Confirm::Automatic => complete(host, &ready, id, OPEN, returned).await?,
-            }
+    let returned = |of, read| Return { order, callback, read: Some((of, read)) };
+    match (authenticated, confirm) {
+        (Some(_), Confirm::Automatic) => complete(host, &ready, &checkout, OPEN, returned(of, read)).await?,
+        (Some(method), Confirm::Manual) => {
+            hold(host, &ready, checkout, method, returned(of, read)).await?;
+            wait(host, id).await?;
+        }
+        (None, _) => {
+            end(host, &ready, checkout, said, of, read).await?;
+            wait(host, id).await?;
         }
     }
-    wait(host, id).await?;
     Ok(Arrival::Stored)
 }
 

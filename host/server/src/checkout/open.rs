@@ -48,7 +48,8 @@ pub struct Opened {
 }
 
 impl Opened {
-    fn read(tx: &mut Tx<'_>, id: PaymentId) -> Result<Option<Self>, Error> {
+    /// Reads both.
+    pub fn read(tx: &mut Tx<'_>, id: PaymentId) -> Result<Option<Self>, Error> {
         let Some(payment) = payment_rows::get_of_any_shop(tx, id)? else { return Ok(None) };
         let shop = shops::get(tx, payment.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
         Ok(Some(Self { payment, shop }))
@@ -126,14 +127,17 @@ pub async fn open(
     }
     let host_in = host.clone();
     let found = host.store().read(move |tx| {
-        let Some(opened) = Opened::read(tx, id)? else { return Ok(None) };
-        let payment = &opened.payment;
+        let Some(payment) = payment_rows::get_of_any_shop(tx, id)? else { return Ok(None) };
         // What cannot be paid any more says so, however it stands with its channel.
-        let rows = match closed(&host_in, payment, words(&payment.language)) {
-            Some(message) => Err(message),
-            None => Ok(Rows::read(tx, host_in.vault(), payment.shop_id, payment.channel_id, None)?),
+        let (shop, rows) = match closed(&host_in, &payment, words(&payment.language)) {
+            Some(message) => (shops::get(tx, payment.shop_id)?, Err(message)),
+            None => {
+                let rows = Rows::read(tx, host_in.vault(), payment.shop_id, payment.channel_id, None)?;
+                (Some(rows.shop().clone()), Ok(rows))
+            }
         };
-        Ok::<_, Error>(Some((opened, rows)))
+        let shop = shop.ok_or(Error::NotFound { what: "shop" })?;
+        Ok::<_, Error>(Some((Opened { payment, shop }, rows)))
     });
     let Some((opened, rows)) = found.await.map_err(Rows::problem)? else { return Ok(result::bad_link()) };
     let head = head(&opened);
@@ -188,11 +192,14 @@ async fn begin(
     let written = host.store().transact(move |tx| {
         let host = &host_in;
         journaled.write(tx)?;
-        let payment = crate::payments::attempt::locked(tx, row.shop_id, id)?;
-        if attempts::open_of(tx, row.shop_id, id)?.is_some() {
+        let payment = payment_rows::ask_lock(tx, row.shop_id, id)?;
+        let open = attempts::ask_open_of(tx, row.shop_id, id)?;
+        let checkouts = checkouts::ask_of_payment(tx, row.shop_id, id)?;
+        let payment = payment.first(tx)?.ok_or(Error::NotFound { what: "payment" })?;
+        if open.first(tx)?.is_some() {
             return Ok(Some(t.busy));
         }
-        if checkouts::of_payment(tx, row.shop_id, id)?.len() >= CHECKOUTS_MAX {
+        if checkouts.all(tx)?.len() >= CHECKOUTS_MAX {
             return Ok(Some(t.not_payable));
         }
         if !payment.state.is_payable() {

@@ -9,6 +9,7 @@ use payhost_core::PaymentState;
 use payhost_core::id::{CheckoutId, PaymentId};
 use payhost_core::kill::{self, Point};
 use payhost_engine::contract::types::Callback;
+use payhost_store::Error;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -127,9 +128,12 @@ pub async fn show(
     if !token::is_result(&host, id, &query.token) {
         return Ok(bad_link());
     }
-    let checkout = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
-    let Some(checkout) = checkout else { return Ok(bad_link()) };
-    let Some(opened) = load(&host, checkout.payment_id).await? else { return Ok(bad_link()) };
+    let found = host.store().read(move |tx| {
+        let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let opened = Opened::read(tx, checkout.payment_id)?;
+        Ok::<_, Error>(opened.map(|opened| (opened, checkout)))
+    });
+    let Some((opened, checkout)) = found.await? else { return Ok(bad_link()) };
     result_page(&host, &opened, &checkout)
 }
 

@@ -91,9 +91,9 @@ pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
     let hash = host.vault().hash_api_key(&bearer.0)?;
     // Key and shop in one look: every request begins with it.
     let found = host.store().read(move |tx| {
+        let shop = shops::ask_of_key(tx, &hash)?;
         let Some(key) = api_keys::find(tx, &hash)? else { return Ok(None) };
-        let shop = key.shop_id.map(|shop_id| shops::get(tx, shop_id)).transpose()?.flatten();
-        Ok::<_, payhost_store::Error>(Some((key, shop)))
+        Ok::<_, payhost_store::Error>(Some((key, shop.first(tx)?)))
     });
     let (key, shop) = found.await?.filter(|(key, _)| key.is_valid(host.now_us())).ok_or_else(unauthorized)?;
     match (key.scope, key.shop_id, key.mode) {

@@ -15,7 +15,7 @@ use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::{JournalOf, Journaled, Opening, evidence, journaled, locked, open, run, still_mine};
+use super::attempt::{JournalOf, Journaled, Opening, evidence, journaled, open, run, still_mine};
 use super::settle::{self, Change, Written, checkout_ended, refusal_json};
 use super::verdict::{Doubt, Verdict, judge_complete, not_sent, word};
 use crate::channels::ready::Ready;
@@ -39,43 +39,48 @@ pub struct Return {
 }
 
 /// Approves a return, unless somebody else does, did, or must not. The checkout must be in one of the states `from`.
-/// Afterwards its row says how it ended; `in_doubt` when nobody knows yet.
+/// Afterwards its row says how it ended; `in_doubt` when nobody knew for as long as a buyer waits.
 pub async fn complete(
     host: &Host,
     ready: &Ready,
-    id: CheckoutId,
+    seen: &Checkout,
     from: &'static [CheckoutState],
     returned: Return,
 ) -> Result<(), Problem> {
     let Return { order, callback, read } = returned;
+    let id = seen.id;
     let sealed = Place::Callback(id).seal_json(&ready.key, &callback)?;
     let read = read.map(|(of, read)| journaled(host, ready, of, &read));
     kill::at(Point::BeforeT1, "complete");
-    let Some((attempt, payment, checkout)) = begin(host, ready, id, from, sealed, read).await? else {
-        return Ok(());
+    let Some((attempt, payment, checkout)) = begin(host, ready, seen, from, sealed, read).await? else {
+        return wait(host, id).await;
     };
     kill::at(Point::AfterT1, "complete");
     let called = run(host, ready, &attempt, &COMPLETE, |context| (context, order, callback)).await;
-    settle(host, ready, attempt, payment, checkout, called).await
+    if settle(host, ready, attempt, payment, checkout, called).await? {
+        return Ok(());
+    }
+    wait(host, id).await
 }
 
 /// T1. `None`: this return is not to be approved here; the checkout's row says why, or will.
 async fn begin(
     host: &Host,
     ready: &Ready,
-    id: CheckoutId,
+    seen: &Checkout,
     from: &'static [CheckoutState],
     callback: Sealed,
     read: Option<Journaled>,
 ) -> Result<Option<(Attempt, Payment, Checkout)>, Problem> {
     let (host_in, ready_in) = (host.clone(), ready.clone());
+    let (shop, payment, id) = (seen.shop_id, seen.payment_id, seen.id);
     let begun = host.store().transact(move |tx| {
         let host = &host_in;
-        let Some(seen) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
-        let payment = locked(tx, seen.shop_id, seen.payment_id)?;
+        let payment = payments::ask_lock(tx, shop, payment)?;
         // Read under the lock: the same return may have come to another host while we waited for it.
-        let found = checkouts::get(tx, seen.shop_id, id)?;
-        let Some(mut checkout) = found.filter(|checkout| from.contains(&checkout.state)) else {
+        let found = checkouts::ask(tx, shop, id)?;
+        let payment = payment.first(tx)?.ok_or(Error::NotFound { what: "payment" })?;
+        let Some(mut checkout) = found.first(tx)?.filter(|checkout| from.contains(&checkout.state)) else {
             return Ok(None);
         };
         if let Some(read) = read {
@@ -132,7 +137,7 @@ pub fn refuse(
     change.write(tx).map(|_| ())
 }
 
-/// T2.
+/// T2. Tells whether the outcome is known now.
 async fn settle(
     host: &Host,
     ready: &Ready,
@@ -140,7 +145,7 @@ async fn settle(
     payment: Payment,
     checkout: Checkout,
     called: Called<Result<Outcome, PluginError>>,
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
     let amount = Money::new(payment.total, payment.currency);
     let verdict = judge_complete(called.evidence.writes(), word(&called.result), amount, &checkout.order_ref);
     let (host_in, ready_in, id) = (host.clone(), ready.clone(), attempt.id);
@@ -149,17 +154,19 @@ async fn settle(
     let done = host.store().transact(move |tx| {
         let host = &host_in;
         journaled.write(tx)?;
-        let Some(mut attempt) = still_mine(tx, &attempt)? else { return Ok(()) };
-        let payment = locked(tx, payment.shop_id, payment.id)?;
+        let payment = payments::ask_lock(tx, payment.shop_id, payment.id)?;
+        let checkout = checkouts::ask(tx, checkout.shop_id, checkout.id)?;
+        let Some(mut attempt) = still_mine(tx, &attempt)? else { return Ok(false) };
+        let payment = payment.first(tx)?.ok_or(Error::NotFound { what: "payment" })?;
         let mut change = Change::begin(host, payment, Some(&ready_in));
-        let found = checkouts::get(tx, checkout.shop_id, checkout.id)?;
-        let mut checkout = found.ok_or(Error::NotFound { what: "checkout" })?;
+        let mut checkout = checkout.first(tx)?.ok_or(Error::NotFound { what: "checkout" })?;
         let seen = evidence(&called.evidence);
         apply(tx, host, &mut change, &mut attempt, &mut checkout, verdict, seen)?;
         kill::mark_commit(Point::InT2Commit, "complete");
-        change.write(tx).map(|_| ())
+        change.write(tx)?;
+        Ok(attempt.state != AttemptState::InDoubt)
     });
-    let done: Result<(), Error> = done.await;
+    let done: Result<bool, Error> = done.await;
     kill::at(Point::AfterT2, "complete");
     if let Err(error) = &done {
         // The attempt stays an intent, and its job finds out: nothing is lost.

@@ -12,7 +12,7 @@ use payhost_store::{Error, Sealed};
 use serde_json::{Value, json};
 
 use super::attempt::locked;
-use super::complete::{Return, complete, wait};
+use super::complete::{Return, complete};
 use super::model::PaymentOut;
 use super::read::{find, show};
 use super::settle::{Change, checkout_ended};
@@ -76,8 +76,7 @@ async fn approve(host: &Host, checkout: Checkout, held: Sealed) -> Result<(), Pr
     let callback: Callback = Place::Held(checkout.id).open_json(&ready.key, &held)?;
     let order = super::order::open_sealed(&ready.key, &checkout)?;
     let returned = Return { order, callback, read: None };
-    complete(host, &ready, checkout.id, &[CheckoutState::AwaitingConfirm], returned).await?;
-    wait(host, checkout.id).await
+    complete(host, &ready, &checkout, &[CheckoutState::AwaitingConfirm], returned).await
 }
 
 /// The answer, from what is stored.

@@ -1,5 +1,7 @@
 //! `POST /v1/payments`. Invariant: an order has one open payment; asking again for the same order gives the same payment.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,7 +13,7 @@ use payhost_store::rows::channels::{self, Channel};
 use payhost_store::rows::payments::{self, Confirm, Payment};
 use payhost_store::rows::plugins;
 use payhost_store::rows::shops::{self, Shop};
-use payhost_store::{Error, Json as Stored, Tx};
+use payhost_store::{Error, Json as Stored, ShopKey, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -262,20 +264,21 @@ async fn on_trial(
 ) -> Result<Result<(), Problem>, Problem> {
     let (host_in, input_in, checked_in) = (host.clone(), input.clone(), checked.clone());
     let found = host.store().read(move |tx| {
-        let shop = shops::get(tx, caller.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
         let Ok(channel) = channel_of(tx, caller, input_in.channel_id.as_deref())? else { return Ok(None) };
-        if usable(tx, &host_in, &channel, &input_in, checked_in.amount)?.is_err() {
+        let rows = match Rows::read(tx, host_in.vault(), caller.shop_id, channel.id, None) {
+            Ok(rows) => rows,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let set = rows.secret_names().collect();
+        if usable(tx, &host_in, &channel, &set, &input_in, checked_in.amount)?.is_err() {
             return Ok(None);
         }
-        let row = new_row(tx, &host_in, &channel, input_in, checked_in)?;
-        match Rows::read(tx, host_in.vault(), row.shop_id, row.channel_id, None) {
-            Ok(rows) => Ok(Some((shop, row, rows))),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let row = new_row(&host_in, &channel, rows.key(), input_in, checked_in)?;
+        Ok(Some((row, rows)))
     });
-    let Some((shop, row, rows)) = found.await? else { return Ok(Ok(())) };
-    Ok(trial::open(host, &shop, &row, rows, input.buyer.clone()).await)
+    let Some((row, rows)) = found.await? else { return Ok(Ok(())) };
+    Ok(trial::open(host, &row, rows, input.buyer.clone()).await)
 }
 
 fn in_transaction(
@@ -286,19 +289,23 @@ fn in_transaction(
     checked: Checked,
     tried: Result<(), Problem>,
 ) -> Result<Made, Error> {
-    let shop = shops::get(tx, caller.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
+    let shop = shops::ask(tx, caller.shop_id)?;
+    let open = payments::ask_open_of_order(tx, caller.shop_id, caller.mode, &input.order_id)?;
     let channel = match channel_of(tx, caller, input.channel_id.as_deref())? {
         Ok(channel) => channel,
         Err(problem) => return Ok(Err(problem)),
     };
-    if let Some(open) = payments::open_of_order(tx, caller.shop_id, caller.mode, &input.order_id)? {
+    let shop = shop.first(tx)?.ok_or(Error::NotFound { what: "shop" })?;
+    if let Some(open) = payments::holder(open.all(tx)?) {
         let over = open.state.is_payable() && open.expires_us <= host.now_us();
         // Its time is over and its job has not come to it yet; an open attempt keeps it, for money may turn out to be held.
         if !over || !super::expire::end(tx, host, open.clone())? {
             return there(host, &shop, &open, checked.amount);
         }
     }
-    if let Err(problem) = usable(tx, host, &channel, &input, checked.amount)?.and(tried) {
+    let secrets = channels::secrets(tx, channel.shop_id, channel.id)?;
+    let set = secrets.into_iter().map(|secret| secret.name).collect();
+    if let Err(problem) = usable(tx, host, &channel, &set, &input, checked.amount)?.and(tried) {
         return Ok(Err(problem));
     }
     let amount = checked.amount;
@@ -307,19 +314,16 @@ fn in_transaction(
     {
         return Ok(Err(problem));
     }
-    let row = new_row(tx, host, &channel, input, checked)?;
-    if let Err(error) = tx.nested(|tx| payments::insert(tx, &row)) {
-        // On PostgreSQL another request for this order may have been first since we looked.
-        let first = match error.is_unique("payment_open_order") {
-            true => payments::open_of_order(tx, row.shop_id, row.mode, &row.order_id)?,
-            false => None,
-        };
-        return there(host, &shop, &first.ok_or(error)?, amount);
-    }
-    jobs::enqueue(tx, host, &jobs::Task::Expire { shop: row.shop_id, payment: row.id }, row.expires_us)?;
-    let mut change = Change::begin(host, row, None);
+    let order_id = input.order_id.clone();
+    let key = host.vault().unwrap(shop.id, &shop.data_key)?;
+    let mut change = Change::begin(host, new_row(host, &channel, &key, input, checked)?, None);
     change.event("payment.created", Value::Null);
-    let row = change.write(tx)?;
+    let Some(row) = change.insert(tx)? else {
+        // On PostgreSQL another request for this order may have been first since we looked.
+        let first = payments::open_of_order(tx, shop.id, caller.mode, &order_id)?;
+        return there(host, &shop, &first.ok_or(Error::Busy)?, amount);
+    };
+    jobs::enqueue(tx, host, &jobs::Task::Expire { shop: row.shop_id, payment: row.id }, row.expires_us)?;
     Ok(Ok((201, shown(host, &shop, &row)?)))
 }
 
@@ -364,6 +368,7 @@ fn usable(
     tx: &mut Tx<'_>,
     host: &Host,
     channel: &Channel,
+    set: &BTreeSet<String>,
     input: &PaymentIn,
     amount: Money,
 ) -> Result<Result<(), Problem>, Error> {
@@ -384,9 +389,7 @@ fn usable(
     };
     let descriptor = loaded.as_ref().map(|plugin| plugin.descriptor()).or(stored.as_ref());
     let descriptor = descriptor.ok_or(Error::NotFound { what: "component" })?;
-    let secrets = channels::secrets(tx, channel.shop_id, channel.id)?;
-    let set = secrets.into_iter().map(|secret| secret.name).collect();
-    let missing = settings::missing(descriptor, &["pay".to_owned()], &channel_settings(channel), &set);
+    let missing = settings::missing(descriptor, &["pay".to_owned()], &channel_settings(channel), set);
     if !missing.is_empty() {
         let words = format!("the channel {} lacks: {}", channel.id, missing.join(", "));
         return Ok(Err(Problem::new("channel_incomplete", words)));
@@ -412,15 +415,14 @@ fn usable(
 }
 
 fn new_row(
-    tx: &mut Tx<'_>,
     host: &Host,
     channel: &Channel,
+    key: &ShopKey,
     input: PaymentIn,
     checked: Checked,
 ) -> Result<Payment, Error> {
     let id = host.new_id(PaymentId::new);
     let now_us = host.now_us();
-    let key = host.vault().shop_key(tx, channel.shop_id)?;
     let tax = input.amount.tax;
     let options: Vec<Named> = input
         .options
@@ -443,7 +445,7 @@ fn new_row(
         tax_free: tax.as_ref().and_then(|tax| tax.free),
         vat: tax.as_ref().and_then(|tax| tax.vat),
         method: input.method.map(|method| Stored::of(&method)).transpose()?,
-        buyer: Place::Buyer(id).seal_json(&key, &input.buyer)?,
+        buyer: Place::Buyer(id).seal_json(key, &input.buyer)?,
         options: Stored::of(&options)?,
         metadata: Stored::of(&input.metadata)?,
         language: checked.language,

@@ -119,6 +119,24 @@ impl<'a> Change<'a> {
     pub fn write(mut self, tx: &mut Tx<'_>) -> Result<Payment, Error> {
         let now_us = self.host.now_us();
         let rows = facts::of_payment(tx, self.payment.shop_id, self.payment.id)?;
+        let events = self.follow(&rows, now_us)?;
+        events::insert_all(tx, &events)?;
+        payments::save(tx, &mut self.payment, now_us)?;
+        Ok(self.payment)
+    }
+
+    /// Writes a new payment and its events; nothing if its order has an open one.
+    pub fn insert(mut self, tx: &mut Tx<'_>) -> Result<Option<Payment>, Error> {
+        let events = self.follow(&[], self.payment.created_us)?;
+        if !payments::insert_new(tx, &self.payment)? {
+            return Ok(None);
+        }
+        events::insert_all(tx, &events)?;
+        Ok(Some(self.payment))
+    }
+
+    /// What follows from the facts: the state, and the events.
+    fn follow(&mut self, rows: &[FactRow], now_us: i64) -> Result<Vec<events::Event>, Error> {
         let facts: Vec<Fact> = rows.iter().map(FactRow::fact).collect();
         let standing = Standing {
             opened: self.payment.opened,
@@ -136,10 +154,11 @@ impl<'a> Change<'a> {
         }
         self.state_events();
         let shown = self.shown();
+        let mut rows = Vec::new();
         for (name, data) in std::mem::take(&mut self.events) {
             let sequence = self.payment.next_event;
             self.payment.next_event = sequence.saturating_add(1);
-            let row = events::Event {
+            rows.push(events::Event {
                 id: self.host.new_id(EventId::new),
                 shop_id: self.payment.shop_id,
                 mode: self.payment.mode,
@@ -148,11 +167,9 @@ impl<'a> Change<'a> {
                 name,
                 payload: Json::of(&json!({"payment": shown, "data": data}))?,
                 created_us: now_us,
-            };
-            events::insert(tx, &row)?;
+            });
         }
-        payments::save(tx, &mut self.payment, now_us)?;
-        Ok(self.payment)
+        Ok(rows)
     }
 
     /// What the plugin says of the paid method.

@@ -8,7 +8,6 @@ use payhost_core::id::CheckoutId;
 use payhost_engine::contract::general_pay::{BEGIN, BuyerEnv};
 use payhost_engine::contract::types::{Order, PluginError};
 use payhost_store::rows::payments::Payment;
-use payhost_store::rows::shops::Shop;
 use url::Url;
 
 use super::model::BuyerIo;
@@ -23,11 +22,11 @@ const DEVICES: [&str; 2] = ["pc", "mobile"];
 /// Opens windows for a payment that is not written yet; the error says why it should not be.
 pub async fn open(
     host: &Host,
-    shop: &Shop,
     row: &Payment,
     rows: Rows,
     buyer: BuyerIo,
 ) -> Result<(), Problem> {
+    let shop = rows.shop().clone();
     let ready = match Ready::of(host, rows, None, None).await {
         Ok(ready) => ready,
         // The order may have a payment already, which needs no plugin; a new one says at its window what is wrong.
@@ -36,9 +35,9 @@ pub async fn open(
             return Ok(());
         }
     };
-    let order = order::make(host, shop, row, buyer, host.new_id(CheckoutId::new));
+    let order = order::make(host, &shop, row, buyer, host.new_id(CheckoutId::new));
     let chosen = order::device(row);
-    let base = base_url(host, shop);
+    let base = base_url(host, &shop);
     let page_origin = Url::parse(&base).map_or(base, |url| url.origin().ascii_serialization());
     let (mut unset, mut opened) = (None, false);
     for device in DEVICES.into_iter().filter(|device| chosen.as_deref().is_none_or(|one| one == *device)) {

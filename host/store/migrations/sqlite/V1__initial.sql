@@ -177,7 +177,7 @@ CREATE UNIQUE INDEX payment_id ON payment (id);
 CREATE UNIQUE INDEX payment_open_order ON payment (shop_id, mode, order_id)
     WHERE state NOT IN ('cancelled', 'failed', 'expired') AND expired = 0;
 CREATE INDEX payment_list ON payment (shop_id, mode, id);
-CREATE INDEX payment_approved ON payment (shop_id, channel_id, approved_at_us);
+CREATE INDEX payment_approved ON payment (shop_id, channel_id, approved_at_us) WHERE approved_at_us IS NOT NULL;
 CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
 -- For the figures: how many payments are in doubt, and who waits for a person.
 CREATE INDEX payment_unresolved ON payment (resolution, updated_us) WHERE resolution <> 'none';

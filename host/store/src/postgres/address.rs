@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use postgres::Config;
-use postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use crate::Error;
 
@@ -17,7 +17,7 @@ const SILENT: Duration = Duration::from_secs(15);
 pub(crate) fn parse(address: &str) -> Result<Config, Error> {
     let mut config: Config = address
         .parse()
-        .map_err(|error: postgres::Error| Error::Address(format!("the PostgreSQL address: {error}")))?;
+        .map_err(|error: tokio_postgres::Error| Error::Address(format!("the PostgreSQL address: {error}")))?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(Error::Address(
             "the PostgreSQL address names no host: give postgres://USER@HOST/DATABASE, \

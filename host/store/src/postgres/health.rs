@@ -2,8 +2,12 @@
 //! answered at once, and a server that is down is not stormed: one connection at a time is tried, with growing pauses.
 
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio_postgres::Config;
+
+use super::connection::Connection;
 use crate::Error;
 
 /// How long an outage may last before closures are refused instead of waiting. A buyer's request waits no longer.
@@ -12,9 +16,39 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The pauses between tries: from 50 ms, doubled up to 1 s, so that service is back within 1 s after the server is.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// The server, and how it is.
+pub(super) struct Server {
+    config: Config,
+    health: Health,
+}
+
+impl Server {
+    /// Nothing is known of it yet.
+    pub(super) fn new(config: Config) -> Self {
+        Self { config, health: Health::default() }
+    }
+
+    /// A new connection. Blocks, for a short outage too.
+    pub(super) fn connect(&self) -> Result<Connection, Error> {
+        loop {
+            match self.health.turn(Instant::now()) {
+                Turn::Refuse(error) => return Err(error),
+                Turn::Wait(pause) => thread::sleep(pause),
+                Turn::Try => match Connection::connect(&self.config) {
+                    Ok(connection) => {
+                        self.health.up();
+                        return Ok(connection);
+                    }
+                    Err(error) => self.health.down(Instant::now(), error),
+                },
+            }
+        }
+    }
+}
+
 /// What all threads know about the server.
 #[derive(Default)]
-pub(super) struct Health {
+struct Health {
     outage: Mutex<Option<Outage>>,
 }
 
@@ -26,7 +60,7 @@ struct Outage {
 }
 
 /// What to do about a connection.
-pub(super) enum Turn {
+enum Turn {
     /// Connect.
     Try,
     /// Ask again after this pause.
@@ -37,7 +71,7 @@ pub(super) enum Turn {
 
 impl Health {
     /// What to do at this moment. After [`Turn::Try`] tell how it went.
-    pub(super) fn turn(&self, now: Instant) -> Turn {
+    fn turn(&self, now: Instant) -> Turn {
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(outage) = outage.as_mut() else { return Turn::Try };
         if now >= outage.next_try {
@@ -51,14 +85,14 @@ impl Health {
     }
 
     /// The server was reached.
-    pub(super) fn up(&self) {
+    fn up(&self) {
         if self.outage.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
             tracing::info!("the database can be reached again");
         }
     }
 
     /// The server was not reached.
-    pub(super) fn down(&self, now: Instant, why: Error) {
+    fn down(&self, now: Instant, why: Error) {
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, pause) = match outage.as_ref() {
             Some(known) => (known.since, known.pause.saturating_mul(2).min(PAUSE.1)),

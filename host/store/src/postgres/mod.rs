@@ -6,13 +6,15 @@
 //! must not stand between, because statements stay prepared.
 
 mod address;
+mod connection;
 mod health;
 mod migrate;
 mod pool;
 mod session;
+mod statistics;
 pub(crate) mod statement;
 
 pub(crate) use address::parse;
 pub(crate) use migrate::migrate;
 pub(crate) use pool::Pool;
-pub(crate) use session::Session;
+pub(crate) use session::{Session, Ticket};

@@ -1,20 +1,20 @@
-//! Threads and connections. Invariant: a closure runs at most once; what is run again is only the BEGIN before it.
+//! Threads and connections. Invariant: a closure runs at most once; what is run again is only what a stale connection never answered.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
 
 use payhost_core::kill;
-use postgres::Config;
 use tokio::sync::{mpsc, watch};
+use tokio_postgres::Config;
 
 use super::Session;
-use super::health::{Health, Turn};
+use super::health::Server;
+use super::statistics::{self, Statistics};
 use crate::task::{Closure, QUEUE, Task};
 use crate::{Error, Tx};
 
-/// What the server may be set to otherwise is said here, so that a closure means the same on every server.
-const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// At READ COMMITTED (the settings of a connection say so).
+const BEGIN_WRITE: &str = "BEGIN";
 const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// The way to the threads.
@@ -35,11 +35,11 @@ enum Kind {
 }
 
 struct Shared {
-    config: Config,
+    server: Arc<Server>,
     /// The last used is taken first, so that few connections are open when little happens.
     idle: Mutex<Vec<Session>>,
-    health: Health,
     waiting: Mutex<mpsc::Receiver<Message>>,
+    statistics: Statistics,
 }
 
 impl Pool {
@@ -47,8 +47,9 @@ impl Pool {
     pub(crate) fn start(config: Config, size: u32) -> Result<Self, Error> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (ended, alive) = watch::channel(());
-        let (idle, health, waiting) = (Mutex::default(), Health::default(), Mutex::new(waiting));
-        let shared = Arc::new(Shared { config, idle, health, waiting });
+        let (idle, waiting) = (Mutex::default(), Mutex::new(waiting));
+        let (server, statistics) = (Arc::new(Server::new(config)), Statistics::default());
+        let shared = Arc::new(Shared { server, idle, waiting, statistics });
         for number in 1..=size {
             let (shared, alive) = (Arc::clone(&shared), alive.clone());
             thread::Builder::new().name(format!("payhost-pg-{number}")).spawn(move || {
@@ -115,79 +116,57 @@ impl Shared {
     }
 
     fn write(&self, mut task: Box<dyn Task>) {
-        match self.begun(BEGIN_WRITE) {
-            Err(error) => task.lost(error),
-            Ok(mut session) => {
-                if task.run(&mut Tx::postgres(&mut session)) {
-                    kill::in_commit();
-                    if let Err(error) = session.commit() {
-                        tracing::error!(%error, "a commit failed, or its answer was lost");
-                        task.lost(error);
-                    }
-                    self.put_back(session);
-                } else {
-                    self.roll_back(session);
-                }
+        let mut session = match self.session() {
+            Ok(session) => session,
+            Err(error) => {
+                task.lost(error);
+                return task.answer();
+            }
+        };
+        session.begin(BEGIN_WRITE);
+        if task.run(&mut Tx::postgres(&mut session)) {
+            kill::in_commit();
+            if let Err(error) = session.commit() {
+                tracing::error!(%error, "a commit failed, or its answer was lost");
+                task.lost(error);
             }
         }
+        session.roll_back();
         task.answer();
+        if self.statistics.are_due()
+            && let Err(error) = statistics::gather(&mut session)
+        {
+            tracing::warn!(%error, "the database's statistics could not be gathered; the server does it later");
+        }
+        self.put_back(session);
     }
 
     fn read(&self, mut task: Box<dyn Task>) {
-        match self.begun(BEGIN_READ) {
+        match self.session() {
             Err(error) => {
                 task.lost(error);
                 task.answer();
             }
             Ok(mut session) => {
+                session.begin(BEGIN_READ);
                 task.run(&mut Tx::postgres(&mut session));
                 // What was read is known; nobody needs to wait for the end.
                 task.answer();
-                self.roll_back(session);
+                self.put_back(session);
             }
         }
     }
 
-    /// A connection with a transaction. A connection that broke while it was idle (the server was restarted) is replaced:
-    /// nothing ran on it yet.
-    fn begun(&self, begin: &str) -> Result<Session, Error> {
-        loop {
-            let (mut session, was_idle) = self.session()?;
-            match session.control(begin) {
-                Ok(()) => return Ok(session),
-                Err(Error::Lost(_)) if was_idle => {}
-                Err(error) => return Err(error),
-            }
+    fn session(&self) -> Result<Session, Error> {
+        if let Some(session) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(session.resume());
         }
+        Session::connect(&self.server)
     }
 
-    /// A connection, and whether it was idle before (and may be stale).
-    fn session(&self) -> Result<(Session, bool), Error> {
-        loop {
-            if let Some(session) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-                return Ok((session, true));
-            }
-            match self.health.turn(Instant::now()) {
-                Turn::Refuse(error) => return Err(error),
-                Turn::Wait(pause) => thread::sleep(pause),
-                Turn::Try => match Session::connect(&self.config) {
-                    Ok(session) => {
-                        self.health.up();
-                        return Ok((session, false));
-                    }
-                    Err(error) => self.health.down(Instant::now(), error),
-                },
-            }
-        }
-    }
-
-    fn roll_back(&self, mut session: Session) {
-        if session.is_sound() && session.control("ROLLBACK").is_ok() {
-            self.put_back(session);
-        }
-    }
-
-    fn put_back(&self, session: Session) {
+    /// Gives up what was not committed; the connection waits for the next closure.
+    fn put_back(&self, mut session: Session) {
+        session.roll_back();
         if session.is_sound() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         }

@@ -4,8 +4,8 @@
 use std::error::Error as _;
 
 use bytes::BytesMut;
-use postgres::error::{DbError, Severity};
-use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::error::{DbError, Severity};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use crate::{Error, Value};
 
@@ -13,12 +13,14 @@ type Foreign = Box<dyn std::error::Error + Sync + Send>;
 
 impl ToSql for Value {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Foreign> {
+        if !fits(self, ty) {
+            return Err(format!("not a value for {ty}").into());
+        }
         match self {
             Self::Null => Ok(IsNull::Yes),
-            Self::Int(number) if *ty == Type::INT8 => number.to_sql(ty, out),
-            Self::Text(text) if <&str as ToSql>::accepts(ty) => text.to_sql(ty, out),
-            Self::Blob(bytes) if *ty == Type::BYTEA => bytes.to_sql(ty, out),
-            Self::Int(_) | Self::Text(_) | Self::Blob(_) => Err(format!("not a value for {ty}").into()),
+            Self::Int(number) => number.to_sql(ty, out),
+            Self::Text(text) => text.to_sql(ty, out),
+            Self::Blob(bytes) => bytes.to_sql(ty, out),
         }
     }
 
@@ -60,14 +62,36 @@ pub(super) fn type_of(value: &Value) -> Type {
     }
 }
 
-/// A column's name and value.
-pub(crate) fn column(row: &postgres::Row, index: usize) -> Result<(String, Value), Error> {
-    let name =
-        row.columns().get(index).map_or_else(|| format!("#{index}"), |column| column.name().to_owned());
-    match row.try_get(index) {
-        Ok(value) => Ok((name, value)),
-        Err(error) => Err(Error::Corrupt(format!("column {name}: {}", in_words(&error)))),
+fn fits(value: &Value, ty: &Type) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Int(_) => *ty == Type::INT8,
+        Value::Text(_) => <&str as ToSql>::accepts(ty),
+        Value::Blob(_) => *ty == Type::BYTEA,
     }
+}
+
+/// Refuses parameters that are not those of the statement.
+pub(super) fn refuse_misfits(sql: &str, types: &[Type], params: &[Value]) -> Result<(), Error> {
+    let (has, given) = (types.len(), params.len());
+    if has != given {
+        return Err(Error::Statement(format!("{has} placeholders, {given} parameters: {sql}")));
+    }
+    match types.iter().zip(params).position(|(ty, value)| !fits(value, ty)) {
+        Some(at) => Err(Error::Statement(format!("${} is not a value for {}: {sql}", at + 1, types[at]))),
+        None => Ok(()),
+    }
+}
+
+/// A column's value.
+pub(crate) fn value(row: &tokio_postgres::Row, index: usize) -> Result<Value, Error> {
+    row.try_get(index)
+        .map_err(|error| Error::Corrupt(format!("column {}: {}", name(row, index), in_words(&error))))
+}
+
+/// A column's name.
+pub(crate) fn name(row: &tokio_postgres::Row, index: usize) -> String {
+    row.columns().get(index).map_or_else(|| format!("#{index}"), |column| column.name().to_owned())
 }
 
 /// Statements that begin or end transactions, which is the store's to do: PostgreSQL answers COMMIT of a transaction that
@@ -85,7 +109,7 @@ pub(super) fn refuse_control(sql: &str) -> Result<(), Error> {
 }
 
 /// PostgreSQL's errors in our words, for anything but a COMMIT (see [`committed`]).
-pub(crate) fn translate(error: &postgres::Error) -> Error {
+pub(crate) fn translate(error: &tokio_postgres::Error) -> Error {
     match error.as_db_error() {
         Some(known) => translate_known(known),
         None if is_transport(error) => Error::Lost(in_words(error)),
@@ -94,7 +118,7 @@ pub(crate) fn translate(error: &postgres::Error) -> Error {
 }
 
 /// The error of a COMMIT. Only an ERROR of the server says that nothing was kept; anything else leaves it open.
-pub(super) fn committed(error: &postgres::Error) -> Error {
+pub(super) fn committed(error: &tokio_postgres::Error) -> Error {
     match error.as_db_error() {
         Some(known) if known.parsed_severity() == Some(Severity::Error) => translate_known(known),
         Some(_) | None => Error::Unanswered,
@@ -128,11 +152,11 @@ fn translate_known(error: &DbError) -> Error {
     }
 }
 
-fn is_transport(error: &postgres::Error) -> bool {
+fn is_transport(error: &tokio_postgres::Error) -> bool {
     error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>())
 }
 
 /// The driver's text with its cause.
-pub(super) fn in_words(error: &postgres::Error) -> String {
+pub(super) fn in_words(error: &tokio_postgres::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

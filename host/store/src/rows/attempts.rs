@@ -5,7 +5,7 @@ use payhost_core::id::{AttemptId, CallId, CheckoutId, PaymentId, ShopId};
 
 use super::ROUNDS;
 use crate::table::{Table, table, word};
-use crate::{Error, Json, Sealed, Tx, params};
+use crate::{Error, Json, Later, Sealed, Tx, params};
 
 word! {
     /// What is attempted.
@@ -156,7 +156,12 @@ fn blocking(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error
 
 /// An attempt of a shop.
 pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: AttemptId) -> Result<Option<Attempt>, Error> {
-    Attempt::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+    ask(tx, shop, id)?.first(tx)
+}
+
+/// The same, taken later.
+pub fn ask(tx: &mut Tx<'_>, shop: ShopId, id: AttemptId) -> Result<Later<Attempt>, Error> {
+    Attempt::select_later(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
 /// A payment's attempts, oldest first.
@@ -166,9 +171,14 @@ pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<V
 
 /// The open attempt of a payment that is not an undo, if there is one.
 pub fn open_of(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Option<Attempt>, Error> {
+    ask_open_of(tx, shop, payment)?.first(tx)
+}
+
+/// The same, taken later.
+pub fn ask_open_of(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Later<Attempt>, Error> {
     let tail =
         "WHERE shop_id = $1 AND payment_id = $2 AND state IN ('intent', 'in_doubt') AND kind <> 'undo'";
-    Attempt::select_opt(tx, tail, params![shop, payment])
+    Attempt::select_later(tx, tail, params![shop, payment])
 }
 
 /// The complete of a checkout, if there is one.
@@ -208,7 +218,6 @@ pub fn settle(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<(), Error> {
     let sql = "UPDATE attempt SET state = $1, outcome = $2, updated_us = $3 \
                WHERE shop_id = $4 AND id = $5 AND lease_token = $6 AND state IN ('intent', 'in_doubt')";
     let a = attempt;
-    let changed =
-        tx.execute(sql, params![a.state, a.outcome, a.updated_us, a.shop_id, a.id, a.lease_token])?;
-    if changed == 1 { Ok(()) } else { Err(Error::Stale { what: "attempt" }) }
+    let values = params![a.state, a.outcome, a.updated_us, a.shop_id, a.id, a.lease_token];
+    tx.change_one_later(sql, values, Error::Stale { what: "attempt" })
 }

@@ -45,7 +45,7 @@ table! {
 
 /// Adds a call.
 pub fn insert(tx: &mut Tx<'_>, call: &Call) -> Result<(), Error> {
-    Table::insert(call, tx)
+    call.insert_later(tx)
 }
 
 /// A call of a shop.

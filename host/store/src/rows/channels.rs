@@ -8,7 +8,7 @@ use payhost_core::id::{ChannelId, ShopId};
 
 use super::Mode;
 use crate::table::{Table, table, word};
-use crate::{Error, Json, Sealed, Tx, params};
+use crate::{Error, Json, Later, Sealed, Tx, params};
 
 word! {
     /// What is done about an approval in doubt that the gateway, when asked, does not confirm.
@@ -118,7 +118,12 @@ pub fn insert(tx: &mut Tx<'_>, channel: &Channel) -> Result<(), Error> {
 
 /// A channel of a shop.
 pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId) -> Result<Option<Channel>, Error> {
-    Channel::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+    ask(tx, shop, id)?.first(tx)
+}
+
+/// The same, taken later.
+pub fn ask(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId) -> Result<Later<Channel>, Error> {
+    Channel::select_later(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
 /// A channel by its id alone, for jobs and for notices that gateways send.
@@ -163,9 +168,19 @@ pub fn set_default(tx: &mut Tx<'_>, default: &ChannelDefault) -> Result<(), Erro
 
 /// The default channel of a shop for a mode and purpose.
 pub fn default(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, purpose: &str) -> Result<Option<Channel>, Error> {
+    ask_default(tx, shop, mode, purpose)?.first(tx)
+}
+
+/// The same, taken later.
+pub fn ask_default(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    mode: Mode,
+    purpose: &str,
+) -> Result<Later<Channel>, Error> {
     let tail = "WHERE shop_id = $1 AND id = (SELECT channel_id FROM channel_default \
                 WHERE shop_id = $1 AND mode = $2 AND purpose = $3)";
-    Channel::select_opt(tx, tail, params![shop, mode, purpose])
+    Channel::select_later(tx, tail, params![shop, mode, purpose])
 }
 
 /// All defaults of a shop.
@@ -198,11 +213,22 @@ pub fn secrets(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId) -> Result<Vec<
     ChannelSecret::select(tx, tail, params![shop, channel])
 }
 
-/// The secrets of a revision, sealed, by name.
-pub fn secrets_of(tx: &mut Tx<'_>, revision: &ChannelRevision) -> Result<Vec<ChannelSecret>, Error> {
-    let versions: BTreeMap<String, i64> = revision.secrets.to()?;
+/// All of a channel's secrets, in use or retired, sealed, by name; taken later ([`secrets_of`]).
+pub fn ask_secrets(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    channel: ChannelId,
+) -> Result<Later<ChannelSecret>, Error> {
     let tail = "WHERE shop_id = $1 AND channel_id = $2 ORDER BY name, version";
-    let mut all = ChannelSecret::select(tx, tail, params![revision.shop_id, revision.channel_id])?;
+    ChannelSecret::select_later(tx, tail, params![shop, channel])
+}
+
+/// Those of a revision.
+pub fn secrets_of(
+    revision: &ChannelRevision,
+    mut all: Vec<ChannelSecret>,
+) -> Result<Vec<ChannelSecret>, Error> {
+    let versions: BTreeMap<String, i64> = revision.secrets.to()?;
     all.retain(|secret| versions.get(&secret.name) == Some(&secret.version));
     Ok(all)
 }
@@ -246,14 +272,24 @@ pub fn revision(
     channel: ChannelId,
     number: Option<i64>,
 ) -> Result<Option<ChannelRevision>, Error> {
+    ask_revision(tx, shop, channel, number)?.first(tx)
+}
+
+/// The same, taken later.
+pub fn ask_revision(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    channel: ChannelId,
+    number: Option<i64>,
+) -> Result<Later<ChannelRevision>, Error> {
     match number {
         Some(number) => {
             let tail = "WHERE shop_id = $1 AND channel_id = $2 AND number = $3";
-            ChannelRevision::select_opt(tx, tail, params![shop, channel, number])
+            ChannelRevision::select_later(tx, tail, params![shop, channel, number])
         }
         None => {
             let tail = "WHERE shop_id = $1 AND channel_id = $2 ORDER BY number DESC LIMIT 1";
-            ChannelRevision::select_opt(tx, tail, params![shop, channel])
+            ChannelRevision::select_later(tx, tail, params![shop, channel])
         }
     }
 }

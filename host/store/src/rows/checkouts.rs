@@ -3,7 +3,7 @@
 use payhost_core::id::{ChannelId, CheckoutId, PaymentId, ShopId};
 
 use crate::table::{Table, table, word};
-use crate::{Error, Json, Sealed, Tx, params};
+use crate::{Error, Json, Later, Sealed, Tx, params};
 
 word! {
     /// How far a checkout came.
@@ -67,12 +67,17 @@ table! {
 
 /// Adds a checkout.
 pub fn insert(tx: &mut Tx<'_>, checkout: &Checkout) -> Result<(), Error> {
-    Table::insert(checkout, tx)
+    checkout.insert_later(tx)
 }
 
 /// A checkout of a shop.
 pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: CheckoutId) -> Result<Option<Checkout>, Error> {
-    Checkout::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+    ask(tx, shop, id)?.first(tx)
+}
+
+/// The same, taken later.
+pub fn ask(tx: &mut Tx<'_>, shop: ShopId, id: CheckoutId) -> Result<Later<Checkout>, Error> {
+    Checkout::select_later(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
 /// A checkout by its id alone, for the page that the gateway sends the buyer back to.
@@ -88,7 +93,12 @@ pub fn by_order_ref_of_any_shop(tx: &mut Tx<'_>, order_ref: &str) -> Result<Opti
 
 /// A payment's checkouts, oldest first.
 pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Vec<Checkout>, Error> {
-    Checkout::select(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY id", params![shop, payment])
+    ask_of_payment(tx, shop, payment)?.all(tx)
+}
+
+/// The same, taken later.
+pub fn ask_of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Later<Checkout>, Error> {
+    Checkout::select_later(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY id", params![shop, payment])
 }
 
 /// Writes state, callback and result, if the state is still `from` ([`Error::Stale`] otherwise).
@@ -96,7 +106,6 @@ pub fn advance(tx: &mut Tx<'_>, checkout: &Checkout, from: CheckoutState) -> Res
     let sql = "UPDATE checkout SET state = $1, callback = $2, result = $3, updated_us = $4 \
                WHERE shop_id = $5 AND id = $6 AND state = $7";
     let c = checkout;
-    let changed =
-        tx.execute(sql, params![c.state, c.callback, c.result, c.updated_us, c.shop_id, c.id, from])?;
-    if changed == 1 { Ok(()) } else { Err(Error::Stale { what: "checkout" }) }
+    let values = params![c.state, c.callback, c.result, c.updated_us, c.shop_id, c.id, from];
+    tx.change_one_later(sql, values, Error::Stale { what: "checkout" })
 }

@@ -151,15 +151,15 @@ pub fn release(tx: &mut Tx<'_>, shop: ShopId, id: EndpointId, token: &str) -> Re
 }
 
 fn next_due(tx: &mut Tx<'_>, shop: ShopId, id: EndpointId) -> Result<Option<i64>, Error> {
-    let sql = "SELECT MIN(due_us) FROM webhook_delivery WHERE shop_id = $1 AND endpoint_id = $2 AND state = 'waiting'";
-    tx.query_one(sql, params![shop, id], |row| row.get(0))
+    let sql = "SELECT due_us FROM webhook_delivery WHERE shop_id = $1 AND endpoint_id = $2 AND state = 'waiting' \
+               ORDER BY due_us LIMIT 1";
+    tx.query_opt(sql, params![shop, id], |row| row.get(0))
 }
 
 /// When an endpoint falls due that is not due yet.
 pub fn next_due_after(tx: &mut Tx<'_>, now_us: i64) -> Result<Option<i64>, Error> {
-    tx.query_one("SELECT MIN(due_us) FROM webhook_endpoint WHERE due_us > $1", params![now_us], |row| {
-        row.get(0)
-    })
+    let sql = "SELECT due_us FROM webhook_endpoint WHERE due_us > $1 ORDER BY due_us LIMIT 1";
+    tx.query_opt(sql, params![now_us], |row| row.get(0))
 }
 
 /// Switched off: nothing of it is due. Switched on: what waits is.

@@ -42,10 +42,20 @@ table! {
 
 /// Adds an event, and puts it into the outbox if the shop has an endpoint that listens.
 pub fn insert(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
-    Table::insert(event, tx)?;
+    event.insert_later(tx)?;
     let sql = "INSERT INTO webhook_outbox (shop_id, event_id) SELECT $1, $2 WHERE EXISTS \
                (SELECT 1 FROM webhook_endpoint WHERE shop_id = $1 AND mode = $3 AND enabled = 1)";
-    tx.execute(sql, params![event.shop_id, event.id, event.mode]).map(|_| ())
+    tx.execute_later(sql, params![event.shop_id, event.id, event.mode])
+}
+
+/// The same for events of one payment, in the order of their sequence.
+pub fn insert_all(tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    let Some(first) = events.first() else { return Ok(()) };
+    Event::insert_all_later(events, tx)?;
+    let sql = "INSERT INTO webhook_outbox (shop_id, event_id) SELECT shop_id, id FROM event \
+               WHERE shop_id = $1 AND payment_id = $2 AND sequence >= $3 AND EXISTS \
+               (SELECT 1 FROM webhook_endpoint WHERE shop_id = $1 AND mode = $4 AND enabled = 1)";
+    tx.execute_later(sql, params![first.shop_id, first.payment_id, first.sequence, first.mode])
 }
 
 /// Whether anything is in the outbox.

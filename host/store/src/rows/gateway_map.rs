@@ -1,7 +1,7 @@
 //! `gateway_map`: where a test gateway really is. Invariant: one target per origin.
 
 use crate::table::{Table, table};
-use crate::{Error, Tx, params};
+use crate::{Error, Later, Tx, params};
 
 table! {
     /// One mapped origin.
@@ -28,7 +28,12 @@ pub fn put(tx: &mut Tx<'_>, map: &GatewayMap) -> Result<(), Error> {
 
 /// All mapped origins.
 pub fn list(tx: &mut Tx<'_>) -> Result<Vec<GatewayMap>, Error> {
-    GatewayMap::select(tx, "ORDER BY origin", params![])
+    ask(tx)?.all(tx)
+}
+
+/// The same, taken later.
+pub fn ask(tx: &mut Tx<'_>) -> Result<Later<GatewayMap>, Error> {
+    GatewayMap::select_later(tx, "ORDER BY origin", params![])
 }
 
 /// Takes a mapping away; tells whether there was one.

@@ -91,7 +91,7 @@ pub fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>, now_us: i64) -> Result<(), Err
                tries = CASE WHEN job.state <> 'waiting' THEN 0 ELSE job.tries END, \
                last_error = CASE WHEN job.state <> 'waiting' THEN NULL ELSE job.last_error END";
     let values = params![job.id, job.kind, job.key, job.shop_id, job.payload, job.due_us, now_us];
-    tx.execute(sql, values).map(|_| ())
+    tx.execute_later(sql, values)
 }
 
 /// Claims up to `limit` due jobs of these kinds (of all, when there are none named), earliest first. `token` must be
@@ -167,7 +167,9 @@ pub fn give_up(tx: &mut Tx<'_>, id: JobId, token: &str, error: &str, now_us: i64
 
 /// When the next job falls due (perhaps in the past).
 pub fn next_due(tx: &mut Tx<'_>) -> Result<Option<i64>, Error> {
-    tx.query_one("SELECT MIN(due_us) FROM job WHERE state = 'waiting'", params![], |row| row.get(0))
+    // Not MIN, for which PostgreSQL reads all of them as long as it knows nothing of the table.
+    let sql = "SELECT due_us FROM job WHERE state = 'waiting' ORDER BY due_us LIMIT 1";
+    tx.query_opt(sql, params![], |row| row.get(0))
 }
 
 /// The job of a key.

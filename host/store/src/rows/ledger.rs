@@ -4,7 +4,7 @@
 
 use payhost_core::Currency;
 use payhost_core::id::{FactId, PaymentId, ShopId};
-use payhost_core::ledger::lines;
+use payhost_core::ledger::{Line, lines};
 
 use super::facts::FactRow;
 use crate::table::{Table, table};
@@ -34,10 +34,10 @@ table! {
 
 pub(super) fn write(tx: &mut Tx<'_>, fact: &FactRow) -> Result<(), Error> {
     let lines = lines(fact.fact());
-    for line in &lines {
+    let entry = |line: &Line| {
         // A line without another names itself, which the database refuses.
         let other = lines.iter().find(|other| other.account != line.account).unwrap_or(line);
-        let entry = LedgerEntry {
+        LedgerEntry {
             shop_id: fact.shop_id,
             fact_id: fact.id,
             account: line.account.as_str().to_owned(),
@@ -46,10 +46,9 @@ pub(super) fn write(tx: &mut Tx<'_>, fact: &FactRow) -> Result<(), Error> {
             amount: line.amount,
             currency: fact.currency,
             created_us: fact.created_us,
-        };
-        entry.insert(tx)?;
-    }
-    Ok(())
+        }
+    };
+    LedgerEntry::insert_all_later(&lines.iter().map(entry).collect::<Vec<_>>(), tx)
 }
 
 /// What is added up.

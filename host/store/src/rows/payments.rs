@@ -6,7 +6,7 @@ use payhost_core::{Currency, PaymentState, Resolution};
 
 use super::{Mode, Order};
 use crate::table::{Table, table, word};
-use crate::{Error, Json, Sealed, ToValue, Tx, Value, params};
+use crate::{Error, Json, Later, Sealed, ToValue, Tx, Value, params};
 
 /// The unique rule that refuses a second open payment of an order ([`Error::is_unique`]).
 pub const OPEN_ORDER: &str = "payment_open_order";
@@ -104,15 +104,30 @@ pub fn insert(tx: &mut Tx<'_>, payment: &Payment) -> Result<(), Error> {
     Table::insert(payment, tx)
 }
 
+/// Adds a payment, unless its order has an open one; tells whether it was added. Of several at once one is added.
+pub fn insert_new(tx: &mut Tx<'_>, payment: &Payment) -> Result<bool, Error> {
+    Table::insert_new(payment, tx)
+}
+
 /// A payment of a shop.
 pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Option<Payment>, Error> {
-    Payment::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+    ask(tx, shop, id)?.first(tx)
+}
+
+/// The same, taken later.
+pub fn ask(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Later<Payment>, Error> {
+    Payment::select_later(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
 /// A payment of a shop that this transaction is going to change: others wait until it ended.
 pub fn lock(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Option<Payment>, Error> {
+    ask_lock(tx, shop, id)?.first(tx)
+}
+
+/// The same, taken later; what is asked for behind it is read when it is locked.
+pub fn ask_lock(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Later<Payment>, Error> {
     let tail = format!("WHERE shop_id = $1 AND id = $2{}", tx.for_update());
-    Payment::select_opt(tx, &tail, params![shop, id])
+    Payment::select_later(tx, &tail, params![shop, id])
 }
 
 /// A payment by its id alone, for pages that a buyer opens (with a token) and for jobs.
@@ -120,16 +135,32 @@ pub fn get_of_any_shop(tx: &mut Tx<'_>, id: PaymentId) -> Result<Option<Payment>
     Payment::select_opt(tx, "WHERE id = $1", params![id])
 }
 
-/// The payment that holds an order: not cancelled, failed or expired.
+/// The payments of an order that are not cancelled, failed or expired, taken later ([`holder`]).
+pub fn ask_open_of_order(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    mode: Mode,
+    order_id: &str,
+) -> Result<Later<Payment>, Error> {
+    // In the order of its index, or PostgreSQL takes another one as long as it knows nothing of the table.
+    let tail = "WHERE shop_id = $1 AND mode = $2 AND order_id = $3 AND state NOT IN ('cancelled', 'failed', 'expired') \
+                ORDER BY id";
+    Payment::select_later(tx, tail, params![shop, mode, order_id])
+}
+
+/// Which of them holds the order: the one whose time is not over, if there is one.
+pub fn holder(open: Vec<Payment>) -> Option<Payment> {
+    open.into_iter().min_by_key(|payment| (payment.expired, payment.id))
+}
+
+/// The payment that holds an order.
 pub fn open_of_order(
     tx: &mut Tx<'_>,
     shop: ShopId,
     mode: Mode,
     order_id: &str,
 ) -> Result<Option<Payment>, Error> {
-    let tail = "WHERE shop_id = $1 AND mode = $2 AND order_id = $3 AND state NOT IN ('cancelled', 'failed', 'expired') \
-                ORDER BY expired, id";
-    Payment::select_opt(tx, tail, params![shop, mode, order_id])
+    ask_open_of_order(tx, shop, mode, order_id)?.all(tx).map(holder)
 }
 
 /// What a list is narrowed to.
@@ -202,14 +233,14 @@ pub fn due_to_expire(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<Vec<(Sh
 }
 
 /// Writes what may change, if nobody else did since it was read; raises `version` here and there and sets `updated_us`.
-/// [`Error::Stale`] otherwise, and nothing is changed.
+/// [`Error::Stale`] otherwise, at the latest at the end of the transaction, and nothing is changed.
 pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), Error> {
     let sql = "UPDATE payment SET state = $1, resolution = $2, paid = $3, cancelled = $4, gateway_ref = $5, \
                approved_checkout_id = $6, approved_at_us = $7, paid_method = $8, details = $9, opened = $10, failed = $11, \
                expired = $12, expires_us = $13, deposit_deadline_us = $14, next_event = $15, updated_us = $16, \
                version = $17 + 1 WHERE shop_id = $18 AND id = $19 AND version = $17";
     let p = &*payment;
-    let changed = tx.execute(
+    tx.change_one_later(
         sql,
         params![
             p.state,
@@ -232,10 +263,8 @@ pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), E
             p.shop_id,
             p.id
         ],
+        Error::Stale { what: "payment" },
     )?;
-    if changed != 1 {
-        return Err(Error::Stale { what: "payment" });
-    }
     payment.version = payment.version.saturating_add(1);
     payment.updated_us = now_us;
     Ok(())

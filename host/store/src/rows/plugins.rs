@@ -1,8 +1,10 @@
 //! `component`, `plugin`, `plugin_grant`: what is installed. Invariant: a component's bytes never change (its key is their
 //! SHA-256 digest), and it stays while a channel, checkout or attempt names it.
 
+use payhost_core::id::{ChannelId, ShopId};
+
 use crate::table::{Table, table};
-use crate::{Blob, Error, Json, Tx, params};
+use crate::{Blob, Error, Json, Later, Tx, params};
 
 table! {
     /// One version of a plugin.
@@ -113,4 +115,14 @@ pub fn revoke(tx: &mut Tx<'_>, plugin_id: &str, origin: &str) -> Result<bool, Er
 /// A plugin's grants by origin.
 pub fn grants(tx: &mut Tx<'_>, plugin_id: &str) -> Result<Vec<PluginGrant>, Error> {
     PluginGrant::select(tx, "WHERE plugin_id = $1 ORDER BY origin", params![plugin_id])
+}
+
+/// The grants of a channel's plugin, taken later.
+pub fn ask_grants_of(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    channel: ChannelId,
+) -> Result<Later<PluginGrant>, Error> {
+    let tail = "WHERE plugin_id = (SELECT plugin_id FROM channel WHERE shop_id = $1 AND id = $2) ORDER BY origin";
+    PluginGrant::select_later(tx, tail, params![shop, channel])
 }

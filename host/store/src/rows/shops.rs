@@ -3,7 +3,7 @@
 use payhost_core::id::ShopId;
 
 use crate::table::{Table, table};
-use crate::{Error, Json, Sealed, Tx, params};
+use crate::{Blob, Error, Json, Later, Sealed, Tx, params};
 
 table! {
     /// A tenant.
@@ -32,7 +32,18 @@ pub fn insert(tx: &mut Tx<'_>, shop: &Shop) -> Result<(), Error> {
 
 /// A shop.
 pub fn get(tx: &mut Tx<'_>, id: ShopId) -> Result<Option<Shop>, Error> {
-    Shop::select_opt(tx, "WHERE id = $1", params![id])
+    ask(tx, id)?.first(tx)
+}
+
+/// The same, taken later.
+pub fn ask(tx: &mut Tx<'_>, id: ShopId) -> Result<Later<Shop>, Error> {
+    Shop::select_later(tx, "WHERE id = $1", params![id])
+}
+
+/// The shop of an API key, by the key's hash; taken later.
+pub fn ask_of_key(tx: &mut Tx<'_>, hash: &[u8; 32]) -> Result<Later<Shop>, Error> {
+    let tail = "WHERE id = (SELECT shop_id FROM api_key WHERE hash = $1)";
+    Shop::select_later(tx, tail, params![Blob(hash.to_vec())])
 }
 
 /// All shops after an id, in order of their ids.

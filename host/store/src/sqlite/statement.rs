@@ -65,19 +65,23 @@ pub(crate) fn query<T>(
 }
 
 /// A column's name and value.
-pub(crate) fn column(row: &rusqlite::Row<'_>, index: usize) -> Result<(String, Value), Error> {
-    let name = row.as_ref().column_name(index).map_err(|error| translate(&error))?.to_owned();
-    let value = match row.get_ref(index).map_err(|error| translate(&error))? {
+pub(crate) fn value(row: &rusqlite::Row<'_>, index: usize) -> Result<Value, Error> {
+    let corrupt = |what| Error::Corrupt(format!("column {}: {what}", name(row, index)));
+    Ok(match row.get_ref(index).map_err(|error| translate(&error))? {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Int(number),
-        ValueRef::Real(_) => return Err(Error::Corrupt(format!("column {name}: a fraction"))),
+        ValueRef::Real(_) => return Err(corrupt("a fraction")),
         ValueRef::Text(text) => match std::str::from_utf8(text) {
             Ok(text) => Value::Text(text.to_owned()),
-            Err(_) => return Err(Error::Corrupt(format!("column {name}: not UTF-8"))),
+            Err(_) => return Err(corrupt("not UTF-8")),
         },
         ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-    };
-    Ok((name, value))
+    })
+}
+
+/// A column's name.
+pub(crate) fn name(row: &rusqlite::Row<'_>, index: usize) -> String {
+    row.as_ref().column_name(index).map_or_else(|_| format!("#{index}"), ToOwned::to_owned)
 }
 
 fn prepare<'c>(
@@ -176,7 +180,7 @@ mod tests {
         let sql = "SELECT i.name, i.tbl_name || '.' || c.name FROM sqlite_master i, pragma_index_info(i.name) c \
                    WHERE i.type = 'index' AND i.sql LIKE 'CREATE UNIQUE%' ORDER BY i.name, c.seqno";
         let rows =
-            query(&opened.connection, sql, &[], |row| Ok((column(row, 0)?.1, column(row, 1)?.1))).unwrap();
+            query(&opened.connection, sql, &[], |row| Ok((value(row, 0)?, value(row, 1)?))).unwrap();
         let mut found = std::collections::BTreeMap::<String, Vec<String>>::new();
         for row in rows {
             let (Value::Text(index), Value::Text(column)) = row else { panic!("{row:?}") };

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use payhost_store::rows::meta;
-use payhost_store::{Error, Options, Store};
+use payhost_store::{Error, Options, Store, params};
 use tokio::task::JoinSet;
 
 use crate::suite::fixture::{err, ok};
@@ -166,22 +166,39 @@ async fn a_server_that_is_away_is_told_and_found_again() {
     store.close().await;
 }
 
-/// What stands between store and server: passes bytes on until somebody commits, then cuts.
+/// What stands between store and server: passes bytes on, counts how often the store writes, and cuts when somebody commits.
 #[derive(Clone, Copy, PartialEq)]
 enum Cut {
     BeforeCommit,
     AfterCommit,
 }
 
-fn proxy(cut: Cut, armed: Arc<AtomicUsize>) -> (tempfile::TempDir, String) {
+/// What it was told to do, and what it saw.
+#[derive(Clone)]
+struct Way {
+    cut: Cut,
+    /// Commits that it will cut.
+    armed: Arc<AtomicUsize>,
+    /// How often the store wrote.
+    writes: Arc<AtomicUsize>,
+}
+
+impl Way {
+    fn new(cut: Cut) -> Self {
+        Self { cut, armed: Arc::default(), writes: Arc::default() }
+    }
+}
+
+fn proxy(way: &Way) -> (tempfile::TempDir, String) {
+    let way = way.clone();
     let folder = tempfile::tempdir().unwrap();
     let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
     let server: PathBuf = shared().socket_folder().join(".s.PGSQL.5432");
     thread::spawn(move || {
         for client in listener.incoming() {
-            let (client, armed) = (client.unwrap(), armed.clone());
+            let (client, way) = (client.unwrap(), way.clone());
             let upstream = UnixStream::connect(&server).unwrap();
-            thread::spawn(move || pass(client, upstream, cut, &armed));
+            thread::spawn(move || pass(client, upstream, &way));
         }
     });
     let name = shared().database();
@@ -190,7 +207,7 @@ fn proxy(cut: Cut, armed: Arc<AtomicUsize>) -> (tempfile::TempDir, String) {
     (folder, address)
 }
 
-fn pass(mut client: UnixStream, mut server: UnixStream, cut: Cut, armed: &AtomicUsize) {
+fn pass(mut client: UnixStream, mut server: UnixStream, way: &Way) {
     let (mut down, mut up) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     let back = move || {
         let _ = std::io::copy(&mut down, &mut up);
@@ -200,10 +217,11 @@ fn pass(mut client: UnixStream, mut server: UnixStream, cut: Cut, armed: &Atomic
     let ends = |bytes: &[u8]| bytes.windows(7).any(|part| part == b"COMMIT\0");
     let mut started = false;
     while let Ok(read @ 1..) = client.read(&mut buffer) {
+        way.writes.fetch_add(1, Ordering::SeqCst);
         if ends(&buffer[..read])
-            && armed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+            && way.armed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
         {
-            if cut == Cut::AfterCommit {
+            if way.cut == Cut::AfterCommit {
                 // The client must not see the answer, so both ways end here first.
                 let _ = client.shutdown(std::net::Shutdown::Both);
                 let _ = server.write_all(&buffer[..read]);
@@ -224,18 +242,62 @@ fn pass(mut client: UnixStream, mut server: UnixStream, cut: Cut, armed: &Atomic
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
     for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
-        let armed = Arc::new(AtomicUsize::new(0));
-        let (_folder, address) = proxy(cut, armed.clone());
+        let way = Way::new(cut);
+        let (_folder, address) = proxy(&way);
         let store = Store::open(Options::parse(&address).unwrap()).unwrap();
-        armed.store(1, Ordering::SeqCst);
-        let error = err(&store, |tx| meta::set(tx, "a", "1")).await;
-        assert_eq!(error, Error::Unanswered);
-        ok(&store, |tx| meta::set(tx, "b", "1")).await;
-        if cut == Cut::BeforeCommit {
-            assert!(!has(&store, "a").await);
-        } else {
-            // The same error, and yet it is kept, as soon as the server came to it.
-            while !has(&store, "a").await {}
+        for (key, goes_out_with_it) in [("a", false), ("b", true)] {
+            way.armed.store(1, Ordering::SeqCst);
+            let error = err(&store, move |tx| {
+                meta::get(tx, key)?;
+                match goes_out_with_it {
+                    false => meta::set(tx, key, "1"),
+                    true => tx.execute_later(GIVE, params![key]),
+                }
+            })
+            .await;
+            assert_eq!(error, Error::Unanswered);
+            ok(&store, move |tx| meta::set(tx, &format!("after {key}"), "1")).await;
+            if cut == Cut::BeforeCommit {
+                assert!(!has(&store, key).await);
+            } else {
+                // The same error, and yet it is kept, as soon as the server came to it.
+                while !has(&store, key).await {}
+            }
         }
     }
+}
+
+const GIVE: &str = "INSERT INTO meta (key, value) VALUES ($1, '1')";
+
+/// The store writes as often as it waits, and not once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_decides_nothing_is_not_waited_for() {
+    let way = Way::new(Cut::BeforeCommit);
+    let (_folder, address) = proxy(&way);
+    let store = Store::open(Options::parse(&address).unwrap().connections(1)).unwrap();
+    let mut writes = Vec::new();
+    for round in 0..2 {
+        let before = way.writes.load(Ordering::SeqCst);
+        ok(&store, move |tx| {
+            for at in 0..3 {
+                tx.execute_later(GIVE, params![format!("{round} {at}")])?;
+            }
+            let read = |row: &payhost_store::Row<'_>| row.get::<String>(0);
+            let all = tx.query_later("SELECT key FROM meta WHERE value = $1", params!["1"], read)?;
+            let none = tx.query_later("SELECT key FROM meta WHERE key = $1", params!["none"], read)?;
+            let (all, none) = (all.all(tx)?, none.first(tx)?);
+            assert_eq!((all.len(), none), ((round + 1) * 5 - 2, None));
+            for at in 3..5 {
+                tx.execute_later(GIVE, params![format!("{round} {at}")])?;
+            }
+            Ok(())
+        })
+        .await;
+        writes.push(way.writes.load(Ordering::SeqCst) - before);
+    }
+    assert!(writes[0] > 2, "the first time statements are prepared");
+    assert_eq!(writes[1], 2, "BEGIN to the rows, and the rest with COMMIT");
+    let before = way.writes.load(Ordering::SeqCst);
+    let nothing: Result<(), Error> = store.transact(|_| Ok(())).await;
+    assert_eq!((nothing, way.writes.load(Ordering::SeqCst) - before), (Ok(()), 0), "nothing, of which nobody hears");
 }

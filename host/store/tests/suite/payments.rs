@@ -156,11 +156,13 @@ pub async fn another_shops_payment_is_not_there(database: &Database) {
         assert_eq!(checkouts::get(tx, theirs.shop, checkout.id)?, None);
         assert_eq!(payments::open_of_order(tx, theirs.shop, Mode::Test, "1")?, None);
         assert!(checkouts::of_payment(tx, theirs.shop, payment.id)?.is_empty());
-        let mut stolen = Payment { shop_id: theirs.shop, ..payment };
-        assert_eq!(payments::save(tx, &mut stolen, NOW_US), Err(Error::Stale { what: "payment" }));
         Ok(())
     })
     .await;
+    let stolen = err(&store, move |tx| {
+        payments::save(tx, &mut Payment { shop_id: theirs.shop, ..payment }, NOW_US)
+    });
+    assert_eq!(stolen.await, Error::Stale { what: "payment" });
 }
 
 fn filter(order: Order) -> Filter<'static> {

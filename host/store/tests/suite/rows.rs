@@ -325,7 +325,8 @@ pub async fn a_revision_keeps_what_a_channel_was_set_to(database: &Database) {
         {
             let revision = channels::revision(tx, key.0, key.1, Some(number))?.unwrap();
             assert_eq!(revision.settings, json_of(settings));
-            let secrets = channels::secrets_of(tx, &revision)?;
+            let all = channels::ask_secrets(tx, key.0, key.1)?.all(tx)?;
+            let secrets = channels::secrets_of(&revision, all)?;
             let expected: Vec<_> = sealed.into_iter().map(|byte| Sealed::from_bytes(vec![byte])).collect();
             assert_eq!(secrets.into_iter().map(|secret| secret.sealed).collect::<Vec<_>>(), expected);
         }
@@ -360,7 +361,8 @@ pub async fn a_retired_secret_is_kept_while_a_payment_may_need_it(database: &Dat
             (0, 1)
         );
         let revision = channels::revision(tx, key.0, key.1, Some(number))?.unwrap();
-        assert_eq!(channels::secrets_of(tx, &revision)?.len(), 1);
+        let all = channels::ask_secrets(tx, key.0, key.1)?.all(tx)?;
+        assert_eq!(channels::secrets_of(&revision, all)?.len(), 1);
         let mut over = Payment { state: PaymentState::Expired, expired: true, ..payment };
         payments::save(tx, &mut over, NOW_US)?;
         assert_eq!(channels::purge_secrets(tx, key, NOW_US + 9)?, 1);

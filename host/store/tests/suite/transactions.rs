@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use payhost_store::rows::meta;
-use payhost_store::{Error, Store, Tx};
+use payhost_store::{Error, Store, Tx, params};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -135,6 +135,125 @@ pub async fn a_nested_part_fails_alone(database: &Database) {
     let found =
         (has(&store, "a").await, has(&store, "b").await, has(&store, "c").await, has(&store, "d").await);
     assert_eq!(found, (true, false, true, true));
+}
+
+const TAKEN: &str = "INSERT INTO meta (key, value) VALUES ('a', '2')";
+const GIVE: &str = "INSERT INTO meta (key, value) VALUES ($1, '1')";
+
+pub async fn an_error_that_comes_late_is_told_and_nothing_is_kept(database: &Database) {
+    let store = database.open();
+    ok(&store, put("a")).await;
+    // At the end, at the next statement, behind others that are right, and by a value that does not fit.
+    let at_the_end = err(&store, |tx| {
+        meta::set(tx, "b", "1")?;
+        tx.execute_later(TAKEN, &[])
+    })
+    .await;
+    let as_the_only_one = err(&store, |tx| tx.execute_later(TAKEN, &[])).await;
+    let at_the_next = err(&store, |tx| {
+        tx.execute_later(GIVE, params!["b"])?;
+        tx.execute_later(TAKEN, &[])?;
+        tx.execute_later(GIVE, params!["c"])?;
+        meta::get(tx, "a").map(|_| ())
+    })
+    .await;
+    for error in [at_the_end, as_the_only_one, at_the_next] {
+        assert!(error.is_unique("meta_pkey"), "{error:?}");
+    }
+    let swallowed = err(&store, |tx| {
+        tx.execute_later(GIVE, params!["b"])?;
+        let _ = tx.execute_later(TAKEN, &[]);
+        let _ = meta::get(tx, "a");
+        Ok(())
+    })
+    .await;
+    assert!(swallowed == Error::Aborted || swallowed.is_unique("meta_pkey"), "{swallowed:?}");
+    let misfit = err(&store, |tx| {
+        tx.execute_later(GIVE, params!["b"])?;
+        tx.execute_later(GIVE, params!["c", "d"])
+    })
+    .await;
+    assert!(matches!(misfit, Error::Statement(_)), "{misfit:?}");
+    assert!(!has(&store, "b").await && !has(&store, "c").await);
+    ok(&store, |tx| tx.execute_later(GIVE, params!["b"])).await;
+    assert!(has(&store, "b").await);
+}
+
+pub async fn a_change_that_must_hit_one_row_is_refused_when_it_does_not(database: &Database) {
+    let store = database.open();
+    let change = "UPDATE meta SET value = '2' WHERE key = $1";
+    let stale = || Error::Stale { what: "meta" };
+    ok(&store, put("a")).await;
+    for last in [true, false] {
+        let error = err(&store, move |tx| {
+            meta::set(tx, "b", "1")?;
+            tx.change_one_later(change, params!["nobody"], stale())?;
+            if !last {
+                tx.execute_later(GIVE, params!["c"])?;
+                meta::get(tx, "a")?;
+            }
+            Ok(())
+        })
+        .await;
+        assert_eq!(error, stale(), "{last}");
+    }
+    assert!(!has(&store, "b").await && !has(&store, "c").await);
+    ok(&store, move |tx| tx.change_one_later(change, params!["a"], stale())).await;
+    assert_eq!(store.read(|tx| meta::get(tx, "a")).await.unwrap().as_deref(), Some("2"));
+}
+
+pub async fn an_error_that_comes_late_stays_in_its_nested_part(database: &Database) {
+    let store = database.open();
+    ok(&store, put("a")).await;
+    let (inner, given_up) = ok(&store, |tx| {
+        tx.execute_later(GIVE, params!["b"])?;
+        let inner = tx.nested(|tx| {
+            tx.execute_later(GIVE, params!["c"])?;
+            tx.execute_later(TAKEN, &[])
+        });
+        // One that gives up by itself takes with it what it left behind.
+        let given_up: Result<(), Error> = tx.nested(|tx| {
+            tx.execute_later(TAKEN, &[])?;
+            Err(Error::Busy)
+        });
+        tx.execute_later(GIVE, params!["d"])?;
+        Ok((inner, given_up))
+    })
+    .await;
+    assert!(inner.unwrap_err().is_unique("meta_pkey"));
+    assert!(matches!(given_up, Err(Error::Busy)) || given_up.unwrap_err().is_unique("meta_pkey"));
+    assert!(has(&store, "b").await && !has(&store, "c").await && has(&store, "d").await);
+    // What failed before a part is not the part's, which must not undo it and go on.
+    let error = err(&store, |tx| {
+        tx.execute_later(TAKEN, &[])?;
+        let _ = tx.nested(|tx| meta::set(tx, "e", "1"));
+        Ok(())
+    })
+    .await;
+    assert!(error == Error::Aborted || error.is_unique("meta_pkey"), "{error:?}");
+    assert!(!has(&store, "e").await);
+}
+
+pub async fn rows_that_were_asked_for_come_in_any_order(database: &Database) {
+    let store = database.open();
+    let found = ok(&store, |tx| {
+        let ask = |tx: &mut Tx<'_>, key: &str| {
+            tx.query_later("SELECT key FROM meta WHERE key >= $1 ORDER BY key", params![key], |row| {
+                row.get::<String>(0)
+            })
+        };
+        let before = ask(tx, "a")?;
+        for key in ["a", "b", "c"] {
+            tx.execute_later(GIVE, params![key])?;
+        }
+        let (all, last, none) = (ask(tx, "a")?, ask(tx, "c")?, ask(tx, "d")?);
+        let none = none.first(tx)?;
+        meta::set(tx, "d", "1")?;
+        Ok((last.first(tx)?, all.all(tx)?, none, before.first(tx)?))
+    })
+    .await;
+    let all = ["a", "b", "c"].map(ToOwned::to_owned).to_vec();
+    assert_eq!(found, (Some("c".to_owned()), all, None, None));
 }
 
 pub async fn a_read_cannot_write(database: &Database) {
