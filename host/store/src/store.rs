@@ -26,7 +26,6 @@ enum Database {
 /// with examples/throughput.rs on a machine that does nothing else.
 const CONNECTIONS: u32 = 16;
 
-
 impl Options {
     /// A SQLite file; it is made when it is missing.
     pub fn sqlite(path: impl Into<PathBuf>) -> Self {

@@ -1,5 +1,4 @@
-//! A transaction. Invariant: after a failed statement nothing of the transaction (or of the [`Tx::nested`] part in which it
-//! failed) is kept, on every backend alike.
+//! A transaction. Invariant: after a failed statement nothing of the transaction is kept, on every backend alike.
 //!
 //! SQL is portable: placeholders `$1` … `$n`, first used in that order (a number may be repeated); no booleans, no
 //! timestamps, no JSON operators; `ON CONFLICT`, `RETURNING` and `WITH` are fine. Text holds no NUL (PostgreSQL cannot store
@@ -14,33 +13,11 @@ pub struct Tx<'a> {
     backend: Backend<'a>,
     /// A statement failed: PostgreSQL would refuse everything from here on, so do we.
     failed: bool,
-    depth: u32,
 }
 
 enum Backend<'a> {
     Sqlite(&'a rusqlite::Connection),
     Postgres(&'a mut Session),
-}
-
-impl<T> Later<T> {
-    /// All of them.
-    pub fn all(self, tx: &mut Tx<'_>) -> Result<Vec<T>, Error> {
-        tx.rows(self)
-    }
-
-    /// The first, if there is one.
-    pub fn first(self, tx: &mut Tx<'_>) -> Result<Option<T>, Error> {
-        self.all(tx).map(|rows| rows.into_iter().next())
-    }
-}
-
-impl Backend<'_> {
-    fn settle(&mut self) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(_) => Ok(()),
-            Self::Postgres(session) => session.settle(),
-        }
-    }
 }
 
 /// Rows that were asked for ([`Tx::query_later`]).
@@ -49,6 +26,23 @@ pub struct Later<T>(Asked<T>);
 enum Asked<T> {
     Here(Vec<T>),
     Sent(Ticket, fn(&Row<'_>) -> Result<T, Error>),
+}
+
+impl<T> Later<T> {
+    /// All of them.
+    pub fn all(self, tx: &mut Tx<'_>) -> Result<Vec<T>, Error> {
+        tx.rows(self)
+    }
+
+    /// The first, which must be there: a `what`.
+    pub fn one(self, tx: &mut Tx<'_>, what: &'static str) -> Result<T, Error> {
+        self.first(tx)?.ok_or(Error::NotFound { what })
+    }
+
+    /// The first, if there is one.
+    pub fn first(self, tx: &mut Tx<'_>) -> Result<Option<T>, Error> {
+        self.all(tx).map(|rows| rows.into_iter().next())
+    }
 }
 
 /// A row of an answer.
@@ -63,11 +57,11 @@ enum RowBackend<'a> {
 
 impl<'a> Tx<'a> {
     pub(crate) fn sqlite(connection: &'a rusqlite::Connection) -> Self {
-        Self { backend: Backend::Sqlite(connection), failed: false, depth: 0 }
+        Self { backend: Backend::Sqlite(connection), failed: false }
     }
 
     pub(crate) fn postgres(session: &'a mut Session) -> Self {
-        Self { backend: Backend::Postgres(session), failed: false, depth: 0 }
+        Self { backend: Backend::Postgres(session), failed: false }
     }
 
     /// Whether a statement failed, so that the transaction must be given up.
@@ -89,27 +83,25 @@ impl<'a> Tx<'a> {
     /// Runs a statement of which only an error is of interest. The error may come with a later statement, at the latest with
     /// the end of the transaction, of which then nothing is kept: nobody waits for the answer of the server.
     pub fn execute_later(&mut self, sql: &str, params: &[Value]) -> Result<(), Error> {
-        self.guarded(|backend| {
-            refuse_nul(params)?;
-            match backend {
-                Backend::Sqlite(connection) => {
-                    sqlite::statement::execute(connection, sql, params).map(|_| ())
-                }
-                Backend::Postgres(session) => session.execute_later(sql, params, None),
-            }
-        })
+        self.later(sql, params, None)
     }
 
     /// Like [`Tx::execute_later`] for a statement that must change one row: otherwise this is the error.
     pub fn change_one_later(&mut self, sql: &str, params: &[Value], otherwise: Error) -> Result<(), Error> {
+        self.later(sql, params, Some(otherwise))
+    }
+
+    fn later(&mut self, sql: &str, params: &[Value], one: Option<Error>) -> Result<(), Error> {
         self.guarded(|backend| {
             refuse_nul(params)?;
             match backend {
-                Backend::Sqlite(connection) => match sqlite::statement::execute(connection, sql, params)? {
-                    1 => Ok(()),
-                    _ => Err(otherwise),
-                },
-                Backend::Postgres(session) => session.execute_later(sql, params, Some(otherwise)),
+                Backend::Sqlite(connection) => {
+                    match (sqlite::statement::execute(connection, sql, params)?, one) {
+                        (1, _) | (_, None) => Ok(()),
+                        (_, Some(error)) => Err(error),
+                    }
+                }
+                Backend::Postgres(session) => session.execute_later(sql, params, one),
             }
         })
     }
@@ -190,34 +182,6 @@ impl<'a> Tx<'a> {
         self.query_opt(sql, params, read)?.ok_or(Error::NotFound { what: "row" })
     }
 
-    /// Runs a part whose failure is not the failure of the whole: when it answers `Err`, only its own changes are undone
-    /// and the transaction goes on.
-    pub fn nested<T, E: From<Error>>(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let name = format!("nested_{}", self.depth);
-        // An error of what came before is not this part's.
-        self.settle()?;
-        self.control(format!("SAVEPOINT {name}"))?;
-        self.depth = self.depth.saturating_add(1);
-        let result = work(self);
-        self.depth = self.depth.saturating_sub(1);
-        let result = match result {
-            Ok(_) if self.failed => Err(E::from(Error::Aborted)),
-            Ok(done) => self.settle().map(|()| done).map_err(E::from),
-            Err(error) => Err(error),
-        };
-        if result.is_err() {
-            // What it handed in ends with it, whatever came of that.
-            let _ = self.backend.settle();
-            self.failed = false;
-            self.control(format!("ROLLBACK TO {name}"))?;
-        }
-        self.control(format!("RELEASE {name}"))?;
-        result
-    }
-
     /// What to put behind a `SELECT` that reads rows in order to change them: others that do the same wait until this
     /// transaction ended (nothing on SQLite: there is one writer).
     ///
@@ -255,11 +219,6 @@ impl<'a> Tx<'a> {
                 Ok(())
             }
         })
-    }
-
-    /// Waits for the answers that nobody waited for.
-    fn settle(&mut self) -> Result<(), Error> {
-        self.guarded(|backend| backend.settle())
     }
 
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Backend<'a>) -> Result<T, Error>) -> Result<T, Error> {

@@ -95,7 +95,7 @@ impl Rows {
 }
 
 /// The same, asked for all at once.
-pub struct Asked {
+struct Asked {
     channel: Later<channels::Channel>,
     grants: Later<PluginGrant>,
     map: Later<GatewayMap>,
@@ -105,8 +105,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// See [`Rows::read`].
-    pub fn of(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId, revision: Option<i64>) -> Result<Self, Error> {
+    fn of(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId, revision: Option<i64>) -> Result<Self, Error> {
         Ok(Self {
             channel: channels::ask(tx, shop, id)?,
             grants: plugins::ask_grants_of(tx, shop, id)?,
@@ -117,11 +116,10 @@ impl Asked {
         })
     }
 
-    /// What was asked for.
-    pub fn rows(self, tx: &mut Tx<'_>, vault: &Vault) -> Result<Rows, Error> {
-        let channel = self.channel.first(tx)?.ok_or(Error::NotFound { what: "channel" })?;
-        let shop = self.shop.first(tx)?.ok_or(Error::NotFound { what: "shop" })?;
-        let revision = self.revision.first(tx)?.ok_or(Error::NotFound { what: "channel" })?;
+    fn rows(self, tx: &mut Tx<'_>, vault: &Vault) -> Result<Rows, Error> {
+        let channel = self.channel.one(tx, "channel")?;
+        let shop = self.shop.one(tx, "shop")?;
+        let revision = self.revision.one(tx, "channel")?;
         let map = self.map.all(tx)?;
         Ok(Rows {
             grants: self.grants.all(tx)?,

@@ -47,7 +47,7 @@ impl Returned {
         let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
         let payment = payment_rows::ask(tx, checkout.shop_id, checkout.payment_id)?;
         let rows = Rows::read(tx, vault, checkout.shop_id, checkout.channel_id, Some(checkout.revision))?;
-        let confirm = payment.first(tx)?.ok_or(Error::NotFound { what: "payment" })?.confirm;
+        let confirm = payment.one(tx, "payment")?.confirm;
         Ok(Some(Self { checkout, confirm, rows }))
     }
 

@@ -195,7 +195,7 @@ async fn begin(
         let payment = payment_rows::ask_lock(tx, row.shop_id, id)?;
         let open = attempts::ask_open_of(tx, row.shop_id, id)?;
         let checkouts = checkouts::ask_of_payment(tx, row.shop_id, id)?;
-        let payment = payment.first(tx)?.ok_or(Error::NotFound { what: "payment" })?;
+        let payment = payment.one(tx, "payment")?;
         if open.first(tx)?.is_some() {
             return Ok(Some(t.busy));
         }

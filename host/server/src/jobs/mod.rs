@@ -237,6 +237,8 @@ async fn one(host: Host, job: Job, token: String) {
         Ok(false) => tracing::warn!(job = %key, "a job was taken over"),
         Err(error) => tracing::error!(job = %key, %error, "a job's end cannot be stored"),
     }
+    // Somebody may wait for this turn, whatever came of it.
+    host.settled().notify_waiters();
 }
 
 /// Does a task once. Public for tests that do every task twice.

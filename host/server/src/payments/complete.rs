@@ -79,7 +79,7 @@ async fn begin(
         let payment = payments::ask_lock(tx, shop, payment)?;
         // Read under the lock: the same return may have come to another host while we waited for it.
         let found = checkouts::ask(tx, shop, id)?;
-        let payment = payment.first(tx)?.ok_or(Error::NotFound { what: "payment" })?;
+        let payment = payment.one(tx, "payment")?;
         let Some(mut checkout) = found.first(tx)?.filter(|checkout| from.contains(&checkout.state)) else {
             return Ok(None);
         };
@@ -157,9 +157,9 @@ async fn settle(
         let payment = payments::ask_lock(tx, payment.shop_id, payment.id)?;
         let checkout = checkouts::ask(tx, checkout.shop_id, checkout.id)?;
         let Some(mut attempt) = still_mine(tx, &attempt)? else { return Ok(false) };
-        let payment = payment.first(tx)?.ok_or(Error::NotFound { what: "payment" })?;
+        let payment = payment.one(tx, "payment")?;
         let mut change = Change::begin(host, payment, Some(&ready_in));
-        let mut checkout = checkout.first(tx)?.ok_or(Error::NotFound { what: "checkout" })?;
+        let mut checkout = checkout.one(tx, "checkout")?;
         let seen = evidence(&called.evidence);
         apply(tx, host, &mut change, &mut attempt, &mut checkout, verdict, seen)?;
         kill::mark_commit(Point::InT2Commit, "complete");

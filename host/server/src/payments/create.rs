@@ -295,7 +295,7 @@ fn in_transaction(
         Ok(channel) => channel,
         Err(problem) => return Ok(Err(problem)),
     };
-    let shop = shop.first(tx)?.ok_or(Error::NotFound { what: "shop" })?;
+    let shop = shop.one(tx, "shop")?;
     if let Some(open) = payments::holder(open.all(tx)?) {
         let over = open.state.is_payable() && open.expires_us <= host.now_us();
         // Its time is over and its job has not come to it yet; an open attempt keeps it, for money may turn out to be held.

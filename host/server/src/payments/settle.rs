@@ -136,8 +136,8 @@ impl<'a> Change<'a> {
     }
 
     /// What follows from the facts: the state, and the events.
-    fn follow(&mut self, rows: &[FactRow], now_us: i64) -> Result<Vec<events::Event>, Error> {
-        let facts: Vec<Fact> = rows.iter().map(FactRow::fact).collect();
+    fn follow(&mut self, facts: &[FactRow], now_us: i64) -> Result<Vec<events::Event>, Error> {
+        let facts: Vec<Fact> = facts.iter().map(FactRow::fact).collect();
         let standing = Standing {
             opened: self.payment.opened,
             failed: self.payment.failed,

@@ -13,8 +13,9 @@ use payhost_core::{FactKind, Money, PaymentState, Resolution};
 use payhost_engine::contract::money::{Sale, SaleState};
 use payhost_engine::contract::plugin::Lookup;
 use payhost_store::Error;
-use payhost_store::rows::attempts;
+use payhost_store::rows::attempts::{self, AttemptState};
 use payhost_store::rows::facts::{self, FactRow};
+use payhost_store::rows::jobs as job_rows;
 use payhost_store::rows::payments::Payment;
 use serde_json::{Value, json};
 
@@ -111,18 +112,16 @@ async fn now(host: &Host, caller: ShopCaller, row: Payment) -> Result<(StatusCod
     Ok((status, json!(show(host, &row).await)))
 }
 
-/// Lets the job of an attempt in doubt run now and waits for it; tells whether there is one.
+/// Lets the job of an attempt in doubt run now and waits until it had its turn; tells whether there is one.
 async fn ask_soon(host: &Host, row: &Payment) -> Result<bool, Problem> {
     let (host_in, shop, id) = (host.clone(), row.shop_id, row.id);
     let asked = host.store().transact(move |tx| {
         let Some(open) = attempts::open_of(tx, shop, id)? else { return Ok(None) };
-        let task = jobs::Task::Resolve { shop, attempt: open.id };
-        jobs::enqueue(tx, &host_in, &task, host_in.now_us())?;
-        Ok::<_, Error>(Some(()))
+        let (task, now_us) = (jobs::Task::Resolve { shop, attempt: open.id }, host_in.now_us());
+        jobs::enqueue(tx, &host_in, &task, now_us)?;
+        Ok::<_, Error>(Some((task.key(), now_us)))
     });
-    if asked.await?.is_none() {
-        return Ok(false);
-    }
+    let Some((key, asked_us)) = asked.await? else { return Ok(false) };
     let settled = host.settled().notified();
     tokio::pin!(settled);
     settled.as_mut().enable();
@@ -132,8 +131,14 @@ async fn ask_soon(host: &Host, row: &Payment) -> Result<bool, Problem> {
         let waited = tokio::time::timeout_at(deadline, settled.as_mut()).await;
         settled.set(host.settled().notified());
         settled.as_mut().enable();
-        let open = host.store().read(move |tx| attempts::open_of(tx, shop, id)).await?;
-        if open.is_none() || waited.is_err() {
+        let key = key.clone();
+        let waiting = host.store().read(move |tx| {
+            let Some(open) = attempts::open_of(tx, shop, id)? else { return Ok(false) };
+            // Its maker may be at work. Otherwise: where nobody knows more than before, the turn is over all the same.
+            let at_work = open.state == AttemptState::Intent;
+            Ok::<_, Error>(at_work || job_rows::get(tx, &key)?.is_some_and(|job| job.is_pending(asked_us)))
+        });
+        if !waiting.await? || waited.is_err() {
             return Ok(true);
         }
     }

@@ -20,12 +20,7 @@ use crate::http::problem::Problem;
 const DEVICES: [&str; 2] = ["pc", "mobile"];
 
 /// Opens windows for a payment that is not written yet; the error says why it should not be.
-pub async fn open(
-    host: &Host,
-    row: &Payment,
-    rows: Rows,
-    buyer: BuyerIo,
-) -> Result<(), Problem> {
+pub async fn open(host: &Host, row: &Payment, rows: Rows, buyer: BuyerIo) -> Result<(), Problem> {
     let shop = rows.shop().clone();
     let ready = match Ready::of(host, rows, None, None).await {
         Ok(ready) => ready,

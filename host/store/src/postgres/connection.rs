@@ -17,22 +17,29 @@ use crate::{Error, Value};
 const STATEMENTS: usize = 256;
 
 /// `off` and the like would acknowledge what a power cut takes back (`remote_apply` is stricter than `on`, so it stays). A
-/// lock is waited for as long as SQLite waits; a node that hangs in a transaction does not hold its locks for ever. What a
-/// bare BEGIN means is said here, so that a closure means the same on every server.
+/// lock is waited for as long as SQLite waits; a node that hangs in a transaction does not hold its locks for ever. Outside of a
+/// transaction that says otherwise nothing can be written: statements go out behind their BEGIN without waiting for it.
 const SETTINGS: &str = "\
     SELECT set_config('synchronous_commit', 'on', false) \
         WHERE current_setting('synchronous_commit') <> 'remote_apply'; \
     SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
-    SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE; SET jit = off;";
+    SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY; SET jit = off;";
 
 /// What is asked of the server.
-pub(super) enum Message<'a> {
-    /// A statement of our own without parameters: BEGIN, SAVEPOINT, COMMIT.
+pub(super) enum Request<'a> {
+    /// A statement of our own without parameters: BEGIN, ANALYZE, COMMIT.
     Control(Cow<'a, str>),
     /// One that changes rows.
     Execute(Cow<'a, str>, Cow<'a, [Value]>),
     /// One that answers rows.
     Query(Cow<'a, str>, Cow<'a, [Value]>),
+}
+
+/// The same with what is prepared for it.
+enum Ready<'a> {
+    Control(&'a str),
+    Execute(Statement, &'a [Value]),
+    Query(Statement, &'a [Value]),
 }
 
 /// What it answered.
@@ -42,7 +49,7 @@ pub(super) enum Answer {
     Rows(Vec<Row>),
 }
 
-/// The driver's answer to each message, in order.
+/// The driver's answer to each request, in order.
 pub(super) type Answers = Vec<Result<Answer, tokio_postgres::Error>>;
 
 /// The socket's half of the driver; it ends with the connection.
@@ -75,7 +82,8 @@ impl Connection {
 
     /// Statements of our own, waited for.
     pub(super) fn run(&mut self, sql: &str) -> Result<(), Error> {
-        drive(&self.runtime, &mut self.socket, self.client.batch_execute(sql)).map_err(|error| translate(&error))
+        drive(&self.runtime, &mut self.socket, self.client.batch_execute(sql))
+            .map_err(|error| translate(&error))
     }
 
     /// Something of the driver's own.
@@ -92,20 +100,18 @@ impl Connection {
     }
 
     /// Sends everything at once and waits for every answer. `Err`: nothing was sent.
-    pub(super) fn fly(&mut self, messages: &[Message<'_>]) -> Result<Answers, Error> {
-        let mut statements = Vec::with_capacity(messages.len());
-        for message in messages {
-            statements.push(match message {
-                Message::Execute(sql, params) | Message::Query(sql, params) => Some(self.prepare(sql, params)?),
-                Message::Control(_) => None,
+    pub(super) fn fly(&mut self, requests: &[Request<'_>]) -> Result<Answers, Error> {
+        let mut ready = Vec::with_capacity(requests.len());
+        for request in requests {
+            ready.push(match request {
+                Request::Control(sql) => Ready::Control(sql),
+                Request::Execute(sql, params) => Ready::Execute(self.prepare(sql, params)?, params),
+                Request::Query(sql, params) => Ready::Query(self.prepare(sql, params)?, params),
             });
         }
         let client = &self.client;
-        let mut flights: Vec<_> = messages
-            .iter()
-            .zip(statements)
-            .map(|(message, statement)| (Box::pin(ask(client, message, statement)), None))
-            .collect();
+        let mut flights: Vec<_> =
+            ready.into_iter().map(|request| (Box::pin(ask(client, request)), None)).collect();
         let all = poll_fn(|cx| {
             let mut left = false;
             for (flight, answer) in &mut flights {
@@ -119,7 +125,7 @@ impl Connection {
             if left { Poll::Pending } else { Poll::Ready(()) }
         });
         drive(&self.runtime, &mut self.socket, all);
-        Ok(flights.into_iter().filter_map(|(_, answer)| answer).collect())
+        flights.into_iter().map(|(_, answer)| answer).collect::<Option<_>>().ok_or(Error::Unanswered)
     }
 
     /// Sends a statement of our own; nobody waits for its answer.
@@ -134,7 +140,7 @@ impl Connection {
         }));
     }
 
-    /// The prepared statement. Parameters that do not fit are refused here: in the middle of others a message that cannot be
+    /// The prepared statement. Parameters that do not fit are refused here: in the middle of others a request that cannot be
     /// written would leave a hole.
     pub(super) fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Statement, Error> {
         let statement = match self.statements.get(sql) {
@@ -157,21 +163,13 @@ impl Connection {
     }
 }
 
-async fn ask(
-    client: &Client,
-    message: &Message<'_>,
-    statement: Option<Statement>,
-) -> Result<Answer, tokio_postgres::Error> {
-    match (message, &statement) {
-        (Message::Execute(_, params), Some(statement)) => {
-            client.execute(statement, &dynamic(params)).await.map(Answer::Changed)
+async fn ask(client: &Client, request: Ready<'_>) -> Result<Answer, tokio_postgres::Error> {
+    match request {
+        Ready::Control(sql) => client.batch_execute(sql).await.map(|()| Answer::Done),
+        Ready::Execute(statement, params) => {
+            client.execute(&statement, &dynamic(params)).await.map(Answer::Changed)
         }
-        (Message::Query(_, params), Some(statement)) => {
-            client.query(statement, &dynamic(params)).await.map(Answer::Rows)
-        }
-        (Message::Control(sql) | Message::Execute(sql, _) | Message::Query(sql, _), _) => {
-            client.batch_execute(sql).await.map(|()| Answer::Done)
-        }
+        Ready::Query(statement, params) => client.query(&statement, &dynamic(params)).await.map(Answer::Rows),
     }
 }
 

@@ -20,7 +20,7 @@ mod migrations {
     refinery::embed_migrations!("migrations/postgres");
 }
 
-/// Brings the schema up to date. The driver blocks, so this has a thread of its own.
+/// Brings the schema up to date. It blocks, which a thread of an async runtime must not, so this has a thread of its own.
 pub(crate) fn migrate(config: &Config) -> Result<(), Error> {
     let config = config.clone();
     let thread = thread::Builder::new()
@@ -32,7 +32,8 @@ pub(crate) fn migrate(config: &Config) -> Result<(), Error> {
 fn run(connection: &mut Connection) -> Result<(), Error> {
     check_server(connection)?;
     // A migration may take long, and whoever waits for its turn waits as long.
-    connection.run("SET statement_timeout = 0; SET lock_timeout = 0")?;
+    connection
+        .run("SET statement_timeout = 0; SET lock_timeout = 0; SET default_transaction_read_only = off")?;
     connection.run(&format!("SELECT pg_advisory_lock({LOCK})"))?;
     refuse_newer(connection)?;
     kill::soon(Point::Upkeep, "migrate");
@@ -75,7 +76,8 @@ fn refuse_newer(connection: &mut Connection) -> Result<(), Error> {
 }
 
 fn number(connection: &mut Connection, sql: &str) -> Result<i64, Error> {
-    let row = connection.with(async |client| client.query_one(sql, &[]).await.map_err(|error| translate(&error)))?;
+    let row = connection
+        .with(async |client| client.query_one(sql, &[]).await.map_err(|error| translate(&error)))?;
     match super::statement::value(&row, 0)? {
         Value::Int(number) => Ok(number),
         Value::Null | Value::Text(_) | Value::Blob(_) => Err(Error::Corrupt(format!("no number: {sql}"))),

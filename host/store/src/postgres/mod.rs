@@ -11,8 +11,8 @@ mod health;
 mod migrate;
 mod pool;
 mod session;
-mod statistics;
 pub(crate) mod statement;
+mod statistics;
 
 pub(crate) use address::parse;
 pub(crate) use migrate::migrate;

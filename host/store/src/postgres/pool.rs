@@ -14,7 +14,7 @@ use crate::task::{Closure, QUEUE, Task};
 use crate::{Error, Tx};
 
 /// At READ COMMITTED (the settings of a connection say so).
-const BEGIN_WRITE: &str = "BEGIN";
+const BEGIN_WRITE: &str = "BEGIN READ WRITE";
 const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// The way to the threads.
@@ -124,16 +124,22 @@ impl Shared {
             }
         };
         session.begin(BEGIN_WRITE);
-        if task.run(&mut Tx::postgres(&mut session)) {
+        let mut kept = task.run(&mut Tx::postgres(&mut session));
+        if kept {
             kill::in_commit();
             if let Err(error) = session.commit() {
-                tracing::error!(%error, "a commit failed, or its answer was lost");
+                if matches!(error, Error::Unanswered | Error::Lost(_) | Error::Full | Error::Io(_)) {
+                    tracing::error!(%error, "a commit failed, or its answer was lost");
+                }
                 task.lost(error);
+                kept = false;
             }
         }
         session.roll_back();
         task.answer();
-        if self.statistics.are_due()
+        if kept
+            && session.is_sound()
+            && self.statistics.are_due()
             && let Err(error) = statistics::gather(&mut session)
         {
             tracing::warn!(%error, "the database's statistics could not be gathered; the server does it later");
@@ -149,7 +155,12 @@ impl Shared {
             }
             Ok(mut session) => {
                 session.begin(BEGIN_READ);
-                task.run(&mut Tx::postgres(&mut session));
+                // A write that nobody waited for is refused like any other.
+                if task.run(&mut Tx::postgres(&mut session))
+                    && let Err(error) = session.settle()
+                {
+                    task.lost(error);
+                }
                 // What was read is known; nobody needs to wait for the end.
                 task.answer();
                 self.put_back(session);

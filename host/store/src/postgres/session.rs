@@ -6,10 +6,11 @@
 //! answer of ROLLBACK is read by whoever uses the connection next.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_postgres::Row;
 
-use super::connection::{Answer, Answers, Connection, Message};
+use super::connection::{Answer, Answers, Connection, Request};
 use super::health::Server;
 use super::statement::{committed, translate};
 use crate::{Error, Value};
@@ -24,7 +25,6 @@ pub(crate) struct Session {
     waiting: Vec<Waiting<'static>>,
     /// Rows that arrived and were not asked for yet.
     arrived: Vec<(Ticket, Vec<Row>)>,
-    next_ticket: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -37,9 +37,9 @@ enum Phase {
     Broken,
 }
 
-/// A message that has not been sent, and what its answer must be.
+/// A request that has not been sent, and what its answer must be.
 struct Waiting<'a> {
-    message: Message<'a>,
+    request: Request<'a>,
     wants: Wants,
 }
 
@@ -58,6 +58,14 @@ enum Wants {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
+impl Ticket {
+    /// One of the whole program: rows are never taken for those of another transaction.
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 impl Session {
     /// Takes a new connection.
     pub(super) fn connect(server: &Arc<Server>) -> Result<Self, Error> {
@@ -68,7 +76,6 @@ impl Session {
             phase: Phase::Outside,
             waiting: Vec::new(),
             arrived: Vec::new(),
-            next_ticket: 0,
         })
     }
 
@@ -84,30 +91,35 @@ impl Session {
 
     /// Begins a transaction: this goes out with the first statement.
     pub(super) fn begin(&mut self, sql: &'static str) {
-        self.wait_with(Message::Control(sql.into()), Wants::Done);
+        self.wait_with(Request::Control(sql.into()), Wants::Done);
     }
 
     /// Runs a statement that answers no rows; tells how many it changed.
     pub(crate) fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
         self.prepare(sql, params)?;
-        self.land(Some(Waiting { message: Message::Execute(sql.into(), params.into()), wants: Wants::Count }))
+        self.land(Some(Waiting { request: Request::Execute(sql.into(), params.into()), wants: Wants::Count }))
     }
 
     /// Runs a statement of which only an error is of interest; it comes with a later answer. With `one`: the error when it
     /// does not change exactly one row.
-    pub(crate) fn execute_later(&mut self, sql: &str, params: &[Value], one: Option<Error>) -> Result<(), Error> {
+    pub(crate) fn execute_later(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        one: Option<Error>,
+    ) -> Result<(), Error> {
         self.prepare(sql, params)?;
         let wants = one.map_or(Wants::Done, Wants::One);
-        self.wait_with(Message::Execute(sql.to_owned().into(), params.to_vec().into()), wants);
+        self.wait_with(Request::Execute(sql.to_owned().into(), params.to_vec().into()), wants);
         Ok(())
     }
 
     /// Runs a statement and answers its rows.
     pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Error> {
         self.prepare(sql, params)?;
-        let ticket = self.ticket();
+        let ticket = Ticket::new();
         self.land(Some(Waiting {
-            message: Message::Query(sql.into(), params.into()),
+            request: Request::Query(sql.into(), params.into()),
             wants: Wants::Rows(ticket),
         }))?;
         self.rows(ticket)
@@ -116,9 +128,9 @@ impl Session {
     /// Runs a statement whose rows are asked for later.
     pub(crate) fn query_later(&mut self, sql: &str, params: &[Value]) -> Result<Ticket, Error> {
         self.prepare(sql, params)?;
-        let ticket = self.ticket();
-        let message = Message::Query(sql.to_owned().into(), params.to_vec().into());
-        self.wait_with(message, Wants::Rows(ticket));
+        let ticket = Ticket::new();
+        let request = Request::Query(sql.to_owned().into(), params.to_vec().into());
+        self.wait_with(request, Wants::Rows(ticket));
         Ok(ticket)
     }
 
@@ -134,9 +146,9 @@ impl Session {
         }
     }
 
-    /// Runs a statement of our own without parameters: SAVEPOINT and the like.
+    /// Runs a statement of our own without parameters.
     pub(crate) fn control_later(&mut self, sql: String) {
-        self.wait_with(Message::Control(sql.into()), Wants::Done);
+        self.wait_with(Request::Control(sql.into()), Wants::Done);
     }
 
     /// Waits for the answers of everything that was handed in.
@@ -153,41 +165,25 @@ impl Session {
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         // On a connection that has answered nothing yet nobody could tell "never arrived" from "no answer"; and a number of
         // rows is compared here, not by the server.
-        if self.phase == Phase::Outside || self.waiting.iter().any(|waiting| matches!(waiting.wants, Wants::One(_))) {
+        if self.phase == Phase::Outside
+            || self.waiting.iter().any(|waiting| matches!(waiting.wants, Wants::One(_)))
+        {
             self.settle()?;
         }
         if self.phase == Phase::Outside {
             self.waiting.clear();
             return Ok(());
         }
-        let mut messages: Vec<_> = self.waiting.drain(..).map(|waiting| waiting.message).collect();
-        messages.push(Message::Control("COMMIT".into()));
+        let mut requests: Vec<_> = self.waiting.drain(..).map(|waiting| waiting.request).collect();
+        requests.push(Request::Control("COMMIT".into()));
         self.phase = Phase::Broken;
-        let mut answers = self.connection.fly(&messages)?;
-        let commit = answers.pop();
-        if let Some(error) = answers.into_iter().find_map(Result::err) {
-            // The server answered that one with an error and COMMIT with a rollback. When it answered nothing, nothing is
-            // known of the COMMIT behind it either.
-            let error = committed(&error);
-            if error != Error::Unanswered {
-                self.phase = Phase::Outside;
-            }
-            return Err(error);
+        let answers = self.connection.fly(&requests)?;
+        // An ERROR of any of them: COMMIT was answered with a rollback. Anything else that is no answer leaves it open.
+        let error = answers.into_iter().find_map(Result::err).map(|error| committed(&error));
+        if error != Some(Error::Unanswered) {
+            self.phase = Phase::Outside;
         }
-        match commit {
-            Some(Ok(_)) => {
-                self.phase = Phase::Outside;
-                Ok(())
-            }
-            Some(Err(error)) => {
-                let error = committed(&error);
-                if error != Error::Unanswered {
-                    self.phase = Phase::Outside;
-                }
-                Err(error)
-            }
-            None => Err(Error::Unanswered),
-        }
+        error.map_or(Ok(()), Err)
     }
 
     /// Gives the transaction up. Nobody waits for it: a server that cannot be told gives it up by itself.
@@ -205,72 +201,80 @@ impl Session {
         if !self.connection.knows(sql) && !self.waiting.is_empty() {
             self.land(None)?;
         }
+        let phase = self.broken_meanwhile()?;
         let prepared = self.connection.prepare(sql, params);
-        if matches!(prepared, Err(Error::Lost(_))) {
-            self.phase = Phase::Broken;
+        if !matches!(prepared, Err(Error::Lost(_))) {
+            self.phase = phase;
         }
         prepared.map(|_| ())
     }
 
-    fn wait_with(&mut self, message: Message<'static>, wants: Wants) {
-        self.waiting.push(Waiting { message, wants });
+    /// Until it is known how it ends, it ends badly.
+    fn broken_meanwhile(&mut self) -> Result<Phase, Error> {
+        match std::mem::replace(&mut self.phase, Phase::Broken) {
+            Phase::Broken => Err(Error::Aborted),
+            phase @ (Phase::Outside | Phase::Begun) => Ok(phase),
+        }
     }
 
-    fn ticket(&mut self) -> Ticket {
-        self.next_ticket += 1;
-        Ticket(self.next_ticket)
+    fn wait_with(&mut self, request: Request<'static>, wants: Wants) {
+        self.waiting.push(Waiting { request, wants });
     }
 
     /// Sends what waits, and this, and judges the answers; tells the number of rows of the last one.
     fn land(&mut self, last: Option<Waiting<'_>>) -> Result<u64, Error> {
+        let begins = self.broken_meanwhile()? == Phase::Outside;
         let waiting = self.waiting.drain(..).chain(last);
-        let (messages, wants): (Vec<Message<'_>>, Vec<_>) =
-            waiting.map(|waiting| (waiting.message, waiting.wants)).unzip();
+        let (requests, wants): (Vec<Request<'_>>, Vec<_>) =
+            waiting.map(|waiting| (waiting.request, waiting.wants)).unzip();
         let answers = loop {
-            let answers = self.connection.fly(&messages);
-            // Nothing of this transaction was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
-            if self.phase == Phase::Outside && self.was_idle && is_lost(&answers) {
+            let answers = self.connection.fly(&requests);
+            let may_be_stale = begins && std::mem::take(&mut self.was_idle);
+            // Not even BEGIN was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
+            if may_be_stale && first_is_lost(&answers) {
                 self.connection = self.server.connect()?;
-                self.was_idle = false;
                 continue;
             }
-            break answers.inspect_err(|_| self.phase = Phase::Broken)?;
+            break answers?;
         };
         self.was_idle = false;
-        let begins = self.phase == Phase::Outside;
         self.judge(begins, answers, wants)
     }
 
     fn judge(&mut self, begins: bool, answers: Answers, wants: Vec<Wants>) -> Result<u64, Error> {
         let mut last = 0;
         for (at, (answer, wants)) in answers.into_iter().zip(wants).enumerate() {
-            let answer = answer.map_err(|error| {
-                let error = translate(&error);
-                // Without its BEGIN what follows was not in a transaction.
-                if matches!(error, Error::Lost(_)) || (begins && at == 0) {
-                    self.phase = Phase::Broken;
+            let answer = match answer.map_err(|error| translate(&error)) {
+                Ok(answer) => answer,
+                // Without its BEGIN nothing of what follows was in a transaction (and so nothing was written).
+                Err(error) if at == 0 && begins => return Err(error),
+                Err(error @ Error::Lost(_)) => return Err(error),
+                Err(error) => {
+                    self.phase = Phase::Begun;
+                    return Err(error);
                 }
-                error
-            })?;
-            if begins && at == 0 {
-                self.phase = Phase::Begun;
-            }
+            };
             match (wants, answer) {
-                (Wants::One(error), Answer::Changed(count)) if count != 1 => return Err(error),
+                (Wants::One(error), Answer::Changed(count)) if count != 1 => {
+                    self.phase = Phase::Begun;
+                    return Err(error);
+                }
                 (Wants::Rows(ticket), Answer::Rows(rows)) => self.arrived.push((ticket, rows)),
                 (_, Answer::Changed(count)) => last = count,
                 (_, Answer::Done | Answer::Rows(_)) => {}
             }
         }
+        self.phase = Phase::Begun;
         Ok(last)
     }
 }
 
-fn is_lost(answers: &Result<Answers, Error>) -> bool {
+fn first_is_lost(answers: &Result<Answers, Error>) -> bool {
     match answers {
-        Ok(answers) => answers.iter().any(|answer| {
-            answer.as_ref().is_err_and(|error| matches!(translate(error), Error::Lost(_)))
-        }),
+        Ok(answers) => match answers.first() {
+            Some(Err(error)) => matches!(translate(error), Error::Lost(_)),
+            Some(Ok(_)) | None => false,
+        },
         Err(error) => matches!(error, Error::Lost(_)),
     }
 }

@@ -77,11 +77,22 @@ pub(super) fn refuse_misfits(sql: &str, types: &[Type], params: &[Value]) -> Res
     if has != given {
         return Err(Error::Statement(format!("{has} placeholders, {given} parameters: {sql}")));
     }
-    match types.iter().zip(params).position(|(ty, value)| !fits(value, ty)) {
-        Some(at) => Err(Error::Statement(format!("${} is not a value for {}: {sql}", at + 1, types[at]))),
-        None => Ok(()),
+    if let Some((ty, _)) = types.iter().zip(params).find(|(ty, value)| !fits(value, ty)) {
+        return Err(Error::Statement(format!("a parameter is not a value for {ty}: {sql}")));
     }
+    let length = |value: &Value| match value {
+        Value::Null | Value::Int(_) => 0,
+        Value::Text(text) => text.len(),
+        Value::Blob(bytes) => bytes.len(),
+    };
+    if params.iter().map(length).fold(0, usize::saturating_add) > LONGEST {
+        return Err(Error::Statement(format!("more than {LONGEST} bytes: {sql}")));
+    }
+    Ok(())
 }
+
+/// Bytes of a statement's parameters. PostgreSQL takes a value of 1 GiB, and a message of twice that.
+const LONGEST: usize = 1 << 30;
 
 /// A column's value.
 pub(crate) fn value(row: &tokio_postgres::Row, index: usize) -> Result<Value, Error> {

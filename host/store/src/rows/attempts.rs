@@ -156,12 +156,7 @@ fn blocking(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error
 
 /// An attempt of a shop.
 pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: AttemptId) -> Result<Option<Attempt>, Error> {
-    ask(tx, shop, id)?.first(tx)
-}
-
-/// The same, taken later.
-pub fn ask(tx: &mut Tx<'_>, shop: ShopId, id: AttemptId) -> Result<Later<Attempt>, Error> {
-    Attempt::select_later(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+    Attempt::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
 /// A payment's attempts, oldest first.

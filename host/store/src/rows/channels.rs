@@ -168,19 +168,9 @@ pub fn set_default(tx: &mut Tx<'_>, default: &ChannelDefault) -> Result<(), Erro
 
 /// The default channel of a shop for a mode and purpose.
 pub fn default(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, purpose: &str) -> Result<Option<Channel>, Error> {
-    ask_default(tx, shop, mode, purpose)?.first(tx)
-}
-
-/// The same, taken later.
-pub fn ask_default(
-    tx: &mut Tx<'_>,
-    shop: ShopId,
-    mode: Mode,
-    purpose: &str,
-) -> Result<Later<Channel>, Error> {
     let tail = "WHERE shop_id = $1 AND id = (SELECT channel_id FROM channel_default \
                 WHERE shop_id = $1 AND mode = $2 AND purpose = $3)";
-    Channel::select_later(tx, tail, params![shop, mode, purpose])
+    Channel::select_opt(tx, tail, params![shop, mode, purpose])
 }
 
 /// All defaults of a shop.
@@ -214,11 +204,7 @@ pub fn secrets(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId) -> Result<Vec<
 }
 
 /// All of a channel's secrets, in use or retired, sealed, by name; taken later ([`secrets_of`]).
-pub fn ask_secrets(
-    tx: &mut Tx<'_>,
-    shop: ShopId,
-    channel: ChannelId,
-) -> Result<Later<ChannelSecret>, Error> {
+pub fn ask_secrets(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId) -> Result<Later<ChannelSecret>, Error> {
     let tail = "WHERE shop_id = $1 AND channel_id = $2 ORDER BY name, version";
     ChannelSecret::select_later(tx, tail, params![shop, channel])
 }

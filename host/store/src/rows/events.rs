@@ -42,20 +42,23 @@ table! {
 
 /// Adds an event, and puts it into the outbox if the shop has an endpoint that listens.
 pub fn insert(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
-    event.insert_later(tx)?;
-    let sql = "INSERT INTO webhook_outbox (shop_id, event_id) SELECT $1, $2 WHERE EXISTS \
-               (SELECT 1 FROM webhook_endpoint WHERE shop_id = $1 AND mode = $3 AND enabled = 1)";
-    tx.execute_later(sql, params![event.shop_id, event.id, event.mode])
+    insert_all(tx, std::slice::from_ref(event))
 }
 
-/// The same for events of one payment, in the order of their sequence.
+/// The same for several events of a shop and mode.
 pub fn insert_all(tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
     let Some(first) = events.first() else { return Ok(()) };
     Event::insert_all_later(events, tx)?;
-    let sql = "INSERT INTO webhook_outbox (shop_id, event_id) SELECT shop_id, id FROM event \
-               WHERE shop_id = $1 AND payment_id = $2 AND sequence >= $3 AND EXISTS \
-               (SELECT 1 FROM webhook_endpoint WHERE shop_id = $1 AND mode = $4 AND enabled = 1)";
-    tx.execute_later(sql, params![first.shop_id, first.payment_id, first.sequence, first.mode])
+    let places = (0..events.len()).map(|at| format!("${}", at + 2)).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "INSERT INTO webhook_outbox (shop_id, event_id) SELECT shop_id, id FROM event \
+         WHERE shop_id = $1 AND id IN ({places}) AND EXISTS \
+         (SELECT 1 FROM webhook_endpoint WHERE shop_id = $1 AND mode = ${} AND enabled = 1)",
+        events.len() + 2
+    );
+    let ids = events.iter().map(|event| event.id.to_value());
+    let values = std::iter::once(first.shop_id.to_value()).chain(ids).chain([first.mode.to_value()]);
+    tx.execute_later(&sql, &values.collect::<Vec<_>>())
 }
 
 /// Whether anything is in the outbox.

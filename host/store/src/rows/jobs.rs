@@ -58,6 +58,13 @@ table! {
     }
 }
 
+impl Job {
+    /// Whether it is at work or still to be done for who wanted it at this time.
+    pub fn is_pending(&self, wanted_us: i64) -> bool {
+        self.state == JobState::Waiting && (self.lease_token.is_some() || self.due_us <= wanted_us)
+    }
+}
+
 /// A job to be enqueued.
 #[derive(Debug, Clone)]
 pub struct NewJob<'a> {

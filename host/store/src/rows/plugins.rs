@@ -118,11 +118,8 @@ pub fn grants(tx: &mut Tx<'_>, plugin_id: &str) -> Result<Vec<PluginGrant>, Erro
 }
 
 /// The grants of a channel's plugin, taken later.
-pub fn ask_grants_of(
-    tx: &mut Tx<'_>,
-    shop: ShopId,
-    channel: ChannelId,
-) -> Result<Later<PluginGrant>, Error> {
-    let tail = "WHERE plugin_id = (SELECT plugin_id FROM channel WHERE shop_id = $1 AND id = $2) ORDER BY origin";
+pub fn ask_grants_of(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId) -> Result<Later<PluginGrant>, Error> {
+    let tail =
+        "WHERE plugin_id = (SELECT plugin_id FROM channel WHERE shop_id = $1 AND id = $2) ORDER BY origin";
     PluginGrant::select_later(tx, tail, params![shop, channel])
 }

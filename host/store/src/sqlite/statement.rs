@@ -179,8 +179,7 @@ mod tests {
         let opened = open(&folder.path().join("payhost.db")).unwrap();
         let sql = "SELECT i.name, i.tbl_name || '.' || c.name FROM sqlite_master i, pragma_index_info(i.name) c \
                    WHERE i.type = 'index' AND i.sql LIKE 'CREATE UNIQUE%' ORDER BY i.name, c.seqno";
-        let rows =
-            query(&opened.connection, sql, &[], |row| Ok((value(row, 0)?, value(row, 1)?))).unwrap();
+        let rows = query(&opened.connection, sql, &[], |row| Ok((value(row, 0)?, value(row, 1)?))).unwrap();
         let mut found = std::collections::BTreeMap::<String, Vec<String>>::new();
         for row in rows {
             let (Value::Text(index), Value::Text(column)) = row else { panic!("{row:?}") };

@@ -5,11 +5,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 use payhost_store::rows::meta;
 use payhost_store::{Error, Options, Store, params};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::suite::fixture::{err, ok};
 use crate::{database, database_of, shared};
@@ -55,7 +56,7 @@ async fn a_connection_that_is_cut_in_a_transaction_leaves_nothing_and_says_so() 
         let name = name_of(tx)?;
         shared().sql(&name, CUT_ALL);
         let _ = meta::set(tx, "a", "1");
-        let _ = tx.nested(|tx| meta::set(tx, "b", "1"));
+        let _ = meta::set(tx, "b", "1");
         Ok(())
     })
     .await;
@@ -115,13 +116,31 @@ async fn a_killed_server_never_makes_an_acknowledgement_false() {
     for writer in 0..16 {
         writers.spawn(write(store.clone(), writer, acked.clone(), (KILLS + 1) * 200));
     }
-    let counted = acked.clone();
+    let (counted, held_in) = (acked.clone(), store.clone());
+    let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         for kill in 1..=KILLS {
             while counted.load(Ordering::Relaxed) < kill * 200 {
                 thread::yield_now();
             }
+            // The others' transactions may all lie between the kills; this one does not.
+            let (begun, has_begun) = mpsc::channel();
+            let (killed, is_killed) = mpsc::channel();
+            let store = held_in.clone();
+            let held: JoinHandle<Result<(), Error>> = runtime.spawn(async move {
+                let work = move |tx: &mut payhost_store::Tx<'_>| {
+                    meta::set(tx, "held", "1")?;
+                    begun.send(()).unwrap();
+                    is_killed.recv().unwrap();
+                    meta::set(tx, "held too", "1")
+                };
+                store.transact(work).await
+            });
+            has_begun.recv().unwrap();
             server.kill();
+            killed.send(()).unwrap();
+            let held = runtime.block_on(held).unwrap();
+            assert!(matches!(held, Err(Error::Lost(_))), "{held:?}");
             server.go();
         }
         server
@@ -136,19 +155,15 @@ async fn a_killed_server_never_makes_an_acknowledgement_false() {
         .unwrap()
         .into_iter()
         .collect();
-    let mut lost = 0;
+    assert!(!kept.contains("held") && !kept.contains("held too"));
     for (key, result) in &results {
         match result {
             Ok(()) => assert!(kept.contains(key), "{key} was acknowledged and is gone"),
             Err(Error::Unanswered) => {}
-            Err(Error::Lost(_)) => {
-                lost += 1;
-                assert!(!kept.contains(key), "{key} was refused and is there");
-            }
+            Err(Error::Lost(_)) => assert!(!kept.contains(key), "{key} was refused and is there"),
             Err(other) => panic!("{other:?}"),
         }
     }
-    assert!(lost > 0 || results.iter().any(|(_, result)| result.is_err()), "the kills were noticed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -267,6 +282,17 @@ async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
     }
 }
 
+/// Statements go out behind their BEGIN without waiting for it: if that one is refused, they are, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outside_of_a_transaction_nothing_can_be_written() {
+    let store = database().open();
+    let settings = ok(&store, |tx| {
+        let sql = "SELECT current_setting('default_transaction_read_only'), current_setting('transaction_read_only')";
+        tx.query_one(sql, &[], |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))
+    });
+    assert_eq!(settings.await, ("on".to_owned(), "off".to_owned()));
+}
+
 const GIVE: &str = "INSERT INTO meta (key, value) VALUES ($1, '1')";
 
 /// The store writes as often as it waits, and not once more.
@@ -299,5 +325,9 @@ async fn what_decides_nothing_is_not_waited_for() {
     assert_eq!(writes[1], 2, "BEGIN to the rows, and the rest with COMMIT");
     let before = way.writes.load(Ordering::SeqCst);
     let nothing: Result<(), Error> = store.transact(|_| Ok(())).await;
-    assert_eq!((nothing, way.writes.load(Ordering::SeqCst) - before), (Ok(()), 0), "nothing, of which nobody hears");
+    assert_eq!(
+        (nothing, way.writes.load(Ordering::SeqCst) - before),
+        (Ok(()), 0),
+        "nothing, of which nobody hears"
+    );
 }

@@ -159,9 +159,8 @@ pub async fn another_shops_payment_is_not_there(database: &Database) {
         Ok(())
     })
     .await;
-    let stolen = err(&store, move |tx| {
-        payments::save(tx, &mut Payment { shop_id: theirs.shop, ..payment }, NOW_US)
-    });
+    let stolen =
+        err(&store, move |tx| payments::save(tx, &mut Payment { shop_id: theirs.shop, ..payment }, NOW_US));
     assert_eq!(stolen.await, Error::Stale { what: "payment" });
 }
 

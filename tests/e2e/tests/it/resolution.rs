@@ -175,6 +175,9 @@ async fn a_person_is_called_when_it_is_too_late_to_undo_and_ends_the_doubt_by_wh
         }
     }
     assert_eq!(figures(&stage).await["needs_operator"], 2);
+    // Who asks is answered after one turn, not only when nobody waits any longer (10 s).
+    let asking = tokio::time::timeout(Duration::from_secs(8), sync(&stage, &shop, &taken)).await;
+    assert_eq!(asking.expect("asking ends with its turn").expect(202)["resolution"], "needs_operator");
     let tid = text(&stage.sales(window.order_ref()).await[0], "tid");
     // What does not fit is refused, names its member, and uses no key up.
     for (change, field) in [
