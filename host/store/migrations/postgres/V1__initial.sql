@@ -181,7 +181,6 @@ CREATE INDEX payment_approved ON payment (shop_id, channel_id, approved_at_us) W
 CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
 -- For the figures: how many payments are in doubt, and who waits for a person.
 CREATE INDEX payment_unresolved ON payment (resolution, updated_us) WHERE resolution <> 'none';
-CREATE INDEX payment_expiry ON payment (expires_us) WHERE state IN ('created', 'pending');
 -- Accounts that a notice may be about.
 CREATE INDEX payment_awaiting ON payment (shop_id, channel_id) WHERE state = 'awaiting_deposit';
 CREATE UNIQUE INDEX payment_id ON payment (id);

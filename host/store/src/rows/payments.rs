@@ -225,13 +225,6 @@ pub fn unresolved(tx: &mut Tx<'_>) -> Result<Vec<(Resolution, i64, i64)>, Error>
     tx.query(sql, params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
 }
 
-/// Payments that are past their time and not over or paid, oldest deadline first: (shop, payment).
-pub fn due_to_expire(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<Vec<(ShopId, PaymentId)>, Error> {
-    let sql = "SELECT shop_id, id FROM payment WHERE state IN ('created', 'pending') AND expires_us <= $1 \
-               ORDER BY expires_us LIMIT $2";
-    tx.query(sql, params![now_us, limit], |row| Ok((row.get(0)?, row.get(1)?)))
-}
-
 /// Writes what may change, if nobody else did since it was read; raises `version` here and there and sets `updated_us`.
 /// [`Error::Stale`] otherwise, at the latest at the end of the transaction, and nothing is changed.
 pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), Error> {

@@ -282,6 +282,23 @@ async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
     }
 }
 
+/// Plans that were made of nothing are not kept for the minutes until the server looks by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_looks_at_a_new_database_after_its_first_commits() {
+    let store = database().open();
+    let rows = "SELECT reltuples::bigint FROM pg_class WHERE oid = 'meta'::regclass";
+    let counted = || store.read(move |tx| tx.query_one(rows, &[], |row| row.get::<i64>(0)));
+    for at in 0..399 {
+        ok(&store, move |tx| meta::set(tx, &at.to_string(), "1")).await;
+    }
+    let refused: Result<(), Error> = store.transact(|_| Err(Error::Busy)).await;
+    assert_eq!((refused, counted().await), (Err(Error::Busy), Ok(-1)));
+    ok(&store, |tx| meta::set(tx, "399", "1")).await;
+    // It looks when the last one has its answer.
+    while counted().await.unwrap() < 0 {}
+    assert_eq!(counted().await, Ok(400));
+}
+
 /// Statements go out behind their BEGIN without waiting for it: if that one is refused, they are, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outside_of_a_transaction_nothing_can_be_written() {
