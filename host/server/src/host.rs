@@ -289,7 +289,7 @@ impl Host {
         make(self.now_ms(), random())
     }
 
-    /// Rings when an attempt was settled: whoever waits for one reads again.
+    /// Rings when an attempt may have been settled, or an event has to go out: whoever waits for one reads again.
     pub(crate) fn settled(&self) -> &Notify {
         &self.0.settled
     }

@@ -110,7 +110,7 @@ pub async fn contents(of: &Store) -> Result<Report, Error> {
     of.read(report).await
 }
 
-/// What is copied: tables and their columns, for a test that nothing is forgotten.
+/// What is copied: all tables and their columns (a test sees that nothing is forgotten).
 #[doc(hidden)]
 pub fn columns() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLES.iter().map(|spec| (spec.name, spec.columns))

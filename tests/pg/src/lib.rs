@@ -29,8 +29,8 @@ pub struct Server {
     _warden: Child,
 }
 
-/// What a test needs of PostgreSQL is speed; nobody pulls the plug here.
-pub const FAST: &str = "-c fsync=off -c full_page_writes=off";
+/// What a test needs of PostgreSQL is speed, and that nothing happens by itself; nobody pulls the plug here.
+pub const FAST: &str = "-c fsync=off -c full_page_writes=off -c autovacuum=off";
 
 /// As it is delivered.
 pub const SAFE: &str = "";

@@ -214,7 +214,9 @@ async fn claim(host: &Host, limit: i64) -> Result<Vec<(Job, String)>, Error> {
 }
 
 async fn one(host: Host, job: Job, token: String) {
-    let outcome = match job.payload.to::<Task>() {
+    let task = job.payload.to::<Task>();
+    let awaited = matches!(task, Ok(Task::Resolve { .. }));
+    let outcome = match task {
         Ok(task) => perform(&host, task, job.tries).await,
         Err(error) => Err(error.to_string()),
     };
@@ -238,7 +240,9 @@ async fn one(host: Host, job: Job, token: String) {
         Err(error) => tracing::error!(job = %key, %error, "a job's end cannot be stored"),
     }
     // Somebody may wait for this turn, whatever came of it.
-    host.settled().notify_waiters();
+    if awaited {
+        host.settled().notify_waiters();
+    }
 }
 
 /// Does a task once. Public for tests that do every task twice.

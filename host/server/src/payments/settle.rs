@@ -120,8 +120,9 @@ impl<'a> Change<'a> {
         let now_us = self.host.now_us();
         let rows = facts::of_payment(tx, self.payment.shop_id, self.payment.id)?;
         let events = self.follow(&rows, now_us)?;
-        events::insert_all(tx, &events)?;
+        // First: where somebody was faster, that is the error, and not a number that an event has already.
         payments::save(tx, &mut self.payment, now_us)?;
+        events::insert_all(tx, &events)?;
         Ok(self.payment)
     }
 

@@ -35,6 +35,8 @@ use crate::jobs;
 
 /// How long a caller waits for a doubt to be asked about.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often somebody who waits looks, when nobody rings.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What the gateway says about a sale that stands here.
 #[derive(Debug)]
@@ -112,7 +114,7 @@ async fn now(host: &Host, caller: ShopCaller, row: Payment) -> Result<(StatusCod
     Ok((status, json!(show(host, &row).await)))
 }
 
-/// Lets the job of an attempt in doubt run now and waits until it had its turn; tells whether there is one.
+/// Lets the job of an open attempt run now and waits until it is settled, or until no turn is near; tells whether there is one.
 async fn ask_soon(host: &Host, row: &Payment) -> Result<bool, Problem> {
     let (host_in, shop, id) = (host.clone(), row.shop_id, row.id);
     let asked = host.store().transact(move |tx| {
@@ -122,23 +124,26 @@ async fn ask_soon(host: &Host, row: &Payment) -> Result<bool, Problem> {
         Ok::<_, Error>(Some((task.key(), now_us)))
     });
     let Some((key, asked_us)) = asked.await? else { return Ok(false) };
+    let near_us = asked_us.saturating_add(i64::try_from(PATIENCE.as_micros()).unwrap_or(i64::MAX));
     let settled = host.settled().notified();
     tokio::pin!(settled);
     settled.as_mut().enable();
     host.jobs().notify_one();
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
-        let waited = tokio::time::timeout_at(deadline, settled.as_mut()).await;
+        // Another host may do the job, and nobody rings here.
+        let look = deadline.min(tokio::time::Instant::now() + LOOK);
+        let _ = tokio::time::timeout_at(look, settled.as_mut()).await;
         settled.set(host.settled().notified());
         settled.as_mut().enable();
         let key = key.clone();
         let waiting = host.store().read(move |tx| {
             let Some(open) = attempts::open_of(tx, shop, id)? else { return Ok(false) };
-            // Its maker may be at work. Otherwise: where nobody knows more than before, the turn is over all the same.
+            // Its maker may be at work. Otherwise: where nobody knows more than before, the next turn may be far away.
             let at_work = open.state == AttemptState::Intent;
-            Ok::<_, Error>(at_work || job_rows::get(tx, &key)?.is_some_and(|job| job.is_pending(asked_us)))
+            Ok::<_, Error>(at_work || job_rows::get(tx, &key)?.is_some_and(|job| job.is_pending(near_us)))
         });
-        if !waiting.await? || waited.is_err() {
+        if !waiting.await? || tokio::time::Instant::now() >= deadline {
             return Ok(true);
         }
     }

@@ -207,8 +207,8 @@ pub fn take_over(
     tx.execute(sql, params![token, lease_until_us, now_us, shop, id]).map(|rows| rows == 1)
 }
 
-/// Writes state and outcome of an open attempt, if its lease is still the one in `attempt` ([`Error::Stale`] otherwise:
-/// somebody took it over, or it is settled).
+/// Writes state and outcome of an open attempt, if its lease is still the one in `attempt` ([`Error::Stale`] otherwise, at the
+/// latest at the end of the transaction: somebody took it over, or it is settled).
 pub fn settle(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<(), Error> {
     let sql = "UPDATE attempt SET state = $1, outcome = $2, updated_us = $3 \
                WHERE shop_id = $4 AND id = $5 AND lease_token = $6 AND state IN ('intent', 'in_doubt')";

@@ -101,7 +101,8 @@ pub fn ask_of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Resu
     Checkout::select_later(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY id", params![shop, payment])
 }
 
-/// Writes state, callback and result, if the state is still `from` ([`Error::Stale`] otherwise).
+/// Writes state, callback and result, if the state is still `from` ([`Error::Stale`] otherwise, at the latest at the end of the
+/// transaction).
 pub fn advance(tx: &mut Tx<'_>, checkout: &Checkout, from: CheckoutState) -> Result<(), Error> {
     let sql = "UPDATE checkout SET state = $1, callback = $2, result = $3, updated_us = $4 \
                WHERE shop_id = $5 AND id = $6 AND state = $7";

@@ -59,9 +59,9 @@ table! {
 }
 
 impl Job {
-    /// Whether it is at work or still to be done for who wanted it at this time.
-    pub fn is_pending(&self, wanted_us: i64) -> bool {
-        self.state == JobState::Waiting && (self.lease_token.is_some() || self.due_us <= wanted_us)
+    /// Whether it is at work, or to be done until a time.
+    pub fn is_pending(&self, until_us: i64) -> bool {
+        self.state == JobState::Waiting && (self.lease_token.is_some() || self.due_us <= until_us)
     }
 }
 

@@ -295,7 +295,8 @@ async fn the_server_looks_at_a_new_database_after_its_first_commits() {
     assert_eq!((refused, counted().await), (Err(Error::Busy), Ok(-1)));
     ok(&store, |tx| meta::set(tx, "399", "1")).await;
     // It looks when the last one has its answer.
-    while counted().await.unwrap() < 0 {}
+    let looked = async { while counted().await.unwrap() < 0 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(30), looked).await.expect("the server looks");
     assert_eq!(counted().await, Ok(400));
 }
 
