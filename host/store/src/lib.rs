@@ -4,7 +4,7 @@
 //! | room | what |
 //! |---|---|
 //! | [`Store`] | open, `transact`, `read`, `close` |
-//! | [`Tx`], [`params!`] | statements in portable SQL, the same on every backend |
+//! | [`Tx`], [`params!`] | statements in portable SQL, the same on every backend; what nobody waits for, and rows taken [`Later`] |
 //! | [`rows`] | one module per table: its struct and the functions that callers use |
 //! | [`vault`] | the master key, a data key per shop, sealed values, API-key hashes |
 //! | [`copy`] | a whole database from one backend into an empty one of the other |
