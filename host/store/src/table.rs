@@ -23,6 +23,12 @@ macro_rules! table {
             const TABLE: &'static str = $table;
             const COLUMNS: &'static str = concat!(stringify!($first) $(, ", ", stringify!($field))*);
 
+            fn insert_sql() -> &'static str {
+                static SQL: std::sync::LazyLock<String> =
+                    std::sync::LazyLock::new(|| $crate::table::insert_sql($table, <$name as $crate::table::Table>::COLUMNS));
+                &SQL
+            }
+
             fn read(row: &$crate::Row<'_>) -> Result<Self, $crate::Error> {
                 let mut index = 0..;
                 let mut next = || index.next().unwrap_or(usize::MAX);
@@ -64,10 +70,19 @@ macro_rules! word {
 
 pub(crate) use {table, word};
 
+/// The statement that adds a row.
+pub(crate) fn insert_sql(table: &str, columns: &str) -> String {
+    let places = (1..=columns.split(", ").count()).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
+    format!("INSERT INTO {table} ({columns}) VALUES ({places})")
+}
+
 /// A row type. Private: callers use the functions of [`crate::rows`].
 pub(crate) trait Table: Sized {
     const TABLE: &'static str;
     const COLUMNS: &'static str;
+
+    /// The statement that adds a row of `COLUMNS`.
+    fn insert_sql() -> &'static str;
 
     /// Reads a row whose columns are `COLUMNS`, in that order.
     fn read(row: &Row<'_>) -> Result<Self, Error>;
@@ -77,12 +92,12 @@ pub(crate) trait Table: Sized {
 
     /// Adds the row.
     fn insert(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        tx.execute(&self.insert_sql(""), &self.values()).map(|_| ())
+        tx.execute(Self::insert_sql(), &self.values()).map(|_| ())
     }
 
     /// The same; an error may be told later ([`Tx::execute_later`]).
     fn insert_later(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        tx.execute_later(&self.insert_sql(""), &self.values())
+        tx.later(Self::insert_sql().into(), self.values())
     }
 
     /// Adds several rows with one statement; an error may be told later.
@@ -97,24 +112,17 @@ pub(crate) trait Table: Sized {
         };
         let places = (0..rows.len()).map(row).collect::<Vec<_>>().join(", ");
         let sql = format!("INSERT INTO {} ({}) VALUES {places}", Self::TABLE, Self::COLUMNS);
-        tx.execute_later(&sql, &rows.iter().flat_map(Self::values).collect::<Vec<_>>())
+        tx.later(sql.into(), rows.iter().flat_map(Self::values).collect())
     }
 
     /// Adds the row unless a unique rule refuses it; tells whether it was added.
     fn insert_new(&self, tx: &mut Tx<'_>) -> Result<bool, Error> {
-        tx.execute(&self.insert_sql(" ON CONFLICT DO NOTHING"), &self.values()).map(|rows| rows > 0)
+        self.insert_with(tx, " ON CONFLICT DO NOTHING").map(|rows| rows > 0)
     }
 
     /// Adds the row with what follows (`ON CONFLICT …`).
     fn insert_with(&self, tx: &mut Tx<'_>, tail: &str) -> Result<u64, Error> {
-        tx.execute(&self.insert_sql(tail), &self.values())
-    }
-
-    /// The statement of those above.
-    fn insert_sql(&self, tail: &str) -> String {
-        let count = Self::COLUMNS.split(", ").count();
-        let places = (1..=count).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
-        format!("INSERT INTO {} ({}) VALUES ({places}){tail}", Self::TABLE, Self::COLUMNS)
+        tx.execute(&format!("{}{tail}", Self::insert_sql()), &self.values())
     }
 
     /// Rows by what follows `SELECT … FROM table`.
@@ -127,6 +135,15 @@ pub(crate) trait Table: Sized {
     fn select_later(tx: &mut Tx<'_>, tail: &str, params: &[Value]) -> Result<Later<Self>, Error> {
         let sql = format!("SELECT {} FROM {} {tail}", Self::COLUMNS, Self::TABLE);
         tx.query_later(&sql, params, Self::read)
+    }
+
+    /// The same for a table of settings ([`Tx::keep_settings`]).
+    fn settings_later(tx: &mut Tx<'_>, tail: &str, params: &[Value]) -> Result<Later<Self>, Error>
+    where
+        Self: Clone + Send + Sync + 'static,
+    {
+        let sql = format!("SELECT {} FROM {} {tail}", Self::COLUMNS, Self::TABLE);
+        tx.settings_later(&sql, params, Self::read)
     }
 
     /// The one row by what follows `SELECT … FROM table`, if it exists.

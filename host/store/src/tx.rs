@@ -4,6 +4,8 @@
 //! timestamps, no JSON operators; `ON CONFLICT`, `RETURNING` and `WITH` are fine. Text holds no NUL (PostgreSQL cannot store
 //! it), and transactions are not begun or ended by statements.
 
+use std::borrow::Cow;
+
 use crate::postgres::{Session, Ticket};
 use crate::{Error, FromValue, Value};
 use crate::{postgres, sqlite};
@@ -26,7 +28,11 @@ pub struct Later<T>(Asked<T>);
 enum Asked<T> {
     Here(Vec<T>),
     Sent(Ticket, fn(&Row<'_>) -> Result<T, Error>),
+    Kept(Take<T>),
 }
+
+/// Takes rows from memory, or asks for them.
+type Take<T> = Box<dyn FnOnce(&mut Session) -> Result<Vec<T>, Error>>;
 
 impl<T> Later<T> {
     /// All of them.
@@ -83,25 +89,33 @@ impl<'a> Tx<'a> {
     /// Runs a statement of which only an error is of interest. The error may come with a later statement, at the latest with
     /// the end of the transaction, of which then nothing is kept: nobody waits for the answer of the server.
     pub fn execute_later(&mut self, sql: &str, params: &[Value]) -> Result<(), Error> {
-        self.later(sql, params, None)
+        self.later(sql.to_owned().into(), params.to_vec())
     }
 
-    /// Like [`Tx::execute_later`] for a statement that must change one row: otherwise this is the error.
+    /// The same for a statement of the caller's own.
+    pub(crate) fn later(&mut self, sql: Cow<'static, str>, params: Vec<Value>) -> Result<(), Error> {
+        self.guarded(|backend| {
+            refuse_nul(&params)?;
+            match backend {
+                Backend::Sqlite(connection) => {
+                    sqlite::statement::execute(connection, &sql, &params).map(|_| ())
+                }
+                Backend::Postgres(session) => session.execute_later(sql, params),
+            }
+        })
+    }
+
+    /// Like [`Tx::execute_later`] for a statement that changes the row of a key: this is the error if there is none. (Not for
+    /// one that has a `RETURNING`.)
     pub fn change_one_later(&mut self, sql: &str, params: &[Value], otherwise: Error) -> Result<(), Error> {
-        self.later(sql, params, Some(otherwise))
-    }
-
-    fn later(&mut self, sql: &str, params: &[Value], one: Option<Error>) -> Result<(), Error> {
         self.guarded(|backend| {
             refuse_nul(params)?;
             match backend {
-                Backend::Sqlite(connection) => {
-                    match (sqlite::statement::execute(connection, sql, params)?, one) {
-                        (1, _) | (_, None) => Ok(()),
-                        (_, Some(error)) => Err(error),
-                    }
-                }
-                Backend::Postgres(session) => session.execute_later(sql, params, one),
+                Backend::Sqlite(connection) => match sqlite::statement::execute(connection, sql, params)? {
+                    0 => Err(otherwise),
+                    _ => Ok(()),
+                },
+                Backend::Postgres(session) => session.change_one_later(sql, params.to_vec(), otherwise),
             }
         })
     }
@@ -136,8 +150,39 @@ impl<'a> Tx<'a> {
                 .iter()
                 .map(|row| read(&Row { backend: RowBackend::Postgres(row) }))
                 .collect(),
-            (Asked::Sent(..), Backend::Sqlite(_)) => Err(Error::Aborted),
+            (Asked::Kept(take), Backend::Postgres(session)) => take(session),
+            (Asked::Sent(..) | Asked::Kept(_), Backend::Sqlite(_)) => Err(Error::Aborted),
         })
+    }
+
+    /// From here on this transaction reads settings (what shops and operators set and every payment reads) as they are kept in
+    /// memory, if nothing was set since. It must not set any itself.
+    pub fn keep_settings(&mut self) -> Result<(), Error> {
+        self.guarded(|backend| match backend {
+            // Reading them is as cheap as knowing that they are the same.
+            Backend::Sqlite(_) => Ok(()),
+            Backend::Postgres(session) => session.keep_settings(),
+        })
+    }
+
+    /// Like [`Tx::query_later`] for settings ([`Tx::keep_settings`]).
+    pub(crate) fn settings_later<T: Clone + Send + Sync + 'static>(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        read: fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Later<T>, Error> {
+        match &self.backend {
+            Backend::Postgres(session) if session.keeps_settings() => {
+                refuse_nul(params)?;
+                let question = (sql.to_owned(), params.to_vec());
+                let take = move |session: &mut Session| {
+                    session.settings(question, |row| read(&Row { backend: RowBackend::Postgres(row) }))
+                };
+                Ok(Later(Asked::Kept(Box::new(take))))
+            }
+            Backend::Postgres(_) | Backend::Sqlite(_) => self.query_later(sql, params, read),
+        }
     }
 
     /// All rows of a query.

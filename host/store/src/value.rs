@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::Error;
 
 /// One stored value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     /// NULL.
     Null,

@@ -250,7 +250,11 @@ impl Ready {
         plugin: Option<Arc<Plugin>>,
     ) -> Result<Self, Problem> {
         let vault = host.vault().clone();
-        let rows = host.store().read(move |tx| Rows::read(tx, &vault, shop, id, revision)).await;
+        let rows = host.store().read(move |tx| {
+            tx.keep_settings()?;
+            Rows::read(tx, &vault, shop, id, revision)
+        });
+        let rows = rows.await;
         Self::of(host, rows.map_err(Rows::problem)?, digest, plugin).await
     }
 

@@ -5,6 +5,7 @@ use payhost_core::id::{CheckoutId, PaymentId};
 use payhost_engine::Called;
 use payhost_engine::contract::general_pay::{AUTHENTICATE, Authentication};
 use payhost_engine::contract::types::{Callback, Method, Order, PluginError};
+use payhost_store::rows::attempts;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::payments::{self as payment_rows, Confirm, Payment};
 use payhost_store::{Error, Tx, Vault};
@@ -44,8 +45,9 @@ pub struct Returned {
 impl Returned {
     /// Reads it by its id alone; nothing if there is none.
     pub fn read(tx: &mut Tx<'_>, vault: &Vault, id: CheckoutId) -> Result<Option<Self>, Error> {
+        tx.keep_settings()?;
+        let payment = payment_rows::ask_of_checkout(tx, id)?;
         let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
-        let payment = payment_rows::ask(tx, checkout.shop_id, checkout.payment_id)?;
         let rows = Rows::read(tx, vault, checkout.shop_id, checkout.channel_id, Some(checkout.revision))?;
         let confirm = payment.one(tx, "payment")?.confirm;
         Ok(Some(Self { checkout, confirm, rows }))
@@ -160,7 +162,8 @@ async fn hold(
         if let Some((of, read)) = &returned.read {
             journal(tx, host, &ready_in, *of, read)?;
         }
-        if let Some(reason) = refusal(tx, host, &payment)? {
+        let busy = attempts::open_of(tx, payment.shop_id, payment.id)?.is_some();
+        if let Some(reason) = refusal(host, &payment, busy) {
             return refuse(tx, host, payment, &mut checkout, reason);
         }
         let mut change = Change::begin(host, payment, Some(&ready_in));

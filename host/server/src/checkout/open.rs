@@ -9,6 +9,7 @@ use payhost_core::id::{CheckoutId, PaymentId};
 use payhost_engine::contract::general_pay::{BEGIN, Begun, BuyerEnv, CheckoutStep, Script};
 use payhost_store::rows::attempts;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::facts;
 use payhost_store::rows::payments::{self as payment_rows, Payment};
 use payhost_store::rows::shops::{self, Shop};
 use payhost_store::{Error, Sealed, Tx};
@@ -50,9 +51,14 @@ pub struct Opened {
 impl Opened {
     /// Reads both.
     pub fn read(tx: &mut Tx<'_>, id: PaymentId) -> Result<Option<Self>, Error> {
-        let Some(payment) = payment_rows::get_of_any_shop(tx, id)? else { return Ok(None) };
+        tx.keep_settings()?;
+        payment_rows::get_of_any_shop(tx, id)?.map(|payment| Self::of(tx, payment)).transpose()
+    }
+
+    /// Reads the shop.
+    pub fn of(tx: &mut Tx<'_>, payment: Payment) -> Result<Self, Error> {
         let shop = shops::get(tx, payment.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
-        Ok(Some(Self { payment, shop }))
+        Ok(Self { payment, shop })
     }
 }
 
@@ -127,6 +133,7 @@ pub async fn open(
     }
     let host_in = host.clone();
     let found = host.store().read(move |tx| {
+        tx.keep_settings()?;
         let Some(payment) = payment_rows::get_of_any_shop(tx, id)? else { return Ok(None) };
         // What cannot be paid any more says so, however it stands with its channel.
         let (shop, rows) = match closed(&host_in, &payment, words(&payment.language)) {
@@ -195,6 +202,7 @@ async fn begin(
         let payment = payment_rows::ask_lock(tx, row.shop_id, id)?;
         let open = attempts::ask_open_of(tx, row.shop_id, id)?;
         let checkouts = checkouts::ask_of_payment(tx, row.shop_id, id)?;
+        let facts = facts::ask_of_payment(tx, row.shop_id, id)?;
         let payment = payment.one(tx, "payment")?;
         if open.first(tx)?.is_some() {
             return Ok(Some(t.busy));
@@ -205,7 +213,7 @@ async fn begin(
         if !payment.state.is_payable() {
             return Ok(Some(t.not_payable));
         }
-        let mut change = Change::begin(host, payment, None);
+        let mut change = Change::begin(host, payment, None).with_facts(facts);
         match failed {
             None => {
                 checkouts::insert(tx, &row)?;

@@ -11,6 +11,7 @@ use payhost_core::kill::{self, Point};
 use payhost_engine::contract::types::Callback;
 use payhost_store::Error;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::payments as payment_rows;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -129,9 +130,12 @@ pub async fn show(
         return Ok(bad_link());
     }
     let found = host.store().read(move |tx| {
+        tx.keep_settings()?;
+        let payment = payment_rows::ask_of_checkout(tx, id)?;
         let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
-        let opened = Opened::read(tx, checkout.payment_id)?;
-        Ok::<_, Error>(opened.map(|opened| (opened, checkout)))
+        let payment = payment.one(tx, "payment")?;
+        let opened = Opened::of(tx, payment)?;
+        Ok::<_, Error>(Some((opened, checkout)))
     });
     let Some((opened, checkout)) = found.await? else { return Ok(bad_link()) };
     result_page(&host, &opened, &checkout)

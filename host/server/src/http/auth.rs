@@ -91,6 +91,7 @@ pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
     let hash = host.vault().hash_api_key(&bearer.0)?;
     // Key and shop in one look: every request begins with it.
     let found = host.store().read(move |tx| {
+        tx.keep_settings()?;
         let shop = shops::ask_of_key(tx, &hash)?;
         let Some(key) = api_keys::find(tx, &hash)? else { return Ok(None) };
         Ok::<_, payhost_store::Error>(Some((key, shop.first(tx)?)))

@@ -11,6 +11,7 @@ use payhost_engine::contract::general_pay::{Authentication, COMPLETE};
 use payhost_engine::contract::types::{Account, Callback, Order, Outcome, PluginError};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
+use payhost_store::rows::facts;
 use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
@@ -73,12 +74,13 @@ async fn begin(
     read: Option<Journaled>,
 ) -> Result<Option<(Attempt, Payment, Checkout)>, Problem> {
     let (host_in, ready_in) = (host.clone(), ready.clone());
-    let (shop, payment, id) = (seen.shop_id, seen.payment_id, seen.id);
+    let (shop, id_of_payment, id) = (seen.shop_id, seen.payment_id, seen.id);
     let begun = host.store().transact(move |tx| {
         let host = &host_in;
-        let payment = payments::ask_lock(tx, shop, payment)?;
+        let payment = payments::ask_lock(tx, shop, id_of_payment)?;
         // Read under the lock: the same return may have come to another host while we waited for it.
         let found = checkouts::ask(tx, shop, id)?;
+        let other = attempts::ask_open_of(tx, shop, id_of_payment)?;
         let payment = payment.one(tx, "payment")?;
         let Some(mut checkout) = found.first(tx)?.filter(|checkout| from.contains(&checkout.state)) else {
             return Ok(None);
@@ -86,7 +88,7 @@ async fn begin(
         if let Some(read) = read {
             read.write(tx)?;
         }
-        if let Some(reason) = refusal(tx, host, &payment)? {
+        if let Some(reason) = refusal(host, &payment, other.first(tx)?.is_some()) {
             refuse(tx, host, payment, &mut checkout, reason)?;
             return Ok(None);
         }
@@ -111,16 +113,15 @@ async fn begin(
     Ok(begun.await?)
 }
 
-/// Why a return may not be completed: rule 6, and time.
-pub fn refusal(tx: &mut Tx<'_>, host: &Host, payment: &Payment) -> Result<Option<&'static str>, Error> {
+/// Why a return may not be completed: rule 6, and time. `busy`: an attempt of the payment is open.
+pub fn refusal(host: &Host, payment: &Payment, busy: bool) -> Option<&'static str> {
     if payment.paid > payment.cancelled {
-        return Ok(Some("already_paid"));
+        Some("already_paid")
+    } else if !payment.state.is_payable() || payment.expires_us <= host.now_us() {
+        Some("not_payable")
+    } else {
+        busy.then_some("busy")
     }
-    if !payment.state.is_payable() || payment.expires_us <= host.now_us() {
-        return Ok(Some("not_payable"));
-    }
-    let open = attempts::open_of(tx, payment.shop_id, payment.id)?;
-    Ok(open.map(|_| "busy"))
 }
 
 /// Ends a checkout that may not be completed.
@@ -156,9 +157,10 @@ async fn settle(
         journaled.write(tx)?;
         let payment = payments::ask_lock(tx, payment.shop_id, payment.id)?;
         let checkout = checkouts::ask(tx, checkout.shop_id, checkout.id)?;
+        let facts = facts::ask_of_payment(tx, attempt.shop_id, attempt.payment_id)?;
         let Some(mut attempt) = still_mine(tx, &attempt)? else { return Ok(false) };
         let payment = payment.one(tx, "payment")?;
-        let mut change = Change::begin(host, payment, Some(&ready_in));
+        let mut change = Change::begin(host, payment, Some(&ready_in)).with_facts(facts);
         let mut checkout = checkout.one(tx, "checkout")?;
         let seen = evidence(&called.evidence);
         apply(tx, host, &mut change, &mut attempt, &mut checkout, verdict, seen)?;

@@ -264,6 +264,7 @@ async fn on_trial(
 ) -> Result<Result<(), Problem>, Problem> {
     let (host_in, input_in, checked_in) = (host.clone(), input.clone(), checked.clone());
     let found = host.store().read(move |tx| {
+        tx.keep_settings()?;
         let Ok(channel) = channel_of(tx, caller, input_in.channel_id.as_deref())? else { return Ok(None) };
         let rows = match Rows::read(tx, host_in.vault(), caller.shop_id, channel.id, None) {
             Ok(rows) => rows,
@@ -289,6 +290,7 @@ fn in_transaction(
     checked: Checked,
     tried: Result<(), Problem>,
 ) -> Result<Made, Error> {
+    tx.keep_settings()?;
     let shop = shops::ask(tx, caller.shop_id)?;
     let open = payments::ask_open_of_order(tx, caller.shop_id, caller.mode, &input.order_id)?;
     let channel = match channel_of(tx, caller, input.channel_id.as_deref())? {

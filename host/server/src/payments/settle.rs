@@ -11,7 +11,7 @@ use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::events;
 use payhost_store::rows::facts::{self, FactRow, Recorded};
 use payhost_store::rows::payments::{self, Payment};
-use payhost_store::{Error, Json, Tx};
+use payhost_store::{Error, Json, Later, Tx};
 use serde_json::{Value, json};
 
 use super::model::{PaymentOut, Support};
@@ -42,6 +42,9 @@ pub struct Change<'a> {
     before: Before,
     ready: Option<&'a Ready>,
     events: Vec<(String, Value)>,
+    /// Its facts, if they were asked for with the payment, and those that were written since.
+    asked: Option<Later<FactRow>>,
+    added: Vec<FactRow>,
 }
 
 /// What was true of the payment before.
@@ -70,7 +73,12 @@ impl<'a> Change<'a> {
     pub fn begin(host: &'a Host, payment: Payment, ready: Option<&'a Ready>) -> Self {
         let before =
             Before { state: payment.state, resolution: payment.resolution, cancelled: payment.cancelled };
-        Self { host, payment, before, ready, events: Vec::new() }
+        Self { host, payment, before, ready, events: Vec::new(), asked: None, added: Vec::new() }
+    }
+
+    /// The same with its facts, which were asked for behind its lock.
+    pub fn with_facts(self, facts: Later<FactRow>) -> Self {
+        Self { asked: Some(facts), ..self }
     }
 
     /// Writes a fact; tells whether it was new.
@@ -96,7 +104,10 @@ impl<'a> Change<'a> {
             created_us: self.host.now_us(),
         };
         match facts::record(tx, &row)? {
-            Recorded::New => Ok(Written::New),
+            Recorded::New => {
+                self.added.push(row);
+                Ok(Written::New)
+            }
             Recorded::Known(known) => {
                 if (known.payment_id, known.amount, known.currency)
                     != (row.payment_id, row.amount, row.currency)
@@ -118,7 +129,10 @@ impl<'a> Change<'a> {
     /// Computes the state from all facts and writes payment and events.
     pub fn write(mut self, tx: &mut Tx<'_>) -> Result<Payment, Error> {
         let now_us = self.host.now_us();
-        let rows = facts::of_payment(tx, self.payment.shop_id, self.payment.id)?;
+        let rows = match self.asked.take() {
+            Some(asked) => [asked.all(tx)?, std::mem::take(&mut self.added)].concat(),
+            None => facts::of_payment(tx, self.payment.shop_id, self.payment.id)?,
+        };
         let events = self.follow(&rows, now_us)?;
         // First: where somebody was faster, that is the error, and not a number that an event has already.
         payments::save(tx, &mut self.payment, now_us)?;

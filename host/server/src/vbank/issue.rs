@@ -175,7 +175,8 @@ async fn begin(
             Known::Refused(problem) => return Ok(Err(*problem)),
         }
         let payment = locked(tx, ready.channel.shop_id, id)?;
-        if let Some(reason) = refusal(tx, host, &payment)? {
+        let busy = attempts::open_of(tx, payment.shop_id, payment.id)?.is_some();
+        if let Some(reason) = refusal(host, &payment, busy) {
             key.forget(tx)?;
             let words = format!("no account can be opened for this payment: {reason}; nothing was sent");
             return Ok(Err(Problem::new(

@@ -82,6 +82,7 @@ async fn ready(host: &Host, id: ChannelId) -> Result<(Ready, i64), Problem> {
     let since_us = host.now_us().saturating_sub(STRANGE_US);
     let vault = host.vault().clone();
     let found = host.store().read(move |tx| {
+        tx.keep_settings()?;
         let Some(channel) = channels::get_of_any_shop(tx, id)? else { return Ok(None) };
         let rows = Rows::read(tx, &vault, channel.shop_id, channel.id, None)?;
         Ok::<_, Error>(Some((rows, notices::strange(tx, id, since_us, STRANGE_MAX)?)))

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Config;
 
 use super::connection::Connection;
+use super::settings::Settings;
 use crate::Error;
 
 /// How long an outage may last before closures are refused instead of waiting. A buyer's request waits no longer.
@@ -20,12 +21,14 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 pub(super) struct Server {
     config: Config,
     health: Health,
+    /// What it was last seen to be set to.
+    pub(super) settings: Settings,
 }
 
 impl Server {
     /// Nothing is known of it yet.
     pub(super) fn new(config: Config) -> Self {
-        Self { config, health: Health::default() }
+        Self { config, health: Health::default(), settings: Settings::default() }
     }
 
     /// A new connection. Blocks, for a short outage too.
@@ -36,6 +39,7 @@ impl Server {
                 Turn::Wait(pause) => thread::sleep(pause),
                 Turn::Try => match Connection::connect(&self.config) {
                     Ok(connection) => {
+                        self.settings.forget();
                         self.health.up();
                         return Ok(connection);
                     }

@@ -11,6 +11,7 @@ mod health;
 mod migrate;
 mod pool;
 mod session;
+mod settings;
 pub(crate) mod statement;
 mod statistics;
 

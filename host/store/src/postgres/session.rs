@@ -5,13 +5,16 @@
 //! the first statement, statements whose answer is only "done" with the next one that is waited for or with COMMIT, and the
 //! answer of ROLLBACK is read by whoever uses the connection next.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 
 use super::connection::{Answer, Answers, Connection, Request};
 use super::health::Server;
+use super::settings::{CHANGE, Question, Settings};
 use super::statement::{committed, translate};
 use crate::{Error, Value};
 
@@ -25,6 +28,18 @@ pub(crate) struct Session {
     waiting: Vec<Waiting<'static>>,
     /// Rows that arrived and were not asked for yet.
     arrived: Vec<(Ticket, Vec<Row>)>,
+    /// What this transaction knows of the settings that are kept.
+    change: Change,
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    /// Settings are read like anything else.
+    NotOfInterest,
+    /// Their number is on its way.
+    Asked(Ticket),
+    /// This is their number.
+    Known(i64),
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -46,7 +61,7 @@ struct Waiting<'a> {
 enum Wants {
     /// No error.
     Done,
-    /// One row changed, else this error.
+    /// No error, or this one where the server divided by the number of rows that were changed, which was 0.
     One(Error),
     /// Rows, for whoever has the ticket.
     Rows(Ticket),
@@ -66,6 +81,20 @@ impl Ticket {
     }
 }
 
+impl Wants {
+    /// What an error of the driver means.
+    fn or_none(
+        &self,
+        error: &tokio_postgres::Error,
+        translate: fn(&tokio_postgres::Error) -> Error,
+    ) -> Error {
+        match self {
+            Self::One(none) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => none.clone(),
+            Self::One(_) | Self::Done | Self::Rows(_) | Self::Count => translate(error),
+        }
+    }
+}
+
 impl Session {
     /// Takes a new connection.
     pub(super) fn connect(server: &Arc<Server>) -> Result<Self, Error> {
@@ -76,6 +105,7 @@ impl Session {
             phase: Phase::Outside,
             waiting: Vec::new(),
             arrived: Vec::new(),
+            change: Change::NotOfInterest,
         })
     }
 
@@ -91,6 +121,7 @@ impl Session {
 
     /// Begins a transaction: this goes out with the first statement.
     pub(super) fn begin(&mut self, sql: &'static str) {
+        self.change = Change::NotOfInterest;
         self.wait_with(Request::Control(sql.into()), Wants::Done);
     }
 
@@ -100,17 +131,24 @@ impl Session {
         self.land(Some(Waiting { request: Request::Execute(sql.into(), params.into()), wants: Wants::Count }))
     }
 
-    /// Runs a statement of which only an error is of interest; it comes with a later answer. With `one`: the error when it
-    /// does not change exactly one row.
-    pub(crate) fn execute_later(
+    /// Runs a statement of which only an error is of interest; it comes with a later answer.
+    pub(crate) fn execute_later(&mut self, sql: Cow<'static, str>, params: Vec<Value>) -> Result<(), Error> {
+        self.prepare(&sql, &params)?;
+        self.wait_with(Request::Execute(sql, params.into()), Wants::Done);
+        Ok(())
+    }
+
+    /// The same for a statement that finds its row by the key; this is the error if it finds none. The server says so by
+    /// itself, by an error: a number would have to be waited for before COMMIT.
+    pub(crate) fn change_one_later(
         &mut self,
         sql: &str,
-        params: &[Value],
-        one: Option<Error>,
+        params: Vec<Value>,
+        otherwise: Error,
     ) -> Result<(), Error> {
-        self.prepare(sql, params)?;
-        let wants = one.map_or(Wants::Done, Wants::One);
-        self.wait_with(Request::Execute(sql.to_owned().into(), params.to_vec().into()), wants);
+        let sql = format!("WITH changed AS ({sql} RETURNING 1) SELECT 1 / COUNT(*) FROM changed");
+        self.prepare(&sql, &params)?;
+        self.wait_with(Request::Execute(sql.into(), params.into()), Wants::One(otherwise));
         Ok(())
     }
 
@@ -146,6 +184,59 @@ impl Session {
         }
     }
 
+    /// From here on settings may be taken from memory.
+    pub(crate) fn keep_settings(&mut self) -> Result<(), Error> {
+        if let Change::NotOfInterest = self.change {
+            self.change = Change::Asked(self.query_later(CHANGE, &[])?);
+        }
+        Ok(())
+    }
+
+    /// Whether they may.
+    pub(crate) fn keeps_settings(&self) -> bool {
+        !matches!(self.change, Change::NotOfInterest)
+    }
+
+    /// Settings by the statement that reads them: from memory while nothing was set.
+    pub(crate) fn settings<T: Clone + Send + Sync + 'static>(
+        &mut self,
+        question: Question,
+        read: impl Fn(&Row) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let change = self.change()?;
+        if let Some(kept) = self.kept().get(change, &question) {
+            return Ok(kept);
+        }
+        let rows: Vec<T> =
+            self.query(&question.0, &question.1)?.iter().map(read).collect::<Result<_, Error>>()?;
+        self.kept().keep(change, question, rows.clone());
+        Ok(rows)
+    }
+
+    fn kept(&self) -> &Settings {
+        &self.server.settings
+    }
+
+    fn change(&mut self) -> Result<i64, Error> {
+        let ticket = match self.change {
+            Change::Known(change) => return Ok(change),
+            Change::Asked(ticket) => ticket,
+            Change::NotOfInterest => return Err(Error::Aborted),
+        };
+        // Alone it needs no transaction, and many reads need nothing else.
+        let alone = self.phase == Phase::Outside && self.waiting.len() == 2;
+        let begin = if alone { Some(self.waiting.remove(0)) } else { None };
+        let rows = self.rows(ticket)?;
+        if let Some(begin) = begin {
+            self.phase = Phase::Outside;
+            self.waiting.push(begin);
+        }
+        let row = rows.first().ok_or(Error::NotFound { what: "settings_change" })?;
+        let change = row.try_get(0).map_err(|error| translate(&error))?;
+        self.change = Change::Known(change);
+        Ok(change)
+    }
+
     /// Runs a statement of our own without parameters.
     pub(crate) fn control_later(&mut self, sql: String) {
         self.wait_with(Request::Control(sql.into()), Wants::Done);
@@ -163,23 +254,25 @@ impl Session {
 
     /// Commits. [`Error::Unanswered`]: whether it was kept is not known.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
-        // On a connection that has answered nothing yet nobody could tell "never arrived" from "no answer"; and a number of
-        // rows is compared here, not by the server.
-        if self.phase == Phase::Outside
-            || self.waiting.iter().any(|waiting| matches!(waiting.wants, Wants::One(_)))
-        {
+        // On a connection that has answered nothing yet nobody could tell "never arrived" from "no answer".
+        if self.phase == Phase::Outside {
             self.settle()?;
         }
         if self.phase == Phase::Outside {
             self.waiting.clear();
             return Ok(());
         }
-        let mut requests: Vec<_> = self.waiting.drain(..).map(|waiting| waiting.request).collect();
+        let (mut requests, wants): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..).map(|waiting| (waiting.request, waiting.wants)).unzip();
         requests.push(Request::Control("COMMIT".into()));
         self.phase = Phase::Broken;
         let answers = self.connection.fly(&requests)?;
         // An ERROR of any of them: COMMIT was answered with a rollback. Anything else that is no answer leaves it open.
-        let error = answers.into_iter().find_map(Result::err).map(|error| committed(&error));
+        let wants = wants.into_iter().chain([Wants::Done]);
+        let error = answers
+            .into_iter()
+            .zip(wants)
+            .find_map(|(answer, wants)| answer.err().map(|error| wants.or_none(&error, committed)));
         if error != Some(Error::Unanswered) {
             self.phase = Phase::Outside;
         }
@@ -244,7 +337,11 @@ impl Session {
     fn judge(&mut self, begins: bool, answers: Answers, wants: Vec<Wants>) -> Result<u64, Error> {
         let mut last = 0;
         for (at, (answer, wants)) in answers.into_iter().zip(wants).enumerate() {
-            let answer = match answer.map_err(|error| translate(&error)) {
+            let answer = match answer {
+                Ok(answer) => Ok(answer),
+                Err(error) => Err(wants.or_none(&error, translate)),
+            };
+            let answer = match answer {
                 Ok(answer) => answer,
                 // Without its BEGIN nothing of what follows was in a transaction (and so nothing was written).
                 Err(error) if at == 0 && begins => return Err(error),
@@ -255,10 +352,6 @@ impl Session {
                 }
             };
             match (wants, answer) {
-                (Wants::One(error), Answer::Changed(count)) if count != 1 => {
-                    self.phase = Phase::Begun;
-                    return Err(error);
-                }
                 (Wants::Rows(ticket), Answer::Rows(rows)) => self.arrived.push((ticket, rows)),
                 (_, Answer::Changed(count)) => last = count,
                 (_, Answer::Done | Answer::Rows(_)) => {}

@@ -123,7 +123,7 @@ pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId) -> Result<Option<Channe
 
 /// The same, taken later.
 pub fn ask(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId) -> Result<Later<Channel>, Error> {
-    Channel::select_later(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+    Channel::settings_later(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
 /// A channel by its id alone, for jobs and for notices that gateways send.
@@ -170,7 +170,7 @@ pub fn set_default(tx: &mut Tx<'_>, default: &ChannelDefault) -> Result<(), Erro
 pub fn default(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, purpose: &str) -> Result<Option<Channel>, Error> {
     let tail = "WHERE shop_id = $1 AND id = (SELECT channel_id FROM channel_default \
                 WHERE shop_id = $1 AND mode = $2 AND purpose = $3)";
-    Channel::select_opt(tx, tail, params![shop, mode, purpose])
+    Channel::settings_later(tx, tail, params![shop, mode, purpose])?.first(tx)
 }
 
 /// All defaults of a shop.
@@ -200,13 +200,13 @@ pub fn put_secret(
 /// A channel's secrets in use, sealed, by name.
 pub fn secrets(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId) -> Result<Vec<ChannelSecret>, Error> {
     let tail = "WHERE shop_id = $1 AND channel_id = $2 AND retired_us IS NULL ORDER BY name";
-    ChannelSecret::select(tx, tail, params![shop, channel])
+    ChannelSecret::settings_later(tx, tail, params![shop, channel])?.all(tx)
 }
 
 /// All of a channel's secrets, in use or retired, sealed, by name; taken later ([`secrets_of`]).
 pub fn ask_secrets(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId) -> Result<Later<ChannelSecret>, Error> {
     let tail = "WHERE shop_id = $1 AND channel_id = $2 ORDER BY name, version";
-    ChannelSecret::select_later(tx, tail, params![shop, channel])
+    ChannelSecret::settings_later(tx, tail, params![shop, channel])
 }
 
 /// Those of a revision.
@@ -271,11 +271,11 @@ pub fn ask_revision(
     match number {
         Some(number) => {
             let tail = "WHERE shop_id = $1 AND channel_id = $2 AND number = $3";
-            ChannelRevision::select_later(tx, tail, params![shop, channel, number])
+            ChannelRevision::settings_later(tx, tail, params![shop, channel, number])
         }
         None => {
             let tail = "WHERE shop_id = $1 AND channel_id = $2 ORDER BY number DESC LIMIT 1";
-            ChannelRevision::select_later(tx, tail, params![shop, channel])
+            ChannelRevision::settings_later(tx, tail, params![shop, channel])
         }
     }
 }
@@ -292,7 +292,7 @@ pub fn awaited_revisions(
                AND r.settings <> (SELECT settings FROM channel_revision WHERE shop_id = $1 AND channel_id = $2 \
                ORDER BY number DESC LIMIT 1) AND EXISTS (SELECT 1 FROM checkout c JOIN payment p ON p.shop_id = c.shop_id \
                AND p.id = c.payment_id WHERE c.shop_id = $1 AND c.channel_id = $2 AND c.revision = r.number \
-               AND p.state = 'awaiting_deposit') ORDER BY r.number DESC LIMIT $3";
+               AND p.stage IN ('awaiting', 'late')) ORDER BY r.number DESC LIMIT $3";
     tx.query(sql, params![shop, channel, limit], |row| row.get(0))
 }
 

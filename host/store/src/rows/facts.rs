@@ -6,7 +6,7 @@ use payhost_core::{Currency, Fact, FactKind, Money};
 
 use super::ledger;
 use crate::table::{Table, table};
-use crate::{Error, Json, Tx, params};
+use crate::{Error, Json, Later, Tx, params};
 
 table! {
     /// Something that happened at the gateway.
@@ -79,9 +79,11 @@ pub fn record(tx: &mut Tx<'_>, fact: &FactRow) -> Result<Recorded, Error> {
 
 /// A payment's facts, in the order in which they were written.
 pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Vec<FactRow>, Error> {
-    FactRow::select(
-        tx,
-        "WHERE shop_id = $1 AND payment_id = $2 ORDER BY created_us, id",
-        params![shop, payment],
-    )
+    ask_of_payment(tx, shop, payment)?.all(tx)
+}
+
+/// The same, taken later.
+pub fn ask_of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Later<FactRow>, Error> {
+    let tail = "WHERE shop_id = $1 AND payment_id = $2 ORDER BY created_us, id";
+    FactRow::select_later(tx, tail, params![shop, payment])
 }

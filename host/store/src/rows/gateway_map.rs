@@ -33,7 +33,7 @@ pub fn list(tx: &mut Tx<'_>) -> Result<Vec<GatewayMap>, Error> {
 
 /// The same, taken later.
 pub fn ask(tx: &mut Tx<'_>) -> Result<Later<GatewayMap>, Error> {
-    GatewayMap::select_later(tx, "ORDER BY origin", params![])
+    GatewayMap::settings_later(tx, "ORDER BY origin", params![])
 }
 
 /// Takes a mapping away; tells whether there was one.

@@ -121,5 +121,5 @@ pub fn grants(tx: &mut Tx<'_>, plugin_id: &str) -> Result<Vec<PluginGrant>, Erro
 pub fn ask_grants_of(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId) -> Result<Later<PluginGrant>, Error> {
     let tail =
         "WHERE plugin_id = (SELECT plugin_id FROM channel WHERE shop_id = $1 AND id = $2) ORDER BY origin";
-    PluginGrant::select_later(tx, tail, params![shop, channel])
+    PluginGrant::settings_later(tx, tail, params![shop, channel])
 }

@@ -37,13 +37,13 @@ pub fn get(tx: &mut Tx<'_>, id: ShopId) -> Result<Option<Shop>, Error> {
 
 /// The same, taken later.
 pub fn ask(tx: &mut Tx<'_>, id: ShopId) -> Result<Later<Shop>, Error> {
-    Shop::select_later(tx, "WHERE id = $1", params![id])
+    Shop::settings_later(tx, "WHERE id = $1", params![id])
 }
 
 /// The shop of an API key, by the key's hash; taken later.
 pub fn ask_of_key(tx: &mut Tx<'_>, hash: &[u8; 32]) -> Result<Later<Shop>, Error> {
     let tail = "WHERE id = (SELECT shop_id FROM api_key WHERE hash = $1)";
-    Shop::select_later(tx, tail, params![Blob(hash.to_vec())])
+    Shop::settings_later(tx, tail, params![Blob(hash.to_vec())])
 }
 
 /// All shops after an id, in order of their ids.

@@ -12,6 +12,7 @@ mod breaks;
 mod copying;
 mod nodes;
 mod schema;
+mod settings;
 #[path = "../suite/mod.rs"]
 mod suite;
 

@@ -18,13 +18,14 @@ const TABLE: &[(&str, &str, &str)] = &[
     (
         "columns with type, place, nullability and place in the primary key",
         "SELECT m.name || '.' || c.name || ' ' || c.cid || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk \
-         FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'refinery%'",
+         FROM sqlite_master m, pragma_table_xinfo(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'refinery%'",
         "SELECT t.relname || '.' || c.attname || ' ' || c.attnum - 1 || ' ' || \
          CASE format_type(c.atttypid, NULL) WHEN 'bigint' THEN 'INTEGER' WHEN 'bytea' THEN 'BLOB' ELSE 'TEXT' END \
          || ' ' || c.attnotnull::int || ' ' || COALESCE(array_position(p.conkey, c.attnum), 0) \
          FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 \
          LEFT JOIN pg_constraint p ON p.conrelid = t.oid AND p.contype = 'p' \
-         WHERE t.relkind = 'r' AND t.relnamespace = 'public'::regnamespace AND t.relname NOT LIKE 'refinery%'",
+         WHERE t.relkind = 'r' AND t.relnamespace = 'public'::regnamespace AND t.relname NOT LIKE 'refinery%' \
+         AND t.relname <> 'settings_change'",
     ),
     (
         "indexes with table, columns, uniqueness and whether they are partial",
@@ -50,10 +51,10 @@ const TABLE: &[(&str, &str, &str)] = &[
          WHERE f.contype = 'f'",
     ),
     (
-        "triggers (TRUNCATE is PostgreSQL's alone)",
+        "triggers (TRUNCATE and kept settings are PostgreSQL's alone)",
         "SELECT tbl_name || ' ' || name FROM sqlite_master WHERE type = 'trigger'",
         "SELECT t.relname || ' ' || g.tgname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid \
-         WHERE NOT g.tgisinternal AND g.tgname NOT LIKE '%_truncate'",
+         WHERE NOT g.tgisinternal AND g.tgname NOT LIKE '%_truncate' AND g.tgname NOT LIKE '%_settings'",
     ),
 ];
 

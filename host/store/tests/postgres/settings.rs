@@ -1,0 +1,176 @@
+//! Settings that a node keeps in memory.
+
+use std::sync::mpsc;
+
+use payhost_core::id::ShopId;
+use payhost_store::rows::{channels, shops};
+use payhost_store::{Error, Store, Tx};
+
+use crate::database;
+use crate::suite::fixture::{World, ok, world};
+
+/// The first with so many connections: a new one makes a node forget what it keeps.
+async fn two_nodes(connections: u32) -> (Store, Store, World) {
+    let database = database();
+    let one = Store::open(database.options.clone().connections(connections)).unwrap();
+    let two = database.open();
+    let world = world(&one).await;
+    (one, two, world)
+}
+
+/// The shop's name as a read with kept settings has it.
+async fn kept_name(store: &Store, id: ShopId) -> String {
+    let read = store.read(move |tx| {
+        tx.keep_settings()?;
+        shops::get(tx, id)
+    });
+    let shop: Result<_, Error> = read.await;
+    shop.unwrap().unwrap().name
+}
+
+async fn read_name(store: &Store, id: ShopId) -> String {
+    let shop: Result<_, Error> = store.read(move |tx| shops::get(tx, id)).await;
+    shop.unwrap().unwrap().name
+}
+
+async fn rename(store: &Store, id: ShopId, name: &'static str) {
+    ok(store, move |tx| {
+        let shop = shops::get(tx, id)?.unwrap();
+        shops::update(tx, &shops::Shop { name: name.to_owned(), ..shop })
+    })
+    .await;
+}
+
+/// As no node and no hand in a shell does it: the trigger does not hear of it.
+async fn rename_unheard(store: &Store, id: ShopId, name: &'static str) {
+    ok(store, |tx| tx.execute("ALTER TABLE shop DISABLE TRIGGER shop_settings", &[])).await;
+    rename(store, id, name).await;
+    ok(store, |tx| tx.execute("ALTER TABLE shop ENABLE TRIGGER shop_settings", &[])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_come_from_memory_until_any_node_sets_something() {
+    let (one, two, world) = two_nodes(1).await;
+    assert_eq!(kept_name(&one, world.shop).await, "책방");
+    rename_unheard(&two, world.shop, "unheard").await;
+    assert_eq!(kept_name(&one, world.shop).await, "책방", "from memory");
+    assert_eq!(read_name(&one, world.shop).await, "unheard", "who did not ask for it reads the row");
+    rename(&two, world.shop, "서점").await;
+    let other: Result<_, Error> = one
+        .read(move |tx| tx.keep_settings().and_then(|()| channels::get(tx, world.shop, world.channel)))
+        .await;
+    assert!(other.unwrap().is_some(), "another row is kept under the new number");
+    assert_eq!(kept_name(&one, world.shop).await, "서점");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_nothing_but_kept_settings_costs_the_server_one_statement() {
+    let (one, two, world) = two_nodes(1).await;
+    for _ in 0..2 {
+        kept_name(&one, world.shop).await;
+    }
+    let last =
+        "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let last = ok(&two, move |tx| tx.query(last, &[], |row| row.get::<String>(0))).await;
+    assert!(last.iter().any(|query| query == "SELECT change FROM settings_change"), "{last:?}");
+    // What it then reads beside them is in a transaction as ever.
+    let both = one.read(move |tx| {
+        tx.keep_settings()?;
+        let shop = shops::get(tx, world.shop)?.unwrap();
+        let id = "SELECT current_setting('transaction_isolation')";
+        Ok((shop.name, tx.query_one(id, &[], |row| row.get::<String>(0))?))
+    });
+    let both: Result<_, Error> = both.await;
+    assert_eq!(both.unwrap(), ("책방".to_owned(), "repeatable read".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_connection_may_lead_to_another_server_so_nothing_is_kept() {
+    let (one, two, world) = two_nodes(1).await;
+    assert_eq!(kept_name(&one, world.shop).await, "책방");
+    rename_unheard(&two, world.shop, "unheard").await;
+    let cut = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    assert!(ok(&two, move |tx| tx.query_one(cut, &[], |row| row.get::<i64>(0))).await > 0);
+    assert_eq!(kept_name(&one, world.shop).await, "unheard");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_has_the_settings_of_its_own_moment_and_leaves_them_to_nobody_later() {
+    let (one, two, world) = two_nodes(2).await;
+    let named =
+        move |tx: &mut Tx<'_>| channels::get(tx, world.shop, world.channel).map(|row| row.unwrap().name);
+    let (begun, has_begun) = mpsc::channel();
+    let (go, gone) = mpsc::channel();
+    let early = {
+        let one = one.clone();
+        tokio::spawn(async move {
+            let read = one.read(move |tx| {
+                tx.keep_settings()?;
+                shops::get(tx, world.shop)?;
+                begun.send(()).unwrap();
+                gone.recv().unwrap();
+                named(tx)
+            });
+            let name: Result<String, Error> = read.await;
+            name.unwrap()
+        })
+    };
+    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    ok(&two, move |tx| {
+        let row = channels::get(tx, world.shop, world.channel)?.unwrap();
+        channels::update(tx, &channels::Channel { name: "new".to_owned(), ..row })
+    })
+    .await;
+    let now = || async {
+        let name: Result<String, Error> =
+            one.read(move |tx| tx.keep_settings().and_then(|()| named(tx))).await;
+        name.unwrap()
+    };
+    assert_eq!(now().await, "new");
+    go.send(()).unwrap();
+    assert_eq!(early.await.unwrap(), "cards");
+    assert_eq!(now().await, "new");
+}
+
+/// Every table that is read with `settings_later`, for each way in which a row can change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_table_of_settings_tells_of_its_changes_at_the_commit() {
+    const TABLES: [&str; 9] = [
+        "api_key",
+        "channel",
+        "channel_default",
+        "channel_revision",
+        "channel_secret",
+        "gateway_map",
+        "plugin",
+        "plugin_grant",
+        "shop",
+    ];
+    let store = database().open();
+    // 1: each row; 4, 8, 16: insert, delete, update (pg_trigger.tgtype).
+    let sql = "SELECT t.relname::text FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid \
+               JOIN pg_proc p ON p.oid = g.tgfoid WHERE p.proname = 'settings_changed' AND g.tgtype = 29 \
+               AND g.tgenabled = 'O' AND g.tginitdeferred ORDER BY 1";
+    let told = ok(&store, move |tx| tx.query(sql, &[], |row| row.get::<String>(0))).await;
+    assert_eq!(told, TABLES);
+    let change = "SELECT change FROM settings_change";
+    let number = || ok(&store, move |tx| tx.query_one(change, &[], |row| row.get::<i64>(0)));
+    let before = number().await;
+    let grant = "INSERT INTO gateway_map (origin, connect, created_us) VALUES ('https://a.example', '127.0.0.1:1', 1)";
+    for sql in [grant, "UPDATE gateway_map SET created_us = 2", "DELETE FROM gateway_map"] {
+        let before = number().await;
+        ok(&store, move |tx| tx.execute(sql, &[])).await;
+        assert_ne!(number().await, before, "{sql}");
+    }
+    let after = number().await;
+    assert_ne!(after, before);
+    let rolled_back: Result<(), Error> = store
+        .transact(move |tx| {
+            tx.execute(grant, &[])?;
+            Err(Error::Busy)
+        })
+        .await;
+    assert_eq!(rolled_back, Err(Error::Busy));
+    assert_eq!(number().await, after, "what was not kept changed nothing");
+}
