@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
+/// A payment makes some thousands of small allocations, on many threads.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -115,7 +115,8 @@ impl Store {
         }
     }
 
-    /// Runs a closure that only reads, on one state of the database, beside those that write. Needs a Tokio runtime.
+    /// Runs a closure that only reads, on one state of the database (but see [`Tx::keep_settings`]), beside those that write.
+    /// Needs a Tokio runtime.
     pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,

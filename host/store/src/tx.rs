@@ -92,7 +92,7 @@ impl<'a> Tx<'a> {
         self.later(sql.to_owned().into(), params.to_vec())
     }
 
-    /// The same for a statement of the caller's own.
+    /// The same without a copy, for who owns statement and values.
     pub(crate) fn later(&mut self, sql: Cow<'static, str>, params: Vec<Value>) -> Result<(), Error> {
         self.guarded(|backend| {
             refuse_nul(&params)?;
@@ -156,7 +156,8 @@ impl<'a> Tx<'a> {
     }
 
     /// From here on this transaction reads settings (what shops and operators set and every payment reads) as they are kept in
-    /// memory, if nothing was set since. It must not set any itself.
+    /// memory, if nothing was set since; they are those of the moment when it first takes one, and each is asked for only when
+    /// it is taken. It must not set any itself.
     pub fn keep_settings(&mut self) -> Result<(), Error> {
         self.guarded(|backend| match backend {
             // Reading them is as cheap as knowing that they are the same.
@@ -173,14 +174,14 @@ impl<'a> Tx<'a> {
         read: fn(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Later<T>, Error> {
         match &self.backend {
-            Backend::Postgres(session) if session.keeps_settings() => {
+            Backend::Postgres(session) if session.keeps_settings() => self.guarded(|_| {
                 refuse_nul(params)?;
                 let question = (sql.to_owned(), params.to_vec());
                 let take = move |session: &mut Session| {
                     session.settings(question, |row| read(&Row { backend: RowBackend::Postgres(row) }))
                 };
                 Ok(Later(Asked::Kept(Box::new(take))))
-            }
+            }),
             Backend::Postgres(_) | Backend::Sqlite(_) => self.query_later(sql, params, read),
         }
     }

@@ -83,11 +83,6 @@ impl Rows {
         &self.key
     }
 
-    /// The names of the secrets that are set.
-    pub fn secret_names(&self) -> impl Iterator<Item = String> {
-        self.secrets.iter().map(|secret| secret.name.clone())
-    }
-
     /// What it means for a caller that they could not be read.
     pub fn problem(error: Error) -> Problem {
         if let Error::NotFound { what } = error { Problem::not_found(what) } else { error.into() }
@@ -221,6 +216,7 @@ impl Ready {
         let (shop, id) = (payment.shop_id, payment.channel_id);
         let revision = host.store().read(move |tx| {
             let Some(checkout) = checkout else { return Ok(None) };
+            tx.keep_settings()?;
             let Some(checkout) = checkouts::get(tx, shop, checkout)? else { return Ok(None) };
             let then = channels::revision(tx, shop, id, Some(checkout.revision))?;
             let now = channels::revision(tx, shop, id, None)?;
@@ -254,8 +250,7 @@ impl Ready {
             tx.keep_settings()?;
             Rows::read(tx, &vault, shop, id, revision)
         });
-        let rows = rows.await;
-        Self::of(host, rows.map_err(Rows::problem)?, digest, plugin).await
+        Self::of(host, rows.await.map_err(Rows::problem)?, digest, plugin).await
     }
 
     /// The same from rows that were read already; `plugin` is one that is not installed.

@@ -46,7 +46,7 @@ impl Returned {
     /// Reads it by its id alone; nothing if there is none.
     pub fn read(tx: &mut Tx<'_>, vault: &Vault, id: CheckoutId) -> Result<Option<Self>, Error> {
         tx.keep_settings()?;
-        let payment = payment_rows::ask_of_checkout(tx, id)?;
+        let payment = payment_rows::ask_of_checkout_of_any_shop(tx, id)?;
         let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
         let rows = Rows::read(tx, vault, checkout.shop_id, checkout.channel_id, Some(checkout.revision))?;
         let confirm = payment.one(tx, "payment")?.confirm;

@@ -131,7 +131,7 @@ pub async fn show(
     }
     let found = host.store().read(move |tx| {
         tx.keep_settings()?;
-        let payment = payment_rows::ask_of_checkout(tx, id)?;
+        let payment = payment_rows::ask_of_checkout_of_any_shop(tx, id)?;
         let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
         let payment = payment.one(tx, "payment")?;
         let opened = Opened::of(tx, payment)?;

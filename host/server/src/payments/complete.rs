@@ -74,13 +74,13 @@ async fn begin(
     read: Option<Journaled>,
 ) -> Result<Option<(Attempt, Payment, Checkout)>, Problem> {
     let (host_in, ready_in) = (host.clone(), ready.clone());
-    let (shop, id_of_payment, id) = (seen.shop_id, seen.payment_id, seen.id);
+    let (shop, payment_id, id) = (seen.shop_id, seen.payment_id, seen.id);
     let begun = host.store().transact(move |tx| {
         let host = &host_in;
-        let payment = payments::ask_lock(tx, shop, id_of_payment)?;
+        let payment = payments::ask_lock(tx, shop, payment_id)?;
         // Read under the lock: the same return may have come to another host while we waited for it.
         let found = checkouts::ask(tx, shop, id)?;
-        let other = attempts::ask_open_of(tx, shop, id_of_payment)?;
+        let open_attempt = attempts::ask_open_of(tx, shop, payment_id)?;
         let payment = payment.one(tx, "payment")?;
         let Some(mut checkout) = found.first(tx)?.filter(|checkout| from.contains(&checkout.state)) else {
             return Ok(None);
@@ -88,7 +88,7 @@ async fn begin(
         if let Some(read) = read {
             read.write(tx)?;
         }
-        if let Some(reason) = refusal(host, &payment, other.first(tx)?.is_some()) {
+        if let Some(reason) = refusal(host, &payment, open_attempt.first(tx)?.is_some()) {
             refuse(tx, host, payment, &mut checkout, reason)?;
             return Ok(None);
         }

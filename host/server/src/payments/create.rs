@@ -271,7 +271,7 @@ async fn on_trial(
             Err(Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let set = rows.secret_names().collect();
+        let set = secret_names(tx, &channel)?;
         if usable(tx, &host_in, &channel, &set, &input_in, checked_in.amount)?.is_err() {
             return Ok(None);
         }
@@ -305,8 +305,7 @@ fn in_transaction(
             return there(host, &shop, &open, checked.amount);
         }
     }
-    let secrets = channels::secrets(tx, channel.shop_id, channel.id)?;
-    let set = secrets.into_iter().map(|secret| secret.name).collect();
+    let set = secret_names(tx, &channel)?;
     if let Err(problem) = usable(tx, host, &channel, &set, &input, checked.amount)?.and(tried) {
         return Ok(Err(problem));
     }
@@ -363,6 +362,12 @@ fn channel_of(
             Problem::new("no_channel", "the shop has no default channel for payments in this mode; make one")
         }
     }))
+}
+
+/// The names of the secrets that a channel has.
+fn secret_names(tx: &mut Tx<'_>, channel: &Channel) -> Result<BTreeSet<String>, Error> {
+    let secrets = channels::secrets(tx, channel.shop_id, channel.id)?;
+    Ok(secrets.into_iter().map(|secret| secret.name).collect())
 }
 
 /// Whether the channel can take this payment: its purposes, its settings, and what the plugin says of method and currency.

@@ -130,7 +130,11 @@ impl<'a> Change<'a> {
     pub fn write(mut self, tx: &mut Tx<'_>) -> Result<Payment, Error> {
         let now_us = self.host.now_us();
         let rows = match self.asked.take() {
-            Some(asked) => [asked.all(tx)?, std::mem::take(&mut self.added)].concat(),
+            Some(asked) => {
+                let mut rows = asked.all(tx)?;
+                rows.append(&mut self.added);
+                rows
+            }
             None => facts::of_payment(tx, self.payment.shop_id, self.payment.id)?,
         };
         let events = self.follow(&rows, now_us)?;

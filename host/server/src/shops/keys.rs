@@ -113,7 +113,6 @@ pub async fn create(
         created_us: host.now_us(),
         expires_us: None,
         revoked_us: None,
-        last_used_us: None,
     };
     let shown = KeyOut::of(&row, Some(secret));
     let made = host.store().transact(move |tx| {

@@ -1,13 +1,14 @@
 -- The same schema as migrations/sqlite, table by table and name by name (a test compares the catalogs). What differs:
 -- TEXT sorts by bytes (COLLATE "C"), as SQLite's does; two foreign keys are deferrable, for `copy`; triggers are functions.
 -- Payments and checkouts have room in their pages, so that an update that changes no index stays there; records of calls stay
--- in their rows.
+-- in their rows; `settings_change` is its own.
 -- Of indexes that promise the same, an empty table's plan takes the last one made: the unique index over id comes last.
 -- Times are microseconds since 1970 (…_us), money is minor units, JSON is TEXT.
 -- Every key of a tenant's table begins with shop_id, and foreign keys carry it, so that no row can point into another shop.
--- What every payment writes has the constraints that guard money and belonging, and no others: a word or a flag is guarded by
--- the type that writes it (a row with an unknown one is refused when it is read), and a foreign key that another implies is
--- left out (a payment's shop is its channel's). PostgreSQL reads each CHECK's text anew for each statement.
+-- What every payment writes has few constraints: amounts, belonging, shape. A word or a flag is guarded by its type (an unknown
+-- one is refused when it is read). A foreign key is left out where another or a trigger implies it (a payment's shop is its
+-- channel's, a ledger line's payment its fact's), and where code alone names the row (a component's digest, the shop of a call
+-- or a job). PostgreSQL parses each CHECK anew for each statement.
 
 CREATE TABLE meta (
     key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -35,7 +36,6 @@ CREATE TABLE api_key (
     created_us BIGINT NOT NULL,
     expires_us BIGINT,
     revoked_us BIGINT,
-    last_used_us BIGINT,
     CONSTRAINT api_key_scope_fits CHECK (
         (scope = 'operator' AND shop_id IS NULL AND mode IS NULL)
         OR (scope = 'shop' AND shop_id IS NOT NULL AND mode IS NOT NULL)
@@ -169,7 +169,8 @@ CREATE TABLE payment (
     next_event BIGINT NOT NULL,
     created_us BIGINT NOT NULL,
     updated_us BIGINT NOT NULL,
-    -- Indexes ask for this and not for the state: what most updates change must stand in no index.
+    -- Indexes ask for this and not for the state: what most updates change must stand in no index. `open` and `awaiting` hold
+    -- the order; `awaiting` and `late` may get a deposit.
     stage TEXT COLLATE "C" NOT NULL GENERATED ALWAYS AS (CASE
         WHEN state = 'awaiting_deposit' AND expired = 1 THEN 'late'
         WHEN state = 'awaiting_deposit' THEN 'awaiting'
@@ -273,6 +274,7 @@ CREATE TABLE fact (
     detail TEXT COLLATE "C" NOT NULL,
     created_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
     FOREIGN KEY (shop_id, attempt_id) REFERENCES attempt (shop_id, id)
 );
@@ -509,9 +511,9 @@ CREATE TRIGGER event_append_only_update BEFORE UPDATE ON event FOR EACH ROW EXEC
 CREATE TRIGGER event_append_only_delete BEFORE DELETE ON event FOR EACH ROW EXECUTE FUNCTION append_only();
 CREATE TRIGGER event_append_only_truncate BEFORE TRUNCATE ON event FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 
--- PostgreSQL's alone: which commit was the last that changed what shops and operators set. Hosts keep such rows in memory as
--- long as this stays (postgres/settings.rs). At the commit, so that nobody who waits for this row holds up others that he
--- then waits for.
+-- PostgreSQL's alone: which commit was the last that changed what shops and operators set. Hosts keep such rows in memory
+-- while it is the same (postgres/settings.rs). Deferred: the row is locked last and briefly, so setting things does not make
+-- transactions wait for each other in a circle.
 CREATE TABLE settings_change (change BIGINT NOT NULL);
 INSERT INTO settings_change (change) VALUES (0);
 CREATE FUNCTION settings_changed() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -522,8 +524,6 @@ END $$;
 CREATE CONSTRAINT TRIGGER shop_settings AFTER INSERT OR UPDATE OR DELETE ON shop
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
 CREATE CONSTRAINT TRIGGER api_key_settings AFTER INSERT OR UPDATE OR DELETE ON api_key
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
-CREATE CONSTRAINT TRIGGER plugin_settings AFTER INSERT OR UPDATE OR DELETE ON plugin
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
 CREATE CONSTRAINT TRIGGER plugin_grant_settings AFTER INSERT OR UPDATE OR DELETE ON plugin_grant
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();

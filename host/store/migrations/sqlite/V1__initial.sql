@@ -1,8 +1,9 @@
 -- Times are microseconds since 1970 (…_us), money is minor units, JSON is TEXT.
 -- Every key of a tenant's table begins with shop_id, and foreign keys carry it, so that no row can point into another shop.
--- What every payment writes has the constraints that guard money and belonging, and no others: a word or a flag is guarded by
--- the type that writes it (a row with an unknown one is refused when it is read), and a foreign key that another implies is
--- left out (a payment's shop is its channel's). PostgreSQL reads each CHECK's text anew for each statement.
+-- What every payment writes has few constraints: amounts, belonging, shape. A word or a flag is guarded by its type (an unknown
+-- one is refused when it is read). A foreign key is left out where another or a trigger implies it (a payment's shop is its
+-- channel's, a ledger line's payment its fact's), and where code alone names the row (a component's digest, the shop of a call
+-- or a job). PostgreSQL parses each CHECK anew for each statement.
 
 CREATE TABLE meta (
     key TEXT NOT NULL PRIMARY KEY,
@@ -30,7 +31,6 @@ CREATE TABLE api_key (
     created_us INTEGER NOT NULL,
     expires_us INTEGER,
     revoked_us INTEGER,
-    last_used_us INTEGER,
     CONSTRAINT api_key_scope_fits CHECK (
         (scope = 'operator' AND shop_id IS NULL AND mode IS NULL)
         OR (scope = 'shop' AND shop_id IS NOT NULL AND mode IS NOT NULL)
@@ -164,7 +164,8 @@ CREATE TABLE payment (
     next_event INTEGER NOT NULL,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
-    -- Indexes ask for this and not for the state: what most updates change must stand in no index.
+    -- Indexes ask for this and not for the state: what most updates change must stand in no index. `open` and `awaiting` hold
+    -- the order; `awaiting` and `late` may get a deposit.
     stage TEXT NOT NULL GENERATED ALWAYS AS (CASE
         WHEN state = 'awaiting_deposit' AND expired = 1 THEN 'late'
         WHEN state = 'awaiting_deposit' THEN 'awaiting'
@@ -269,6 +270,7 @@ CREATE TABLE fact (
     detail TEXT NOT NULL,
     created_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id),
+    FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
     FOREIGN KEY (shop_id, attempt_id) REFERENCES attempt (shop_id, id)
 ) STRICT;

@@ -21,7 +21,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 pub(super) struct Server {
     config: Config,
     health: Health,
-    /// What it was last seen to be set to.
+    /// What shops and operators set, as last read.
     pub(super) settings: Settings,
 }
 
@@ -39,6 +39,7 @@ impl Server {
                 Turn::Wait(pause) => thread::sleep(pause),
                 Turn::Try => match Connection::connect(&self.config) {
                     Ok(connection) => {
+                        // Perhaps another server: its numbers are its own.
                         self.settings.forget();
                         self.health.up();
                         return Ok(connection);

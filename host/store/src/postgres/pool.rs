@@ -13,10 +13,6 @@ use super::statistics::{self, Statistics};
 use crate::task::{Closure, QUEUE, Task};
 use crate::{Error, Tx};
 
-/// At READ COMMITTED (the settings of a connection say so).
-const BEGIN_WRITE: &str = "BEGIN READ WRITE";
-const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-
 /// The way to the threads.
 pub(crate) struct Pool {
     queue: mpsc::Sender<Message>,
@@ -123,7 +119,7 @@ impl Shared {
                 return task.answer();
             }
         };
-        session.begin(BEGIN_WRITE);
+        session.begin_write();
         let mut kept = task.run(&mut Tx::postgres(&mut session));
         if kept {
             kill::in_commit();
@@ -154,7 +150,7 @@ impl Shared {
                 task.answer();
             }
             Ok(mut session) => {
-                session.begin(BEGIN_READ);
+                session.begin_read();
                 // A write that nobody waited for is refused like any other.
                 if task.run(&mut Tx::postgres(&mut session))
                     && let Err(error) = session.settle()

@@ -3,7 +3,8 @@
 //!
 //! A round trip costs two processes a switch each, so nobody waits for an answer that decides nothing: BEGIN goes out with
 //! the first statement, statements whose answer is only "done" with the next one that is waited for or with COMMIT, and the
-//! answer of ROLLBACK is read by whoever uses the connection next.
+//! answer of ROLLBACK is read by whoever uses the connection next. The number of the settings ([`Session::keep_settings`]) may
+//! go out before BEGIN.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio_postgres::error::SqlState;
 
 use super::connection::{Answer, Answers, Connection, Request};
 use super::health::Server;
-use super::settings::{CHANGE, Question, Settings};
+use super::settings::{CHANGE, Question};
 use super::statement::{committed, translate};
 use crate::{Error, Value};
 
@@ -29,17 +30,25 @@ pub(crate) struct Session {
     /// Rows that arrived and were not asked for yet.
     arrived: Vec<(Ticket, Vec<Row>)>,
     /// What this transaction knows of the settings that are kept.
-    change: Change,
+    look: Look,
+    /// The transaction only reads: what it sees was committed.
+    reads: bool,
 }
 
 #[derive(Clone, Copy)]
-enum Change {
+enum Look {
     /// Settings are read like anything else.
-    NotOfInterest,
+    None,
     /// Their number is on its way.
     Asked(Ticket),
     /// This is their number.
-    Known(i64),
+    Known {
+        number: i64,
+        /// It was asked for before the transaction began.
+        early: bool,
+        /// Something was taken from memory.
+        given: bool,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -61,7 +70,7 @@ struct Waiting<'a> {
 enum Wants {
     /// No error.
     Done,
-    /// No error, or this one where the server divided by the number of rows that were changed, which was 0.
+    /// No error; a division by zero means this one ([`Session::change_one_later`]).
     One(Error),
     /// Rows, for whoever has the ticket.
     Rows(Ticket),
@@ -82,8 +91,8 @@ impl Ticket {
 }
 
 impl Wants {
-    /// What an error of the driver means.
-    fn or_none(
+    /// What an error of the server means to who wants this.
+    fn error_of(
         &self,
         error: &tokio_postgres::Error,
         translate: fn(&tokio_postgres::Error) -> Error,
@@ -105,7 +114,8 @@ impl Session {
             phase: Phase::Outside,
             waiting: Vec::new(),
             arrived: Vec::new(),
-            change: Change::NotOfInterest,
+            look: Look::None,
+            reads: false,
         })
     }
 
@@ -119,9 +129,19 @@ impl Session {
         self.phase == Phase::Outside && self.connection.is_open()
     }
 
-    /// Begins a transaction: this goes out with the first statement.
-    pub(super) fn begin(&mut self, sql: &'static str) {
-        self.change = Change::NotOfInterest;
+    /// Begins a transaction that may write, at READ COMMITTED (the settings of a connection say so): this goes out with the first
+    /// statement.
+    pub(super) fn begin_write(&mut self) {
+        self.begin("BEGIN READ WRITE", false);
+    }
+
+    /// Begins one that only reads, on one state of the database.
+    pub(super) fn begin_read(&mut self) {
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", true);
+    }
+
+    fn begin(&mut self, sql: &'static str, reads: bool) {
+        (self.look, self.reads) = (Look::None, reads);
         self.wait_with(Request::Control(sql.into()), Wants::Done);
     }
 
@@ -186,15 +206,15 @@ impl Session {
 
     /// From here on settings may be taken from memory.
     pub(crate) fn keep_settings(&mut self) -> Result<(), Error> {
-        if let Change::NotOfInterest = self.change {
-            self.change = Change::Asked(self.query_later(CHANGE, &[])?);
+        if let Look::None = self.look {
+            self.look = Look::Asked(self.query_later(CHANGE, &[])?);
         }
         Ok(())
     }
 
     /// Whether they may.
     pub(crate) fn keeps_settings(&self) -> bool {
-        !matches!(self.change, Change::NotOfInterest)
+        !matches!(self.look, Look::None)
     }
 
     /// Settings by the statement that reads them: from memory while nothing was set.
@@ -203,38 +223,43 @@ impl Session {
         question: Question,
         read: impl Fn(&Row) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
-        let change = self.change()?;
-        if let Some(kept) = self.kept().get(change, &question) {
+        let (before, early, given) = self.number()?;
+        let known = |number, given| Look::Known { number, early, given };
+        if let Some(kept) = self.server.settings.get(before, &question) {
+            self.look = known(before, true);
             return Ok(kept);
         }
-        let rows: Vec<T> =
-            self.query(&question.0, &question.1)?.iter().map(read).collect::<Result<_, Error>>()?;
-        self.kept().keep(change, question, rows.clone());
+        // Read between two looks at the number: if it stayed, these are its rows, whatever the isolation.
+        let rows = self.query_later(&question.0, &question.1)?;
+        let after = self.query_later(CHANGE, &[])?;
+        let rows: Vec<T> = self.rows(rows)?.iter().map(read).collect::<Result<_, Error>>()?;
+        let after = number(&self.rows(after)?)?;
+        if after == before && self.reads {
+            self.server.settings.keep(before, question, rows.clone());
+        }
+        if after != before && early && given {
+            // What came from memory is of another state than what the transaction sees.
+            return Err(Error::Busy);
+        }
+        self.look = known(after, given);
         Ok(rows)
     }
 
-    fn kept(&self) -> &Settings {
-        &self.server.settings
-    }
-
-    fn change(&mut self) -> Result<i64, Error> {
-        let ticket = match self.change {
-            Change::Known(change) => return Ok(change),
-            Change::Asked(ticket) => ticket,
-            Change::NotOfInterest => return Err(Error::Aborted),
+    /// The number of the settings. Asked for alone it needs no transaction, and many reads need nothing else.
+    fn number(&mut self) -> Result<(i64, bool, bool), Error> {
+        let ticket = match self.look {
+            Look::Known { number, early, given } => return Ok((number, early, given)),
+            Look::Asked(ticket) => ticket,
+            Look::None => return Err(Error::Aborted),
         };
-        // Alone it needs no transaction, and many reads need nothing else.
-        let alone = self.phase == Phase::Outside && self.waiting.len() == 2;
-        let begin = if alone { Some(self.waiting.remove(0)) } else { None };
+        let early = self.phase == Phase::Outside && self.waiting.len() == 2;
+        let begin = if early { Some(self.waiting.remove(0)) } else { None };
         let rows = self.rows(ticket)?;
         if let Some(begin) = begin {
             self.phase = Phase::Outside;
             self.waiting.push(begin);
         }
-        let row = rows.first().ok_or(Error::NotFound { what: "settings_change" })?;
-        let change = row.try_get(0).map_err(|error| translate(&error))?;
-        self.change = Change::Known(change);
-        Ok(change)
+        Ok((number(&rows)?, early, false))
     }
 
     /// Runs a statement of our own without parameters.
@@ -272,7 +297,7 @@ impl Session {
         let error = answers
             .into_iter()
             .zip(wants)
-            .find_map(|(answer, wants)| answer.err().map(|error| wants.or_none(&error, committed)));
+            .find_map(|(answer, wants)| answer.err().map(|error| wants.error_of(&error, committed)));
         if error != Some(Error::Unanswered) {
             self.phase = Phase::Outside;
         }
@@ -337,11 +362,7 @@ impl Session {
     fn judge(&mut self, begins: bool, answers: Answers, wants: Vec<Wants>) -> Result<u64, Error> {
         let mut last = 0;
         for (at, (answer, wants)) in answers.into_iter().zip(wants).enumerate() {
-            let answer = match answer {
-                Ok(answer) => Ok(answer),
-                Err(error) => Err(wants.or_none(&error, translate)),
-            };
-            let answer = match answer {
+            let answer = match answer.map_err(|error| wants.error_of(&error, translate)) {
                 Ok(answer) => answer,
                 // Without its BEGIN nothing of what follows was in a transaction (and so nothing was written).
                 Err(error) if at == 0 && begins => return Err(error),
@@ -370,4 +391,9 @@ fn first_is_lost(answers: &Result<Answers, Error>) -> bool {
         },
         Err(error) => matches!(error, Error::Lost(_)),
     }
+}
+
+fn number(rows: &[Row]) -> Result<i64, Error> {
+    let row = rows.first().ok_or_else(|| Error::Corrupt("settings_change has no row".to_owned()))?;
+    row.try_get(0).map_err(|error| translate(&error))
 }

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Value;
 
-/// The number.
+/// Reads the number of the last change.
 pub(super) const CHANGE: &str = "SELECT change FROM settings_change";
 
-/// Answers that are kept; of more all are forgotten.
-const MOST: usize = 20_000;
+/// At most so many answers; the next one forgets the others.
+const ANSWERS_MAX: usize = 20_000;
 
 /// The answers that belong to a number.
 #[derive(Default)]
@@ -41,10 +41,13 @@ impl Settings {
         answer.downcast_ref::<Vec<T>>().cloned()
     }
 
-    /// Keeps what a statement answered.
+    /// Keeps what a statement answered. Nothing is kept of what is not there: strangers may ask for anything.
     pub(super) fn keep<T: Send + Sync + 'static>(&self, change: i64, question: Question, rows: Vec<T>) {
+        if rows.is_empty() && !question.1.is_empty() {
+            return;
+        }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.change != change || kept.answers.len() >= MOST {
+        if kept.change != change || kept.answers.len() >= ANSWERS_MAX {
             *kept = Kept { change, answers: HashMap::new() };
         }
         kept.answers.insert(question, Arc::new(rows));

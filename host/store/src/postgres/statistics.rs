@@ -30,7 +30,7 @@ impl Statistics {
 pub(super) fn gather(session: &mut Session) -> Result<(), Error> {
     // 0 before PostgreSQL 14, -1 since.
     let known = "SELECT reltuples > 0 FROM pg_class WHERE oid = 'payment'::regclass";
-    session.begin("BEGIN READ WRITE");
+    session.begin_write();
     if let Some(Ok(false)) = session.query(known, &[])?.first().map(|row| row.try_get(0)) {
         // Ours alone: the server warns of each that is not.
         let tables: Vec<_> = copy::columns().map(|(table, _)| table).collect();

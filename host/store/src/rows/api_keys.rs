@@ -39,8 +39,6 @@ table! {
         expires_us: Option<i64>,
         /// Since when it is refused.
         revoked_us: Option<i64>,
-        /// When it was last used, coarsely.
-        last_used_us: Option<i64>,
     }
 }
 
@@ -84,9 +82,4 @@ pub fn revoke(tx: &mut Tx<'_>, shop: Option<ShopId>, id: KeyId, now_us: i64) -> 
         )?,
     };
     Ok(changed == 1)
-}
-
-/// Notes that a key was used. Call it seldom (a commit each).
-pub fn touch(tx: &mut Tx<'_>, id: KeyId, now_us: i64) -> Result<(), Error> {
-    tx.execute("UPDATE api_key SET last_used_us = $1 WHERE id = $2", params![now_us, id]).map(|_| ())
 }

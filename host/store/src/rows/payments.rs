@@ -111,12 +111,7 @@ pub fn insert_new(tx: &mut Tx<'_>, payment: &Payment) -> Result<bool, Error> {
 
 /// A payment of a shop.
 pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Option<Payment>, Error> {
-    ask(tx, shop, id)?.first(tx)
-}
-
-/// The same, taken later.
-pub fn ask(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Later<Payment>, Error> {
-    Payment::select_later(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
+    Payment::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
 /// A payment of a shop that this transaction is going to change: others wait until it ended.
@@ -136,7 +131,7 @@ pub fn get_of_any_shop(tx: &mut Tx<'_>, id: PaymentId) -> Result<Option<Payment>
 }
 
 /// The payment of a checkout by the checkout's id alone; taken later.
-pub fn ask_of_checkout(tx: &mut Tx<'_>, id: CheckoutId) -> Result<Later<Payment>, Error> {
+pub fn ask_of_checkout_of_any_shop(tx: &mut Tx<'_>, id: CheckoutId) -> Result<Later<Payment>, Error> {
     Payment::select_later(tx, "WHERE id = (SELECT payment_id FROM checkout WHERE id = $1)", params![id])
 }
 
@@ -217,7 +212,8 @@ pub fn approved_between(
     after: Option<PaymentId>,
     limit: i64,
 ) -> Result<Vec<Payment>, Error> {
-    // By the facts, which have an index over time: one over `approved_at_us` would cost every payment its cheap update.
+    // The moment of an approval is that of one of its facts, and they have an index over time: one over `approved_at_us` would
+    // cost every payment its cheap update.
     let tail = "WHERE shop_id = $1 AND channel_id = $2 AND approved_at_us >= $3 AND approved_at_us < $4 AND id IN \
                 (SELECT payment_id FROM fact WHERE shop_id = $1 AND channel_id = $2 AND at_us >= $3 AND at_us < $4) \
                 AND id > $5 ORDER BY id LIMIT $6";

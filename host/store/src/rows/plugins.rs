@@ -1,5 +1,5 @@
 //! `component`, `plugin`, `plugin_grant`: what is installed. Invariant: a component's bytes never change (its key is their
-//! SHA-256 digest), and it stays while a channel, checkout or attempt names it.
+//! SHA-256 digest), and nothing removes it.
 
 use payhost_core::id::{ChannelId, ShopId};
 

@@ -67,7 +67,6 @@ fn per_shop(tx: &mut Tx<'_>, world: World, at: u8) -> Result<(), Error> {
         created_us: 0,
         expires_us: None,
         revoked_us: None,
-        last_used_us: None,
     };
     api_keys::insert(tx, &key)?;
     endpoints::insert(tx, &world.endpoint(endpoint_id()))?;

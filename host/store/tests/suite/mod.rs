@@ -56,7 +56,7 @@ macro_rules! cases {
                 an_order_is_free_again_when_its_payment_is_over,
                 amounts_are_guarded_by_the_database,
                 a_refund_may_be_known_before_its_approval_if_the_payment_is_marked,
-                words_outside_the_tables_are_refused_when_they_are_read,
+                words_and_flags_outside_the_tables_are_refused_when_they_are_read,
                 a_change_to_an_old_version_is_refused,
                 another_shops_payment_is_not_there,
                 lists_page_by_cursor_in_both_directions,

@@ -104,7 +104,7 @@ pub async fn a_refund_may_be_known_before_its_approval_if_the_payment_is_marked(
     }
 }
 
-pub async fn words_outside_the_tables_are_refused_when_they_are_read(database: &Database) {
+pub async fn words_and_flags_outside_the_tables_are_refused_when_they_are_read(database: &Database) {
     let store = database.open();
     let world = world(&store).await;
     let (payment, checkout, _) = world.stored(&store, "1").await;
