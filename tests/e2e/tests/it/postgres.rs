@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use crate::stage::buyer::pay;
 use crate::stage::http::Call;
 use crate::stage::process::{Ended, Process};
-use crate::stage::{Stage, address, data, eventually, payhost, postgres, text, try_serve, use_postgres};
+use crate::stage::{
+    Stage, address, data, eventually, operator_key, payhost, postgres, text, try_serve, use_postgres,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgresql_a_payment_is_paid_survives_a_kill_and_is_cancelled() {
@@ -97,6 +99,32 @@ async fn two_hosts_on_one_database_act_as_one() {
     assert_eq!((stage.count("cancelled").await, stage.held().await.len()), (1, 0));
     let seen = Call::new(&stage.client, "GET", format!("{url}/v1/payments/{}", text(&created, "id")));
     assert_eq!(seen.key(&stage.shop.key).send().await.expect(200)["state"], "cancelled");
+}
+
+/// Hosts keep settings in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_at_one_host_counts_at_the_other_at_once() {
+    let stage = Stage::on_postgres().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (_second, url) = second_host(&stage, folder.path(), true).unwrap();
+    let there = |verb: &str, path: String| Call::new(&stage.client, verb, format!("{url}{path}"));
+    let operator = operator_key(folder.path());
+    let create = |order_id: &'static str| stage.create_as(&stage.shop, order_id, json!({}));
+    // Twice, so that the first host has all of it in memory.
+    create("A-1").await.expect(201);
+    create("A-2").await.expect(201);
+    for (enabled, status) in [(false, 409), (true, 201)] {
+        let channel = there("PATCH", format!("/v1/channels/{}", stage.shop.channel));
+        channel.key(&stage.shop.key).json(&json!({"enabled": enabled})).send().await.expect(200);
+        let answer = create("A-3").await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+    }
+    let keys = there("GET", format!("/v1/keys?shop_id={}", stage.shop.id));
+    let keys = keys.key(&operator).send().await.expect(200);
+    let key = text(&keys["data"][0], "id");
+    let revoke = there("DELETE", format!("/v1/keys/{key}?shop_id={}", stage.shop.id));
+    assert_eq!(revoke.key(&operator).send().await.status, 204);
+    create("A-4").await.expect(401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
