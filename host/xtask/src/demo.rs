@@ -49,11 +49,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let component = plugins::build()?.component("inicis");
     crate::run::binaries()?;
     let data = root().join(&arguments.data);
+    let earlier = data.exists();
     std::fs::create_dir_all(&data)
         .map_err(|cause| Error::File { path: data.display().to_string(), cause })?;
     let demo = Demo { data, port: arguments.port };
     let mut running = Running::default();
     let outcome = demo.start(&mut running, &component);
+    if outcome.is_err() && earlier {
+        let folder = arguments.data.display();
+        eprintln!(
+            "xtask: {folder} holds an earlier demo; if an older version made it, remove it and begin anew"
+        );
+    }
     if outcome.is_ok() {
         println!();
         println!("  The shop is open: {}", demo.origin(0));
