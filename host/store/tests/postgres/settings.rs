@@ -5,9 +5,10 @@ use std::sync::mpsc;
 use payhost_core::id::ShopId;
 use payhost_store::rows::{channels, shops};
 use payhost_store::{Error, Store, Tx};
+use tokio::task::JoinHandle;
 
 use crate::database;
-use crate::suite::fixture::{World, ok, world};
+use crate::suite::fixture::{World, ok, shop, shop_id, world};
 
 /// The first with so many connections: a new one makes a node forget what it keeps.
 async fn two_nodes(connections: u32) -> (Store, Store, World) {
@@ -95,69 +96,71 @@ async fn a_new_connection_may_lead_to_another_server_so_nothing_is_kept() {
     assert_eq!(kept_name(&one, world.shop).await, "unheard");
 }
 
+/// A read that has taken the shop and takes the channel, whose name it answers, only when it is told to.
+async fn held_read(store: &Store, world: World) -> (mpsc::Sender<()>, JoinHandle<Result<String, Error>>) {
+    let (begun, has_begun) = mpsc::channel();
+    let (go, gone) = mpsc::channel();
+    let store = store.clone();
+    let reading = tokio::spawn(async move {
+        let read = store.read(move |tx| {
+            tx.keep_settings()?;
+            shops::get(tx, world.shop)?;
+            begun.send(()).unwrap();
+            gone.recv().unwrap();
+            channel_name(tx, world)
+        });
+        read.await
+    });
+    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    (go, reading)
+}
+
+fn channel_name(tx: &mut Tx<'_>, world: World) -> Result<String, Error> {
+    channels::get(tx, world.shop, world.channel).map(|row| row.unwrap().name)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_has_the_settings_of_its_own_moment_and_leaves_them_to_nobody_later() {
     let (one, two, world) = two_nodes(2).await;
-    let named =
-        move |tx: &mut Tx<'_>| channels::get(tx, world.shop, world.channel).map(|row| row.unwrap().name);
-    let (begun, has_begun) = mpsc::channel();
-    let (go, gone) = mpsc::channel();
-    let early = {
-        let one = one.clone();
-        tokio::spawn(async move {
-            let read = one.read(move |tx| {
-                tx.keep_settings()?;
-                shops::get(tx, world.shop)?;
-                begun.send(()).unwrap();
-                gone.recv().unwrap();
-                named(tx)
-            });
-            let name: Result<String, Error> = read.await;
-            name.unwrap()
-        })
-    };
-    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    let (go, early) = held_read(&one, world).await;
     ok(&two, move |tx| {
         let row = channels::get(tx, world.shop, world.channel)?.unwrap();
         channels::update(tx, &channels::Channel { name: "new".to_owned(), ..row })
     })
     .await;
-    let now = || async {
-        let name: Result<String, Error> =
-            one.read(move |tx| tx.keep_settings().and_then(|()| named(tx))).await;
-        name.unwrap()
-    };
-    assert_eq!(now().await, "new");
+    let now = || one.read(move |tx| tx.keep_settings().and_then(|()| channel_name(tx, world)));
+    assert_eq!(now().await, Ok("new".to_owned()));
     go.send(()).unwrap();
-    assert_eq!(early.await.unwrap(), "cards");
-    assert_eq!(now().await, "new");
+    assert_eq!(early.await.unwrap(), Ok("cards".to_owned()));
+    assert_eq!(now().await, Ok("new".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_never_mixes_settings_from_memory_with_later_ones() {
     let (one, two, world) = two_nodes(1).await;
     kept_name(&one, world.shop).await;
-    let (begun, has_begun) = mpsc::channel();
-    let (go, gone) = mpsc::channel();
-    let mixed = {
-        let one = one.clone();
-        tokio::spawn(async move {
-            let read = one.read(move |tx| {
-                tx.keep_settings()?;
-                shops::get(tx, world.shop)?;
-                begun.send(()).unwrap();
-                gone.recv().unwrap();
-                channels::get(tx, world.shop, world.channel)
-            });
-            let channel: Result<_, Error> = read.await;
-            channel
-        })
-    };
-    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    let (go, mixed) = held_read(&one, world).await;
     rename(&two, world.shop, "서점").await;
     go.send(()).unwrap();
     assert_eq!(mixed.await.unwrap(), Err(Error::Busy));
     assert_eq!(kept_name(&one, world.shop).await, "서점");
+}
+
+/// Strangers may ask for anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_kept_of_what_is_not_there() {
+    let (one, two, _) = two_nodes(1).await;
+    let row = shop(shop_id());
+    let id = row.id;
+    let found = || async {
+        let found: Result<_, Error> =
+            one.read(move |tx| tx.keep_settings().and_then(|()| shops::get(tx, id))).await;
+        found.unwrap().is_some()
+    };
+    assert!(!found().await);
+    ok(&two, |tx| tx.execute("ALTER TABLE shop DISABLE TRIGGER shop_settings", &[])).await;
+    ok(&two, move |tx| shops::insert(tx, &row)).await;
+    assert!(found().await);
 }
 
 /// A transaction that sets something sees what nobody else may see yet.
