@@ -97,7 +97,7 @@ pub(crate) trait Table: Sized {
 
     /// The same; an error may be told later ([`Tx::execute_later`]).
     fn insert_later(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        tx.later(Self::insert_sql().into(), self.values())
+        tx.later(Self::insert_sql(), self.values())
     }
 
     /// Adds several rows with one statement; an error may be told later.
@@ -112,7 +112,7 @@ pub(crate) trait Table: Sized {
         };
         let places = (0..rows.len()).map(row).collect::<Vec<_>>().join(", ");
         let sql = format!("INSERT INTO {} ({}) VALUES {places}", Self::TABLE, Self::COLUMNS);
-        tx.later(sql.into(), rows.iter().flat_map(Self::values).collect())
+        tx.later(&sql, rows.iter().flat_map(Self::values).collect())
     }
 
     /// Adds the row unless a unique rule refuses it; tells whether it was added.

@@ -4,8 +4,6 @@
 //! timestamps, no JSON operators; `ON CONFLICT`, `RETURNING` and `WITH` are fine. Text holds no NUL (PostgreSQL cannot store
 //! it), and transactions are not begun or ended by statements.
 
-use std::borrow::Cow;
-
 use crate::postgres::{Session, Ticket};
 use crate::{Error, FromValue, Value};
 use crate::{postgres, sqlite};
@@ -58,7 +56,7 @@ pub struct Row<'a> {
 
 enum RowBackend<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
-    Postgres(&'a tokio_postgres::Row),
+    Postgres(&'a postgres::Row),
 }
 
 impl<'a> Tx<'a> {
@@ -89,16 +87,16 @@ impl<'a> Tx<'a> {
     /// Runs a statement of which only an error is of interest. The error may come with a later statement, at the latest with
     /// the end of the transaction, of which then nothing is kept: nobody waits for the answer of the server.
     pub fn execute_later(&mut self, sql: &str, params: &[Value]) -> Result<(), Error> {
-        self.later(sql.to_owned().into(), params.to_vec())
+        self.later(sql, params.to_vec())
     }
 
-    /// The same without a copy, for who owns statement and values.
-    pub(crate) fn later(&mut self, sql: Cow<'static, str>, params: Vec<Value>) -> Result<(), Error> {
+    /// The same without a copy, for who owns the values.
+    pub(crate) fn later(&mut self, sql: &str, params: Vec<Value>) -> Result<(), Error> {
         self.guarded(|backend| {
             refuse_nul(&params)?;
             match backend {
                 Backend::Sqlite(connection) => {
-                    sqlite::statement::execute(connection, &sql, &params).map(|_| ())
+                    sqlite::statement::execute(connection, sql, &params).map(|_| ())
                 }
                 Backend::Postgres(session) => session.execute_later(sql, params),
             }
@@ -254,17 +252,7 @@ impl<'a> Tx<'a> {
             Backend::Sqlite(_) => "PRAGMA defer_foreign_keys = ON",
             Backend::Postgres(_) => "SET CONSTRAINTS ALL DEFERRED",
         };
-        self.control(sql.to_owned())
-    }
-
-    fn control(&mut self, sql: String) -> Result<(), Error> {
-        self.guarded(|backend| match backend {
-            Backend::Sqlite(connection) => sqlite::statement::execute(connection, &sql, &[]).map(|_| ()),
-            Backend::Postgres(session) => {
-                session.control_later(sql);
-                Ok(())
-            }
-        })
+        self.execute_later(sql, &[])
     }
 
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Backend<'a>) -> Result<T, Error>) -> Result<T, Error> {
@@ -282,12 +270,12 @@ impl Row<'_> {
     pub fn get<T: FromValue>(&self, index: usize) -> Result<T, Error> {
         let value = match self.backend {
             RowBackend::Sqlite(row) => sqlite::statement::value(row, index)?,
-            RowBackend::Postgres(row) => postgres::statement::value(row, index)?,
+            RowBackend::Postgres(row) => row.value(index)?,
         };
         T::from_value(value).map_err(|wanted| {
             let name = match self.backend {
                 RowBackend::Sqlite(row) => sqlite::statement::name(row, index),
-                RowBackend::Postgres(row) => postgres::statement::name(row, index),
+                RowBackend::Postgres(row) => row.name(index),
             };
             Error::Corrupt(format!("column {name}: expected {wanted}"))
         })

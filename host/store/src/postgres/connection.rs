@@ -1,97 +1,128 @@
-//! A connection. Invariant: what is handed in together goes out in one write, in order, and is answered in that order.
+//! A connection. Invariant: what is handed in together goes out together and is done in order; after the first that fails
+//! nothing of it is done.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::{CommandCompleteBody, Field, Message};
+use postgres_protocol::message::frontend::{self, BindError};
+use tokio_postgres::Config;
+use tokio_postgres::types::Type;
 
-use super::statement::{refuse_control, refuse_misfits, translate, type_of};
+use super::connect::connect;
+use super::failure::Failure;
+use super::statement::{Column, Row, Statement, encode, type_of};
+use super::wire::Wire;
 use crate::{Error, Value};
 
 /// Statements that a connection keeps prepared; all of the store's are fewer.
 const STATEMENTS: usize = 256;
 
-/// `off` and the like would acknowledge what a power cut takes back (`remote_apply` is stricter than `on`, so it stays). A
-/// lock is waited for as long as SQLite waits; a node that hangs in a transaction does not hold its locks for ever. Outside of a
-/// transaction that says otherwise nothing can be written: statements go out behind their BEGIN without waiting for it.
-const SETTINGS: &str = "\
-    SELECT set_config('synchronous_commit', 'on', false) \
-        WHERE current_setting('synchronous_commit') <> 'remote_apply'; \
-    SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
-    SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY; SET jit = off;";
+/// Bytes that go out before answers are read, unless one request has more. Less than the sockets between hold: two that both
+/// write and do not read would wait for each other.
+const PART: usize = 32 * 1024;
+
+/// Values in the binary form, as parameters and in rows.
+const BINARY: [i16; 1] = [1];
 
 /// What is asked of the server.
-pub(super) enum Request<'a> {
-    /// A statement of our own without parameters: BEGIN, ANALYZE, COMMIT.
-    Control(Cow<'a, str>),
-    /// One that changes rows.
-    Execute(Cow<'a, str>, Cow<'a, [Value]>),
-    /// One that answers rows.
-    Query(Cow<'a, str>, Cow<'a, [Value]>),
-}
-
-/// The same with what is prepared for it.
-enum Ready<'a> {
-    Control(&'a str),
-    Execute(Statement, &'a [Value]),
-    Query(Statement, &'a [Value]),
+pub(super) struct Request<'a> {
+    pub(super) statement: Arc<Statement>,
+    pub(super) params: Cow<'a, [Value]>,
 }
 
 /// What it answered.
-pub(super) enum Answer {
-    Done,
-    Changed(u64),
-    Rows(Vec<Row>),
+pub(super) struct Answer {
+    pub(super) rows: Vec<Row>,
+    done: CommandCompleteBody,
 }
 
-/// The driver's answer to each request, in order.
-pub(super) type Answers = Vec<Result<Answer, tokio_postgres::Error>>;
+/// What became of requests: the answers of the first ones, and why there is none for the next.
+pub(super) struct Flight {
+    pub(super) answers: Vec<Answer>,
+    pub(super) failure: Option<Failure>,
+}
 
-/// The socket's half of the driver; it ends with the connection.
-type Socket = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+/// Where a connection stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// No transaction is open.
+    Outside,
+    /// One is, perhaps one that has failed.
+    Inside,
+    /// It cannot be used any more.
+    Broken,
+}
 
 /// A connection with its prepared statements.
 pub(super) struct Connection {
-    /// Its own, driven only while somebody waits for this connection.
-    runtime: Runtime,
-    client: Client,
-    socket: Option<Socket>,
-    statements: HashMap<String, Statement>,
+    wire: Wire,
+    /// A transaction is open, as far as the server told.
+    inside: bool,
+    /// Answers that nobody has read yet.
+    unread: u32,
+    pub(super) control: Control,
+    statements: HashMap<String, Arc<Statement>>,
+    /// How many were ever prepared: their names.
+    prepared: u64,
+}
+
+/// How transactions begin and end.
+pub(super) struct Control {
+    pub(super) begin_write: Arc<Statement>,
+    pub(super) begin_read: Arc<Statement>,
+    pub(super) commit: Arc<Statement>,
+    pub(super) rollback: Arc<Statement>,
+}
+
+impl Control {
+    fn prepare(wire: &mut Wire) -> Result<Self, Failure> {
+        let mut statement = |name: &str, sql| parse(wire, name.to_owned(), sql, &[]).map(Arc::new);
+        Ok(Self {
+            begin_write: statement("begin_write", "BEGIN READ WRITE")?,
+            begin_read: statement("begin_read", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?,
+            commit: statement("commit", "COMMIT")?,
+            rollback: statement("rollback", "ROLLBACK")?,
+        })
+    }
+}
+
+impl Request<'static> {
+    /// Asks for a statement without parameters.
+    pub(super) fn of(statement: &Arc<Statement>) -> Self {
+        Self { statement: Arc::clone(statement), params: Cow::Borrowed(&[]) }
+    }
+}
+
+impl Answer {
+    /// What was done: the command, for some with the number of rows.
+    pub(super) fn tag(&self) -> &str {
+        self.done.tag().unwrap_or_default()
+    }
+
+    /// How many rows were changed.
+    pub(super) fn changed(&self) -> u64 {
+        self.tag().rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
 }
 
 impl Connection {
     /// Connects. Blocks; not on a thread of an async runtime.
     pub(super) fn connect(config: &Config) -> Result<Self, Error> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (client, socket) = runtime.block_on(config.connect(NoTls)).map_err(|error| translate(&error))?;
-        let socket: Option<Socket> = Some(Box::pin(socket));
-        let mut connection = Self { runtime, client, socket, statements: HashMap::new() };
-        connection.run(SETTINGS)?;
-        Ok(connection)
+        let mut wire = connect(config)?;
+        let control = Control::prepare(&mut wire).map_err(|failure| failure.translate())?;
+        Ok(Self { wire, inside: false, unread: 0, control, statements: HashMap::new(), prepared: 0 })
     }
 
-    /// Whether the server may still be there, as far as it told.
-    pub(super) fn is_open(&self) -> bool {
-        self.socket.is_some() && !self.client.is_closed()
-    }
-
-    /// Statements of our own, waited for.
-    pub(super) fn run(&mut self, sql: &str) -> Result<(), Error> {
-        drive(&self.runtime, &mut self.socket, self.client.batch_execute(sql))
-            .map_err(|error| translate(&error))
-    }
-
-    /// Something of the driver's own.
-    pub(super) fn with<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut Client) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        drive(&self.runtime, &mut self.socket, work(&mut self.client))
+    /// Where it stands, as far as the server told.
+    pub(super) fn state(&self) -> State {
+        match (self.wire.is_broken(), self.inside) {
+            (true, _) => State::Broken,
+            (false, true) => State::Inside,
+            (false, false) => State::Outside,
+        }
     }
 
     /// Whether a statement is prepared.
@@ -99,101 +130,167 @@ impl Connection {
         self.statements.contains_key(sql)
     }
 
-    /// Sends everything at once and waits for every answer. `Err`: nothing was sent.
-    pub(super) fn fly(&mut self, requests: &[Request<'_>]) -> Result<Answers, Error> {
-        let mut ready = Vec::with_capacity(requests.len());
-        for request in requests {
-            ready.push(match request {
-                Request::Control(sql) => Ready::Control(sql),
-                Request::Execute(sql, params) => Ready::Execute(self.prepare(sql, params)?, params),
-                Request::Query(sql, params) => Ready::Query(self.prepare(sql, params)?, params),
-            });
-        }
-        let client = &self.client;
-        let mut flights: Vec<_> =
-            ready.into_iter().map(|request| (Box::pin(ask(client, request)), None)).collect();
-        let all = poll_fn(|cx| {
-            let mut left = false;
-            for (flight, answer) in &mut flights {
-                if answer.is_none() {
-                    match flight.as_mut().poll(cx) {
-                        Poll::Ready(ready) => *answer = Some(ready),
-                        Poll::Pending => left = true,
-                    }
-                }
-            }
-            if left { Poll::Pending } else { Poll::Ready(()) }
-        });
-        drive(&self.runtime, &mut self.socket, all);
-        flights.into_iter().map(|(_, answer)| answer).collect::<Option<_>>().ok_or(Error::Unanswered)
-    }
-
-    /// Sends a statement of our own; nobody waits for its answer.
-    pub(super) fn send(&mut self, sql: &'static str) {
-        let mut flight = pin!(self.client.batch_execute(sql));
-        let socket = &mut self.socket;
-        self.runtime.block_on(poll_fn(|cx| {
-            // An error ends the connection, which whoever uses it next finds out.
-            let _ = flight.as_mut().poll(cx);
-            poll_socket(socket, cx);
-            Poll::Ready(())
-        }));
-    }
-
-    /// The prepared statement. Parameters that do not fit are refused here: in the middle of others a request that cannot be
-    /// written would leave a hole.
-    pub(super) fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Statement, Error> {
+    /// The prepared statement, which these parameters fit.
+    pub(super) fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Arc<Statement>, Error> {
         let statement = match self.statements.get(sql) {
-            Some(known) => known.clone(),
+            Some(known) => Arc::clone(known),
             None => {
-                refuse_control(sql)?;
                 let types: Vec<_> = params.iter().map(type_of).collect();
-                let prepared = self.client.prepare_typed(sql, &types);
-                let statement =
-                    drive(&self.runtime, &mut self.socket, prepared).map_err(|error| translate(&error))?;
-                if self.statements.len() >= STATEMENTS {
-                    self.statements.clear();
-                }
-                self.statements.insert(sql.to_owned(), statement.clone());
+                let statement = self.parse(sql, &types).map_err(|failure| failure.translate())?;
+                self.statements.insert(sql.to_owned(), Arc::clone(&statement));
                 statement
             }
         };
-        refuse_misfits(sql, statement.params(), params)?;
+        statement.refuse_misfits(params)?;
         Ok(statement)
     }
-}
 
-async fn ask(client: &Client, request: Ready<'_>) -> Result<Answer, tokio_postgres::Error> {
-    match request {
-        Ready::Control(sql) => client.batch_execute(sql).await.map(|()| Answer::Done),
-        Ready::Execute(statement, params) => {
-            client.execute(&statement, &dynamic(params)).await.map(Answer::Changed)
+    /// Sends everything and waits for every answer.
+    pub(super) fn fly(&mut self, requests: &[Request<'_>]) -> Flight {
+        let mut answers = Vec::with_capacity(requests.len());
+        let mut rest = requests;
+        let mut result = self.catch_up();
+        while result.is_ok() && !rest.is_empty() {
+            result = self.fly_part(&mut rest, &mut answers);
         }
-        Ready::Query(statement, params) => client.query(&statement, &dynamic(params)).await.map(Answer::Rows),
+        if !rest.is_empty() {
+            // Given up in the middle: the server passes over everything until it reads this.
+            frontend::sync(&mut self.wire.out);
+            let _ = self.wire.send();
+        }
+        let end = self.ready();
+        Flight { answers, failure: result.and(end).err() }
+    }
+
+    /// Gives the transaction up; nobody waits for the answer. A server that cannot be told gives it up by itself.
+    pub(super) fn roll_back(&mut self) {
+        let rollback = Request::of(&self.control.rollback);
+        if self.write(&rollback).is_ok() {
+            frontend::sync(&mut self.wire.out);
+            self.unread += 1;
+            // An error breaks the connection, which its state tells.
+            let _ = self.wire.send();
+        }
+        self.inside = false;
+    }
+
+    fn parse(&mut self, sql: &str, types: &[Type]) -> Result<Arc<Statement>, Failure> {
+        self.catch_up()?;
+        if self.statements.len() >= STATEMENTS {
+            let out = &mut self.wire.out;
+            // Those that nobody is about to run.
+            self.statements.retain(|_, known| {
+                Arc::strong_count(known) > 1 || frontend::close(b'S', &known.name, out).is_err()
+            });
+        }
+        self.prepared += 1;
+        parse(&mut self.wire, format!("s{}", self.prepared), sql, types).map(Arc::new)
+    }
+
+    /// As many of the first requests as go out at once, and their answers.
+    fn fly_part(&mut self, rest: &mut &[Request<'_>], answers: &mut Vec<Answer>) -> Result<(), Failure> {
+        let mut count = 0;
+        for request in *rest {
+            let start = self.wire.out.len();
+            self.write(request)?;
+            if count > 0 && self.wire.out.len() > PART {
+                self.wire.out.truncate(start);
+                break;
+            }
+            count += 1;
+        }
+        let (part, next) = rest.split_at(count);
+        *rest = next;
+        if next.is_empty() { frontend::sync(&mut self.wire.out) } else { frontend::flush(&mut self.wire.out) }
+        self.wire.send()?;
+        for request in part {
+            answers.push(self.answer(&request.statement)?);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, request: &Request<'_>) -> Result<(), Failure> {
+        let (name, out) = (&request.statement.name, &mut self.wire.out);
+        let values = request.params.iter();
+        let bound = frontend::bind("", name, BINARY, values, |v, out| Ok(encode(v, out)), BINARY, out);
+        let written = match bound {
+            Ok(()) => frontend::execute("", 0, out).map_err(|error| error.to_string()),
+            Err(BindError::Conversion(error)) => Err(error.to_string()),
+            Err(BindError::Serialization(error)) => Err(error.to_string()),
+        };
+        // Half a message is in there.
+        written.map_err(|error| self.wire.break_off(error))
+    }
+
+    fn answer(&mut self, statement: &Statement) -> Result<Answer, Failure> {
+        let mut rows = Vec::new();
+        loop {
+            match self.wire.next()? {
+                Message::BindComplete => {}
+                Message::DataRow(body) => {
+                    rows.push(Row::read(statement, body).map_err(|error| self.wire.break_off(error))?);
+                }
+                Message::CommandComplete(done) => return Ok(Answer { rows, done }),
+                _ => return Err(self.wire.break_off("an answer to something else")),
+            }
+        }
+    }
+
+    /// Reads what nobody waited for.
+    fn catch_up(&mut self) -> Result<(), Failure> {
+        while self.unread > 0 {
+            self.unread -= 1;
+            self.ready()?;
+        }
+        Ok(())
+    }
+
+    /// Reads until the server waits.
+    fn ready(&mut self) -> Result<(), Failure> {
+        ready(&mut self.wire).map(|inside| self.inside = inside)
     }
 }
 
-/// Waits for a future of the client; the socket is looked after meanwhile, behind it, so that what it sends goes out at once.
-fn drive<T>(runtime: &Runtime, socket: &mut Option<Socket>, future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    runtime.block_on(poll_fn(|cx| {
-        if let Poll::Ready(answer) = future.as_mut().poll(cx) {
-            return Poll::Ready(answer);
-        }
-        poll_socket(socket, cx);
-        future.as_mut().poll(cx)
-    }))
+fn parse(wire: &mut Wire, name: String, sql: &str, types: &[Type]) -> Result<Statement, Failure> {
+    let written = frontend::parse(&name, sql, types.iter().map(Type::oid), &mut wire.out)
+        .and_then(|()| frontend::describe(b'S', &name, &mut wire.out));
+    written.map_err(|error| wire.break_off(error))?;
+    frontend::sync(&mut wire.out);
+    wire.send()?;
+    let described = describe(wire);
+    ready(wire)?;
+    let (types, columns) = described?;
+    Ok(Statement { sql: sql.to_owned(), name, types, columns: columns.into() })
 }
 
-/// Reads and writes what there is. With the socket's end the client's futures end, too.
-fn poll_socket(socket: &mut Option<Socket>, cx: &mut Context<'_>) {
-    if let Some(open) = socket.as_mut()
-        && open.as_mut().poll(cx).is_ready()
-    {
-        *socket = None;
+fn describe(wire: &mut Wire) -> Result<(Vec<Type>, Vec<Column>), Failure> {
+    let mut types = Vec::new();
+    loop {
+        match wire.next()? {
+            Message::ParameterDescription(body) => {
+                let oids = body.parameters().collect::<Vec<_>>().map_err(|error| wire.break_off(error))?;
+                types = oids.into_iter().map(|oid| Type::from_oid(oid).unwrap_or(Type::ANY)).collect();
+            }
+            Message::RowDescription(body) => {
+                let column = |field: Field<'_>| {
+                    Ok(Column { name: field.name().to_owned(), ty: Type::from_oid(field.type_oid()) })
+                };
+                let columns = body.fields().map(column).collect().map_err(|error| wire.break_off(error))?;
+                return Ok((types, columns));
+            }
+            Message::NoData => return Ok((types, Vec::new())),
+            _ => {}
+        }
     }
 }
 
-fn dynamic(params: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
-    params.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+/// Reads until the server waits; whether a transaction is open.
+fn ready(wire: &mut Wire) -> Result<bool, Failure> {
+    loop {
+        match wire.next() {
+            Ok(Message::ReadyForQuery(body)) => return Ok(body.status() != b'I'),
+            Ok(_) => {}
+            Err(failure) => return Err(wire.break_off(failure.translate())),
+        }
+    }
 }

@@ -3,10 +3,11 @@
 use std::thread;
 
 use payhost_core::kill::{self, Point};
-use tokio_postgres::Config;
+use tokio::runtime::Builder;
+use tokio_postgres::{Config, NoTls};
 
-use super::connection::Connection;
-use super::statement::translate;
+use super::connection::{Connection, Request};
+use super::failure::in_words;
 use crate::store::panic_text;
 use crate::{Error, Value};
 
@@ -25,20 +26,26 @@ pub(crate) fn migrate(config: &Config) -> Result<(), Error> {
     let config = config.clone();
     let thread = thread::Builder::new()
         .name("payhost-pg-migrate".to_owned())
-        .spawn(move || run(&mut Connection::connect(&config)?))?;
+        .spawn(move || run(&config))?;
     thread.join().unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic.as_ref()))))
 }
 
-fn run(connection: &mut Connection) -> Result<(), Error> {
-    check_server(connection)?;
-    // A migration may take long, and whoever waits for its turn waits as long.
-    connection
-        .run("SET statement_timeout = 0; SET lock_timeout = 0; SET default_transaction_read_only = off")?;
-    connection.run(&format!("SELECT pg_advisory_lock({LOCK})"))?;
-    refuse_newer(connection)?;
-    kill::soon(Point::Upkeep, "migrate");
-    connection.with(async |client| {
-        let report = migrations::migrations::runner().run_async(client).await;
+fn run(config: &Config) -> Result<(), Error> {
+    let mut connection = Connection::connect(config)?;
+    check_server(&mut connection)?;
+    // refinery brings the driver that it knows, and a connection with it.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let lost = |error| Error::Lost(in_words(&error));
+        let (mut client, socket) = config.connect(NoTls).await.map_err(lost)?;
+        tokio::spawn(socket);
+        // A migration may take long, and whoever waits for its turn waits as long.
+        let settings = "SET statement_timeout = 0; SET lock_timeout = 0; SET synchronous_commit = on";
+        client.batch_execute(settings).await.map_err(lost)?;
+        client.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).await.map_err(lost)?;
+        refuse_newer(&mut connection)?;
+        kill::soon(Point::Upkeep, "migrate");
+        let report = migrations::migrations::runner().run_async(&mut client).await;
         report.map_err(|error| Error::Migration(error.to_string())).map(|_| ())
     })
 }
@@ -76,10 +83,14 @@ fn refuse_newer(connection: &mut Connection) -> Result<(), Error> {
 }
 
 fn number(connection: &mut Connection, sql: &str) -> Result<i64, Error> {
-    let row = connection
-        .with(async |client| client.query_one(sql, &[]).await.map_err(|error| translate(&error)))?;
-    match super::statement::value(&row, 0)? {
-        Value::Int(number) => Ok(number),
-        Value::Null | Value::Text(_) | Value::Blob(_) => Err(Error::Corrupt(format!("no number: {sql}"))),
+    let request = Request::of(&connection.prepare(sql, &[])?);
+    let flight = connection.fly(&[request]);
+    if let Some(failure) = flight.failure {
+        return Err(failure.translate());
+    }
+    let row = flight.answers.first().and_then(|answer| answer.rows.first());
+    match row.map(|row| row.value(0)).transpose()? {
+        Some(Value::Int(number)) => Ok(number),
+        _ => Err(Error::Corrupt(format!("no number: {sql}"))),
     }
 }

@@ -6,16 +6,20 @@
 //! must not stand between, because statements stay prepared.
 
 mod address;
+mod connect;
 mod connection;
+mod failure;
 mod health;
 mod migrate;
 mod pool;
 mod session;
 mod settings;
-pub(crate) mod statement;
+mod statement;
 mod statistics;
+mod wire;
 
 pub(crate) use address::parse;
 pub(crate) use migrate::migrate;
 pub(crate) use pool::Pool;
 pub(crate) use session::{Session, Ticket};
+pub(crate) use statement::Row;

@@ -10,14 +10,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio_postgres::Row;
-use tokio_postgres::error::SqlState;
-
-use super::connection::{Answer, Answers, Connection, Request};
+use super::connection::{Connection, Flight, Request, State};
+use super::failure::Failure;
 use super::health::Server;
 use super::settings::{CHANGE, Question};
-use super::statement::{committed, translate};
-use crate::{Error, Value};
+use super::statement::{Row, refuse_control};
+use crate::{Error, FromValue, Value};
+
+/// SQLSTATE of a division by zero.
+const DIVISION_BY_ZERO: &str = "22012";
 
 /// A connection, and the transaction that is open on it.
 pub(crate) struct Session {
@@ -25,7 +26,6 @@ pub(crate) struct Session {
     connection: Connection,
     /// It waited for work before this transaction, so that it may have been cut unnoticed.
     was_idle: bool,
-    phase: Phase,
     waiting: Vec<Waiting<'static>>,
     /// Rows that arrived and were not asked for yet.
     arrived: Vec<(Ticket, Vec<Row>)>,
@@ -51,22 +51,13 @@ enum Look {
     },
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Phase {
-    /// No transaction, or one of which the server has not heard.
-    Outside,
-    /// BEGIN was answered.
-    Begun,
-    /// Whether there is a transaction is not known.
-    Broken,
-}
-
 /// A request that has not been sent, and what its answer must be.
 struct Waiting<'a> {
     request: Request<'a>,
     wants: Wants,
 }
 
+#[derive(Clone)]
 enum Wants {
     /// No error.
     Done,
@@ -90,16 +81,18 @@ impl Ticket {
     }
 }
 
+impl<'a> Waiting<'a> {
+    fn into_parts(self) -> (Request<'a>, Wants) {
+        (self.request, self.wants)
+    }
+}
+
 impl Wants {
-    /// What an error of the server means to who wants this.
-    fn error_of(
-        &self,
-        error: &tokio_postgres::Error,
-        translate: fn(&tokio_postgres::Error) -> Error,
-    ) -> Error {
+    /// What a failure means to who wants this.
+    fn error_of(&self, failure: &Failure, translate: fn(&Failure) -> Error) -> Error {
         match self {
-            Self::One(none) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => none.clone(),
-            Self::One(_) | Self::Done | Self::Rows(_) | Self::Count => translate(error),
+            Self::One(none) if failure.is(DIVISION_BY_ZERO) => none.clone(),
+            Self::One(_) | Self::Done | Self::Rows(_) | Self::Count => translate(failure),
         }
     }
 }
@@ -111,7 +104,6 @@ impl Session {
             connection: server.connect()?,
             server: Arc::clone(server),
             was_idle: false,
-            phase: Phase::Outside,
             waiting: Vec::new(),
             arrived: Vec::new(),
             look: Look::None,
@@ -126,36 +118,36 @@ impl Session {
 
     /// Whether it may be used again.
     pub(super) fn is_sound(&self) -> bool {
-        self.phase == Phase::Outside && self.connection.is_open()
+        self.connection.state() == State::Outside
     }
 
     /// Begins a transaction that may write, at READ COMMITTED (the settings of a connection say so): this goes out with the first
     /// statement.
     pub(super) fn begin_write(&mut self) {
-        self.begin("BEGIN READ WRITE", false);
+        let begin = Request::of(&self.connection.control.begin_write);
+        self.begin(begin, false);
     }
 
     /// Begins one that only reads, on one state of the database.
     pub(super) fn begin_read(&mut self) {
-        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", true);
+        let begin = Request::of(&self.connection.control.begin_read);
+        self.begin(begin, true);
     }
 
-    fn begin(&mut self, sql: &'static str, reads: bool) {
+    fn begin(&mut self, request: Request<'static>, reads: bool) {
         (self.look, self.reads) = (Look::None, reads);
-        self.wait_with(Request::Control(sql.into()), Wants::Done);
+        self.waiting.push(Waiting { request, wants: Wants::Done });
     }
 
     /// Runs a statement that answers no rows; tells how many it changed.
     pub(crate) fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
-        self.prepare(sql, params)?;
-        self.land(Some(Waiting { request: Request::Execute(sql.into(), params.into()), wants: Wants::Count }))
+        let request = self.request(sql, params.into())?;
+        self.land(Some(Waiting { request, wants: Wants::Count }))
     }
 
     /// Runs a statement of which only an error is of interest; it comes with a later answer.
-    pub(crate) fn execute_later(&mut self, sql: Cow<'static, str>, params: Vec<Value>) -> Result<(), Error> {
-        self.prepare(&sql, &params)?;
-        self.wait_with(Request::Execute(sql, params.into()), Wants::Done);
-        Ok(())
+    pub(crate) fn execute_later(&mut self, sql: &str, params: Vec<Value>) -> Result<(), Error> {
+        self.wait_with(sql, params, Wants::Done)
     }
 
     /// The same for a statement that finds its row by the key; this is the error if it finds none. The server says so by
@@ -167,28 +159,21 @@ impl Session {
         otherwise: Error,
     ) -> Result<(), Error> {
         let sql = format!("WITH changed AS ({sql} RETURNING 1) SELECT 1 / COUNT(*) FROM changed");
-        self.prepare(&sql, &params)?;
-        self.wait_with(Request::Execute(sql.into(), params.into()), Wants::One(otherwise));
-        Ok(())
+        self.wait_with(&sql, params, Wants::One(otherwise))
     }
 
     /// Runs a statement and answers its rows.
     pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Error> {
-        self.prepare(sql, params)?;
+        let request = self.request(sql, params.into())?;
         let ticket = Ticket::new();
-        self.land(Some(Waiting {
-            request: Request::Query(sql.into(), params.into()),
-            wants: Wants::Rows(ticket),
-        }))?;
+        self.land(Some(Waiting { request, wants: Wants::Rows(ticket) }))?;
         self.rows(ticket)
     }
 
     /// Runs a statement whose rows are asked for later.
     pub(crate) fn query_later(&mut self, sql: &str, params: &[Value]) -> Result<Ticket, Error> {
-        self.prepare(sql, params)?;
         let ticket = Ticket::new();
-        let request = Request::Query(sql.to_owned().into(), params.to_vec().into());
-        self.wait_with(request, Wants::Rows(ticket));
+        self.wait_with(sql, params.to_vec(), Wants::Rows(ticket))?;
         Ok(ticket)
     }
 
@@ -252,19 +237,11 @@ impl Session {
             Look::Asked(ticket) => ticket,
             Look::None => return Err(Error::Aborted),
         };
-        let early = self.phase == Phase::Outside && self.waiting.len() == 2;
+        let early = self.connection.state() == State::Outside && self.waiting.len() == 2;
         let begin = if early { Some(self.waiting.remove(0)) } else { None };
         let rows = self.rows(ticket)?;
-        if let Some(begin) = begin {
-            self.phase = Phase::Outside;
-            self.waiting.push(begin);
-        }
+        self.waiting.extend(begin);
         Ok((number(&rows)?, early, false))
-    }
-
-    /// Runs a statement of our own without parameters.
-    pub(crate) fn control_later(&mut self, sql: String) {
-        self.wait_with(Request::Control(sql.into()), Wants::Done);
     }
 
     /// Waits for the answers of everything that was handed in.
@@ -272,7 +249,7 @@ impl Session {
         match self.waiting.len() {
             0 => Ok(()),
             // BEGIN alone decides nothing.
-            1 if self.phase == Phase::Outside => Ok(()),
+            1 if self.connection.state() == State::Outside => Ok(()),
             _ => self.land(None).map(|_| ()),
         }
     }
@@ -280,120 +257,93 @@ impl Session {
     /// Commits. [`Error::Unanswered`]: whether it was kept is not known.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         // On a connection that has answered nothing yet nobody could tell "never arrived" from "no answer".
-        if self.phase == Phase::Outside {
+        if self.connection.state() == State::Outside {
             self.settle()?;
         }
-        if self.phase == Phase::Outside {
-            self.waiting.clear();
-            return Ok(());
+        match self.connection.state() {
+            State::Inside => {}
+            State::Outside => {
+                self.waiting.clear();
+                return Ok(());
+            }
+            State::Broken => return Err(Error::Aborted),
         }
-        let (mut requests, wants): (Vec<_>, Vec<_>) =
-            self.waiting.drain(..).map(|waiting| (waiting.request, waiting.wants)).unzip();
-        requests.push(Request::Control("COMMIT".into()));
-        self.phase = Phase::Broken;
-        let answers = self.connection.fly(&requests)?;
-        // An ERROR of any of them: COMMIT was answered with a rollback. Anything else that is no answer leaves it open.
-        let wants = wants.into_iter().chain([Wants::Done]);
-        let error = answers
-            .into_iter()
-            .zip(wants)
-            .find_map(|(answer, wants)| answer.err().map(|error| wants.error_of(&error, committed)));
-        if error != Some(Error::Unanswered) {
-            self.phase = Phase::Outside;
+        let commit = Waiting { request: Request::of(&self.connection.control.commit), wants: Wants::Done };
+        let (requests, wants): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..).chain([commit]).map(Waiting::into_parts).unzip();
+        let flight = self.connection.fly(&requests);
+        // After an ERROR the server passes over everything, COMMIT too. Any other failure leaves it open.
+        match (flight.failure, wants.get(flight.answers.len())) {
+            (Some(failure), Some(wants)) => Err(wants.error_of(&failure, Failure::committed)),
+            // COMMIT was answered; what comes behind it decides nothing.
+            _ if flight.answers.last().is_some_and(|answer| answer.tag() == "COMMIT") => Ok(()),
+            _ => Err(Error::Aborted),
         }
-        error.map_or(Ok(()), Err)
     }
 
-    /// Gives the transaction up. Nobody waits for it: a server that cannot be told gives it up by itself.
+    /// Gives the transaction up.
     pub(super) fn roll_back(&mut self) {
         self.waiting.clear();
         self.arrived.clear();
-        if self.phase == Phase::Begun {
-            self.connection.send("ROLLBACK");
-            self.phase = Phase::Outside;
+        if self.connection.state() == State::Inside {
+            self.connection.roll_back();
         }
     }
 
     /// A statement that is not prepared yet has its error here, in its place: what was handed in before it goes out first.
-    fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<(), Error> {
-        if !self.connection.knows(sql) && !self.waiting.is_empty() {
-            self.land(None)?;
+    fn request<'a>(&mut self, sql: &str, params: Cow<'a, [Value]>) -> Result<Request<'a>, Error> {
+        if !self.connection.knows(sql) {
+            refuse_control(sql)?;
+            if !self.waiting.is_empty() {
+                self.land(None)?;
+            }
         }
-        let phase = self.broken_meanwhile()?;
-        let prepared = self.connection.prepare(sql, params);
-        if !matches!(prepared, Err(Error::Lost(_))) {
-            self.phase = phase;
-        }
-        prepared.map(|_| ())
+        let statement = self.connection.prepare(sql, &params)?;
+        Ok(Request { statement, params })
     }
 
-    /// Until it is known how it ends, it ends badly.
-    fn broken_meanwhile(&mut self) -> Result<Phase, Error> {
-        match std::mem::replace(&mut self.phase, Phase::Broken) {
-            Phase::Broken => Err(Error::Aborted),
-            phase @ (Phase::Outside | Phase::Begun) => Ok(phase),
-        }
-    }
-
-    fn wait_with(&mut self, request: Request<'static>, wants: Wants) {
+    fn wait_with(&mut self, sql: &str, params: Vec<Value>, wants: Wants) -> Result<(), Error> {
+        let request = self.request(sql, params.into())?;
         self.waiting.push(Waiting { request, wants });
+        Ok(())
     }
 
     /// Sends what waits, and this, and judges the answers; tells the number of rows of the last one.
     fn land(&mut self, last: Option<Waiting<'_>>) -> Result<u64, Error> {
-        let begins = self.broken_meanwhile()? == Phase::Outside;
-        let waiting = self.waiting.drain(..).chain(last);
-        let (requests, wants): (Vec<Request<'_>>, Vec<_>) =
-            waiting.map(|waiting| (waiting.request, waiting.wants)).unzip();
-        let answers = loop {
-            let answers = self.connection.fly(&requests);
-            let may_be_stale = begins && std::mem::take(&mut self.was_idle);
-            // Not even BEGIN was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
-            if may_be_stale && first_is_lost(&answers) {
-                self.connection = self.server.connect()?;
-                continue;
+        let begins = self.connection.state() == State::Outside;
+        let (mut requests, wants): (Vec<Request<'_>>, Vec<_>) =
+            self.waiting.drain(..).chain(last).map(Waiting::into_parts).unzip();
+        let mut flight = self.connection.fly(&requests);
+        // Not even BEGIN was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
+        if begins && std::mem::take(&mut self.was_idle) && was_never_heard(&flight) {
+            self.connection = self.server.connect()?;
+            for request in &mut requests {
+                request.statement = self.connection.prepare(&request.statement.sql, &request.params)?;
             }
-            break answers?;
-        };
+            flight = self.connection.fly(&requests);
+        }
         self.was_idle = false;
-        self.judge(begins, answers, wants)
-    }
-
-    fn judge(&mut self, begins: bool, answers: Answers, wants: Vec<Wants>) -> Result<u64, Error> {
-        let mut last = 0;
-        for (at, (answer, wants)) in answers.into_iter().zip(wants).enumerate() {
-            let answer = match answer.map_err(|error| wants.error_of(&error, translate)) {
-                Ok(answer) => answer,
-                // Without its BEGIN nothing of what follows was in a transaction (and so nothing was written).
-                Err(error) if at == 0 && begins => return Err(error),
-                Err(error @ Error::Lost(_)) => return Err(error),
-                Err(error) => {
-                    self.phase = Phase::Begun;
-                    return Err(error);
-                }
-            };
-            match (wants, answer) {
-                (Wants::Rows(ticket), Answer::Rows(rows)) => self.arrived.push((ticket, rows)),
-                (_, Answer::Changed(count)) => last = count,
-                (_, Answer::Done | Answer::Rows(_)) => {}
+        let failed = wants.get(flight.answers.len()).map(Wants::clone);
+        let mut changed = 0;
+        for (answer, wants) in flight.answers.into_iter().zip(wants) {
+            changed = answer.changed();
+            if let Wants::Rows(ticket) = wants {
+                self.arrived.push((ticket, answer.rows));
             }
         }
-        self.phase = Phase::Begun;
-        Ok(last)
+        match (flight.failure, failed) {
+            (None, _) => Ok(changed),
+            (Some(failure), Some(wants)) => Err(wants.error_of(&failure, Failure::translate)),
+            (Some(failure), None) => Err(failure.translate()),
+        }
     }
 }
 
-fn first_is_lost(answers: &Result<Answers, Error>) -> bool {
-    match answers {
-        Ok(answers) => match answers.first() {
-            Some(Err(error)) => matches!(translate(error), Error::Lost(_)),
-            Some(Ok(_)) | None => false,
-        },
-        Err(error) => matches!(error, Error::Lost(_)),
-    }
+fn was_never_heard(flight: &Flight) -> bool {
+    flight.answers.is_empty() && flight.failure.as_ref().is_some_and(Failure::is_loss)
 }
 
 fn number(rows: &[Row]) -> Result<i64, Error> {
     let row = rows.first().ok_or_else(|| Error::Corrupt("settings_change has no row".to_owned()))?;
-    row.try_get(0).map_err(|error| translate(&error))
+    i64::from_value(row.value(0)?).map_err(Error::Corrupt)
 }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::Session;
-use crate::{Error, copy};
+use crate::{Error, Value, copy};
 
 /// Commits after which there is something to know.
 const COMMITS: u32 = 400;
@@ -29,12 +29,12 @@ impl Statistics {
 /// Lets the server look at its tables, if it never has.
 pub(super) fn gather(session: &mut Session) -> Result<(), Error> {
     // 0 before PostgreSQL 14, -1 since.
-    let known = "SELECT reltuples > 0 FROM pg_class WHERE oid = 'payment'::regclass";
+    let known = "SELECT (reltuples > 0)::int::bigint FROM pg_class WHERE oid = 'payment'::regclass";
     session.begin_write();
-    if let Some(Ok(false)) = session.query(known, &[])?.first().map(|row| row.try_get(0)) {
+    if let Some(Ok(Value::Int(0))) = session.query(known, &[])?.first().map(|row| row.value(0)) {
         // Ours alone: the server warns of each that is not.
         let tables: Vec<_> = copy::columns().map(|(table, _)| table).collect();
-        session.control_later(format!("ANALYZE {}", tables.join(", ")));
+        session.execute_later(&format!("ANALYZE {}", tables.join(", ")), Vec::new())?;
     }
     session.commit()
 }

@@ -229,7 +229,8 @@ fn pass(mut client: UnixStream, mut server: UnixStream, way: &Way) {
         let _ = up.shutdown(std::net::Shutdown::Both);
     };
     let (mut back, mut buffer) = (Some(back), vec![0; 1 << 16]);
-    let ends = |bytes: &[u8]| bytes.windows(7).any(|part| part == b"COMMIT\0");
+    // Bound to the unnamed portal: the prepared statement is run.
+    let ends = |bytes: &[u8]| bytes.windows(8).any(|part| part == b"\0commit\0");
     let mut started = false;
     while let Ok(read @ 1..) = client.read(&mut buffer) {
         way.writes.fetch_add(1, Ordering::SeqCst);

@@ -10,11 +10,13 @@
 
 mod breaks;
 mod copying;
+mod flights;
 mod nodes;
 mod schema;
 mod settings;
 #[path = "../suite/mod.rs"]
 mod suite;
+mod ways;
 
 use std::sync::OnceLock;
 
