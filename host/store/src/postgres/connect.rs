@@ -3,6 +3,8 @@
 //! The asynchronous driver does what address and server ask for (passwords, SCRAM, start parameters), on a copy of the socket
 //! that it then gives up; from there on the socket is [`Wire`]'s.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list of messages")]
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;

@@ -1,6 +1,8 @@
 //! A connection. Invariant: what is handed in together goes out together and is done in order; after the first that fails
 //! nothing of it is done.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list of messages")]
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -61,6 +63,9 @@ pub(super) struct Connection {
     wire: Wire,
     /// A transaction is open, as far as the server told.
     inside: bool,
+    /// Something was sent of which not every answer was read. Whoever gives up there leaves a connection behind that would give
+    /// these answers to the next.
+    talks: bool,
     /// Answers that nobody has read yet.
     unread: u32,
     pub(super) control: Control,
@@ -113,42 +118,42 @@ impl Connection {
     pub(super) fn connect(config: &Config) -> Result<Self, Error> {
         let mut wire = connect(config)?;
         let control = Control::prepare(&mut wire).map_err(|failure| failure.translate())?;
-        Ok(Self { wire, inside: false, unread: 0, control, statements: HashMap::new(), prepared: 0 })
+        let statements = HashMap::new();
+        Ok(Self { wire, inside: false, talks: false, unread: 0, control, statements, prepared: 0 })
     }
 
     /// Where it stands, as far as the server told.
     pub(super) fn state(&self) -> State {
-        match (self.wire.is_broken(), self.inside) {
+        match (self.wire.is_broken() || self.talks, self.inside) {
             (true, _) => State::Broken,
             (false, true) => State::Inside,
             (false, false) => State::Outside,
         }
     }
 
-    /// Whether a statement is prepared.
-    pub(super) fn knows(&self, sql: &str) -> bool {
-        self.statements.contains_key(sql)
+    /// A statement that is prepared.
+    pub(super) fn known(&self, sql: &str) -> Option<Arc<Statement>> {
+        self.statements.get(sql).map(Arc::clone)
     }
 
-    /// The prepared statement, which these parameters fit.
+    /// Prepares a statement for parameters like these.
     pub(super) fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Arc<Statement>, Error> {
-        let statement = match self.statements.get(sql) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let types: Vec<_> = params.iter().map(type_of).collect();
-                let statement = self.parse(sql, &types).map_err(|failure| failure.translate())?;
-                self.statements.insert(sql.to_owned(), Arc::clone(&statement));
-                statement
-            }
-        };
-        statement.refuse_misfits(params)?;
+        self.talks = true;
+        let parsed = self.parse(sql, params);
+        self.talks = false;
+        let statement = Arc::new(parsed.map_err(|failure| failure.translate())?);
+        self.statements.insert(sql.to_owned(), Arc::clone(&statement));
         Ok(statement)
     }
 
     /// Sends everything and waits for every answer.
     pub(super) fn fly(&mut self, requests: &[Request<'_>]) -> Flight {
         let mut answers = Vec::with_capacity(requests.len());
+        if requests.is_empty() {
+            return Flight { answers, failure: None };
+        }
         let mut rest = requests;
+        self.talks = true;
         let mut result = self.catch_up();
         while result.is_ok() && !rest.is_empty() {
             result = self.fly_part(&mut rest, &mut answers);
@@ -159,6 +164,7 @@ impl Connection {
             let _ = self.wire.send();
         }
         let end = self.ready();
+        self.talks = false;
         Flight { answers, failure: result.and(end).err() }
     }
 
@@ -174,7 +180,7 @@ impl Connection {
         self.inside = false;
     }
 
-    fn parse(&mut self, sql: &str, types: &[Type]) -> Result<Arc<Statement>, Failure> {
+    fn parse(&mut self, sql: &str, params: &[Value]) -> Result<Statement, Failure> {
         self.catch_up()?;
         if self.statements.len() >= STATEMENTS {
             let out = &mut self.wire.out;
@@ -184,7 +190,8 @@ impl Connection {
             });
         }
         self.prepared += 1;
-        parse(&mut self.wire, format!("s{}", self.prepared), sql, types).map(Arc::new)
+        let types: Vec<_> = params.iter().map(type_of).collect();
+        parse(&mut self.wire, format!("s{}", self.prepared), sql, &types)
     }
 
     /// As many of the first requests as go out at once, and their answers.
@@ -201,7 +208,11 @@ impl Connection {
         }
         let (part, next) = rest.split_at(count);
         *rest = next;
-        if next.is_empty() { frontend::sync(&mut self.wire.out) } else { frontend::flush(&mut self.wire.out) }
+        if next.is_empty() {
+            frontend::sync(&mut self.wire.out)
+        } else {
+            frontend::flush(&mut self.wire.out)
+        }
         self.wire.send()?;
         for request in part {
             answers.push(self.answer(&request.statement)?);
@@ -290,6 +301,7 @@ fn ready(wire: &mut Wire) -> Result<bool, Failure> {
         match wire.next() {
             Ok(Message::ReadyForQuery(body)) => return Ok(body.status() != b'I'),
             Ok(_) => {}
+            Err(failure) if failure.is_loss() => return Err(failure),
             Err(failure) => return Err(wire.break_off(failure.translate())),
         }
     }

@@ -24,9 +24,7 @@ mod migrations {
 /// Brings the schema up to date. It blocks, which a thread of an async runtime must not, so this has a thread of its own.
 pub(crate) fn migrate(config: &Config) -> Result<(), Error> {
     let config = config.clone();
-    let thread = thread::Builder::new()
-        .name("payhost-pg-migrate".to_owned())
-        .spawn(move || run(&config))?;
+    let thread = thread::Builder::new().name("payhost-pg-migrate".to_owned()).spawn(move || run(&config))?;
     thread.join().unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic.as_ref()))))
 }
 

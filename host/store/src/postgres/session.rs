@@ -57,7 +57,6 @@ struct Waiting<'a> {
     wants: Wants,
 }
 
-#[derive(Clone)]
 enum Wants {
     /// No error.
     Done,
@@ -65,8 +64,6 @@ enum Wants {
     One(Error),
     /// Rows, for whoever has the ticket.
     Rows(Ticket),
-    /// The number of rows.
-    Count,
 }
 
 /// Stands for rows that will be asked for.
@@ -92,7 +89,7 @@ impl Wants {
     fn error_of(&self, failure: &Failure, translate: fn(&Failure) -> Error) -> Error {
         match self {
             Self::One(none) if failure.is(DIVISION_BY_ZERO) => none.clone(),
-            Self::One(_) | Self::Done | Self::Rows(_) | Self::Count => translate(failure),
+            Self::One(_) | Self::Done | Self::Rows(_) => translate(failure),
         }
     }
 }
@@ -142,7 +139,7 @@ impl Session {
     /// Runs a statement that answers no rows; tells how many it changed.
     pub(crate) fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
         let request = self.request(sql, params.into())?;
-        self.land(Some(Waiting { request, wants: Wants::Count }))
+        self.land(Some(Waiting { request, wants: Wants::Done }))
     }
 
     /// Runs a statement of which only an error is of interest; it comes with a later answer.
@@ -292,13 +289,17 @@ impl Session {
 
     /// A statement that is not prepared yet has its error here, in its place: what was handed in before it goes out first.
     fn request<'a>(&mut self, sql: &str, params: Cow<'a, [Value]>) -> Result<Request<'a>, Error> {
-        if !self.connection.knows(sql) {
-            refuse_control(sql)?;
-            if !self.waiting.is_empty() {
-                self.land(None)?;
+        let statement = match self.connection.known(sql) {
+            Some(known) => known,
+            None => {
+                refuse_control(sql)?;
+                if !self.waiting.is_empty() {
+                    self.land(None)?;
+                }
+                self.connection.prepare(sql, &params)?
             }
-        }
-        let statement = self.connection.prepare(sql, &params)?;
+        };
+        statement.refuse_misfits(&params)?;
         Ok(Request { statement, params })
     }
 
@@ -323,12 +324,12 @@ impl Session {
             flight = self.connection.fly(&requests);
         }
         self.was_idle = false;
-        let failed = wants.get(flight.answers.len()).map(Wants::clone);
+        let failed = wants.get(flight.answers.len());
         let mut changed = 0;
-        for (answer, wants) in flight.answers.into_iter().zip(wants) {
+        for (answer, wants) in flight.answers.into_iter().zip(&wants) {
             changed = answer.changed();
             if let Wants::Rows(ticket) = wants {
-                self.arrived.push((ticket, answer.rows));
+                self.arrived.push((*ticket, answer.rows));
             }
         }
         match (flight.failure, failed) {

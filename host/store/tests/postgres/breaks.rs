@@ -186,6 +186,8 @@ async fn a_server_that_is_away_is_told_and_found_again() {
 enum Cut {
     BeforeCommit,
     AfterCommit,
+    /// The server answers something that is no message.
+    Nonsense,
 }
 
 /// What it was told to do, and what it saw.
@@ -242,6 +244,9 @@ fn pass(mut client: UnixStream, mut server: UnixStream, way: &Way) {
                 let _ = client.shutdown(std::net::Shutdown::Both);
                 let _ = server.write_all(&buffer[..read]);
             }
+            if way.cut == Cut::Nonsense {
+                client.write_all(b"!\0\0\0\x04").unwrap();
+            }
             let _ = client.shutdown(std::net::Shutdown::Both);
             break;
         }
@@ -257,7 +262,7 @@ fn pass(mut client: UnixStream, mut server: UnixStream, way: &Way) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
-    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+    for cut in [Cut::BeforeCommit, Cut::AfterCommit, Cut::Nonsense] {
         let way = Way::new(cut);
         let (_folder, address) = proxy(&way);
         let store = Store::open(Options::parse(&address).unwrap()).unwrap();
@@ -273,7 +278,7 @@ async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
             .await;
             assert_eq!(error, Error::Unanswered);
             ok(&store, move |tx| meta::set(tx, &format!("after {key}"), "1")).await;
-            if cut == Cut::BeforeCommit {
+            if cut != Cut::AfterCommit {
                 assert!(!has(&store, key).await);
             } else {
                 // The same error, and yet it is kept, as soon as the server came to it.

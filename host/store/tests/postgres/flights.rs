@@ -15,22 +15,25 @@ const GIVE: &str = "INSERT INTO meta (key, value) VALUES ($1, $2)";
 /// Both sides would write and neither read, if everything went out before the first answer is read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_than_the_sockets_hold_goes_both_ways() {
-    const MUCH: usize = 3_000_000;
+    const MUCH: u32 = 3_000_000;
     let store = database().open();
     let lengths = ok(&store, |tx| {
         let mut answers = Vec::new();
         for at in 0..3 {
             for _ in 0..3 {
                 let sql = "SELECT repeat('a', $1::bigint::int)";
-                answers.push(tx.query_later(sql, params![MUCH as i64], first)?);
+                answers.push(tx.query_later(sql, params![i64::from(MUCH)], first)?);
             }
-            tx.execute_later(GIVE, params![at.to_string(), "b".repeat(MUCH)])?;
+            tx.execute_later(GIVE, params![at.to_string(), "b".repeat(MUCH as usize)])?;
         }
-        answers.into_iter().map(|answer| Ok(answer.one(tx, "answer")?.len())).collect::<Result<Vec<_>, Error>>()
+        answers
+            .into_iter()
+            .map(|answer| Ok(answer.one(tx, "answer")?.len()))
+            .collect::<Result<Vec<_>, Error>>()
     });
-    assert_eq!(lengths.await, vec![MUCH; 9]);
+    assert_eq!(lengths.await, vec![MUCH as usize; 9]);
     let kept = store.read(|tx| tx.query("SELECT value FROM meta WHERE key < '3'", &[], first)).await.unwrap();
-    assert_eq!(kept.iter().map(String::len).collect::<Vec<_>>(), vec![MUCH; 3]);
+    assert_eq!(kept.iter().map(String::len).collect::<Vec<_>>(), vec![MUCH as usize; 3]);
 }
 
 /// Whether they go out in one part or in many, and with COMMIT or before it.
@@ -61,8 +64,9 @@ async fn a_connection_keeps_so_many_statements_and_no_more() {
     let store = Options::parse(&shared().database()).unwrap().connections(1);
     let store = payhost_store::Store::open(store).unwrap();
     let sums = ok(&store, |tx| {
-        let asked: Result<Vec<_>, _> =
-            (0..700_i64).map(|at| tx.query_later(&format!("SELECT '{at}', $1"), params!["a"], first)).collect();
+        let asked: Result<Vec<_>, _> = (0..700_i64)
+            .map(|at| tx.query_later(&format!("SELECT '{at}', $1"), params!["a"], first))
+            .collect();
         asked?.into_iter().map(|answer| answer.one(tx, "answer")).collect::<Result<Vec<_>, _>>()
     });
     assert_eq!(sums.await, (0..700).map(|at| at.to_string()).collect::<Vec<_>>());

@@ -89,9 +89,10 @@ async fn the_first_host_that_takes_writes_is_taken() {
     standby.sql("postgres", &format!("CREATE DATABASE {name}"));
     standby.sql(name, &format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
     let (folder, other) = (server.socket_folder().display(), standby.socket_folder().display());
-    let store = open(&format!("postgres:///{name}?user=payhost&host=/nowhere,{other},{folder}")).unwrap();
+    let store =
+        open(&format!("postgres:///{name}?user=payhost&host=/nowhere&host={other}&host={folder}")).unwrap();
     ok(&store, |tx| meta::set(tx, "a", "1")).await;
-    let why = refused(&format!("postgres:///{name}?user=payhost&host=/nowhere,{other}"));
+    let why = refused(&format!("postgres:///{name}?user=payhost&host=/nowhere&host={other}"));
     assert!(why.contains("does not allow writes") || why.contains("only reads"), "{why}");
 }
 
@@ -109,7 +110,8 @@ fn impostor(folder: &Path, behaves: fn(UnixStream)) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_says_nothing_or_nonsense_is_not_waited_for() {
-    let cases: [(fn(UnixStream), &str); 3] = [
+    type Case = (fn(UnixStream), &'static str);
+    let cases: [Case; 3] = [
         (|mut client| drop(client.read_to_end(&mut Vec::new())), "no connection within 1s"),
         (|mut client| drop(client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")), ""),
         (drop, ""),
