@@ -105,6 +105,12 @@ impl Server {
         format!("postgres:///{database}?user=payhost&host={}", self.folder.display())
     }
 
+    /// The name of a database by its address.
+    #[must_use]
+    pub fn name_of(address: &str) -> &str {
+        address.trim_start_matches("postgres:///").split('?').next().unwrap()
+    }
+
     /// Runs statements as a person would, beside the store.
     pub fn sql(&self, database: &str, sql: &str) {
         let (address, sql) = (self.address(database), sql.to_owned());

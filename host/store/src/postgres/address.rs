@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
 
 use crate::Error;
 
-/// How long a connection may take to come about.
+/// How long a connection may take to come about, and each answer until it is set up.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long a server may be silent below TCP before the connection counts as broken.
@@ -38,6 +38,7 @@ pub(crate) fn parse(address: &str) -> Result<Config, Error> {
     config.keepalives_idle(SILENT);
     // Of several hosts the one that takes writes: after a failover the address stays right.
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    config.load_balance_hosts(LoadBalanceHosts::Disable);
     Ok(config)
 }
 

@@ -3,12 +3,10 @@
 //! The asynchronous driver does what address and server ask for (passwords, SCRAM, start parameters), on a copy of the socket
 //! that it then gives up; from there on the socket is [`Wire`]'s.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list of messages")]
-
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
@@ -25,13 +23,13 @@ use super::failure::{Failure, in_words};
 use super::wire::{Socket, Wire};
 use crate::Error;
 
-/// First whether the server takes writes. `off` and the like would acknowledge what a power cut takes back (`remote_apply` is
-/// stricter than `on`, so it stays). A lock is waited for as long as SQLite waits; a node that hangs in a transaction does not
-/// hold its locks for ever. Outside of a transaction that says otherwise nothing can be written.
+/// `off` and the like would acknowledge what a power cut takes back (`remote_apply` is stricter than `on`, so it stays).
+pub(super) const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
+    WHERE current_setting('synchronous_commit') <> 'remote_apply'";
+
+/// A lock is waited for as long as SQLite waits; a node that hangs in a transaction does not hold its locks for ever. Outside of
+/// a transaction that says otherwise nothing can be written.
 const SETTINGS: &str = "\
-    SHOW transaction_read_only; \
-    SELECT set_config('synchronous_commit', 'on', false) \
-        WHERE current_setting('synchronous_commit') <> 'remote_apply'; \
     SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
     SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY; SET jit = off;";
 
@@ -41,8 +39,8 @@ enum Place {
     Unix(PathBuf),
 }
 
-/// Connects to the first place of the address that takes writes (after a failover the address stays right). Blocks; not on a
-/// thread of an async runtime.
+/// Connects to the first place of the address that takes writes (after a failover the address stays right). What it gives still
+/// has a limit on each read and write. Blocks; not on a thread of an async runtime.
 pub(super) fn connect(config: &Config) -> Result<Wire, Error> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let patience = config.get_connect_timeout().copied().unwrap_or(CONNECT);
@@ -60,7 +58,7 @@ pub(super) fn connect(config: &Config) -> Result<Wire, Error> {
                 let late = |_| Err(format!("no connection within {patience:?}"));
                 timeout(patience, reach(&place, config)).await.unwrap_or_else(late)
             });
-            match socket.and_then(|socket| settle(Wire::new(socket))) {
+            match socket.and_then(|socket| configure(Wire::new(socket), patience)) {
                 Ok(wire) => return Ok(wire),
                 Err(error) => why = error,
             }
@@ -110,7 +108,7 @@ async fn reach(place: &Place, config: &Config) -> Result<Box<dyn Socket>, String
 }
 
 /// A server that is silent below TCP counts as gone.
-fn notice_silence(socket: &impl AsFd, config: &Config) -> io::Result<()> {
+fn notice_silence(socket: &std::net::TcpStream, config: &Config) -> io::Result<()> {
     let socket = SockRef::from(socket);
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(config.get_tcp_user_timeout().copied())?;
@@ -127,7 +125,8 @@ fn notice_silence(socket: &impl AsFd, config: &Config) -> io::Result<()> {
     socket.set_tcp_keepalive(&keepalive)
 }
 
-/// Until the server waits for a statement. The driver's halves are dropped without another word to the server.
+/// Until the server waits for a statement. The driver's halves are dropped without another word to the server, and with nothing
+/// in their buffers: what waits says nothing unasked.
 async fn authenticate<S>(socket: S, config: &Config) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -135,10 +134,13 @@ where
     config.connect_raw(socket, NoTls).await.map(drop).map_err(|error| in_words(&error))
 }
 
-/// [`SETTINGS`].
-fn settle(mut wire: Wire) -> Result<Wire, String> {
+/// The settings of a connection, if its server takes writes.
+#[allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list")]
+fn configure(mut wire: Wire, patience: Duration) -> Result<Wire, String> {
     let text = |failure: Failure| failure.translate().to_string();
-    frontend::query(SETTINGS, &mut wire.out).map_err(|error| error.to_string())?;
+    wire.limit(Some(patience)).map_err(text)?;
+    let sql = format!("SHOW transaction_read_only; {DURABLE}; {SETTINGS}");
+    frontend::query(&sql, &mut wire.out).map_err(|error| error.to_string())?;
     wire.send().map_err(text)?;
     let mut takes_writes = None;
     loop {

@@ -1,21 +1,18 @@
-//! A connection. Invariant: what is handed in together goes out together and is done in order; after the first that fails
-//! nothing of it is done.
-
-#![allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list of messages")]
+//! A connection. Invariant: requests are done in order, in as few writes as they fit in, and after the first that fails none
+//! that follows is done.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fallible_iterator::FallibleIterator;
-use postgres_protocol::message::backend::{CommandCompleteBody, Field, Message};
+use postgres_protocol::message::backend::{CommandCompleteBody, Message};
 use postgres_protocol::message::frontend::{self, BindError};
 use tokio_postgres::Config;
-use tokio_postgres::types::Type;
 
 use super::connect::connect;
 use super::failure::Failure;
-use super::statement::{Column, Row, Statement, encode, type_of};
+use super::row::Row;
+use super::statement::{Statement, encode, is_control};
 use super::wire::Wire;
 use crate::{Error, Value};
 
@@ -35,10 +32,29 @@ pub(super) struct Request<'a> {
     pub(super) params: Cow<'a, [Value]>,
 }
 
+impl Request<'static> {
+    /// Asks for a statement without parameters.
+    pub(super) fn of(statement: &Arc<Statement>) -> Self {
+        Self { statement: Arc::clone(statement), params: Cow::Borrowed(&[]) }
+    }
+}
+
 /// What it answered.
 pub(super) struct Answer {
     pub(super) rows: Vec<Row>,
     done: CommandCompleteBody,
+}
+
+impl Answer {
+    /// What was done: the command, for some with the number of rows.
+    pub(super) fn tag(&self) -> &str {
+        self.done.tag().unwrap_or_default()
+    }
+
+    /// How many rows were changed.
+    pub(super) fn changed(&self) -> u64 {
+        self.tag().rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
 }
 
 /// What became of requests: the answers of the first ones, and why there is none for the next.
@@ -54,37 +70,35 @@ pub(super) enum State {
     Outside,
     /// One is, perhaps one that has failed.
     Inside,
-    /// It cannot be used any more.
+    /// It cannot be used: it broke, or answers are under way that would be taken for those of what is asked next.
     Broken,
 }
 
 /// A connection with its prepared statements.
 pub(super) struct Connection {
     wire: Wire,
-    /// A transaction is open, as far as the server told.
-    inside: bool,
-    /// Something was sent of which not every answer was read. Whoever gives up there leaves a connection behind that would give
-    /// these answers to the next.
-    talks: bool,
-    /// Answers that nobody has read yet.
-    unread: u32,
+    state: State,
+    /// The answer to ROLLBACK has not been read.
+    unread: bool,
+    /// How transactions begin and end.
     pub(super) control: Control,
     statements: HashMap<String, Arc<Statement>>,
     /// How many were ever prepared: their names.
     prepared: u64,
 }
 
-/// How transactions begin and end.
+/// Statements that begin and end transactions. They have the same names on every connection.
 pub(super) struct Control {
     pub(super) begin_write: Arc<Statement>,
     pub(super) begin_read: Arc<Statement>,
     pub(super) commit: Arc<Statement>,
-    pub(super) rollback: Arc<Statement>,
+    rollback: Arc<Statement>,
 }
 
 impl Control {
     fn prepare(wire: &mut Wire) -> Result<Self, Failure> {
-        let mut statement = |name: &str, sql| parse(wire, name.to_owned(), sql, &[]).map(Arc::new);
+        let mut statement =
+            |name: &str, sql| Statement::prepare(wire, name.to_owned(), sql, &[]).map(Arc::new);
         Ok(Self {
             begin_write: statement("begin_write", "BEGIN READ WRITE")?,
             begin_read: statement("begin_read", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?,
@@ -94,41 +108,23 @@ impl Control {
     }
 }
 
-impl Request<'static> {
-    /// Asks for a statement without parameters.
-    pub(super) fn of(statement: &Arc<Statement>) -> Self {
-        Self { statement: Arc::clone(statement), params: Cow::Borrowed(&[]) }
-    }
-}
-
-impl Answer {
-    /// What was done: the command, for some with the number of rows.
-    pub(super) fn tag(&self) -> &str {
-        self.done.tag().unwrap_or_default()
-    }
-
-    /// How many rows were changed.
-    pub(super) fn changed(&self) -> u64 {
-        self.tag().rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0)
-    }
-}
-
 impl Connection {
     /// Connects. Blocks; not on a thread of an async runtime.
     pub(super) fn connect(config: &Config) -> Result<Self, Error> {
         let mut wire = connect(config)?;
-        let control = Control::prepare(&mut wire).map_err(|failure| failure.translate())?;
+        let control = Control::prepare(&mut wire).and_then(|control| {
+            // From here on the server's own limits count (the settings of a connection).
+            wire.limit(None)?;
+            Ok(control)
+        });
+        let control = control.map_err(|failure| failure.translate())?;
         let statements = HashMap::new();
-        Ok(Self { wire, inside: false, talks: false, unread: 0, control, statements, prepared: 0 })
+        Ok(Self { wire, state: State::Outside, unread: false, control, statements, prepared: 0 })
     }
 
     /// Where it stands, as far as the server told.
     pub(super) fn state(&self) -> State {
-        match (self.wire.is_broken() || self.talks, self.inside) {
-            (true, _) => State::Broken,
-            (false, true) => State::Inside,
-            (false, false) => State::Outside,
-        }
+        self.state
     }
 
     /// A statement that is prepared.
@@ -136,66 +132,72 @@ impl Connection {
         self.statements.get(sql).map(Arc::clone)
     }
 
-    /// Prepares a statement for parameters like these.
-    pub(super) fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Arc<Statement>, Error> {
-        self.talks = true;
-        let parsed = self.parse(sql, params);
-        self.talks = false;
-        let statement = Arc::new(parsed.map_err(|failure| failure.translate())?);
-        self.statements.insert(sql.to_owned(), Arc::clone(&statement));
-        Ok(statement)
+    /// A statement that is prepared, now at the latest, for parameters like these. Nothing may wait to be sent: many
+    /// statements make others forgotten.
+    pub(super) fn statement(&mut self, sql: &str, params: &[Value]) -> Result<Arc<Statement>, Error> {
+        if let Some(known) = self.known(sql) {
+            return Ok(known);
+        }
+        if is_control(sql) {
+            return Err(Error::Statement(format!("transactions are begun and ended by the store: {sql}")));
+        }
+        let state = std::mem::replace(&mut self.state, State::Broken);
+        match self.prepare(sql, params) {
+            Ok(statement) => {
+                self.state = state;
+                let statement = Arc::new(statement);
+                self.statements.insert(sql.to_owned(), Arc::clone(&statement));
+                Ok(statement)
+            }
+            Err(failure) => {
+                if !failure.is_loss() {
+                    self.state = state;
+                }
+                Err(failure.translate())
+            }
+        }
     }
 
-    /// Sends everything and waits for every answer.
+    /// Sends the requests and reads the answers, up to the first failure.
     pub(super) fn fly(&mut self, requests: &[Request<'_>]) -> Flight {
         let mut answers = Vec::with_capacity(requests.len());
-        if requests.is_empty() {
-            return Flight { answers, failure: None };
-        }
         let mut rest = requests;
-        self.talks = true;
-        let mut result = self.catch_up();
-        while result.is_ok() && !rest.is_empty() {
-            result = self.fly_part(&mut rest, &mut answers);
+        while !rest.is_empty() {
+            if let Err(failure) = self.fly_part(&mut rest, &mut answers) {
+                return Flight { answers, failure: Some(failure) };
+            }
         }
-        if !rest.is_empty() {
-            // Given up in the middle: the server passes over everything until it reads this.
-            frontend::sync(&mut self.wire.out);
-            let _ = self.wire.send();
-        }
-        let end = self.ready();
-        self.talks = false;
-        Flight { answers, failure: result.and(end).err() }
+        Flight { answers, failure: None }
     }
 
     /// Gives the transaction up; nobody waits for the answer. A server that cannot be told gives it up by itself.
     pub(super) fn roll_back(&mut self) {
         let rollback = Request::of(&self.control.rollback);
-        if self.write(&rollback).is_ok() {
-            frontend::sync(&mut self.wire.out);
-            self.unread += 1;
-            // An error breaks the connection, which its state tells.
-            let _ = self.wire.send();
+        self.state = State::Broken;
+        let written = self.write(&rollback);
+        frontend::sync(&mut self.wire.out);
+        if written.and_then(|()| self.wire.send()).is_ok() {
+            (self.state, self.unread) = (State::Outside, true);
         }
-        self.inside = false;
     }
 
-    fn parse(&mut self, sql: &str, params: &[Value]) -> Result<Statement, Failure> {
+    fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Statement, Failure> {
         self.catch_up()?;
         if self.statements.len() >= STATEMENTS {
-            let out = &mut self.wire.out;
-            // Those that nobody is about to run.
-            self.statements.retain(|_, known| {
-                Arc::strong_count(known) > 1 || frontend::close(b'S', &known.name, out).is_err()
-            });
+            for (_, forgotten) in self.statements.drain() {
+                let written = frontend::close(b'S', &forgotten.name, &mut self.wire.out);
+                written.map_err(|error| self.wire.break_off(error))?;
+            }
         }
         self.prepared += 1;
-        let types: Vec<_> = params.iter().map(type_of).collect();
-        parse(&mut self.wire, format!("s{}", self.prepared), sql, &types)
+        Statement::prepare(&mut self.wire, format!("s{}", self.prepared), sql, params)
     }
 
-    /// As many of the first requests as go out at once, and their answers.
+    /// As many of the first requests as go out at once, and their answers. Behind each part the server counts how long it waits
+    /// for the next.
     fn fly_part(&mut self, rest: &mut &[Request<'_>], answers: &mut Vec<Answer>) -> Result<(), Failure> {
+        self.state = State::Broken;
+        self.catch_up()?;
         let mut count = 0;
         for request in *rest {
             let start = self.wire.out.len();
@@ -206,18 +208,17 @@ impl Connection {
             }
             count += 1;
         }
+        frontend::sync(&mut self.wire.out);
+        self.wire.send()?;
         let (part, next) = rest.split_at(count);
         *rest = next;
-        if next.is_empty() {
-            frontend::sync(&mut self.wire.out)
-        } else {
-            frontend::flush(&mut self.wire.out)
+        let answered = self.read_answers(part, answers);
+        // After an error the server passes over everything up to here.
+        let ready = self.wire.ready();
+        if let Ok(inside) = ready {
+            self.state = if inside { State::Inside } else { State::Outside };
         }
-        self.wire.send()?;
-        for request in part {
-            answers.push(self.answer(&request.statement)?);
-        }
-        Ok(())
+        answered.and(ready.map(|_| ()))
     }
 
     fn write(&mut self, request: &Request<'_>) -> Result<(), Failure> {
@@ -233,13 +234,22 @@ impl Connection {
         written.map_err(|error| self.wire.break_off(error))
     }
 
-    fn answer(&mut self, statement: &Statement) -> Result<Answer, Failure> {
+    fn read_answers(&mut self, part: &[Request<'_>], answers: &mut Vec<Answer>) -> Result<(), Failure> {
+        for request in part {
+            answers.push(self.read_answer(&request.statement)?);
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list")]
+    fn read_answer(&mut self, statement: &Statement) -> Result<Answer, Failure> {
         let mut rows = Vec::new();
         loop {
             match self.wire.next()? {
                 Message::BindComplete => {}
                 Message::DataRow(body) => {
-                    rows.push(Row::read(statement, body).map_err(|error| self.wire.break_off(error))?);
+                    let row = Row::read(&statement.columns, body);
+                    rows.push(row.map_err(|error| self.wire.break_off(error))?);
                 }
                 Message::CommandComplete(done) => return Ok(Answer { rows, done }),
                 _ => return Err(self.wire.break_off("an answer to something else")),
@@ -249,60 +259,9 @@ impl Connection {
 
     /// Reads what nobody waited for.
     fn catch_up(&mut self) -> Result<(), Failure> {
-        while self.unread > 0 {
-            self.unread -= 1;
-            self.ready()?;
+        if std::mem::take(&mut self.unread) {
+            self.wire.ready()?;
         }
         Ok(())
-    }
-
-    /// Reads until the server waits.
-    fn ready(&mut self) -> Result<(), Failure> {
-        ready(&mut self.wire).map(|inside| self.inside = inside)
-    }
-}
-
-fn parse(wire: &mut Wire, name: String, sql: &str, types: &[Type]) -> Result<Statement, Failure> {
-    let written = frontend::parse(&name, sql, types.iter().map(Type::oid), &mut wire.out)
-        .and_then(|()| frontend::describe(b'S', &name, &mut wire.out));
-    written.map_err(|error| wire.break_off(error))?;
-    frontend::sync(&mut wire.out);
-    wire.send()?;
-    let described = describe(wire);
-    ready(wire)?;
-    let (types, columns) = described?;
-    Ok(Statement { sql: sql.to_owned(), name, types, columns: columns.into() })
-}
-
-fn describe(wire: &mut Wire) -> Result<(Vec<Type>, Vec<Column>), Failure> {
-    let mut types = Vec::new();
-    loop {
-        match wire.next()? {
-            Message::ParameterDescription(body) => {
-                let oids = body.parameters().collect::<Vec<_>>().map_err(|error| wire.break_off(error))?;
-                types = oids.into_iter().map(|oid| Type::from_oid(oid).unwrap_or(Type::ANY)).collect();
-            }
-            Message::RowDescription(body) => {
-                let column = |field: Field<'_>| {
-                    Ok(Column { name: field.name().to_owned(), ty: Type::from_oid(field.type_oid()) })
-                };
-                let columns = body.fields().map(column).collect().map_err(|error| wire.break_off(error))?;
-                return Ok((types, columns));
-            }
-            Message::NoData => return Ok((types, Vec::new())),
-            _ => {}
-        }
-    }
-}
-
-/// Reads until the server waits; whether a transaction is open.
-fn ready(wire: &mut Wire) -> Result<bool, Failure> {
-    loop {
-        match wire.next() {
-            Ok(Message::ReadyForQuery(body)) => return Ok(body.status() != b'I'),
-            Ok(_) => {}
-            Err(failure) if failure.is_loss() => return Err(failure),
-            Err(failure) => return Err(wire.break_off(failure.translate())),
-        }
     }
 }

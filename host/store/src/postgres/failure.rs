@@ -86,8 +86,8 @@ impl Refusal {
             "23514" => Error::Check { what: self.constraint.clone() },
             "23502" => Error::Check { what: format!("{}.{}", self.table, self.column) },
             "23503" => Error::ForeignKey,
-            // Serialization, deadlock, a lock or a statement that took too long, no connection free.
-            "40001" | "40P01" | "55P03" | "57014" | "53300" => Error::Busy,
+            // Serialization, deadlock, a lock or a statement that took too long.
+            "40001" | "40P01" | "55P03" | "57014" => Error::Busy,
             "53100" => Error::Full,
             "25006" => Error::ReadOnly,
             "25P02" => Error::Aborted,

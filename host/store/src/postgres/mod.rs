@@ -4,6 +4,9 @@
 //! Nodes share the database and nothing else; the guards against each other are locks, versions and unique indexes
 //! ([`crate::Store::transact`]). A pooler that gives each transaction another connection (pgbouncer's transaction mode)
 //! must not stand between, because statements stay prepared.
+//!
+//! From the outside in: [`pool`] (threads, which of them works on what), [`session`] (a transaction), [`connection`] (what goes
+//! out together), [`statement`] and [`row`], [`wire`] (messages), [`connect`] and [`address`].
 
 mod address;
 mod connect;
@@ -12,6 +15,7 @@ mod failure;
 mod health;
 mod migrate;
 mod pool;
+mod row;
 mod session;
 mod settings;
 mod statement;
@@ -21,5 +25,5 @@ mod wire;
 pub(crate) use address::parse;
 pub(crate) use migrate::migrate;
 pub(crate) use pool::Pool;
+pub(crate) use row::Row;
 pub(crate) use session::{Session, Ticket};
-pub(crate) use statement::Row;

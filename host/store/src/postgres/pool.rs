@@ -1,4 +1,4 @@
-//! Threads and connections. Invariant: a closure runs at most once; what is run again is only what a stale connection never answered.
+//! Threads and connections. Invariant: a closure runs at most once; only what a stale connection never answered is sent again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;

@@ -10,11 +10,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::connection::{Connection, Flight, Request, State};
+use super::connection::{Answer, Connection, Flight, Request, State};
 use super::failure::Failure;
 use super::health::Server;
+use super::row::Row;
 use super::settings::{CHANGE, Question};
-use super::statement::{Row, refuse_control};
+use super::statement::is_control;
 use crate::{Error, FromValue, Value};
 
 /// SQLSTATE of a division by zero.
@@ -52,10 +53,7 @@ enum Look {
 }
 
 /// A request that has not been sent, and what its answer must be.
-struct Waiting<'a> {
-    request: Request<'a>,
-    wants: Wants,
-}
+type Waiting<'a> = (Request<'a>, Wants);
 
 enum Wants {
     /// No error.
@@ -75,12 +73,6 @@ impl Ticket {
     fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-impl<'a> Waiting<'a> {
-    fn into_parts(self) -> (Request<'a>, Wants) {
-        (self.request, self.wants)
     }
 }
 
@@ -133,13 +125,13 @@ impl Session {
 
     fn begin(&mut self, request: Request<'static>, reads: bool) {
         (self.look, self.reads) = (Look::None, reads);
-        self.waiting.push(Waiting { request, wants: Wants::Done });
+        self.waiting.push((request, Wants::Done));
     }
 
     /// Runs a statement that answers no rows; tells how many it changed.
     pub(crate) fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
         let request = self.request(sql, params.into())?;
-        self.land(Some(Waiting { request, wants: Wants::Done }))
+        self.land(Some((request, Wants::Done)))
     }
 
     /// Runs a statement of which only an error is of interest; it comes with a later answer.
@@ -163,7 +155,7 @@ impl Session {
     pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Error> {
         let request = self.request(sql, params.into())?;
         let ticket = Ticket::new();
-        self.land(Some(Waiting { request, wants: Wants::Rows(ticket) }))?;
+        self.land(Some((request, Wants::Rows(ticket))))?;
         self.rows(ticket)
     }
 
@@ -265,16 +257,18 @@ impl Session {
             }
             State::Broken => return Err(Error::Aborted),
         }
-        let commit = Waiting { request: Request::of(&self.connection.control.commit), wants: Wants::Done };
-        let (requests, wants): (Vec<_>, Vec<_>) =
-            self.waiting.drain(..).chain([commit]).map(Waiting::into_parts).unzip();
+        let commit = (Request::of(&self.connection.control.commit), Wants::Done);
+        let (requests, wants): (Vec<_>, Vec<_>) = self.waiting.drain(..).chain([commit]).unzip();
         let flight = self.connection.fly(&requests);
         // After an ERROR the server passes over everything, COMMIT too. Any other failure leaves it open.
-        match (flight.failure, wants.get(flight.answers.len())) {
-            (Some(failure), Some(wants)) => Err(wants.error_of(&failure, Failure::committed)),
-            // COMMIT was answered; what comes behind it decides nothing.
-            _ if flight.answers.last().is_some_and(|answer| answer.tag() == "COMMIT") => Ok(()),
-            _ => Err(Error::Aborted),
+        if let (Some(failure), Some(wants)) = (&flight.failure, wants.get(flight.answers.len())) {
+            return Err(wants.error_of(failure, Failure::committed));
+        }
+        // COMMIT was answered; what comes behind it decides nothing.
+        match flight.answers.last().map(Answer::tag) {
+            Some("COMMIT") => Ok(()),
+            Some("ROLLBACK") => Err(Error::Aborted),
+            _ => Err(Error::Unanswered),
         }
     }
 
@@ -289,45 +283,37 @@ impl Session {
 
     /// A statement that is not prepared yet has its error here, in its place: what was handed in before it goes out first.
     fn request<'a>(&mut self, sql: &str, params: Cow<'a, [Value]>) -> Result<Request<'a>, Error> {
-        let statement = match self.connection.known(sql) {
-            Some(known) => known,
-            None => {
-                refuse_control(sql)?;
-                if !self.waiting.is_empty() {
-                    self.land(None)?;
-                }
-                self.connection.prepare(sql, &params)?
-            }
-        };
+        if !self.waiting.is_empty() && self.connection.known(sql).is_none() {
+            self.land(None)?;
+        }
+        let statement = self.connection.statement(sql, &params)?;
         statement.refuse_misfits(&params)?;
         Ok(Request { statement, params })
     }
 
     fn wait_with(&mut self, sql: &str, params: Vec<Value>, wants: Wants) -> Result<(), Error> {
         let request = self.request(sql, params.into())?;
-        self.waiting.push(Waiting { request, wants });
+        self.waiting.push((request, wants));
         Ok(())
     }
 
     /// Sends what waits, and this, and judges the answers; tells the number of rows of the last one.
     fn land(&mut self, last: Option<Waiting<'_>>) -> Result<u64, Error> {
         let begins = self.connection.state() == State::Outside;
-        let (mut requests, wants): (Vec<Request<'_>>, Vec<_>) =
-            self.waiting.drain(..).chain(last).map(Waiting::into_parts).unzip();
+        let (mut requests, wants): (Vec<_>, Vec<_>) = self.waiting.drain(..).chain(last).unzip();
         let mut flight = self.connection.fly(&requests);
-        // Not even BEGIN was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
+        // Nothing was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
         if begins && std::mem::take(&mut self.was_idle) && was_never_heard(&flight) {
             self.connection = self.server.connect()?;
-            for request in &mut requests {
-                request.statement = self.connection.prepare(&request.statement.sql, &request.params)?;
+            for request in requests.iter_mut().filter(|request| !is_control(&request.statement.sql)) {
+                request.statement = self.connection.statement(&request.statement.sql, &request.params)?;
             }
             flight = self.connection.fly(&requests);
         }
         self.was_idle = false;
         let failed = wants.get(flight.answers.len());
-        let mut changed = 0;
+        let changed = flight.answers.last().map_or(0, Answer::changed);
         for (answer, wants) in flight.answers.into_iter().zip(&wants) {
-            changed = answer.changed();
             if let Wants::Rows(ticket) = wants {
                 self.arrived.push((*ticket, answer.rows));
             }

@@ -1,14 +1,17 @@
-//! Statements, values and rows. Invariant: a value is read back as it was written or not at all.
+//! Statements and their parameters. Invariant: only values of the declared types are sent.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
-use postgres_protocol::message::backend::DataRowBody;
+use postgres_protocol::message::backend::{Field, Message};
+use postgres_protocol::message::frontend;
 use postgres_protocol::{IsNull, types};
 use tokio_postgres::types::Type;
 
+use super::failure::Failure;
+use super::row::{Column, TEXTS};
+use super::wire::Wire;
 use crate::{Error, Value};
 
 /// A statement that a server keeps prepared.
@@ -17,104 +20,32 @@ pub(super) struct Statement {
     pub(super) sql: String,
     /// The server's name for it.
     pub(super) name: String,
-    /// What its parameters must be.
-    pub(super) types: Vec<Type>,
+    types: Vec<Type>,
     /// What its rows have.
     pub(super) columns: Arc<[Column]>,
 }
 
-/// A column of an answer.
-pub(super) struct Column {
-    /// Its name.
-    pub(super) name: String,
-    /// Its type, if it is one of PostgreSQL's own.
-    pub(super) ty: Option<Type>,
-}
-
-/// A row of an answer.
-pub(crate) struct Row {
-    columns: Arc<[Column]>,
-    body: DataRowBody,
-    places: Vec<Option<Range<usize>>>,
-}
-
-impl Row {
-    /// Reads a row of a statement.
-    pub(super) fn read(statement: &Statement, body: DataRowBody) -> std::io::Result<Self> {
-        let places = body.ranges().collect()?;
-        Ok(Self { columns: Arc::clone(&statement.columns), body, places })
-    }
-
-    /// A column's value.
-    pub(crate) fn value(&self, index: usize) -> Result<Value, Error> {
-        let corrupt = |what: &str| Error::Corrupt(format!("column {}: {what}", self.name(index)));
-        let (Some(column), Some(place)) = (self.columns.get(index), self.places.get(index)) else {
-            return Err(corrupt("there is none"));
-        };
-        let Some(place) = place else { return Ok(Value::Null) };
-        let raw = self.body.buffer().get(place.clone()).unwrap_or_default();
-        match &column.ty {
-            Some(ty) => decode(ty, raw).map_err(|what| corrupt(&what)),
-            None => Err(corrupt("a type that is not read")),
-        }
-    }
-
-    /// A column's name.
-    pub(crate) fn name(&self, index: usize) -> String {
-        self.columns.get(index).map_or_else(|| format!("#{index}"), |column| column.name.clone())
-    }
-}
-
-/// Types of text.
-const TEXTS: [Type; 5] = [Type::TEXT, Type::VARCHAR, Type::BPCHAR, Type::NAME, Type::UNKNOWN];
-
-/// Writes a value that fits its parameter.
-pub(super) fn encode(value: &Value, out: &mut BytesMut) -> IsNull {
-    match value {
-        Value::Null => return IsNull::Yes,
-        Value::Int(number) => types::int8_to_sql(*number, out),
-        Value::Text(text) => types::text_to_sql(text, out),
-        Value::Blob(bytes) => types::bytea_to_sql(bytes, out),
-    }
-    IsNull::No
-}
-
-fn decode(ty: &Type, raw: &[u8]) -> Result<Value, String> {
-    let number = match *ty {
-        Type::INT8 => types::int8_from_sql(raw),
-        Type::INT4 => types::int4_from_sql(raw).map(i64::from),
-        Type::INT2 => types::int2_from_sql(raw).map(i64::from),
-        Type::BYTEA => return Ok(Value::Blob(raw.to_vec())),
-        _ if TEXTS.contains(ty) => {
-            let text = types::text_from_sql(raw).map_err(|error| error.to_string())?;
-            return Ok(Value::Text(text.to_owned()));
-        }
-        _ => return Err(format!("{ty} is not read")),
-    };
-    number.map(Value::Int).map_err(|error| error.to_string())
-}
-
-/// The type that a parameter is declared with. Left to itself PostgreSQL would take a number beside a small constant for a
-/// small number.
-pub(super) fn type_of(value: &Value) -> Type {
-    match value {
-        Value::Null => Type::UNKNOWN,
-        Value::Int(_) => Type::INT8,
-        Value::Text(_) => Type::TEXT,
-        Value::Blob(_) => Type::BYTEA,
-    }
-}
-
-fn fits(value: &Value, ty: &Type) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Int(_) => *ty == Type::INT8,
-        Value::Text(_) => TEXTS.contains(ty),
-        Value::Blob(_) => *ty == Type::BYTEA,
-    }
-}
-
 impl Statement {
+    /// Prepares a statement for parameters like these.
+    pub(super) fn prepare(
+        wire: &mut Wire,
+        name: String,
+        sql: &str,
+        params: &[Value],
+    ) -> Result<Self, Failure> {
+        let types = params.iter().map(|value| type_of(value).oid());
+        let written = frontend::parse(&name, sql, types, &mut wire.out)
+            .and_then(|()| frontend::describe(b'S', &name, &mut wire.out));
+        written.map_err(|error| wire.break_off(error))?;
+        frontend::sync(&mut wire.out);
+        wire.send()?;
+        let described = describe(wire);
+        let ready = wire.ready();
+        let (types, columns) = described?;
+        ready?;
+        Ok(Self { sql: sql.to_owned(), name, types, columns: columns.into() })
+    }
+
     /// Refuses parameters that are not those of the statement.
     pub(super) fn refuse_misfits(&self, params: &[Value]) -> Result<(), Error> {
         let (sql, has, given) = (&self.sql, self.types.len(), params.len());
@@ -136,6 +67,60 @@ impl Statement {
     }
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list")]
+fn describe(wire: &mut Wire) -> Result<(Vec<Type>, Vec<Column>), Failure> {
+    let mut types = Vec::new();
+    loop {
+        match wire.next()? {
+            Message::CloseComplete | Message::ParseComplete => {}
+            Message::ParameterDescription(body) => {
+                let oids = body.parameters().collect::<Vec<_>>().map_err(|error| wire.break_off(error))?;
+                types = oids.into_iter().map(|oid| Type::from_oid(oid).unwrap_or(Type::ANY)).collect();
+            }
+            Message::RowDescription(body) => {
+                let column = |field: Field<'_>| {
+                    Ok(Column { name: field.name().to_owned(), ty: Type::from_oid(field.type_oid()) })
+                };
+                let columns = body.fields().map(column).collect().map_err(|error| wire.break_off(error))?;
+                return Ok((types, columns));
+            }
+            Message::NoData => return Ok((types, Vec::new())),
+            _ => return Err(wire.break_off("an answer to something else")),
+        }
+    }
+}
+
+/// Writes a value that fits its parameter.
+pub(super) fn encode(value: &Value, out: &mut BytesMut) -> IsNull {
+    match value {
+        Value::Null => return IsNull::Yes,
+        Value::Int(number) => types::int8_to_sql(*number, out),
+        Value::Text(text) => types::text_to_sql(text, out),
+        Value::Blob(bytes) => types::bytea_to_sql(bytes, out),
+    }
+    IsNull::No
+}
+
+/// The type that a parameter is declared with. Left to itself PostgreSQL would take a number beside a small constant for a
+/// small number.
+fn type_of(value: &Value) -> Type {
+    match value {
+        Value::Null => Type::UNKNOWN,
+        Value::Int(_) => Type::INT8,
+        Value::Text(_) => Type::TEXT,
+        Value::Blob(_) => Type::BYTEA,
+    }
+}
+
+fn fits(value: &Value, ty: &Type) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Int(_) => *ty == Type::INT8,
+        Value::Text(_) => TEXTS.contains(ty),
+        Value::Blob(_) => *ty == Type::BYTEA,
+    }
+}
+
 /// Bytes of a statement's parameters. PostgreSQL takes a value of 1 GiB, and a message of twice that.
 const LONGEST: usize = 1 << 30;
 
@@ -144,11 +129,8 @@ const LONGEST: usize = 1 << 30;
 const OURS: &[&str] =
     &["abort", "begin", "commit", "end", "prepare", "release", "rollback", "savepoint", "start"];
 
-/// Refuses a statement of [`OURS`].
-pub(super) fn refuse_control(sql: &str) -> Result<(), Error> {
+/// Whether a statement is one of [`OURS`].
+pub(super) fn is_control(sql: &str) -> bool {
     let first = sql.split_whitespace().next().unwrap_or_default().trim_end_matches(';').to_ascii_lowercase();
-    if OURS.contains(&first.as_str()) {
-        return Err(Error::Statement(format!("transactions are begun and ended by the store: {sql}")));
-    }
-    Ok(())
+    OURS.contains(&first.as_str())
 }

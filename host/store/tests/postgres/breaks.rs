@@ -186,7 +186,7 @@ async fn a_server_that_is_away_is_told_and_found_again() {
 enum Cut {
     BeforeCommit,
     AfterCommit,
-    /// The server answers something that is no message.
+    /// The answer is no message, and the connection stays.
     Nonsense,
 }
 
@@ -198,11 +198,13 @@ struct Way {
     armed: Arc<AtomicUsize>,
     /// How often the store wrote.
     writes: Arc<AtomicUsize>,
+    /// How often it asked for answers (Sync).
+    syncs: Arc<AtomicUsize>,
 }
 
 impl Way {
     fn new(cut: Cut) -> Self {
-        Self { cut, armed: Arc::default(), writes: Arc::default() }
+        Self { cut, armed: Arc::default(), writes: Arc::default(), syncs: Arc::default() }
     }
 }
 
@@ -218,9 +220,8 @@ fn proxy(way: &Way) -> (tempfile::TempDir, String) {
             thread::spawn(move || pass(client, upstream, &way));
         }
     });
-    let name = shared().database();
-    let database = name.trim_start_matches("postgres:///").split('?').next().unwrap().to_owned();
-    let address = format!("postgres:///{database}?user=payhost&host={}", folder.path().display());
+    let (database, folder_of_it) = (shared().database(), folder.path().display());
+    let address = format!("postgres:///{}?user=payhost&host={folder_of_it}", Server::name_of(&database));
     (folder, address)
 }
 
@@ -236,6 +237,8 @@ fn pass(mut client: UnixStream, mut server: UnixStream, way: &Way) {
     let mut started = false;
     while let Ok(read @ 1..) = client.read(&mut buffer) {
         way.writes.fetch_add(1, Ordering::SeqCst);
+        let syncs = buffer[..read].windows(5).filter(|part| part == b"S\0\0\0\x04").count();
+        way.syncs.fetch_add(syncs, Ordering::SeqCst);
         if ends(&buffer[..read])
             && way.armed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
         {
@@ -246,6 +249,8 @@ fn pass(mut client: UnixStream, mut server: UnixStream, way: &Way) {
             }
             if way.cut == Cut::Nonsense {
                 client.write_all(b"!\0\0\0\x04").unwrap();
+                // Until the store has enough of it.
+                let _ = client.read_to_end(&mut Vec::new());
             }
             let _ = client.shutdown(std::net::Shutdown::Both);
             break;
@@ -288,6 +293,57 @@ async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
     }
 }
 
+/// The server ends in the middle of COMMIT, with an error of its own: that is no refusal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_gives_up_in_a_commit_leaves_it_open() {
+    let (store, address) = open_one();
+    let sql = "CREATE FUNCTION give_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                   PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+               CREATE CONSTRAINT TRIGGER give_up AFTER INSERT ON meta DEFERRABLE INITIALLY DEFERRED
+                   FOR EACH ROW WHEN (NEW.key = 'deadly') EXECUTE FUNCTION give_up()";
+    shared().sql(Server::name_of(&address), sql);
+    for waits in [true, false] {
+        let error = err(&store, move |tx| {
+            meta::get(tx, "deadly")?;
+            if waits { meta::set(tx, "deadly", "1") } else { tx.execute_later(GIVE, params!["deadly"]) }
+        })
+        .await;
+        assert_eq!(error, Error::Unanswered);
+        assert!(!has(&store, "deadly").await);
+    }
+}
+
+/// Everything that went out with BEGIN goes out again, once, on the new connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_connection_is_replaced_with_all_that_waits() {
+    let (store, address) = open_one();
+    let give = |round: i64| {
+        ok(&store, move |tx| {
+            for at in 0..3 {
+                tx.execute_later(GIVE, params![format!("{round} {at}")])?;
+            }
+            let keys = "SELECT key FROM meta WHERE value = $1 ORDER BY key";
+            tx.query(keys, params!["1"], |row| row.get::<String>(0))
+        })
+    };
+    assert_eq!(give(0).await, ["0 0", "0 1", "0 2"]);
+    shared().sql(Server::name_of(&address), CUT_ALL);
+    assert_eq!(give(1).await, ["0 0", "0 1", "0 2", "1 0", "1 1", "1 2"]);
+    let error = err(&store, |tx| tx.execute("BEGIN READ WRITE", &[])).await;
+    assert!(matches!(error, Error::Statement(_)), "{error:?}");
+    let prepared = "SELECT COUNT(*), COUNT(DISTINCT statement) FROM pg_prepared_statements";
+    let twice =
+        ok(&store, |tx| tx.query_one(prepared, &[], |row| Ok(row.get::<i64>(0)? - row.get::<i64>(1)?)));
+    assert_eq!(twice.await, 0);
+}
+
+/// A store with one connection, and its address.
+fn open_one() -> (Store, String) {
+    let address = shared().database();
+    let options = Options::parse(&address).unwrap().connections(1);
+    (Store::open(options).unwrap(), address)
+}
+
 /// Plans that were made of nothing are not kept for the minutes until the server looks by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_looks_at_a_new_database_after_its_first_commits() {
@@ -306,7 +362,7 @@ async fn the_server_looks_at_a_new_database_after_its_first_commits() {
     assert_eq!(counted().await, Ok(400));
 }
 
-/// Statements go out behind their BEGIN without waiting for it: if that one is refused, they are, too.
+/// A second guard: behind a BEGIN that is refused the server passes over everything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outside_of_a_transaction_nothing_can_be_written() {
     let store = database().open();
@@ -319,7 +375,7 @@ async fn outside_of_a_transaction_nothing_can_be_written() {
 
 const GIVE: &str = "INSERT INTO meta (key, value) VALUES ($1, '1')";
 
-/// The store writes as often as it waits, and not once more.
+/// The store writes as often as it waits, and not once more; the server answers as often, since each answer wakes somebody up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_decides_nothing_is_not_waited_for() {
     let way = Way::new(Cut::BeforeCommit);
@@ -327,7 +383,8 @@ async fn what_decides_nothing_is_not_waited_for() {
     let store = Store::open(Options::parse(&address).unwrap().connections(1)).unwrap();
     let mut writes = Vec::new();
     for round in 0..2 {
-        let before = way.writes.load(Ordering::SeqCst);
+        let counts = || [way.writes.load(Ordering::SeqCst), way.syncs.load(Ordering::SeqCst)];
+        let before = counts();
         ok(&store, move |tx| {
             for at in 0..3 {
                 tx.execute_later(GIVE, params![format!("{round} {at}")])?;
@@ -343,10 +400,10 @@ async fn what_decides_nothing_is_not_waited_for() {
             Ok(())
         })
         .await;
-        writes.push(way.writes.load(Ordering::SeqCst) - before);
+        writes.push([counts()[0] - before[0], counts()[1] - before[1]]);
     }
-    assert!(writes[0] > 2, "the first time statements are prepared");
-    assert_eq!(writes[1], 2, "BEGIN to the rows, and the rest with COMMIT");
+    assert!(writes[0][0] > 2, "the first time statements are prepared");
+    assert_eq!(writes[1], [2, 2], "BEGIN to the rows, and the rest with COMMIT");
     let before = way.writes.load(Ordering::SeqCst);
     let nothing: Result<(), Error> = store.transact(|_| Ok(())).await;
     assert_eq!(

@@ -174,10 +174,10 @@ fn a_database_that_is_not_there_is_told_in_words() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_is_durable_whatever_the_server_is_set_to() {
     let address = shared().database();
-    let name = address.trim_start_matches("postgres:///").split('?').next().unwrap().to_owned();
+    let name = own_postgres::Server::name_of(&address);
     let careless =
         "synchronous_commit = off; ALTER DATABASE {} SET default_transaction_isolation = 'serializable'";
-    shared().sql("postgres", &format!("ALTER DATABASE {name} SET {}", careless.replace("{}", &name)));
+    shared().sql("postgres", &format!("ALTER DATABASE {name} SET {}", careless.replace("{}", name)));
     let store = Store::open(Options::parse(&address).unwrap()).unwrap();
     let settings = ["synchronous_commit", "transaction_isolation", "transaction_read_only"];
     let found = ok(&store, move |tx| {

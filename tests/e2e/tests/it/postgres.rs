@@ -221,7 +221,7 @@ fn a_host_that_is_older_than_its_database_refuses_it() {
                 file.execute_batch(later).unwrap();
             }
             Some(address) => {
-                let name = address.trim_start_matches("postgres:///").split('?').next().unwrap().to_owned();
+                let name = Server::name_of(&address).to_owned();
                 postgres().sql(&name, later);
             }
         }
