@@ -125,8 +125,8 @@ fn notice_silence(socket: &std::net::TcpStream, config: &Config) -> io::Result<(
     socket.set_tcp_keepalive(&keepalive)
 }
 
-/// Until the server waits for a statement. The driver's halves are dropped without another word to the server, and with nothing
-/// in their buffers: what waits says nothing unasked.
+/// Until the server waits for a statement. The driver's halves are dropped without another word to the server. What they have
+/// read beyond, if anything, is no answer: notices, or that the server ends.
 async fn authenticate<S>(socket: S, config: &Config) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -137,7 +137,7 @@ where
 /// The settings of a connection, if its server takes writes.
 #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list")]
 fn configure(mut wire: Wire, patience: Duration) -> Result<Wire, String> {
-    let text = |failure: Failure| failure.translate().to_string();
+    let text = Failure::reason;
     wire.limit(Some(patience)).map_err(text)?;
     let sql = format!("SHOW transaction_read_only; {DURABLE}; {SETTINGS}");
     frontend::query(&sql, &mut wire.out).map_err(|error| error.to_string())?;

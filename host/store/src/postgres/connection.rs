@@ -132,17 +132,13 @@ impl Connection {
         self.statements.get(sql).map(Arc::clone)
     }
 
-    /// A statement that is prepared, now at the latest, for parameters like these. Nothing may wait to be sent: many
-    /// statements make others forgotten.
-    pub(super) fn statement(&mut self, sql: &str, params: &[Value]) -> Result<Arc<Statement>, Error> {
-        if let Some(known) = self.known(sql) {
-            return Ok(known);
-        }
+    /// Prepares a statement for parameters like these. Another one may be given back for it, so none may wait to be sent.
+    pub(super) fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Arc<Statement>, Error> {
         if is_control(sql) {
             return Err(Error::Statement(format!("transactions are begun and ended by the store: {sql}")));
         }
         let state = std::mem::replace(&mut self.state, State::Broken);
-        match self.prepare(sql, params) {
+        match self.parse(sql, params) {
             Ok(statement) => {
                 self.state = state;
                 let statement = Arc::new(statement);
@@ -181,7 +177,7 @@ impl Connection {
         }
     }
 
-    fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Statement, Failure> {
+    fn parse(&mut self, sql: &str, params: &[Value]) -> Result<Statement, Failure> {
         self.catch_up()?;
         if self.statements.len() >= STATEMENTS {
             for (_, forgotten) in self.statements.drain() {
@@ -260,7 +256,10 @@ impl Connection {
     /// Reads what nobody waited for.
     fn catch_up(&mut self) -> Result<(), Failure> {
         if std::mem::take(&mut self.unread) {
-            self.wire.ready()?;
+            let inside = self.wire.ready()?;
+            if inside {
+                return Err(self.wire.break_off("a transaction that was given up is still open"));
+            }
         }
         Ok(())
     }

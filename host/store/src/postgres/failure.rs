@@ -65,6 +65,14 @@ impl Failure {
         }
     }
 
+    /// Why, in a few words.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.message,
+            Self::Lost(why) => why,
+        }
+    }
+
     /// For a COMMIT. Only an ERROR of the server says that nothing was kept; anything else leaves it open.
     pub(super) fn committed(&self) -> Error {
         match self {

@@ -260,7 +260,8 @@ impl Session {
         let commit = (Request::of(&self.connection.control.commit), Wants::Done);
         let (requests, wants): (Vec<_>, Vec<_>) = self.waiting.drain(..).chain([commit]).unzip();
         let flight = self.connection.fly(&requests);
-        // After an ERROR the server passes over everything, COMMIT too. Any other failure leaves it open.
+        // After an ERROR the server passes over everything, COMMIT too. Any other failure leaves it open (or COMMIT was not even
+        // sent, which is told no better).
         if let (Some(failure), Some(wants)) = (&flight.failure, wants.get(flight.answers.len())) {
             return Err(wants.error_of(failure, Failure::committed));
         }
@@ -283,10 +284,15 @@ impl Session {
 
     /// A statement that is not prepared yet has its error here, in its place: what was handed in before it goes out first.
     fn request<'a>(&mut self, sql: &str, params: Cow<'a, [Value]>) -> Result<Request<'a>, Error> {
-        if !self.waiting.is_empty() && self.connection.known(sql).is_none() {
-            self.land(None)?;
-        }
-        let statement = self.connection.statement(sql, &params)?;
+        let statement = match self.connection.known(sql) {
+            Some(known) => known,
+            None => {
+                if !self.waiting.is_empty() {
+                    self.land(None)?;
+                }
+                self.connection.prepare(sql, &params)?
+            }
+        };
         statement.refuse_misfits(&params)?;
         Ok(Request { statement, params })
     }
@@ -306,7 +312,13 @@ impl Session {
         if begins && std::mem::take(&mut self.was_idle) && was_never_heard(&flight) {
             self.connection = self.server.connect()?;
             for request in requests.iter_mut().filter(|request| !is_control(&request.statement.sql)) {
-                request.statement = self.connection.statement(&request.statement.sql, &request.params)?;
+                let sql = &request.statement.sql;
+                // All of them fit: they did so on the old connection.
+                request.statement = match self.connection.known(sql) {
+                    Some(known) => known,
+                    None => self.connection.prepare(sql, &request.params)?,
+                };
+                request.statement.refuse_misfits(&request.params)?;
             }
             flight = self.connection.fly(&requests);
         }

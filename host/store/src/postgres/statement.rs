@@ -40,9 +40,10 @@ impl Statement {
         frontend::sync(&mut wire.out);
         wire.send()?;
         let described = describe(wire);
-        let ready = wire.ready();
+        if !matches!(&described, Err(failure) if failure.is_loss()) {
+            wire.ready()?;
+        }
         let (types, columns) = described?;
-        ready?;
         Ok(Self { sql: sql.to_owned(), name, types, columns: columns.into() })
     }
 

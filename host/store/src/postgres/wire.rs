@@ -107,7 +107,7 @@ impl Wire {
                 Ok(Message::ReadyForQuery(body)) => return Ok(body.status() != b'I'),
                 Ok(_) => {}
                 Err(failure) if failure.is_loss() => return Err(failure),
-                Err(failure) => return Err(self.break_off(failure.translate())),
+                Err(failure) => return Err(self.break_off(failure.reason())),
             }
         }
     }

@@ -186,6 +186,8 @@ async fn a_server_that_is_away_is_told_and_found_again() {
 enum Cut {
     BeforeCommit,
     AfterCommit,
+    /// The answer to COMMIT comes through, and nothing behind it.
+    BehindAnswer,
     /// The answer is no message, and the connection stays.
     Nonsense,
 }
@@ -227,8 +229,20 @@ fn proxy(way: &Way) -> (tempfile::TempDir, String) {
 
 fn pass(mut client: UnixStream, mut server: UnixStream, way: &Way) {
     let (mut down, mut up) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let (cut, cuts) = (way.cut, Arc::new(AtomicUsize::new(0)));
+    let cuts_answer = Arc::clone(&cuts);
     let back = move || {
-        let _ = std::io::copy(&mut down, &mut up);
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = down.read(&mut buffer) {
+            let answer = buffer[..read].windows(7).position(|part| part == b"COMMIT\0");
+            let until = match answer {
+                Some(at) if cuts_answer.load(Ordering::SeqCst) > 0 => at + 7,
+                Some(_) | None => read,
+            };
+            if up.write_all(&buffer[..until]).is_err() || until < read {
+                break;
+            }
+        }
         let _ = up.shutdown(std::net::Shutdown::Both);
     };
     let (mut back, mut buffer) = (Some(back), vec![0; 1 << 16]);
@@ -242,6 +256,11 @@ fn pass(mut client: UnixStream, mut server: UnixStream, way: &Way) {
         if ends(&buffer[..read])
             && way.armed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
         {
+            if cut == Cut::BehindAnswer {
+                cuts.store(1, Ordering::SeqCst);
+                server.write_all(&buffer[..read]).unwrap();
+                continue;
+            }
             if way.cut == Cut::AfterCommit {
                 // The client must not see the answer, so both ways end here first.
                 let _ = client.shutdown(std::net::Shutdown::Both);
@@ -290,6 +309,20 @@ async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
                 while !has(&store, key).await {}
             }
         }
+    }
+}
+
+/// What was answered is known, whatever becomes of the connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_answered_is_kept_though_the_connection_broke_behind_it() {
+    let way = Way::new(Cut::BehindAnswer);
+    let (_folder, address) = proxy(&way);
+    let store = Store::open(Options::parse(&address).unwrap()).unwrap();
+    for key in ["a", "b"] {
+        way.armed.store(1, Ordering::SeqCst);
+        ok(&store, move |tx| meta::set(tx, key, "1")).await;
+        assert_eq!(way.armed.load(Ordering::SeqCst), 0, "it was cut");
+        assert!(has(&store, key).await);
     }
 }
 

@@ -61,6 +61,18 @@ async fn after_the_first_error_nothing_of_what_goes_out_together_is_done() {
     assert_eq!(connection_of(&store).await, before);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_out_in_many_parts_with_its_commit_is_kept() {
+    let store = open_one();
+    ok(&store, |tx| {
+        (0..9).try_for_each(|at| tx.execute_later(GIVE, params![at.to_string(), "d".repeat(20_000)]))
+    })
+    .await;
+    let kept =
+        store.read(|tx| tx.query("SELECT key FROM meta WHERE key < '9' ORDER BY key", &[], first)).await;
+    assert_eq!(kept, Ok((0..9).map(|at| at.to_string()).collect()));
+}
+
 /// Those that are not kept are given back to the server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_keeps_so_many_statements_and_no_more() {

@@ -107,6 +107,18 @@ fn impostor(folder: &Path, behaves: fn(UnixStream)) -> String {
 /// AuthenticationOk, ReadyForQuery.
 const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
 
+/// Welcomes, and waits until it is told what to set.
+fn welcome(client: &mut UnixStream) {
+    client.write_all(WELCOME).unwrap();
+    let (mut told, mut chunk) = (Vec::new(), [0; 4096]);
+    while !told.windows(5).any(|part| part == b"SHOW ") {
+        match client.read(&mut chunk) {
+            Ok(count @ 1..) => told.extend_from_slice(&chunk[..count]),
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
+
 fn hold(mut client: UnixStream) {
     let _ = client.read_to_end(&mut Vec::new());
 }
@@ -125,32 +137,33 @@ async fn a_server_that_says_nothing_or_nonsense_is_not_waited_for() {
         ),
         (
             |mut client| {
-                client.write_all(WELCOME).unwrap();
+                welcome(&mut client);
                 hold(client);
             },
             "no answer in time",
         ),
         (
             |mut client| {
-                client.write_all(WELCOME).unwrap();
-                // What it is told to set.
-                let _ = client.read(&mut [0; 4096]).and_then(|_| client.read(&mut [0; 4096]));
+                welcome(&mut client);
                 client.write_all(b"!\0\0\0\x04").unwrap();
                 hold(client);
             },
             "unknown message tag",
         ),
-        (
-            |mut client| {
-                client.write_all(WELCOME).unwrap();
-                let _ = client.read(&mut [0; 4096]).and_then(|_| client.read(&mut [0; 4096]));
-            },
-            "hung up",
-        ),
+        (|mut client| welcome(&mut client), "the server hung up"),
     ];
     for (behaves, says) in cases {
         let folder = tempfile::tempdir().unwrap();
         let why = refused(&impostor(folder.path(), behaves));
         assert!(why.contains(says), "{why}");
     }
+}
+
+/// The time limit is for setting up alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_may_take_longer_than_a_connection() {
+    let store = open(&format!("{}&connect_timeout=1", shared().database())).unwrap();
+    let slow =
+        ok(&store, |tx| tx.query_one("SELECT 1::bigint FROM pg_sleep(1.1)", &[], |row| row.get::<i64>(0)));
+    assert_eq!(slow.await, 1);
 }
