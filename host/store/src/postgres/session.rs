@@ -313,7 +313,7 @@ impl Session {
             self.connection = self.server.connect()?;
             for request in requests.iter_mut().filter(|request| !is_control(&request.statement.sql)) {
                 let sql = &request.statement.sql;
-                // All of them fit: they did so on the old connection.
+                // They fitted on the old connection; a type that the server finds out by itself may be another now.
                 request.statement = match self.connection.known(sql) {
                     Some(known) => known,
                     None => self.connection.prepare(sql, &request.params)?,
