@@ -7,7 +7,12 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use inicis_sim::{Merchants, Options, Settings};
+use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// The host's: under load the gateway is to cost as little of the machine as it can.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A strict simulator of KG INICIS.
 #[derive(Parser)]

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use payhost_core::kill;
 use tokio::sync::{mpsc, watch};
@@ -21,7 +22,8 @@ pub(crate) struct Pool {
 }
 
 enum Message {
-    Work(Kind, Box<dyn Task>),
+    /// A closure, and when it was handed in.
+    Work(Kind, Instant, Box<dyn Task>),
     Close,
 }
 
@@ -64,9 +66,7 @@ impl Pool {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (task, answer) = Closure::new(work);
-        self.queue.send(Message::Work(Kind::Write, task)).await.map_err(|_| E::from(Error::Closed))?;
-        answer.await.unwrap_or_else(|_| Err(E::from(Error::Unanswered)))
+        self.hand_in(Kind::Write, work).await
     }
 
     /// Runs a closure that only reads.
@@ -76,8 +76,18 @@ impl Pool {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        self.hand_in(Kind::Read, work).await
+    }
+
+    async fn hand_in<T, E, F>(&self, kind: Kind, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
         let (task, answer) = Closure::new(work);
-        self.queue.send(Message::Work(Kind::Read, task)).await.map_err(|_| E::from(Error::Closed))?;
+        let message = Message::Work(kind, Instant::now(), task);
+        self.queue.send(message).await.map_err(|_| E::from(Error::Closed))?;
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Unanswered)))
     }
 
@@ -91,27 +101,27 @@ impl Pool {
 
 impl Shared {
     fn run(&self) {
-        while let Some((kind, task)) = self.next() {
+        while let Some((kind, since, task)) = self.next() {
             match kind {
-                Kind::Write => self.write(task),
-                Kind::Read => self.read(task),
+                Kind::Write => self.write(since, task),
+                Kind::Read => self.read(since, task),
             }
         }
     }
 
     /// The thread that waits holds the lock, the others wait for it: one is woken per message. Who is told to close does so
     /// under the same lock, since the next to hold it would wait for a message that never comes.
-    fn next(&self) -> Option<(Kind, Box<dyn Task>)> {
+    fn next(&self) -> Option<(Kind, Instant, Box<dyn Task>)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match waiting.blocking_recv()? {
-                Message::Work(kind, task) => return Some((kind, task)),
+                Message::Work(kind, since, task) => return Some((kind, since, task)),
                 Message::Close => waiting.close(),
             }
         }
     }
 
-    fn write(&self, mut task: Box<dyn Task>) {
+    fn write(&self, since: Instant, mut task: Box<dyn Task>) {
         let mut session = match self.session() {
             Ok(session) => session,
             Err(error) => {
@@ -119,7 +129,7 @@ impl Shared {
                 return task.answer();
             }
         };
-        session.begin_write();
+        session.begin_write(since);
         let mut kept = task.run(&mut Tx::postgres(&mut session));
         if kept {
             kill::in_commit();
@@ -143,14 +153,14 @@ impl Shared {
         self.put_back(session);
     }
 
-    fn read(&self, mut task: Box<dyn Task>) {
+    fn read(&self, since: Instant, mut task: Box<dyn Task>) {
         match self.session() {
             Err(error) => {
                 task.lost(error);
                 task.answer();
             }
             Ok(mut session) => {
-                session.begin_read();
+                session.begin_read(since);
                 // A write that nobody waited for is refused like any other.
                 if task.run(&mut Tx::postgres(&mut session))
                     && let Err(error) = session.settle()

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::connection::{Answer, Connection, Flight, Request, State};
 use super::failure::Failure;
@@ -30,6 +31,10 @@ pub(crate) struct Session {
     waiting: Vec<Waiting<'static>>,
     /// Rows that arrived and were not asked for yet.
     arrived: Vec<(Ticket, Vec<Row>)>,
+    /// When the closure was handed in: what was set before that, it must see.
+    since: Instant,
+    /// When its first statement went out: it sees what was set before that.
+    begun: Option<Instant>,
     /// What this transaction knows of the settings that are kept.
     look: Look,
     /// The transaction only reads: what it sees was committed.
@@ -45,7 +50,7 @@ enum Look {
     /// This is their number.
     Known {
         number: i64,
-        /// It was asked for before the transaction began.
+        /// It is of a moment before the one that everything else of this transaction is of.
         early: bool,
         /// Something was taken from memory.
         given: bool,
@@ -95,6 +100,8 @@ impl Session {
             was_idle: false,
             waiting: Vec::new(),
             arrived: Vec::new(),
+            since: Instant::now(),
+            begun: None,
             look: Look::None,
             reads: false,
         })
@@ -110,21 +117,22 @@ impl Session {
         self.connection.state() == State::Outside
     }
 
-    /// Begins a transaction that may write, at READ COMMITTED (the settings of a connection say so): this goes out with the first
-    /// statement.
-    pub(super) fn begin_write(&mut self) {
+    /// Begins a transaction that may write, at READ COMMITTED (the settings of a connection say so), for a closure that was
+    /// handed in then: this goes out with the first statement.
+    pub(super) fn begin_write(&mut self, since: Instant) {
         let begin = Request::of(&self.connection.control.begin_write);
-        self.begin(begin, false);
+        self.begin(begin, false, since);
     }
 
     /// Begins one that only reads, on one state of the database.
-    pub(super) fn begin_read(&mut self) {
+    pub(super) fn begin_read(&mut self, since: Instant) {
         let begin = Request::of(&self.connection.control.begin_read);
-        self.begin(begin, true);
+        self.begin(begin, true, since);
     }
 
-    fn begin(&mut self, request: Request<'static>, reads: bool) {
+    fn begin(&mut self, request: Request<'static>, reads: bool, since: Instant) {
         (self.look, self.reads) = (Look::None, reads);
+        (self.since, self.begun) = (since, None);
         self.waiting.push((request, Wants::Done));
     }
 
@@ -181,7 +189,11 @@ impl Session {
     /// From here on settings may be taken from memory.
     pub(crate) fn keep_settings(&mut self) -> Result<(), Error> {
         if let Look::None = self.look {
-            self.look = Look::Asked(self.query_later(CHANGE, &[])?);
+            self.look = match self.server.settings.number_since(self.since) {
+                // One that writes sees each statement's own moment anyway.
+                Some(number) => Look::Known { number, early: self.reads, given: false },
+                None => Look::Asked(self.query_later(CHANGE, &[])?),
+            };
         }
         Ok(())
     }
@@ -207,7 +219,7 @@ impl Session {
         let rows = self.query_later(&question.0, &question.1)?;
         let after = self.query_later(CHANGE, &[])?;
         let rows: Vec<T> = self.rows(rows)?.iter().map(read).collect::<Result<_, Error>>()?;
-        let after = number(&self.rows(after)?)?;
+        let after = self.looked(after)?;
         if after == before && self.reads {
             self.server.settings.keep(before, question, rows.clone());
         }
@@ -228,9 +240,20 @@ impl Session {
         };
         let early = self.connection.state() == State::Outside && self.waiting.len() == 2;
         let begin = if early { Some(self.waiting.remove(0)) } else { None };
-        let rows = self.rows(ticket)?;
+        let number = self.looked(ticket)?;
         self.waiting.extend(begin);
-        Ok((number(&rows)?, early, false))
+        Ok((number, early, false))
+    }
+
+    /// What a look found. It stands for everything that was set before this transaction's first statement.
+    fn looked(&mut self, ticket: Ticket) -> Result<i64, Error> {
+        let rows = self.rows(ticket)?;
+        let row = rows.first().ok_or_else(|| Error::Corrupt("settings_change has no row".to_owned()))?;
+        let number = i64::from_value(row.value(0)?).map_err(Error::Corrupt)?;
+        if let Some(begun) = self.begun {
+            self.server.settings.saw(begun, number);
+        }
+        Ok(number)
     }
 
     /// Waits for the answers of everything that was handed in.
@@ -306,6 +329,7 @@ impl Session {
     /// Sends what waits, and this, and judges the answers; tells the number of rows of the last one.
     fn land(&mut self, last: Option<Waiting<'_>>) -> Result<u64, Error> {
         let begins = self.connection.state() == State::Outside;
+        self.begun.get_or_insert_with(Instant::now);
         let (mut requests, wants): (Vec<_>, Vec<_>) = self.waiting.drain(..).chain(last).unzip();
         let mut flight = self.connection.fly(&requests);
         // Nothing was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
@@ -340,9 +364,4 @@ impl Session {
 
 fn was_never_heard(flight: &Flight) -> bool {
     flight.answers.is_empty() && flight.failure.as_ref().is_some_and(Failure::is_loss)
-}
-
-fn number(rows: &[Row]) -> Result<i64, Error> {
-    let row = rows.first().ok_or_else(|| Error::Corrupt("settings_change has no row".to_owned()))?;
-    i64::from_value(row.value(0)?).map_err(Error::Corrupt)
 }

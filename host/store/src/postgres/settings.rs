@@ -3,11 +3,13 @@
 //!
 //! Each payment needs the same rows again and again: key, shop, channel, revision, secrets (sealed), grants, gateway map.
 //! Their tables have a trigger that changes `settings_change` at the commit, so two transactions that see the same number see
-//! the same rows; one small statement stands for all of them.
+//! the same rows; one small statement stands for all of them. A closure that waited for a connection does not even ask: a look
+//! that another sent meanwhile is as good as its own.
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::Value;
 
@@ -20,7 +22,18 @@ const ANSWERS_MAX: usize = 20_000;
 /// The answers that belong to a number.
 #[derive(Default)]
 pub(super) struct Settings {
-    kept: Mutex<Kept>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    now: Kept,
+    /// Of the number before: who began with it finds the rest of it here.
+    before: Kept,
+    /// The youngest look, and when it was sent.
+    seen: Option<(Instant, i64)>,
+    /// What was sent before this may be of another server.
+    forgotten: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -35,9 +48,10 @@ pub(super) type Question = (String, Vec<Value>);
 impl Settings {
     /// The rows that a statement answered when the number was the same.
     pub(super) fn get<T: Clone + 'static>(&self, change: i64, question: &Question) -> Option<Vec<T>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = kept.answers.get(question).filter(|_| kept.change == change).map(Arc::clone)?;
-        drop(kept);
+        let memory = self.memory();
+        let kept = [&memory.now, &memory.before].into_iter().filter(|kept| kept.change == change);
+        let answer = kept.filter_map(|kept| kept.answers.get(question)).next().map(Arc::clone)?;
+        drop(memory);
         answer.downcast_ref::<Vec<T>>().cloned()
     }
 
@@ -46,15 +60,38 @@ impl Settings {
         if rows.is_empty() && !question.1.is_empty() {
             return;
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.change != change || kept.answers.len() >= ANSWERS_MAX {
-            *kept = Kept { change, answers: HashMap::new() };
+        let mut guard = self.memory();
+        let Memory { now, before, .. } = &mut *guard;
+        if ![now.change, before.change].contains(&change) {
+            *before = std::mem::replace(now, Kept { change, answers: HashMap::new() });
+        }
+        let kept = if now.change == change { now } else { before };
+        if kept.answers.len() >= ANSWERS_MAX {
+            kept.answers.clear();
         }
         kept.answers.insert(question, Arc::new(rows));
     }
 
+    /// The number that a look found which was sent after this.
+    pub(super) fn number_since(&self, since: Instant) -> Option<i64> {
+        self.memory().seen.filter(|(sent, _)| *sent > since).map(|(_, number)| number)
+    }
+
+    /// A look that was sent then, or later, found this.
+    pub(super) fn saw(&self, sent: Instant, number: i64) {
+        let mut memory = self.memory();
+        let later = |other: Option<Instant>| other.is_none_or(|other| sent > other);
+        if later(memory.seen.map(|(sent, _)| sent)) && later(memory.forgotten) {
+            memory.seen = Some((sent, number));
+        }
+    }
+
     /// Forgets everything: on a server that took another's place a number may stand for something else.
     pub(super) fn forget(&self) {
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+        *self.memory() = Memory { forgotten: Some(Instant::now()), ..Memory::default() };
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@
 //! itself the server looks at a new table after a minute or more, which a busy first minute feels.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use super::Session;
 use crate::{Error, Value, copy};
@@ -30,7 +31,7 @@ impl Statistics {
 pub(super) fn gather(session: &mut Session) -> Result<(), Error> {
     // 0 before PostgreSQL 14, -1 since.
     let known = "SELECT (reltuples > 0)::int::bigint FROM pg_class WHERE oid = 'payment'::regclass";
-    session.begin_write();
+    session.begin_write(Instant::now());
     if let Some(Ok(Value::Int(0))) = session.query(known, &[])?.first().map(|row| row.value(0)) {
         // Ours alone: the server warns of each that is not.
         let tables: Vec<_> = copy::columns().map(|(table, _)| table).collect();

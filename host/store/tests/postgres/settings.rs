@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use payhost_core::id::ShopId;
-use payhost_store::rows::{channels, shops};
+use payhost_store::rows::{channels, meta, shops};
 use payhost_store::{Error, Store, Tx};
 use tokio::task::JoinHandle;
 
@@ -96,23 +96,33 @@ async fn a_new_connection_may_lead_to_another_server_so_nothing_is_kept() {
     assert_eq!(kept_name(&one, world.shop).await, "unheard");
 }
 
-/// A read that has taken the shop and takes the channel, whose name it answers, only when it is told to.
-async fn held_read(store: &Store, world: World) -> (mpsc::Sender<()>, JoinHandle<Result<String, Error>>) {
+/// A read that does the first, and the second only when it is told to.
+async fn held<T: Send + 'static>(
+    store: &Store,
+    first: impl FnOnce(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
+    second: impl FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+) -> (mpsc::Sender<()>, JoinHandle<Result<T, Error>>) {
     let (begun, has_begun) = mpsc::channel();
     let (go, gone) = mpsc::channel();
     let store = store.clone();
     let reading = tokio::spawn(async move {
         let read = store.read(move |tx| {
-            tx.keep_settings()?;
-            shops::get(tx, world.shop)?;
+            first(tx)?;
             begun.send(()).unwrap();
             gone.recv().unwrap();
-            channel_name(tx, world)
+            second(tx)
         });
         read.await
     });
     tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
     (go, reading)
+}
+
+/// A read that has taken the shop and takes the channel, whose name it answers, only when it is told to.
+async fn held_read(store: &Store, world: World) -> (mpsc::Sender<()>, JoinHandle<Result<String, Error>>) {
+    let takes =
+        move |tx: &mut Tx<'_>| tx.keep_settings().and_then(|()| shops::get(tx, world.shop)).map(|_| ());
+    held(store, takes, move |tx| channel_name(tx, world)).await
 }
 
 fn channel_name(tx: &mut Tx<'_>, world: World) -> Result<String, Error> {
@@ -144,6 +154,92 @@ async fn a_read_never_mixes_settings_from_memory_with_later_ones() {
     go.send(()).unwrap();
     assert_eq!(mixed.await.unwrap(), Err(Error::Busy));
     assert_eq!(kept_name(&one, world.shop).await, "서점");
+}
+
+/// Whoever waited for the connection while another looked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_waited_takes_what_another_saw_meanwhile() {
+    let (one, two, world) = two_nodes(1).await;
+    kept_name(&one, world.shop).await;
+    let looks = move |tx: &mut Tx<'_>| {
+        tx.keep_settings()?;
+        shops::get(tx, world.shop)?;
+        meta::get(tx, "x")
+    };
+    let (go, looking) = held(&one, |_| Ok(()), looks).await;
+    let (name, ()) = tokio::join!(biased; kept_name(&one, world.shop), async { go.send(()).unwrap() });
+    assert_eq!(name, "책방");
+    assert_eq!(looking.await.unwrap(), Ok(None));
+    let last = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+                AND state IS NOT NULL";
+    let last = ok(&two, move |tx| tx.query_one(last, &[], |row| row.get::<String>(0))).await;
+    assert_eq!(last, "ROLLBACK", "it did not look by itself");
+}
+
+/// Its look tells of the moment that it sees, not of the one when it looks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_old_transaction_sees_is_taken_by_nobody_who_came_after() {
+    let (one, two, world) = two_nodes(1).await;
+    kept_name(&one, world.shop).await;
+    let looks = move |tx: &mut Tx<'_>| {
+        tx.keep_settings()?;
+        shops::get(tx, world.shop)
+    };
+    let (go, old) = held(&one, |tx| meta::get(tx, "x").map(|_| ()), looks).await;
+    rename(&two, world.shop, "서점").await;
+    let (name, ()) = tokio::join!(biased; kept_name(&one, world.shop), async { go.send(()).unwrap() });
+    assert_eq!(old.await.unwrap().unwrap().unwrap().name, "책방");
+    assert_eq!(name, "서점");
+}
+
+/// A transaction that writes has no single moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_took_what_another_saw_reads_what_was_set_since() {
+    let (one, two, world) = two_nodes(1).await;
+    kept_name(&one, world.shop).await;
+    let looks = move |tx: &mut Tx<'_>| tx.keep_settings().and_then(|()| shops::get(tx, world.shop));
+    let (go, looking) = held(&one, |_| Ok(()), looks).await;
+    let (begun, has_begun) = mpsc::channel();
+    let (on, gone) = mpsc::channel::<()>();
+    let write = one.transact(move |tx| {
+        tx.keep_settings()?;
+        let shop = shops::get(tx, world.shop)?.unwrap();
+        begun.send(()).unwrap();
+        gone.recv().unwrap();
+        Ok((shop.name, channel_name(tx, world)?))
+    });
+    let others = async {
+        go.send(()).unwrap();
+        tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+        rename(&two, world.shop, "서점").await;
+        on.send(()).unwrap();
+    };
+    let (written, ()) = tokio::join!(biased; write, others);
+    let written: Result<_, Error> = written;
+    assert_eq!(written, Ok(("책방".to_owned(), "cards".to_owned())));
+    assert!(looking.await.unwrap().is_ok());
+}
+
+/// It began with them and finds the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_settings_before_the_last_change_are_kept_for_who_began_with_them() {
+    let (one, two, world) = two_nodes(2).await;
+    let now = || one.read(move |tx| tx.keep_settings().and_then(|()| channel_name(tx, world)));
+    // Both connections, then both rows.
+    let (go, opened) = held_read(&one, world).await;
+    assert!(now().await.is_ok());
+    go.send(()).unwrap();
+    assert!(opened.await.unwrap().is_ok());
+    assert_eq!(kept_name(&one, world.shop).await, "책방");
+    let (go, early) = held_read(&one, world).await;
+    ok(&two, move |tx| {
+        let row = channels::get(tx, world.shop, world.channel)?.unwrap();
+        channels::update(tx, &channels::Channel { name: "new".to_owned(), ..row })
+    })
+    .await;
+    assert_eq!(now().await, Ok("new".to_owned()));
+    go.send(()).unwrap();
+    assert_eq!(early.await.unwrap(), Ok("cards".to_owned()));
 }
 
 /// Strangers may ask for anything.

@@ -26,8 +26,13 @@ mod webhooks;
 use std::path::PathBuf;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 use place::{Backend, Built};
+
+/// The host's: buyers are to cost as little of the machine as they can.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[derive(Parser)]
 struct Arguments {
