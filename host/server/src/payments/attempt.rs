@@ -50,8 +50,33 @@ pub fn open(
     ready: &Ready,
     opening: Opening,
 ) -> Result<Result<Attempt, Started>, Error> {
+    let row = opened(host, payment, ready, opening);
+    match attempts::start(tx, &row)? {
+        Started::New => {}
+        refused @ (Started::Repeated(_) | Started::Blocked(_)) => return Ok(Err(refused)),
+    }
+    enqueue_resolve(tx, host, &row)?;
+    Ok(Ok(row))
+}
+
+/// The same under the payment's lock, where the caller saw that no attempt is open and this checkout was not completed: nothing
+/// is left to wait for. A rule that stands against it all the same ends the transaction.
+pub fn open_unopposed(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    payment: &Payment,
+    ready: &Ready,
+    opening: Opening,
+) -> Result<Attempt, Error> {
+    let row = opened(host, payment, ready, opening);
+    attempts::start_unopposed(tx, &row)?;
+    enqueue_resolve(tx, host, &row)?;
+    Ok(row)
+}
+
+fn opened(host: &Host, payment: &Payment, ready: &Ready, opening: Opening) -> Attempt {
     let now_us = host.now_us();
-    let row = Attempt {
+    Attempt {
         id: host.new_id(AttemptId::new),
         shop_id: payment.shop_id,
         payment_id: payment.id,
@@ -71,16 +96,16 @@ pub fn open(
         outcome: None,
         created_us: now_us,
         updated_us: now_us,
-    };
-    match attempts::start(tx, &row)? {
-        Started::New => {}
-        refused @ (Started::Repeated(_) | Started::Blocked(_)) => return Ok(Err(refused)),
     }
-    if opening.parent.is_none() {
-        let due_us = row.lease_until_us.saturating_add(AFTER_LEASE_US);
-        jobs::enqueue(tx, host, &jobs::Task::Resolve { shop: row.shop_id, attempt: row.id }, due_us)?;
+}
+
+/// The job that finds out what became of it, should nobody else; an undo is its parent's.
+fn enqueue_resolve(tx: &mut Tx<'_>, host: &Host, row: &Attempt) -> Result<(), Error> {
+    if row.parent_id.is_some() {
+        return Ok(());
     }
-    Ok(Ok(row))
+    let due_us = row.lease_until_us.saturating_add(AFTER_LEASE_US);
+    jobs::enqueue(tx, host, &jobs::Task::Resolve { shop: row.shop_id, attempt: row.id }, due_us)
 }
 
 /// Runs the plugin for an attempt, outside any transaction, within its lease.

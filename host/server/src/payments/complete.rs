@@ -16,7 +16,7 @@ use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::{JournalOf, Journaled, Opening, evidence, journaled, open, run, still_mine};
+use super::attempt::{JournalOf, Journaled, Opening, evidence, journaled, open_unopposed, run, still_mine};
 use super::settle::{self, Change, Written, checkout_ended, refusal_json};
 use super::verdict::{Doubt, Verdict, judge_complete, not_sent, word};
 use crate::channels::ready::Ready;
@@ -99,9 +99,7 @@ async fn begin(
             request: json!({"order_ref": checkout.order_ref}),
             callback: Some(callback),
         };
-        let Ok(attempt) = open(tx, host, &payment, &ready_in, opening)? else {
-            return Ok(None);
-        };
+        let attempt = open_unopposed(tx, host, &payment, &ready_in, opening)?;
         let before = checkout.state;
         checkout.state = CheckoutState::Returned;
         checkout.callback = None;

@@ -30,7 +30,7 @@ use crate::channels::settings;
 use crate::checkout::token;
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
-use crate::http::idempotency::{IdempotencyKey, Known};
+use crate::http::idempotency::{IdempotencyKey, Key, Known};
 use crate::http::json::Body;
 use crate::http::problem::Problem;
 use crate::jobs;
@@ -230,9 +230,30 @@ pub async fn create(
         webhooks::web_hook_address(&host, "webhook_url", url)?;
     }
     let tried = on_trial(&host, caller, &body.value, &checked).await?;
-    let (input, host_in) = (body.value, host.clone());
+    let made = match make(&host, caller, key.as_ref(), &body.value, &checked, &tried).await {
+        // On PostgreSQL another request for this order may have been first since we looked: now it is seen.
+        Err(error) if error.is_unique(payments::OPEN_ORDER) => {
+            make(&host, caller, key.as_ref(), &body.value, &checked, &tried).await?
+        }
+        made => made?,
+    };
+    let (status, body) = made?;
+    host.jobs().notify_one();
+    Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)))
+}
+
+/// Makes the payment under its key, or finds the one that is there.
+async fn make(
+    host: &Host,
+    caller: ShopCaller,
+    key: Option<&Key>,
+    input: &PaymentIn,
+    checked: &Checked,
+    tried: &Result<(), Problem>,
+) -> Result<Made, Error> {
+    let (host_in, key, input) = (host.clone(), key.cloned(), input.clone());
+    let (checked, tried) = (checked.clone(), tried.clone());
     let made = host.store().transact(move |tx| {
-        let host = &host_in;
         if let Some(key) = &key {
             match key.begin(tx)? {
                 Known::New => {}
@@ -240,7 +261,7 @@ pub async fn create(
                 Known::Refused(problem) => return Ok(Err(*problem)),
             }
         }
-        let made = in_transaction(tx, host, caller, input, checked, tried)?;
+        let made = in_transaction(tx, &host_in, caller, input, checked, tried)?;
         if let (Some(key), Ok((status, body))) = (&key, &made) {
             key.answer(tx, *status, body, None)?;
         } else if let Some(key) = &key {
@@ -248,9 +269,7 @@ pub async fn create(
         }
         Ok::<_, Error>(made)
     });
-    let (status, body) = made.await??;
-    host.jobs().notify_one();
-    Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)))
+    made.await
 }
 
 type Made = Result<(u16, Value), Problem>;
@@ -309,21 +328,15 @@ fn in_transaction(
     if let Err(problem) = usable(tx, host, &channel, &set, &input, checked.amount)?.and(tried) {
         return Ok(Err(problem));
     }
-    let amount = checked.amount;
     if input.webhook_url.is_some()
         && let Some(problem) = webhooks::payment_url_problem(tx, caller.shop_id, caller.mode)?
     {
         return Ok(Err(problem));
     }
-    let order_id = input.order_id.clone();
     let key = host.vault().unwrap(shop.id, &shop.data_key)?;
     let mut change = Change::begin(host, new_row(host, &channel, &key, input, checked)?, None);
     change.event("payment.created", Value::Null);
-    let Some(row) = change.insert(tx)? else {
-        // On PostgreSQL another request for this order may have been first since we looked.
-        let first = payments::open_of_order(tx, shop.id, caller.mode, &order_id)?;
-        return there(host, &shop, &first.ok_or(Error::Busy)?, amount);
-    };
+    let row = change.insert(tx)?;
     jobs::enqueue(tx, host, &jobs::Task::Expire { shop: row.shop_id, payment: row.id }, row.expires_us)?;
     Ok(Ok((201, shown(host, &shop, &row)?)))
 }

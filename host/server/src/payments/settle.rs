@@ -144,14 +144,13 @@ impl<'a> Change<'a> {
         Ok(self.payment)
     }
 
-    /// Writes a new payment and its events; nothing if its order has an open one.
-    pub fn insert(mut self, tx: &mut Tx<'_>) -> Result<Option<Payment>, Error> {
+    /// Writes a new payment and its events. If its order has an open one, that is an error, at the latest at the end of the
+    /// transaction: [`payments::OPEN_ORDER`].
+    pub fn insert(mut self, tx: &mut Tx<'_>) -> Result<Payment, Error> {
         let events = self.follow(&[], self.payment.created_us)?;
-        if !payments::insert_new(tx, &self.payment)? {
-            return Ok(None);
-        }
+        payments::insert(tx, &self.payment)?;
         events::insert_all(tx, &events)?;
-        Ok(Some(self.payment))
+        Ok(self.payment)
     }
 
     /// What follows from the facts: the state, and the events.

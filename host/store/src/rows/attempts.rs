@@ -126,6 +126,12 @@ pub fn start(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Started, Error> {
     Err(Error::Unique { what: "attempt_id".to_owned() })
 }
 
+/// The same for who holds the payment's lock and saw that nothing stands against it. If something does after all, that is
+/// [`Error::Unique`], at the latest at the end of the transaction.
+pub fn start_unopposed(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<(), Error> {
+    attempt.insert_later(tx)
+}
+
 fn repeated(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Option<Attempt>, Error> {
     match (attempt.kind, attempt.checkout_id) {
         (AttemptKind::Complete, Some(checkout)) => complete_of(tx, attempt.shop_id, checkout),

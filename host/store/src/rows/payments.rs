@@ -99,14 +99,10 @@ table! {
     }
 }
 
-/// Adds a payment. A second open one of the order is [`Error::Unique`] `payment_open_order`.
+/// Adds a payment. A second open one of the order is [`Error::Unique`] [`OPEN_ORDER`], at the latest at the end of the
+/// transaction. Of several at once one is added.
 pub fn insert(tx: &mut Tx<'_>, payment: &Payment) -> Result<(), Error> {
-    Table::insert(payment, tx)
-}
-
-/// Adds a payment, unless its order has an open one; tells whether it was added. Of several at once one is added.
-pub fn insert_new(tx: &mut Tx<'_>, payment: &Payment) -> Result<bool, Error> {
-    Table::insert_new(payment, tx)
+    Table::insert_later(payment, tx)
 }
 
 /// A payment of a shop.
