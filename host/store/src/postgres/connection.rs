@@ -166,18 +166,26 @@ impl Connection {
         Flight { answers, failure: None }
     }
 
-    /// Gives the transaction up; nobody waits for the answer. A server that cannot be told gives it up by itself.
+    /// Gives the transaction up; nobody waits for the answer. It goes out with what is asked next, or by
+    /// [`Connection::flush`]. A server that cannot be told gives it up by itself.
     pub(super) fn roll_back(&mut self) {
         let rollback = Request::of(&self.control.rollback);
         self.state = State::Broken;
-        let written = self.write(&rollback);
-        frontend::sync(&mut self.wire.out);
-        if written.and_then(|()| self.wire.send()).is_ok() {
+        if self.write(&rollback).is_ok() {
+            frontend::sync(&mut self.wire.out);
             (self.state, self.unread) = (State::Outside, true);
         }
     }
 
+    /// Sends what nothing came after.
+    pub(super) fn flush(&mut self) {
+        if self.wire.send().is_err() {
+            self.state = State::Broken;
+        }
+    }
+
     fn parse(&mut self, sql: &str, params: &[Value]) -> Result<Statement, Failure> {
+        self.wire.send()?;
         self.catch_up()?;
         if self.statements.len() >= STATEMENTS {
             for (_, forgotten) in self.statements.drain() {
@@ -193,7 +201,6 @@ impl Connection {
     /// for the next.
     fn fly_part(&mut self, rest: &mut &[Request<'_>], answers: &mut Vec<Answer>) -> Result<(), Failure> {
         self.state = State::Broken;
-        self.catch_up()?;
         let mut count = 0;
         for request in *rest {
             let start = self.wire.out.len();
@@ -206,6 +213,7 @@ impl Connection {
         }
         frontend::sync(&mut self.wire.out);
         self.wire.send()?;
+        self.catch_up()?;
         let (part, next) = rest.split_at(count);
         *rest = next;
         let answered = self.read_answers(part, answers);

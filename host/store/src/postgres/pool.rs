@@ -22,9 +22,15 @@ pub(crate) struct Pool {
 }
 
 enum Message {
-    /// A closure, and when it was handed in.
-    Work(Kind, Instant, Box<dyn Task>),
+    Work(Work),
     Close,
+}
+
+/// A closure, and when it was handed in.
+struct Work {
+    kind: Kind,
+    since: Instant,
+    task: Box<dyn Task>,
 }
 
 enum Kind {
@@ -86,8 +92,8 @@ impl Pool {
         E: From<Error> + Send + 'static,
     {
         let (task, answer) = Closure::new(work);
-        let message = Message::Work(kind, Instant::now(), task);
-        self.queue.send(message).await.map_err(|_| E::from(Error::Closed))?;
+        let work = Work { kind, since: Instant::now(), task };
+        self.queue.send(Message::Work(work)).await.map_err(|_| E::from(Error::Closed))?;
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Unanswered)))
     }
 
@@ -101,34 +107,52 @@ impl Pool {
 
 impl Shared {
     fn run(&self) {
-        while let Some((kind, since, task)) = self.next() {
-            match kind {
-                Kind::Write => self.write(since, task),
-                Kind::Read => self.read(since, task),
-            }
+        let mut held = None;
+        while let Some(Work { kind, since, mut task }) = self.next(&mut held) {
+            let session = held.take().map_or_else(|| self.session(), Ok);
+            held = match (session, kind) {
+                (Ok(session), Kind::Write) => self.write(session, since, task),
+                (Ok(session), Kind::Read) => Self::read(session, since, task),
+                (Err(error), _) => {
+                    task.lost(error);
+                    task.answer();
+                    None
+                }
+            };
         }
+    }
+
+    /// What to do next. Who has a connection goes on with it if there is work, so that the end of one transaction and the
+    /// beginning of the next go out together.
+    fn next(&self, held: &mut Option<Session>) -> Option<Work> {
+        if let Some(session) = held.take() {
+            // Somebody who holds the lock for long waits for work himself.
+            match self.waiting.try_lock().ok().map(|mut waiting| (waiting.try_recv(), waiting)) {
+                Some((Ok(Message::Work(work)), _)) => {
+                    *held = Some(session.resume());
+                    return Some(work);
+                }
+                Some((Ok(Message::Close), mut waiting)) => waiting.close(),
+                Some((Err(_), _)) | None => {}
+            }
+            self.put_back(session);
+        }
+        self.wait()
     }
 
     /// The thread that waits holds the lock, the others wait for it: one is woken per message. Who is told to close does so
     /// under the same lock, since the next to hold it would wait for a message that never comes.
-    fn next(&self) -> Option<(Kind, Instant, Box<dyn Task>)> {
+    fn wait(&self) -> Option<Work> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match waiting.blocking_recv()? {
-                Message::Work(kind, since, task) => return Some((kind, since, task)),
+                Message::Work(work) => return Some(work),
                 Message::Close => waiting.close(),
             }
         }
     }
 
-    fn write(&self, since: Instant, mut task: Box<dyn Task>) {
-        let mut session = match self.session() {
-            Ok(session) => session,
-            Err(error) => {
-                task.lost(error);
-                return task.answer();
-            }
-        };
+    fn write(&self, mut session: Session, since: Instant, mut task: Box<dyn Task>) -> Option<Session> {
         session.begin_write(since);
         let mut kept = task.run(&mut Tx::postgres(&mut session));
         if kept {
@@ -150,28 +174,22 @@ impl Shared {
         {
             tracing::warn!(%error, "the database's statistics could not be gathered; the server does it later");
         }
-        self.put_back(session);
+        session.roll_back();
+        session.is_sound().then_some(session)
     }
 
-    fn read(&self, since: Instant, mut task: Box<dyn Task>) {
-        match self.session() {
-            Err(error) => {
-                task.lost(error);
-                task.answer();
-            }
-            Ok(mut session) => {
-                session.begin_read(since);
-                // A write that nobody waited for is refused like any other.
-                if task.run(&mut Tx::postgres(&mut session))
-                    && let Err(error) = session.settle()
-                {
-                    task.lost(error);
-                }
-                // What was read is known; nobody needs to wait for the end.
-                task.answer();
-                self.put_back(session);
-            }
+    fn read(mut session: Session, since: Instant, mut task: Box<dyn Task>) -> Option<Session> {
+        session.begin_read(since);
+        // A write that nobody waited for is refused like any other.
+        if task.run(&mut Tx::postgres(&mut session))
+            && let Err(error) = session.settle()
+        {
+            task.lost(error);
         }
+        // What was read is known; nobody needs to wait for the end.
+        task.answer();
+        session.roll_back();
+        session.is_sound().then_some(session)
     }
 
     fn session(&self) -> Result<Session, Error> {
@@ -181,9 +199,9 @@ impl Shared {
         Session::connect(&self.server)
     }
 
-    /// Gives up what was not committed; the connection waits for the next closure.
+    /// The connection waits for the next closure.
     fn put_back(&self, mut session: Session) {
-        session.roll_back();
+        session.pause();
         if session.is_sound() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         }

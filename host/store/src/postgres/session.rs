@@ -2,8 +2,8 @@
 //! decides about it is known to be good or undoes the transaction by itself, and a connection that broke is never used again.
 //!
 //! A round trip costs two processes a switch each, so nobody waits for an answer that decides nothing: BEGIN goes out with
-//! the first statement, statements whose answer is only "done" with the next one that is waited for or with COMMIT, and the
-//! answer of ROLLBACK is read by whoever uses the connection next. The number of the settings ([`Session::keep_settings`]) may
+//! the first statement, statements whose answer is only "done" with the next one that is waited for or with COMMIT, and ROLLBACK
+//! with the next closure's BEGIN if one waits. The number of the settings ([`Session::keep_settings`]) may
 //! go out before BEGIN.
 
 use std::borrow::Cow;
@@ -296,13 +296,19 @@ impl Session {
         }
     }
 
-    /// Gives the transaction up.
+    /// Gives up what was not committed. The server is told with the next closure's first statement, or by
+    /// [`Session::pause`].
     pub(super) fn roll_back(&mut self) {
         self.waiting.clear();
         self.arrived.clear();
         if self.connection.state() == State::Inside {
             self.connection.roll_back();
         }
+    }
+
+    /// There is no next closure yet.
+    pub(super) fn pause(&mut self) {
+        self.connection.flush();
     }
 
     /// A statement that is not prepared yet has its error here, in its place: what was handed in before it goes out first.
