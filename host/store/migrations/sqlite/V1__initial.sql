@@ -3,8 +3,8 @@
 -- What every payment writes has few constraints: amounts, belonging, shape. A word or a flag is guarded by its type (an unknown
 -- one is refused when it is read). A foreign key is left out where another or a trigger implies it (a payment's shop is its
 -- channel's, a ledger line's payment its fact's), and where code alone names the row (a component's digest, the shop of a call
--- or a job; the payment of an event and the channel of a fact, which are written from the payment's row in the transaction
--- that changes it). PostgreSQL parses each CHECK anew for each statement.
+-- or a job; the payment of an event, the channel and the attempt of a fact, which are written from rows that the transaction
+-- holds). PostgreSQL parses each CHECK anew for each statement.
 
 CREATE TABLE meta (
     key TEXT NOT NULL PRIMARY KEY,
@@ -271,8 +271,7 @@ CREATE TABLE fact (
     detail TEXT NOT NULL,
     created_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id),
-    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
-    FOREIGN KEY (shop_id, attempt_id) REFERENCES attempt (shop_id, id)
+    FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX fact_id ON fact (id);
 CREATE UNIQUE INDEX fact_once ON fact (channel_id, kind, gateway_ref, sequence);

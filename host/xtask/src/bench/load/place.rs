@@ -58,6 +58,7 @@ pub struct Place {
     _simulator: Program,
     _server: Option<Server>,
     folder: TempDir,
+    _gateways: TempDir,
 }
 
 impl Place {
@@ -67,8 +68,9 @@ impl Place {
         let path = folder.path();
         let server = (backend == Backend::Postgres).then(|| Server::start(SAFE));
         let database = server.as_ref().map(Server::database);
+        let gateways = gateways_folder();
         let mut command = Command::new(&built.simulator);
-        command.arg("--data").arg(path.join("gateway"));
+        command.arg("--data").arg(gateways.path());
         let (simulator, gateway) = Program::start(&mut command, &path.join("gateway.log"));
         let mut command = payhost(&built.payhost, path);
         command.args(["serve", "--listen", "127.0.0.1:0", "--webhook-allow-network", "127.0.0.0/8"]);
@@ -87,6 +89,7 @@ impl Place {
             _simulator: simulator,
             _server: server,
             folder,
+            _gateways: gateways,
         };
         place.set_up(&built.plugin, &gateway).await;
         place
@@ -133,6 +136,13 @@ impl Place {
     pub fn stop_host(&mut self) {
         self.host.take().expect("the host is stopped once").stop();
     }
+}
+
+/// The simulator writes its ledger as durably as the databases write, but a gateway has a disk of its own: in memory, where the
+/// system has a folder for that.
+fn gateways_folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
 /// The program with nothing from the environment but its search path, so that it logs and writes as shipped.
