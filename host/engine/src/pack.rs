@@ -18,7 +18,7 @@ const ZSTD_JSON: u8 = 1;
 /// The fastest: a record is packed on the way of every payment.
 const LEVEL: i32 = 1;
 
-/// A table of 2^12 places is enough for some thousands of bytes. The level's own has eight times as many, none of them in the
+/// A table of 2^12 places is enough for some thousands of bytes. The level's own has several times as many, none of them in the
 /// processor's cache when the next record comes.
 const TABLE: CParameter = CParameter::HashLog(12);
 
@@ -46,9 +46,9 @@ fn compress(json: &[u8]) -> io::Result<Vec<u8>> {
         let compressor = match kept {
             Some(compressor) => compressor,
             None => {
-                let compressor = kept.insert(Compressor::new(LEVEL)?);
-                compressor.set_parameter(TABLE)?;
-                compressor
+                let mut new = Compressor::new(LEVEL)?;
+                new.set_parameter(TABLE)?;
+                kept.insert(new)
             }
         };
         compressor.compress(json)

@@ -154,8 +154,8 @@ impl<'a> Tx<'a> {
     }
 
     /// From here on this transaction reads settings (what shops and operators set and every payment reads) as they are kept in
-    /// memory, if nothing was set since; they are those of the moment when it first takes one, and each is asked for only when
-    /// it is taken. It must not set any itself.
+    /// memory, if nothing was set since. In a read they are all of one moment after the closure was handed in, which need not be
+    /// that of its other rows; in one that writes, what is not in memory is as it is when it is read. It must not set any.
     pub fn keep_settings(&mut self) -> Result<(), Error> {
         self.guarded(|backend| match backend {
             // Reading them is as cheap as knowing that they are the same.

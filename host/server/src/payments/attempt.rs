@@ -59,8 +59,8 @@ pub fn open(
     Ok(Ok(row))
 }
 
-/// The same under the payment's lock, where the caller saw that no attempt is open and this checkout was not completed: nothing
-/// is left to wait for. A rule that stands against it all the same ends the transaction.
+/// The same under the payment's lock, where the caller saw that no attempt is open and this checkout was not completed: nobody
+/// waits for the answer. A rule that stands against it all the same ends the transaction.
 pub fn open_unopposed(
     tx: &mut Tx<'_>,
     host: &Host,

@@ -81,12 +81,17 @@ async fn begin(
         // Read under the lock: the same return may have come to another host while we waited for it.
         let found = checkouts::ask(tx, shop, id)?;
         let open_attempt = attempts::ask_open_of(tx, shop, payment_id)?;
+        let completed = attempts::ask_complete_of(tx, shop, id)?;
         let payment = payment.one(tx, "payment")?;
         let Some(mut checkout) = found.first(tx)?.filter(|checkout| from.contains(&checkout.state)) else {
             return Ok(None);
         };
         if let Some(read) = read {
             read.write(tx)?;
+        }
+        // A window stays open behind a buyer who gave up, also where the plugin said so only now: the same return came again.
+        if completed.first(tx)?.is_some() {
+            return Ok(None);
         }
         if let Some(reason) = refusal(host, &payment, open_attempt.first(tx)?.is_some()) {
             refuse(tx, host, payment, &mut checkout, reason)?;

@@ -230,14 +230,16 @@ pub async fn create(
         webhooks::web_hook_address(&host, "webhook_url", url)?;
     }
     let tried = on_trial(&host, caller, &body.value, &checked).await?;
-    let made = match make(&host, caller, key.as_ref(), &body.value, &checked, &tried).await {
+    let once = || make(&host, caller, key.as_ref(), &body.value, &checked, &tried);
+    let taken = |error: &Error| error.is_unique(payments::OPEN_ORDER);
+    let made = match once().await {
         // On PostgreSQL another request for this order may have been first since we looked: now it is seen.
-        Err(error) if error.is_unique(payments::OPEN_ORDER) => {
-            make(&host, caller, key.as_ref(), &body.value, &checked, &tried).await?
+        Err(error) if taken(&error) => {
+            once().await.map_err(|error| if taken(&error) { Error::Busy } else { error })
         }
-        made => made?,
+        made => made,
     };
-    let (status, body) = made?;
+    let (status, body) = made??;
     host.jobs().notify_one();
     Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)))
 }
@@ -318,9 +320,12 @@ fn in_transaction(
     };
     let shop = shop.one(tx, "shop")?;
     if let Some(open) = payments::holder(open.all(tx)?) {
-        let over = open.state.is_payable() && open.expires_us <= host.now_us();
-        // Its time is over and its job has not come to it yet; an open attempt keeps it, for money may turn out to be held.
-        if !over || !super::expire::end(tx, host, open.clone())? {
+        let is_late = |open: &Payment| open.state.is_payable() && open.expires_us <= host.now_us();
+        // Its time is over and its job has not come to it yet; an open attempt keeps it, for money may turn out to be held. Under
+        // its lock: an attempt may be beginning this very moment, or its job may be ending it.
+        let open = if is_late(&open) { payments::lock(tx, shop.id, open.id)?.unwrap_or(open) } else { open };
+        let is_free = open.state.is_over() || is_late(&open) && super::expire::end(tx, host, open.clone())?;
+        if !is_free {
             return there(host, &shop, &open, checked.amount);
         }
     }

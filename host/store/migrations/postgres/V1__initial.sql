@@ -4,7 +4,8 @@
 -- in their rows; `settings_change` is its own.
 -- Of indexes that promise the same, an empty table's plan takes the last one made: the unique index over id comes last.
 -- Times are microseconds since 1970 (…_us), money is minor units, JSON is TEXT.
--- Every key of a tenant's table begins with shop_id, and foreign keys carry it, so that no row can point into another shop.
+-- Every key of a tenant's table begins with shop_id, and foreign keys carry it: where there is one, no row can point into
+-- another shop.
 -- What every payment writes has few constraints: amounts, belonging, shape. A word or a flag is guarded by its type (an unknown
 -- one is refused when it is read). A foreign key is left out where another or a trigger implies it (a payment's shop is its
 -- channel's, a ledger line's payment its fact's), and where code alone names the row (a component's digest, the shop of a call

@@ -66,7 +66,7 @@ pub(super) struct Flight {
 /// Where a connection stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// No transaction is open.
+    /// No transaction is open, or ROLLBACK goes out before anything else.
     Outside,
     /// One is, perhaps one that has failed.
     Inside,

@@ -129,7 +129,7 @@ impl Shared {
             // Somebody who holds the lock for long waits for work himself.
             match self.waiting.try_lock().ok().map(|mut waiting| (waiting.try_recv(), waiting)) {
                 Some((Ok(Message::Work(work)), _)) => {
-                    *held = Some(session.resume());
+                    *held = Some(session.again());
                     return Some(work);
                 }
                 Some((Ok(Message::Close), mut waiting)) => waiting.close(),
@@ -166,6 +166,10 @@ impl Shared {
             }
         }
         session.roll_back();
+        if !kept {
+            // Who is told that it failed finds nothing locked.
+            session.pause();
+        }
         task.answer();
         if kept
             && session.is_sound()
@@ -194,7 +198,7 @@ impl Shared {
 
     fn session(&self) -> Result<Session, Error> {
         if let Some(session) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-            return Ok(session.resume());
+            return Ok(session.again());
         }
         Session::connect(&self.server)
     }

@@ -3,7 +3,7 @@
 //!
 //! A round trip costs two processes a switch each, so nobody waits for an answer that decides nothing: BEGIN goes out with
 //! the first statement, statements whose answer is only "done" with the next one that is waited for or with COMMIT, and ROLLBACK
-//! with the next closure's BEGIN if one waits. The number of the settings ([`Session::keep_settings`]) may
+//! with what the next closure sends first, if one waits. The number of the settings ([`Session::keep_settings`]) may
 //! go out before BEGIN.
 
 use std::borrow::Cow;
@@ -26,7 +26,7 @@ const DIVISION_BY_ZERO: &str = "22012";
 pub(crate) struct Session {
     server: Arc<Server>,
     connection: Connection,
-    /// It waited for work before this transaction, so that it may have been cut unnoticed.
+    /// It was used before this transaction, so that it may have been cut unnoticed.
     was_idle: bool,
     waiting: Vec<Waiting<'static>>,
     /// Rows that arrived and were not asked for yet.
@@ -50,7 +50,7 @@ enum Look {
     /// This is their number.
     Known {
         number: i64,
-        /// It is of a moment before the one that everything else of this transaction is of.
+        /// It is of another moment than the one that everything else of this transaction is of.
         early: bool,
         /// Something was taken from memory.
         given: bool,
@@ -107,8 +107,8 @@ impl Session {
         })
     }
 
-    /// Takes it up again after a pause.
-    pub(super) fn resume(self) -> Self {
+    /// Takes it up for another closure.
+    pub(super) fn again(self) -> Self {
         Self { was_idle: true, ..self }
     }
 
@@ -190,7 +190,7 @@ impl Session {
     pub(crate) fn keep_settings(&mut self) -> Result<(), Error> {
         if let Look::None = self.look {
             self.look = match self.server.settings.number_since(self.since) {
-                // One that writes sees each statement's own moment anyway.
+                // In a transaction that writes each statement has its own moment anyway.
                 Some(number) => Look::Known { number, early: self.reads, given: false },
                 None => Look::Asked(self.query_later(CHANGE, &[])?),
             };
@@ -220,8 +220,8 @@ impl Session {
         let after = self.query_later(CHANGE, &[])?;
         let rows: Vec<T> = self.rows(rows)?.iter().map(read).collect::<Result<_, Error>>()?;
         let after = self.looked(after)?;
-        if after == before && self.reads {
-            self.server.settings.keep(before, question, rows.clone());
+        if let Some(begun) = self.begun.filter(|_| after == before && self.reads) {
+            self.server.settings.keep(begun, before, question, rows.clone());
         }
         if after != before && early && given {
             // What came from memory is of another state than what the transaction sees.
@@ -238,11 +238,11 @@ impl Session {
             Look::Asked(ticket) => ticket,
             Look::None => return Err(Error::Aborted),
         };
-        let early = self.connection.state() == State::Outside && self.waiting.len() == 2;
-        let begin = if early { Some(self.waiting.remove(0)) } else { None };
+        let alone = self.connection.state() == State::Outside && self.waiting.len() == 2;
+        let begin = if alone { Some(self.waiting.remove(0)) } else { None };
         let number = self.looked(ticket)?;
         self.waiting.extend(begin);
-        Ok((number, early, false))
+        Ok((number, alone && self.reads, false))
     }
 
     /// What a look found. It stands for everything that was set before this transaction's first statement.
@@ -303,6 +303,9 @@ impl Session {
         self.arrived.clear();
         if self.connection.state() == State::Inside {
             self.connection.roll_back();
+        } else if self.begun.is_none() {
+            // This closure sent nothing, so the end of the one before has waited long enough.
+            self.pause();
         }
     }
 
@@ -341,6 +344,10 @@ impl Session {
         // Nothing was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
         if begins && std::mem::take(&mut self.was_idle) && was_never_heard(&flight) {
             self.connection = self.server.connect()?;
+            if let Look::Known { given: true, .. } = self.look {
+                // What came from memory may be another server's.
+                return Err(Error::Busy);
+            }
             for request in requests.iter_mut().filter(|request| !is_control(&request.statement.sql)) {
                 let sql = &request.statement.sql;
                 // They fitted on the old connection; a type that the server finds out by itself may be another now.

@@ -1,5 +1,5 @@
-//! What shops and operators set, kept in memory. Invariant: a row is given from memory only to a transaction whose own look at
-//! the database shows that nothing was set since the row was read.
+//! What shops and operators set, kept in memory. Invariant: a row is given from memory only to a closure for which a look at the
+//! database, sent after it was handed in, shows that nothing was set since the row was read.
 //!
 //! Each payment needs the same rows again and again: key, shop, channel, revision, secrets (sealed), grants, gateway map.
 //! Their tables have a trigger that changes `settings_change` at the commit, so two transactions that see the same number see
@@ -16,10 +16,10 @@ use crate::Value;
 /// Reads the number of the last change.
 pub(super) const CHANGE: &str = "SELECT change FROM settings_change";
 
-/// At most so many answers; the next one forgets the others.
+/// At most so many answers of a number; the next one forgets the others.
 const ANSWERS_MAX: usize = 20_000;
 
-/// The answers that belong to a number.
+/// The answers that belong to the last two numbers, and the youngest look.
 #[derive(Default)]
 pub(super) struct Settings {
     memory: Mutex<Memory>,
@@ -28,14 +28,15 @@ pub(super) struct Settings {
 #[derive(Default)]
 struct Memory {
     now: Kept,
-    /// Of the number before: who began with it finds the rest of it here.
+    /// Of the number that was kept before: who began with it finds the rest of it here.
     before: Kept,
-    /// The youngest look, and when it was sent.
+    /// What the youngest look found, and a moment before it was sent.
     seen: Option<(Instant, i64)>,
     /// What was sent before this may be of another server.
     forgotten: Option<Instant>,
 }
 
+/// The answers that belong to a number.
 #[derive(Default)]
 struct Kept {
     change: i64,
@@ -55,13 +56,23 @@ impl Settings {
         answer.downcast_ref::<Vec<T>>().cloned()
     }
 
-    /// Keeps what a statement answered. Nothing is kept of what is not there: strangers may ask for anything.
-    pub(super) fn keep<T: Send + Sync + 'static>(&self, change: i64, question: Question, rows: Vec<T>) {
+    /// Keeps what a statement answered in a transaction that began then. Nothing is kept of what is not there: strangers may
+    /// ask for anything.
+    pub(super) fn keep<T: Send + Sync + 'static>(
+        &self,
+        begun: Instant,
+        change: i64,
+        question: Question,
+        rows: Vec<T>,
+    ) {
         if rows.is_empty() && !question.1.is_empty() {
             return;
         }
         let mut guard = self.memory();
-        let Memory { now, before, .. } = &mut *guard;
+        let Memory { now, before, forgotten, .. } = &mut *guard;
+        if forgotten.is_some_and(|forgotten| begun <= forgotten) {
+            return;
+        }
         if ![now.change, before.change].contains(&change) {
             *before = std::mem::replace(now, Kept { change, answers: HashMap::new() });
         }
@@ -93,5 +104,54 @@ impl Settings {
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn question(sql: &str) -> Question {
+        (sql.to_owned(), Vec::new())
+    }
+
+    fn ms(from: Instant, ms: u64) -> Instant {
+        from + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn what_was_sent_to_the_server_before_stands_for_nothing() {
+        let (settings, sent) = (Settings::default(), Instant::now());
+        let since = sent.checked_sub(Duration::from_secs(1)).unwrap();
+        settings.forget();
+        settings.saw(sent, 7);
+        settings.keep(sent, 7, question("a"), vec![1]);
+        assert_eq!((settings.number_since(since), settings.get::<i32>(7, &question("a"))), (None, None));
+        settings.saw(ms(Instant::now(), 1), 8);
+        assert_eq!(settings.number_since(since), Some(8));
+        settings.forget();
+        assert_eq!(settings.number_since(since), None);
+    }
+
+    #[test]
+    fn a_look_counts_for_who_came_before_it_and_the_youngest_wins() {
+        let (settings, now) = (Settings::default(), Instant::now());
+        settings.saw(ms(now, 10), 7);
+        settings.saw(ms(now, 9), 6);
+        let found = [5, 10, 11].map(|at| settings.number_since(ms(now, at)));
+        assert_eq!(found, [Some(7), None, None]);
+    }
+
+    #[test]
+    fn the_last_two_numbers_are_kept() {
+        let (settings, now) = (Settings::default(), Instant::now());
+        for number in [1, 2, 3] {
+            settings.keep(now, number, question("a"), vec![number]);
+        }
+        settings.keep(now, 2, question("b"), vec![20]);
+        let found = [1, 2, 3].map(|number| settings.get::<i64>(number, &question("a")));
+        assert_eq!(found, [None, Some(vec![2]), Some(vec![3])]);
     }
 }

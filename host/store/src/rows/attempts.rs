@@ -184,8 +184,13 @@ pub fn ask_open_of(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<
 
 /// The complete of a checkout, if there is one.
 pub fn complete_of(tx: &mut Tx<'_>, shop: ShopId, checkout: CheckoutId) -> Result<Option<Attempt>, Error> {
+    ask_complete_of(tx, shop, checkout)?.first(tx)
+}
+
+/// The same, taken later.
+pub fn ask_complete_of(tx: &mut Tx<'_>, shop: ShopId, checkout: CheckoutId) -> Result<Later<Attempt>, Error> {
     let tail = "WHERE shop_id = $1 AND checkout_id = $2 AND kind = 'complete'";
-    Attempt::select_opt(tx, tail, params![shop, checkout])
+    Attempt::select_later(tx, tail, params![shop, checkout])
 }
 
 /// The undos of an attempt, oldest first.

@@ -100,7 +100,7 @@ table! {
 }
 
 /// Adds a payment. A second open one of the order is [`Error::Unique`] [`OPEN_ORDER`], at the latest at the end of the
-/// transaction. Of several at once one is added.
+/// transaction. Of several at once one is added; the others wait for its transaction and get the error.
 pub fn insert(tx: &mut Tx<'_>, payment: &Payment) -> Result<(), Error> {
     Table::insert_later(payment, tx)
 }

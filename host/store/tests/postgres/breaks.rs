@@ -13,7 +13,7 @@ use payhost_store::{Error, Options, Store, params};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::suite::fixture::{err, ok};
-use crate::{database, database_of, shared};
+use crate::{database, database_of, rests, shared};
 use own_postgres::{SAFE, Server};
 
 async fn has(store: &Store, key: &str) -> bool {
@@ -454,9 +454,10 @@ async fn a_read_ends_with_the_next_that_waits_or_by_itself() {
     let way = Way::new(Cut::BeforeCommit);
     let (_folder, address) = proxy(&way);
     let store = Store::open(Options::parse(&address).unwrap().connections(1)).unwrap();
+    let beside = Store::open(Options::parse(&shared().address(Server::name_of(&address))).unwrap()).unwrap();
     let read = || store.read(|tx| meta::get(tx, "a"));
     read().await.unwrap();
-    rests(&address).await;
+    rests(&beside).await;
     let before = way.writes.load(Ordering::SeqCst);
     let (go, gone) = std::sync::mpsc::channel::<()>();
     let held = store.read(move |tx| {
@@ -466,16 +467,6 @@ async fn a_read_ends_with_the_next_that_waits_or_by_itself() {
     // Handed in one behind the other.
     let (one, two, three, ()) = tokio::join!(biased; held, read(), read(), async { go.send(()).unwrap() });
     assert_eq!([one, two, three], [Ok(None), Ok(None), Ok(None)]);
-    rests(&address).await;
+    rests(&beside).await;
     assert_eq!(way.writes.load(Ordering::SeqCst) - before, 4, "three reads, and the end of the last");
-}
-
-/// Until nobody has a transaction open in this database.
-async fn rests(address: &str) {
-    let open = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
-                AND state <> 'idle'";
-    let beside = Store::open(Options::parse(&shared().address(Server::name_of(address))).unwrap()).unwrap();
-    let ended =
-        async { while ok(&beside, move |tx| tx.query_one(open, &[], |row| row.get::<i64>(0))).await > 0 {} };
-    tokio::time::timeout(std::time::Duration::from_secs(30), ended).await.expect("no transaction stays open");
 }

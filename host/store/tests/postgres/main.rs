@@ -21,8 +21,9 @@ mod ways;
 use std::sync::OnceLock;
 
 use own_postgres::{FAST, Server};
-use payhost_store::Options;
+use payhost_store::{Options, Store};
 use suite::Database;
+use suite::fixture::ok;
 
 /// One server for all tests of this program, a database for each.
 pub fn shared() -> &'static Server {
@@ -36,6 +37,15 @@ fn database() -> Database {
 
 fn database_of(server: &Server) -> Database {
     Database { options: Options::parse(&server.database()).unwrap(), keep: Box::new(()) }
+}
+
+/// Until nobody but this store has a transaction open in its database.
+async fn rests(store: &Store) {
+    let open = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+                AND backend_type = 'client backend' AND state <> 'idle'";
+    let ended =
+        async { while ok(store, move |tx| tx.query_one(open, &[], |row| row.get::<i64>(0))).await > 0 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(30), ended).await.expect("no transaction stays open");
 }
 
 cases!(database);

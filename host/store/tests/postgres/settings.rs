@@ -4,11 +4,11 @@ use std::sync::mpsc;
 
 use payhost_core::id::ShopId;
 use payhost_store::rows::{channels, meta, shops};
-use payhost_store::{Error, Store, Tx};
+use payhost_store::{Error, Store, Tx, params};
 use tokio::task::JoinHandle;
 
-use crate::database;
 use crate::suite::fixture::{World, ok, shop, shop_id, world};
+use crate::{database, rests};
 
 /// The first with so many connections: a new one makes a node forget what it keeps.
 async fn two_nodes(connections: u32) -> (Store, Store, World) {
@@ -38,6 +38,14 @@ async fn rename(store: &Store, id: ShopId, name: &'static str) {
     ok(store, move |tx| {
         let shop = shops::get(tx, id)?.unwrap();
         shops::update(tx, &shops::Shop { name: name.to_owned(), ..shop })
+    })
+    .await;
+}
+
+async fn rename_channel(store: &Store, world: World) {
+    ok(store, move |tx| {
+        let row = channels::get(tx, world.shop, world.channel)?.unwrap();
+        channels::update(tx, &channels::Channel { name: "new".to_owned(), ..row })
     })
     .await;
 }
@@ -133,11 +141,7 @@ fn channel_name(tx: &mut Tx<'_>, world: World) -> Result<String, Error> {
 async fn a_transaction_has_the_settings_of_its_own_moment_and_leaves_them_to_nobody_later() {
     let (one, two, world) = two_nodes(2).await;
     let (go, early) = held_read(&one, world).await;
-    ok(&two, move |tx| {
-        let row = channels::get(tx, world.shop, world.channel)?.unwrap();
-        channels::update(tx, &channels::Channel { name: "new".to_owned(), ..row })
-    })
-    .await;
+    rename_channel(&two, world).await;
     let now = || one.read(move |tx| tx.keep_settings().and_then(|()| channel_name(tx, world)));
     assert_eq!(now().await, Ok("new".to_owned()));
     go.send(()).unwrap();
@@ -164,15 +168,15 @@ async fn a_read_that_waited_takes_what_another_saw_meanwhile() {
     let looks = move |tx: &mut Tx<'_>| {
         tx.keep_settings()?;
         shops::get(tx, world.shop)?;
-        meta::get(tx, "x")
+        tx.query_one("SELECT pg_backend_pid()::bigint", &[], |row| row.get::<i64>(0))
     };
     let (go, looking) = held(&one, |_| Ok(()), looks).await;
     let (name, ()) = tokio::join!(biased; kept_name(&one, world.shop), async { go.send(()).unwrap() });
     assert_eq!(name, "책방");
-    assert_eq!(looking.await.unwrap(), Ok(None));
-    let last = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
-                AND state IS NOT NULL";
-    let last = ok(&two, move |tx| tx.query_one(last, &[], |row| row.get::<String>(0))).await;
+    let connection = looking.await.unwrap().unwrap();
+    rests(&two).await;
+    let last = "SELECT query FROM pg_stat_activity WHERE pid::bigint = $1";
+    let last = ok(&two, move |tx| tx.query_one(last, params![connection], |row| row.get::<String>(0))).await;
     assert_eq!(last, "ROLLBACK", "it did not look by itself");
 }
 
@@ -192,32 +196,41 @@ async fn what_an_old_transaction_sees_is_taken_by_nobody_who_came_after() {
     assert_eq!(name, "서점");
 }
 
-/// A transaction that writes has no single moment.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_took_what_another_saw_reads_what_was_set_since() {
+/// The shop's name and the channel's, by a closure that takes the shop from what another saw; the channel is renamed between.
+async fn renamed_meanwhile(reads: bool) -> Result<(String, String), Error> {
     let (one, two, world) = two_nodes(1).await;
     kept_name(&one, world.shop).await;
     let looks = move |tx: &mut Tx<'_>| tx.keep_settings().and_then(|()| shops::get(tx, world.shop));
     let (go, looking) = held(&one, |_| Ok(()), looks).await;
     let (begun, has_begun) = mpsc::channel();
     let (on, gone) = mpsc::channel::<()>();
-    let write = one.transact(move |tx| {
+    let work = move |tx: &mut Tx<'_>| {
         tx.keep_settings()?;
         let shop = shops::get(tx, world.shop)?.unwrap();
         begun.send(()).unwrap();
         gone.recv().unwrap();
         Ok((shop.name, channel_name(tx, world)?))
-    });
+    };
+    let taken = async { if reads { one.read(work).await } else { one.transact(work).await } };
     let others = async {
         go.send(()).unwrap();
         tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
-        rename(&two, world.shop, "서점").await;
+        rename_channel(&two, world).await;
         on.send(()).unwrap();
     };
-    let (written, ()) = tokio::join!(biased; write, others);
-    let written: Result<_, Error> = written;
-    assert_eq!(written, Ok(("책방".to_owned(), "cards".to_owned())));
+    let (taken, ()) = tokio::join!(biased; taken, others);
     assert!(looking.await.unwrap().is_ok());
+    taken
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_took_what_another_saw_reads_what_was_set_since() {
+    assert_eq!(renamed_meanwhile(false).await, Ok(("책방".to_owned(), "new".to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_took_what_another_saw_is_not_mixed() {
+    assert_eq!(renamed_meanwhile(true).await, Err(Error::Busy));
 }
 
 /// It began with them and finds the rest.
@@ -232,11 +245,7 @@ async fn the_settings_before_the_last_change_are_kept_for_who_began_with_them() 
     assert!(opened.await.unwrap().is_ok());
     assert_eq!(kept_name(&one, world.shop).await, "책방");
     let (go, early) = held_read(&one, world).await;
-    ok(&two, move |tx| {
-        let row = channels::get(tx, world.shop, world.channel)?.unwrap();
-        channels::update(tx, &channels::Channel { name: "new".to_owned(), ..row })
-    })
-    .await;
+    rename_channel(&two, world).await;
     assert_eq!(now().await, Ok("new".to_owned()));
     go.send(()).unwrap();
     assert_eq!(early.await.unwrap(), Ok("cards".to_owned()));

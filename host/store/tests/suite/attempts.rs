@@ -67,6 +67,23 @@ pub async fn a_reload_finds_the_stored_attempt(database: &Database) {
     }
 }
 
+pub async fn what_stands_against_an_unopposed_attempt_ends_its_transaction(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, one, two) = world.stored(&store, "1").await;
+    let first = world.complete(payment.id, one.id);
+    let row = first.clone();
+    ok(&store, move |tx| attempts::start_unopposed(tx, &row)).await;
+    let other = world.complete(payment.id, two.id);
+    assert!(err(&store, move |tx| attempts::start_unopposed(tx, &other)).await.is_unique("attempt_open"));
+    settle(&store, &first, AttemptState::Declined).await;
+    let again = world.complete(payment.id, one.id);
+    let error = err(&store, move |tx| attempts::start_unopposed(tx, &again)).await;
+    assert!(error.is_unique("attempt_complete_once"));
+    let found = ok(&store, move |tx| attempts::of_payment(tx, world.shop, payment.id)).await;
+    assert_eq!(found.len(), 1);
+}
+
 pub async fn an_undo_is_possible_while_its_parent_is_in_doubt(database: &Database) {
     let store = database.open();
     let world = world(&store).await;

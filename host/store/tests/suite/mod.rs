@@ -69,6 +69,7 @@ macro_rules! cases {
             attempts: a_cancel_is_refused_while_a_complete_is_open,
                 two_tabs_cannot_complete_at_once,
                 a_reload_finds_the_stored_attempt,
+                what_stands_against_an_unopposed_attempt_ends_its_transaction,
                 an_undo_is_possible_while_its_parent_is_in_doubt,
                 a_complete_needs_a_checkout_and_an_undo_a_parent,
                 an_attempt_that_was_taken_over_cannot_be_settled_by_its_maker,

@@ -1,4 +1,4 @@
-//! The whole host under load: release programs, loopback, true disks. Invariant: a figure is printed only after every answer was
+//! The whole host under load: release programs, loopback, true disks for the host. Invariant: a figure is printed only after every answer was
 //! checked, and stands only if afterwards the database and the gateway's ledger agree on every payment; otherwise the program
 //! ends in the middle. The load generator, the gateway and the host share the machine.
 #![allow(
