@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -88,7 +88,7 @@ async fn write(
     store: Store,
     writer: usize,
     acked: Arc<AtomicUsize>,
-    until: usize,
+    enough: Arc<AtomicBool>,
 ) -> Vec<(String, Result<(), Error>)> {
     let mut results = Vec::new();
     for at in 0.. {
@@ -99,7 +99,7 @@ async fn write(
             acked.fetch_add(1, Ordering::Relaxed);
         }
         results.push((key, result));
-        if acked.load(Ordering::Relaxed) >= until {
+        if enough.load(Ordering::Relaxed) {
             break;
         }
     }
@@ -111,18 +111,23 @@ async fn a_killed_server_never_makes_an_acknowledgement_false() {
     const KILLS: usize = 3;
     let server = Server::start(SAFE);
     let store = database_of(&server).open();
-    let acked = Arc::new(AtomicUsize::new(0));
+    let (acked, enough) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let mut writers = JoinSet::new();
     for writer in 0..16 {
-        writers.spawn(write(store.clone(), writer, acked.clone(), (KILLS + 1) * 200));
+        writers.spawn(write(store.clone(), writer, acked.clone(), enough.clone()));
     }
     let (counted, held_in) = (acked.clone(), store.clone());
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
-        for kill in 1..=KILLS {
-            while counted.load(Ordering::Relaxed) < kill * 200 {
+        // The store has found the server (again) when so many more were acknowledged.
+        let wait_for_more = || {
+            let then = counted.load(Ordering::Relaxed) + 200;
+            while counted.load(Ordering::Relaxed) < then {
                 thread::yield_now();
             }
+        };
+        for _ in 0..KILLS {
+            wait_for_more();
             // The others' transactions may all lie between the kills; this one does not.
             let (begun, has_begun) = mpsc::channel();
             let (killed, is_killed) = mpsc::channel();
@@ -143,6 +148,8 @@ async fn a_killed_server_never_makes_an_acknowledgement_false() {
             assert!(matches!(held, Err(Error::Lost(_))), "{held:?}");
             server.go();
         }
+        wait_for_more();
+        enough.store(true, Ordering::Relaxed);
         server
     })
     .await

@@ -3,7 +3,7 @@
 use payhost_core::kill::{MESSAGE_POINTS, POINTS, Point};
 
 use crate::chaos::checker::{check, operator_calls};
-use crate::chaos::dump::{Attempt, Dump, Fact, Payment, Sale};
+use crate::chaos::dump::{Attempt, Dump, Event, Fact, Payment, Sale};
 use crate::chaos::kill_points::{Operation, on};
 use crate::chaos::{Asked, Backend, Row, clients, messages};
 
@@ -77,6 +77,14 @@ fn the_checker_finds_each_violation() {
     unbooked.facts.push(fact);
     assert!(found(&unbooked).contains(&"I5"));
     assert!(found(&unbooked).contains(&"I6"), "paid without an event");
+    let mut stray = world(payment("pending", 0, 0), vec![]);
+    stray.events.push(Event {
+        payment: "other".into(),
+        sequence: 1,
+        name: "payment.created".into(),
+        id: "evt".into(),
+    });
+    assert_eq!(found(&stray), ["I6"], "an event of no payment");
     let doubtful = Payment { resolution: "in_doubt".into(), ..payment("pending", 0, 0) };
     assert!(found(&world(doubtful, vec![])).contains(&"I10"));
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use own_postgres::{FAST, Server};
 use serde_json::{Value, json};
@@ -145,6 +145,40 @@ async fn the_same_order_from_many_clients_at_two_hosts_is_one_payment() {
         let id = text(&answers[0].json(), "id");
         assert!(answers.iter().all(|answer| answer.json()["id"] == *id), "{answers:?}");
     }
+}
+
+/// A return that begins in the last moment holds the order against a request that comes in the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_time_is_over_keeps_its_order_while_an_attempt_begins() {
+    let stage = Stage::on_postgres().await;
+    let first = text(&stage.create("A-1").await, "id");
+    let (database, id) = (address(stage.folder.path()).unwrap(), first.clone());
+    let (beginning, begun) = tokio::sync::oneshot::channel();
+    // What T1 does, with time between the lock and the commit.
+    let attempt = tokio::task::spawn_blocking(move || {
+        let mut client = postgres::Client::connect(&database, postgres::NoTls).unwrap();
+        client.execute("UPDATE payment SET expires_us = 1 WHERE id = $1", &[&id]).unwrap();
+        let mut tx = client.transaction().unwrap();
+        tx.execute("SELECT 1 FROM payment WHERE id = $1 FOR NO KEY UPDATE", &[&id]).unwrap();
+        let attempt = "INSERT INTO attempt (id, shop_id, payment_id, kind, state, call_id, plugin_digest, revision, request, \
+                       now_ms, seed, lease_until_us, lease_token, created_us, updated_us) \
+                       SELECT 'att_' || substr(id, 5), shop_id, id, 'cancel', 'intent', 'call_' || substr(id, 5), '', 1, \
+                       '{}', 1, '', 1, '', 1, 1 FROM payment WHERE id = $1";
+        assert_eq!(tx.execute(attempt, &[&id]).unwrap(), 1);
+        beginning.send(()).unwrap();
+        let waiting =
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))";
+        let begun = Instant::now();
+        while tx.query_one(waiting, &[]).unwrap().get::<_, i64>(0) == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the other request waits for the lock");
+            tx.execute("SELECT pg_stat_clear_snapshot()", &[]).unwrap();
+        }
+        tx.commit().unwrap();
+    });
+    begun.await.unwrap();
+    let answer = stage.post("/v1/payments", &crate::stage::order("A-1", json!({}))).await;
+    assert_eq!(answer.expect(200)["id"], *first, "no second payment while the first may take money");
+    attempt.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,6 +33,10 @@ pub fn check(dump: &Dump) -> Vec<Violation> {
         amounts(dump, payment, sales, &mut found);
         audit(dump, payment, &mut found);
     }
+    let known: BTreeSet<&str> = dump.payments.iter().map(|payment| payment.id.as_str()).collect();
+    for event in dump.events.iter().filter(|event| !known.contains(event.payment.as_str())) {
+        found.push(violation("I6", format!("an event of no payment: {event:?}")));
+    }
     orders(dump, &of_payment, &mut found);
     books(dump, &mut found);
     keys(dump, &mut found);
