@@ -127,7 +127,7 @@ pub fn issue(
         PluginError::InvalidRequest(format!("bank {bank}: no code of INICIS is known for it"))
     })?;
     let request = Request::new(&Wanted {
-        mid: channel::mid(context)?,
+        mid: channel::selling_mid(context)?,
         client_ip: channel::client_ip(context)?,
         now_ms: context.now_ms,
         url: origin(&order.notify_url),

@@ -28,8 +28,9 @@ use crate::shops::manage::name;
 use crate::time::rfc3339;
 use crate::webhooks::web_hook_address;
 
-/// What a channel may be used for.
-const PURPOSES: &[&str] = &["pay", "billing", "key_in", "escrow"];
+/// What a channel may be used for. The contract names more (`billing`, `key_in`, `escrow`); a channel for one of those would be
+/// one that nothing uses, so it is refused until the host does it.
+const PURPOSES: &[&str] = &["pay"];
 
 /// A new channel.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -41,10 +42,10 @@ pub struct ChannelIn {
     /// What the shop calls it. Absent: the preset's title, or the plugin's name.
     #[serde(default)]
     pub name: Option<String>,
-    /// A preset of the plugin; `settings` go over it.
+    /// A preset of the plugin, which is a public test merchant: in test mode only. `settings` go over it.
     #[serde(default)]
     pub preset: Option<String>,
-    /// `pay`, `billing`, `key_in`, `escrow`. Absent: the preset's, or `pay`.
+    /// `pay`, the only purpose that this version of the host serves. Absent: the preset's, or `pay`.
     #[serde(default)]
     pub purposes: Option<Vec<String>>,
     /// Settings and secrets by key.
@@ -70,7 +71,7 @@ pub struct ChannelPatch {
     /// A new name.
     #[serde(default)]
     pub name: Option<String>,
-    /// Settings and secrets by key; `null` clears one; what is absent stays.
+    /// Settings and secrets by key; `null` clears one, unless the channel's purposes need it; what is absent stays.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub settings: Map<String, Value>,
@@ -209,11 +210,19 @@ pub async fn create(
     let loaded = host.plugins().get(&host, &plugin.active_digest).await?;
     let descriptor = loaded.descriptor().clone();
     let preset = input.preset.as_deref().map(|id| settings::preset(&descriptor, id)).transpose()?;
+    if caller.mode == Mode::Live && preset.is_some() {
+        return Err(Problem::field("preset", settings::NO_PRESET_LIVE));
+    }
+    let purposes = match (input.purposes, &preset) {
+        (None, Some((preset, _))) => served("preset", preset.purposes.clone())?,
+        (given, _) => served("purposes", given.unwrap_or_else(|| vec!["pay".to_owned()]))?,
+    };
     let mut given = preset.as_ref().map(|(_, values)| values.clone()).unwrap_or_default();
     given.extend(input.settings);
     let checked = settings::read(&descriptor, &given)?;
-    let purposes =
-        purposes(input.purposes.or_else(|| preset.as_ref().map(|(preset, _)| preset.purposes.clone())))?;
+    if caller.mode == Mode::Live {
+        settings::refuse_public(&descriptor, &checked)?;
+    }
     let title = preset.as_ref().map_or(&descriptor.name.ko, |(preset, _)| &preset.title.ko);
     let label = input.name.unwrap_or_else(|| title.clone());
     name("name", &label)?;
@@ -245,10 +254,15 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(made.await?)))
 }
 
-fn purposes(given: Option<Vec<String>>) -> Result<Vec<String>, Problem> {
-    let purposes = given.unwrap_or_else(|| vec!["pay".to_owned()]);
-    if purposes.is_empty() || purposes.iter().any(|purpose| !PURPOSES.contains(&purpose.as_str())) {
-        return Err(Problem::field("purposes", format!("some of: {}", PURPOSES.join(", "))));
+/// Purposes that the host serves; `field` is where they came from.
+fn served(field: &str, purposes: Vec<String>) -> Result<Vec<String>, Problem> {
+    if let Some(other) = purposes.iter().find(|purpose| !PURPOSES.contains(&purpose.as_str())) {
+        let known = PURPOSES.join(", ");
+        let words = format!("nothing uses a channel for {other:?} in this version; the host serves: {known}");
+        return Err(Problem::field(field, words));
+    }
+    if purposes.is_empty() {
+        return Err(Problem::field(field, format!("at least one of: {}", PURPOSES.join(", "))));
     }
     Ok(purposes)
 }
@@ -270,6 +284,32 @@ fn in_doubt(
         return Err(Problem::field("in_doubt", words));
     }
     Ok(wanted)
+}
+
+/// A change never takes from a channel what its purposes need: every payment would be refused from then on, and sales that were
+/// made could not be cancelled.
+fn keeps_what_it_needs(
+    tx: &mut Tx<'_>,
+    descriptor: &Descriptor,
+    now: &Channel,
+    settings: &BTreeMap<String, String>,
+    checked: &Checked,
+) -> Result<Result<(), Problem>, Error> {
+    let purposes: Vec<String> = now.purposes.to()?;
+    let secrets = channels::secrets(tx, now.shop_id, now.id)?;
+    let set: BTreeSet<String> = secrets.into_iter().map(|secret| secret.name).collect();
+    let before = settings::missing(descriptor, &purposes, &channel_settings(now), &set);
+    let kept = set.into_iter().filter(|name| !checked.cleared.contains(name));
+    let set = kept.chain(checked.secrets.keys().cloned()).collect();
+    let after = settings::missing(descriptor, &purposes, settings, &set);
+    let lost = after.into_iter().find(|key| !before.contains(key));
+    Ok(lost.map_or(Ok(()), |key| {
+        let words = format!(
+            "a channel for {} needs this: give another value instead of clearing it; nothing was changed",
+            purposes.join(", ")
+        );
+        Err(Problem::field(format!("settings.{key}"), words))
+    }))
 }
 
 fn store_secrets(tx: &mut Tx<'_>, host: &Host, row: &Channel, checked: &Checked) -> Result<(), Error> {
@@ -372,9 +412,18 @@ pub async fn update(
     }
     let plugin = host.plugins().get(&host, &row.plugin_digest).await?;
     let checked = settings::read(plugin.descriptor(), &patch.settings)?;
+    if row.mode == Mode::Live {
+        settings::refuse_public(plugin.descriptor(), &checked)?;
+    }
     let host_in = host.clone();
+    let seen_digest = row.plugin_digest.clone();
     let changed = host.store().transact(move |tx| {
-        let now = own(tx, caller.shop_id, caller.mode, id)?.ok_or(Error::NotFound { what: "channel" })?;
+        let now = channels::lock(tx, caller.shop_id, id)?.filter(|now| now.mode == caller.mode);
+        let now = now.ok_or(Error::NotFound { what: "channel" })?;
+        if patch.upgrade != Some(true) && now.plugin_digest != seen_digest {
+            let words = "the channel went over to another version of its plugin meanwhile; nothing was changed, ask again";
+            return Ok(Err(Problem::new("conflict", words)));
+        }
         let mut settings = channel_settings(&now);
         settings.retain(|key, _| !checked.cleared.contains(key));
         settings.extend(checked.settings.clone());
@@ -383,6 +432,9 @@ pub async fn update(
             Ok(in_doubt) => in_doubt,
             Err(problem) => return Ok(Err(problem)),
         };
+        if let Err(problem) = keeps_what_it_needs(tx, plugin.descriptor(), &now, &settings, &checked)? {
+            return Ok(Err(problem));
+        }
         row.settings = Stored::of(&settings)?;
         row.name = patch.name.unwrap_or(now.name);
         row.enabled = patch.enabled.unwrap_or(now.enabled);

@@ -60,6 +60,45 @@ pub fn preset<'a>(descriptor: &'a Descriptor, id: &str) -> Result<(&'a Preset, M
     Ok((preset, values.collect()))
 }
 
+/// What names the shop at its gateway: the text settings that a purpose requires and that have no default (a merchant id). Two
+/// channels of a plugin for which these agree are one merchant to the gateway; empty: the plugin has none.
+pub fn merchant<'a>(
+    descriptor: &'a Descriptor,
+    settings: &'a BTreeMap<String, String>,
+) -> BTreeMap<&'a str, &'a str> {
+    let named = descriptor.settings.iter().filter(|field| {
+        matches!(field.kind, SettingType::Text) && !field.required_for.is_empty() && field.default.is_none()
+    });
+    named.filter_map(|field| Some((field.key.as_str(), settings.get(&field.key)?.as_str()))).collect()
+}
+
+/// Why a live channel has no preset.
+pub const NO_PRESET_LIVE: &str = "a preset is a public test merchant, which keeps no money for the shop: a live channel needs the \
+                                  shop's own merchant id and keys in `settings`";
+
+/// Refuses what belongs to a public test merchant: a live channel that sold through one would give goods away, for such a
+/// merchant's money is given back. Values that everybody may choose (choices, switches, numbers, defaults) belong to nobody.
+pub fn refuse_public(descriptor: &Descriptor, checked: &Checked) -> Result<(), Problem> {
+    let given = checked.settings.iter().chain(&checked.secrets);
+    for (key, value) in given {
+        let own = find(descriptor, key).is_some_and(|field| {
+            matches!(field.kind, SettingType::Text | SettingType::Secret(_))
+                && field.default.as_deref() != Some(value.as_str())
+        });
+        let has = |preset: &&Preset| {
+            preset.settings.iter().any(|named| named.name == *key && named.value == *value)
+        };
+        if let Some(preset) = descriptor.presets.iter().filter(|_| own).find(has) {
+            let words = format!(
+                "this is of the public test merchant {:?}, whose money is given back: a live channel needs the shop's own",
+                preset.title.en
+            );
+            return Err(Problem::field(format!("settings.{key}"), words));
+        }
+    }
+    Ok(())
+}
+
 /// Names of required fields that are still empty.
 pub fn missing(
     descriptor: &Descriptor,
@@ -256,6 +295,25 @@ mod tests {
             let problem = read(&descriptor(), &object(given.clone())).unwrap_err();
             assert_eq!(problem.field.as_deref(), Some(path), "{given}");
         }
+    }
+
+    #[test]
+    fn what_belongs_to_a_public_test_merchant_is_known_by_value() {
+        let mut descriptor = descriptor();
+        let pair = |name: &str, value: &str| payhost_engine::contract::types::Named {
+            name: name.into(),
+            value: value.into(),
+        };
+        let settings = vec![pair("mid", "TST"), pair("key", "public"), pair("quota", "6")];
+        descriptor.presets =
+            vec![Preset { id: "test".into(), title: text("t"), notes: vec![], purposes: vec![], settings }];
+        let field = |given: Value| {
+            let checked = read(&descriptor, &object(given)).unwrap();
+            refuse_public(&descriptor, &checked).err().and_then(|problem| problem.field)
+        };
+        assert_eq!(field(json!({"mid": "TST"})).as_deref(), Some("settings.mid"));
+        assert_eq!(field(json!({"mid": "ABC", "key": "public"})).as_deref(), Some("settings.key"));
+        assert_eq!(field(json!({"mid": "ABC", "key": "own", "quota": 6})), None);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use payhost_engine::Plugin;
+use payhost_engine::contract::plugin::Descriptor;
 use payhost_store::rows::plugins;
+use payhost_store::{Error, Tx};
 
 use crate::host::Host;
 use crate::http::problem::Problem;
@@ -33,6 +35,15 @@ impl Registry {
     /// The plugin of a digest, if it is loaded.
     pub fn loaded(&self, digest: &str) -> Option<Arc<Plugin>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(digest).map(Arc::clone)
+    }
+
+    /// What the component of a digest says of itself: from memory if it is loaded, else from its row.
+    pub fn descriptor(&self, tx: &mut Tx<'_>, digest: &str) -> Result<Descriptor, Error> {
+        if let Some(plugin) = self.loaded(digest) {
+            return Ok(plugin.descriptor().clone());
+        }
+        let head = plugins::component_head(tx, digest)?.ok_or(Error::NotFound { what: "component" })?;
+        head.descriptor.to()
     }
 
     /// Keeps a plugin that was just loaded.

@@ -146,11 +146,14 @@ async fn one(host: &Host, notice: &Notice, fact: NoticeFact) -> Result<Ended, Pr
         Ok(claimed) => claimed,
         Err(why) => return Ok(Ended::So(NoticeState::Ignored, Some(why))),
     };
-    let Matched { checkout, known } = match matched(host, notice, &claimed.order_ref).await? {
+    let Matched { checkout, known, misdirected } = match matched(host, notice, &claimed.order_ref).await? {
         Ok(found) => found,
         Err(words) => return Ok(Ended::So(NoticeState::UnknownOrder, Some(words))),
     };
     let checkout = Box::new(checkout);
+    if let Some(words) = misdirected {
+        return Ok(Ended::Alarm(NoticeState::Mismatched, "other_channel", words, checkout));
+    }
     if let Some(ended) = without_asking(&known, &claimed, &checkout) {
         return Ok(ended);
     }

@@ -1,10 +1,14 @@
-//! What a notice claims of which payment. Invariant: a notice is matched only with a payment of its own channel, and a claim
-//! that cannot be about that payment never comes to the gateway or to the facts.
+//! What a notice claims of which payment. Invariant: a notice is matched only with a payment of its own shop and mode that was
+//! made with the merchant id that the notice came to (a gateway knows one address per merchant id, whichever channel has it),
+//! and a claim that cannot be about that payment never comes to the gateway or to the facts.
+
+use std::collections::BTreeMap;
 
 use payhost_core::{FactKind, Resolution};
 use payhost_engine::contract::types::{Method, Money};
 use payhost_engine::contract::vbank_notice::{Deposit, NoticeFact};
 use payhost_store::rows::attempts;
+use payhost_store::rows::channels;
 use payhost_store::rows::checkouts::{self, Checkout};
 use payhost_store::rows::facts::{self, FactRow};
 use payhost_store::rows::notices::Notice;
@@ -14,6 +18,8 @@ use payhost_store::{Error, Tx};
 use super::facts::{Verified, same_number};
 use super::is_account;
 use super::verify::same_kind;
+use crate::channels::ready::channel_settings;
+use crate::channels::settings;
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::payments::model::{AMOUNT_MAX, AccountOut};
@@ -49,6 +55,8 @@ pub fn claimed(fact: NoticeFact) -> Result<Claimed, String> {
 pub struct Matched {
     /// The checkout of its order number.
     pub checkout: Checkout,
+    /// Why the notice came to the wrong channel; only a person believes it then.
+    pub misdirected: Option<String>,
     /// What is known of its payment.
     pub known: Known,
 }
@@ -100,7 +108,7 @@ pub fn standing(known: &Known, claimed: &Claimed) -> Standing {
     }
 }
 
-/// Finds it; `Err`: there is none in this channel. Of other shops nothing is told.
+/// Finds it; `Err`: the shop has none in this mode. Of other shops nothing is told.
 pub async fn matched(
     host: &Host,
     notice: &Notice,
@@ -109,22 +117,54 @@ pub async fn matched(
     if order_ref.contains('\0') {
         return Ok(Err("its order number is none of ours".to_owned()));
     }
-    let (order_ref, shop, channel, id) = (order_ref.to_owned(), notice.shop_id, notice.channel_id, notice.id);
-    let found = host.store().read(move |tx| {
+    let (order_ref, shop, notice, host) =
+        (order_ref.to_owned(), notice.shop_id, notice.clone(), host.clone());
+    let store = host.store().clone();
+    let found = store.read(move |tx| {
         let checkout = checkouts::by_order_ref_of_any_shop(tx, &order_ref)?;
         let Some(checkout) = checkout else { return Ok(Err("no payment has its order number")) };
         if checkout.shop_id != shop {
-            tracing::error!(notice = %id, checkout = %checkout.id, "a notice names the order of another shop");
+            tracing::error!(notice = %notice.id, checkout = %checkout.id, "a notice names the order of another shop");
             return Ok(Err("no payment has its order number"));
-        }
-        if checkout.channel_id != channel {
-            return Ok(Err("its order number is of a payment through another channel"));
         }
         let payment = payments::get(tx, shop, checkout.payment_id)?;
         let payment = payment.ok_or(Error::NotFound { what: "payment" })?;
-        Ok::<_, Error>(Ok(Matched { checkout, known: Known::of(tx, payment)? }))
+        if payment.mode != notice.mode {
+            return Ok(Err("its order number is of a payment in the other mode"));
+        }
+        let misdirected = misdirected(tx, &host, &notice, &checkout)?;
+        Ok::<_, Error>(Ok(Matched { checkout, misdirected, known: Known::of(tx, payment)? }))
     });
     Ok(found.await?.map_err(ToOwned::to_owned))
+}
+
+/// Whether the payment was made through another channel, and not with the merchant id of the notice's one.
+fn misdirected(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    notice: &Notice,
+    checkout: &Checkout,
+) -> Result<Option<String>, Error> {
+    if checkout.channel_id == notice.channel_id {
+        return Ok(None);
+    }
+    let missing = || Error::NotFound { what: "channel" };
+    let here = channels::get(tx, notice.shop_id, notice.channel_id)?.ok_or_else(missing)?;
+    let there = channels::get(tx, checkout.shop_id, checkout.channel_id)?.ok_or_else(missing)?;
+    let then = channels::revision(tx, checkout.shop_id, checkout.channel_id, Some(checkout.revision))?;
+    let then = then.map(|revision| revision.settings.to()).transpose()?.unwrap_or_else(BTreeMap::new);
+    let descriptor = host.plugins().descriptor(tx, &here.plugin_digest)?;
+    let now = channel_settings(&here);
+    let merchant = settings::merchant(&descriptor, &now);
+    let same = here.plugin_id == there.plugin_id
+        && !merchant.is_empty()
+        && merchant == settings::merchant(&descriptor, &then);
+    Ok((!same).then(|| {
+        format!(
+            "it came to the channel {} for another merchant, and its order was paid through the channel {}",
+            here.id, there.id
+        )
+    }))
 }
 
 /// Whether the very fact is written.

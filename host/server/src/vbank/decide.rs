@@ -176,7 +176,8 @@ async fn acceptable(
 ) -> Result<(Ready, Checkout, Verified), Problem> {
     let Claimed { verified, order_ref, amount } = claim;
     let found = matched(host, notice, &order_ref).await?;
-    let Matched { checkout, known } = found.map_err(|words| Problem::new("conflict", words))?;
+    let Matched { checkout, known, misdirected: _ } =
+        found.map_err(|words| Problem::new("conflict", words))?;
     amount_fits(&known.payment, &verified, &amount).map_err(|words| Problem::new("conflict", words))?;
     let ready = Ready::load_for(host, &known.payment, Some(checkout.id)).await?;
     Ok((ready, checkout, verified))

@@ -126,6 +126,12 @@ pub fn ask(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId) -> Result<Later<Channel
     Channel::settings_later(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
+/// A channel of a shop, locked until this transaction ends: what is changed is what was read.
+pub fn lock(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId) -> Result<Option<Channel>, Error> {
+    let tail = format!("WHERE shop_id = $1 AND id = $2{}", tx.for_update());
+    Channel::select_opt(tx, &tail, params![shop, id])
+}
+
 /// A channel by its id alone, for jobs and for notices that gateways send.
 pub fn get_of_any_shop(tx: &mut Tx<'_>, id: ChannelId) -> Result<Option<Channel>, Error> {
     Channel::select_opt(tx, "WHERE id = $1", params![id])

@@ -30,7 +30,7 @@ pub fn begin(context: &Context, order: &Order) -> Result<Begun, PluginError> {
     };
     let charset = channel::mobile_charset(context)?;
     let opened = request::open(&Wanted {
-        mid: channel::mid(context)?,
+        mid: channel::selling_mid(context)?,
         order_ref: &order.order_ref,
         amount: order.amount.minor,
         currency: &order.amount.currency,

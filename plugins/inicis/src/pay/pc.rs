@@ -20,7 +20,7 @@ use crate::{channel, host, words};
 
 /// Opens the window.
 pub fn begin(context: &Context, order: &Order, buyer: &BuyerEnv) -> Result<Begun, PluginError> {
-    let mid = channel::mid(context)?;
+    let mid = channel::selling_mid(context)?;
     let script_host = channel::script_host(context)?;
     let (methods, word) = window_methods(order)?;
     let opening = Opening { methods, phone_goods: channel::phone_goods(context)?, now_ms: context.now_ms };

@@ -14,6 +14,7 @@ mod browser_deposits;
 mod browser_methods;
 mod cancel;
 mod cancel_methods;
+mod channels;
 #[allow(dead_code, reason = "the tests are its smoke part; `cargo xtask chaos` uses all of it")]
 mod chaos;
 mod chaos_smoke;

@@ -260,7 +260,8 @@ async fn live_and_test_do_not_see_each_other() {
     stage.create_as(&live, "A-1", json!({})).await.problem(409, "no_channel");
     let more = json!({"channel_id": stage.shop.channel});
     stage.create_as(&live, "A-1", more).await.problem(400, "invalid_request");
-    let body = json!({"plugin": "inicis", "preset": "test_pay"});
+    let settings = json!({"mid": "SIRown0001", "sign_key": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY", "iniapi_key": "abcdefghijklmnop"});
+    let body = json!({"plugin": "inicis", "settings": settings});
     stage.call("POST", "/v1/channels").key(&live.key).json(&body).send().await.expect(201);
     let created = stage.create_as(&live, "A-1", json!({})).await.expect(201);
     assert_eq!(created["mode"], "live");
