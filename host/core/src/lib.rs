@@ -3,6 +3,7 @@
 //! Invariant: nothing here does I/O, reads a clock or is async (but for the [`kill`] points of a chaos build). Whatever the rest of the host decides about money, it
 //! decides with these types, and so the rules can be tested without a database, a plugin or a gateway.
 
+pub mod cancels;
 pub mod fact;
 pub mod id;
 pub mod kill;

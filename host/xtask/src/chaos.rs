@@ -10,7 +10,7 @@ use crate::run::{binaries, cargo, step, target_dir};
 /// What to break.
 #[derive(Args)]
 pub struct Arguments {
-    /// Only the rows whose name begins so (`faults/refund`); the experiments are kill-points, faults, lost-answers, found-late, net-cancel, clients, paused, storage.
+    /// Only the rows whose name begins so (`faults/refund`); the experiments are kill-points, faults, lost-answers, found-late, net-cancel, cancel-sequences, clients, paused, storage.
     #[arg(long)]
     only: Option<String>,
     /// Repeats of every cell. Default: those of the plan.

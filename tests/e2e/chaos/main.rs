@@ -17,7 +17,7 @@ mod stage;
 
 use std::process::ExitCode;
 
-use chaos::{Asked, Row, clients, gateway_faults, kill_points, messages, paused, storage};
+use chaos::{Asked, Row, cancel_sequences, clients, gateway_faults, kill_points, messages, paused, storage};
 use clap::Parser;
 
 /// Kills, breaks and repeats until something gives way.
@@ -81,6 +81,10 @@ async fn main() -> ExitCode {
     }
     if wanted("net-cancel") {
         count(gateway_faults::net_cancel(asked).await);
+        known = true;
+    }
+    if wanted("cancel-sequences") {
+        count(cancel_sequences::run(asked).await);
         known = true;
     }
     if wanted("clients") {

@@ -35,6 +35,13 @@ pub enum Task {
         /// Which.
         attempt: AttemptId,
     },
+    /// Look at a sale of which the gateway said something that what is known here does not explain.
+    Look {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        payment: PaymentId,
+    },
     /// End a checkout that the shop did not confirm.
     Unconfirmed {
         /// Whose.
@@ -90,6 +97,7 @@ impl Task {
     fn kind(&self) -> &'static str {
         match self {
             Self::Resolve { .. } => "resolve",
+            Self::Look { .. } => "look",
             Self::Unconfirmed { .. } => "unconfirmed",
             Self::Expire { .. } => "expire",
             Self::Notice { .. } => "notice",
@@ -103,6 +111,7 @@ impl Task {
     pub fn key(&self) -> String {
         match self {
             Self::Resolve { attempt, .. } => format!("resolve:{attempt}"),
+            Self::Look { payment, .. } => format!("look:{payment}"),
             Self::Unconfirmed { checkout, .. } => format!("unconfirmed:{checkout}"),
             Self::Expire { payment, .. } => format!("expire:{payment}"),
             Self::Notice { notice, .. } => format!("notice:{notice}"),
@@ -115,6 +124,7 @@ impl Task {
     fn shop(&self) -> Option<ShopId> {
         match self {
             Self::Resolve { shop, .. }
+            | Self::Look { shop, .. }
             | Self::Unconfirmed { shop, .. }
             | Self::Expire { shop, .. }
             | Self::Notice { shop, .. }
@@ -249,6 +259,7 @@ async fn one(host: Host, job: Job, token: String) {
 pub async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String> {
     match task {
         Task::Resolve { shop, attempt } => payments::resolve::resolve(host, shop, attempt, tries).await,
+        Task::Look { shop, payment } => payments::sync::look_again(host, shop, payment, tries).await,
         Task::Unconfirmed { shop, checkout } => payments::confirm::unconfirmed(host, shop, checkout).await,
         Task::Expire { shop, payment } => payments::expire::expire(host, shop, payment).await,
         Task::Notice { shop, notice } => vbank::apply::work(host, shop, notice).await,

@@ -9,6 +9,7 @@ use payhost_core::kill::{self, Point};
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_engine::Called;
 use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge, RefundAccount};
+use payhost_engine::contract::plugin::Lookup;
 use payhost_engine::contract::types::{Method, Money, PluginError, Tax};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::payments::Payment;
@@ -22,7 +23,7 @@ use zeroize::Zeroizing;
 use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run_with, still_mine};
 use super::model::{PaymentOut, Support, TaxIn};
 use super::settle::{self, Change, refusal_json};
-use super::verdict::{Doubt, NotSent, Verdict, judge, not_sent, word};
+use super::verdict::{NotSent, Verdict, judge, not_sent, word};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
@@ -375,14 +376,10 @@ async fn settle(
     asked: CancelAsked,
     called: Called<Result<Cancellation, PluginError>>,
 ) -> Result<Answer, Problem> {
-    let left = asked.remaining.saturating_sub(asked.amount);
     let verdict = judge(called.evidence.writes(), word(&called.result), |done| {
-        let same = done.amount.minor == asked.amount && done.amount.currency == asked.currency;
-        same && done.remaining.as_ref().is_none_or(|remaining| remaining.minor == left)
+        done.amount.minor == asked.amount && done.amount.currency == asked.currency
     });
-    // "Already cancelled" may be this very cancel, or one in the gateway's admin: the gateway is asked which.
-    let already = matches!(&verdict, Verdict::Declined(refusal) if refusal.class == "already_cancelled");
-    let verdict = if already { Verdict::InDoubt(Doubt::NotUnderstood) } else { verdict };
+    let looks = ready.lookup() != Lookup::None && differs(&asked, &verdict);
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let asked_of = (attempt.shop_id, attempt.payment_id);
     kill::at(Point::BeforeT2, "cancel");
@@ -395,6 +392,10 @@ async fn settle(
             return Ok((202, json!(Change::begin(host, payment, Some(&ready_in)).shown())));
         };
         let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
+        if looks {
+            let look = jobs::Task::Look { shop: payment.shop_id, payment: payment.id };
+            jobs::enqueue(tx, host, &look, host.now_us())?;
+        }
         let change = Change::begin(host, payment, Some(&ready_in));
         apply(tx, host, change, attempt, &asked, verdict, evidence(&called.evidence))
     });
@@ -404,6 +405,21 @@ async fn settle(
     host.jobs().notify_one();
     let (status, body) = done?;
     answer(status, body)
+}
+
+/// Whether an answer hints at cancels that are not known here, so that the sale is looked at. A refusal is a no, whatever it
+/// says ("already cancelled" too: this request was sent once, and others cancel as well), but what others did may be its reason;
+/// and where another amount is left than this cancel leaves, they did something.
+fn differs(asked: &CancelAsked, verdict: &Verdict<Cancellation>) -> bool {
+    match verdict {
+        Verdict::Declined(_) => true,
+        Verdict::Done(done) => {
+            let left = asked.remaining.saturating_sub(asked.amount);
+            done.remaining.as_ref().is_some_and(|remaining| remaining.minor != left)
+        }
+        // Asked about as a doubt; or nothing was sent.
+        Verdict::InDoubt(_) | Verdict::NotSent(_) => false,
+    }
 }
 
 /// Writes a verdict, and the answer of the caller's key.
@@ -421,8 +437,7 @@ pub fn apply(
     let mut problem = None;
     let (state, result) = match verdict {
         Verdict::Done(cancellation) => {
-            let _written =
-                settle::cancelled(tx, &mut change, &attempt, asked.sequence, &asked.reason, &cancellation)?;
+            let _written = settle::cancelled(tx, &mut change, &attempt, &asked.reason, &cancellation)?;
             (A::Succeeded, json!({"cancellation": cancellation}))
         }
         Verdict::Declined(refusal) => {

@@ -9,6 +9,7 @@ use payhost_core::id::PaymentId;
 use payhost_engine::contract::money::Cancellation;
 use payhost_engine::contract::types::{Approval, Details, Method, Money};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
+use payhost_store::rows::facts;
 use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Tx};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::attempt::locked;
 use super::cancel::{self, CancelAsked};
+use super::cancels_seen;
 use super::model::{MethodIo, PaymentOut};
 use super::resolve::end;
 use super::settle::{self, Change, Written};
@@ -27,6 +29,7 @@ use crate::http::auth::Operator;
 use crate::http::idempotency::{Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::Problem;
+use crate::jobs::{self, Task};
 use crate::time::parse_moment;
 use crate::vbank::{self, close};
 
@@ -157,6 +160,7 @@ pub async fn resolve(
     });
     let shown = written.await??;
     host.settled().notify_waiters();
+    host.jobs().notify_one();
     Ok(Json(shown))
 }
 
@@ -225,12 +229,19 @@ fn write(
                 };
             let amount = Money { minor, currency: asked.currency.clone() };
             let gateway_ref = finding.gateway_ref.clone();
+            let known = facts::of_payment(tx, attempt.shop_id, attempt.payment_id)?;
+            if gateway_ref.as_ref().is_some_and(|number| cancels_seen::is_known(&known, number)) {
+                let words = "this cancel is known already, as one that was not made here";
+                return Ok(Err(Problem::field("gateway_ref", words)));
+            }
+            look_after(tx, host, &attempt)?;
             let done = Cancellation { gateway_ref, amount, remaining: None, at_ms, more: Vec::new() };
             cancel::apply(tx, host, change, attempt, &asked, Verdict::Done(done), json!({"by": finding.by}))?;
         }
         (AttemptKind::Cancel, "not_cancelled") => {
             let asked: CancelAsked = attempt.request.to()?;
             let verdict = Verdict::NotSent(NotSent::NotMade);
+            look_after(tx, host, &attempt)?;
             cancel::apply(tx, host, change, attempt, &asked, verdict, json!({"by": finding.by}))?;
         }
         (AttemptKind::Close, "closed") => close::found(tx, host, change, attempt, true)?,
@@ -254,6 +265,12 @@ fn write(
         }
     }
     Ok(Ok(()))
+}
+
+/// What others cancelled is taken over once it is known which cancel was ours.
+fn look_after(tx: &mut Tx<'_>, host: &Host, attempt: &Attempt) -> Result<(), Error> {
+    let task = Task::Look { shop: attempt.shop_id, payment: attempt.payment_id };
+    jobs::enqueue(tx, host, &task, host.now_us())
 }
 
 /// The approval that a person saw.

@@ -5,13 +5,11 @@
 //! with the approval's own map while an approval can be undone (a channel may choose to be asked about on instead). A cancel:
 //! asked by the gateway's number; a cancel is never undone.
 
-use payhost_core::FactKind;
 use payhost_core::id::AttemptId;
-use payhost_engine::contract::money::{Cancellation, INQUIRE, Inquiry, Query, Sale, SaleState};
+use payhost_engine::contract::money::{INQUIRE, Inquiry, Query, Sale, SaleState};
 use payhost_engine::contract::plugin::Lookup;
 use payhost_engine::contract::types::{Approval, Details, Method, Money, PluginError};
 use payhost_store::rows::channels::InDoubt;
-use payhost_store::rows::facts;
 use payhost_store::rows::payments::Payment;
 
 use super::attempt::{JournalOf, journal};
@@ -196,7 +194,8 @@ pub async fn ask(
     Ok(answer)
 }
 
-/// Finds out about a cancel. It is never sent again: the gateway's own list of cancels says whether it was made.
+/// Finds out about a cancel. It is never sent again: the cancels that the gateway shows say whether it was made
+/// (`cancels_seen.rs`).
 pub async fn cancel(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<Step, Problem> {
     let asked: CancelAsked = doubtful.attempt.request.to()?;
     let gateway_ref = doubtful.payment.gateway_ref.clone();
@@ -205,6 +204,8 @@ pub async fn cancel(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<S
         return Ok(Step::new(Found::Unknowable(Why::CannotBeAsked, words), Heard::NotAsked));
     }
     let unknown = |words: &str| Ok(Step::new(Found::Unknown(words.to_owned()), Heard::Answer));
+    // What arrives while the gateway answers may be shown or not.
+    let asked_ms = host.now_ms();
     let sale = match ask(host, ready, Of::attempt(doubtful), &asked.order_ref, gateway_ref).await? {
         Ok(Some(sale)) => sale,
         Ok(None) => return unknown("the gateway does not know the sale"),
@@ -214,36 +215,9 @@ pub async fn cancel(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<S
     if sale.amount.minor != doubtful.payment.total || sale.order_ref != asked.order_ref {
         return unknown("the gateway answers about another sale");
     }
-    let (shop, payment) = (doubtful.payment.shop_id, doubtful.payment.id);
-    let known = host.store().read(move |tx| facts::of_payment(tx, shop, payment)).await?;
-    let known = known.iter().filter(|fact| fact.kind == FactKind::Cancelled).count();
     let settled_ms = doubtful.attempt.now_ms.saturating_add(ready.settles_within_ms());
-    let found = judge_cancel(&asked, &sale, known, host.now_ms(), host.now_ms() > settled_ms);
+    let found = Found::Seen(Box::new(sale), asked_ms);
     Ok(Step { again_ms: Some(settled_ms.saturating_add(1000)), ..Step::new(found, Heard::Answer) })
-}
-
-/// What a found sale means for a cancel, with the number of its cancels that we know.
-fn judge_cancel(asked: &CancelAsked, sale: &Sale, known: usize, now_ms: i64, settled: bool) -> Found {
-    let amount = Money { minor: asked.amount, currency: sale.amount.currency.clone() };
-    let made = |gateway_ref, at_ms| {
-        let remaining = None;
-        Found::Cancelled(Box::new(Cancellation { gateway_ref, amount, remaining, at_ms, more: Vec::new() }))
-    };
-    if sale.state == SaleState::Cancelled && asked.amount == asked.remaining {
-        let last = sale.cancels.last();
-        let at_ms = last.and_then(|cancel| cancel.at_ms).unwrap_or(now_ms);
-        return made(last.and_then(|cancel| cancel.gateway_ref.clone()), at_ms);
-    }
-    if let Some(cancel) = sale.cancels.get(known).filter(|cancel| cancel.amount.minor == asked.amount) {
-        return made(cancel.gateway_ref.clone(), cancel.at_ms.unwrap_or(now_ms));
-    }
-    // "Not cancelled" is believed only when the request cannot be on its way any more.
-    let untouched = sale.cancels.len() == known && sale.state != SaleState::Cancelled;
-    if untouched && settled {
-        Found::NotCancelled
-    } else {
-        Found::Unknown("the gateway knows no such cancel yet".to_owned())
-    }
 }
 
 #[cfg(test)]

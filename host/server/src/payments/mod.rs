@@ -3,6 +3,7 @@
 
 pub mod attempt;
 pub mod cancel;
+pub mod cancels_seen;
 pub mod complete;
 pub mod confirm;
 pub mod create;

@@ -5,10 +5,11 @@
 //! `inquire.rs` asks, `undo.rs` takes back, `finding.rs` takes a person's word; this file decides when, and writes what was
 //! found.
 
+use payhost_core::cancels::Ours;
 use payhost_core::id::{AttemptId, ShopId};
 use payhost_core::{FactKind, Resolution};
-use payhost_engine::contract::money::Cancellation;
-use payhost_engine::contract::types::Approval;
+use payhost_engine::contract::money::{Cancellation, Sale};
+use payhost_engine::contract::types::{Approval, Money};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::facts;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::attempt::{LEASE_US, locked, mine};
 use super::cancel::{self, CancelAsked};
+use super::cancels_seen;
 use super::inquire;
 use super::settle::{self, Change, Written, checkout_ended};
 use super::undo::{self, UndoDone};
@@ -47,10 +49,8 @@ pub enum Found {
     Opened(String, String),
     /// Nothing is held: the gateway says so, or it was undone (before, or by this step).
     Nothing(&'static str),
-    /// A cancel was made.
-    Cancelled(Box<Cancellation>),
-    /// The gateway says for certain that nothing was cancelled.
-    NotCancelled,
+    /// Of a cancel: the sale as the gateway showed it, asked at this moment (milliseconds).
+    Seen(Box<Sale>, i64),
     /// The account is closed at the gateway.
     Closed,
     /// The gateway says for certain that the account was not closed.
@@ -70,6 +70,8 @@ pub enum Why {
     AskedInVain,
     /// A row of ours is missing.
     Incomplete,
+    /// The gateway shows a cancel that may be ours or somebody else's, and nothing tells which.
+    AmbiguousCancel,
 }
 
 impl Why {
@@ -79,6 +81,7 @@ impl Why {
             Self::CannotBeAsked => "cannot_be_asked",
             Self::AskedInVain => "asked_in_vain",
             Self::Incomplete => "incomplete",
+            Self::AmbiguousCancel => "ambiguous_cancel",
         }
     }
 }
@@ -270,9 +273,8 @@ async fn write(host: &Host, ready: Option<Ready>, doubtful: Doubtful, step: Step
                     .event("checkout.failed", json!({"checkout_id": attempt.checkout_id, "reason": reason}));
                 end(tx, host, change, attempt, AttemptState::Failed, json!({"reason": reason}))?;
             }
-            Found::Cancelled(done) => cancel_found(tx, host, change, attempt, Verdict::Done(*done))?,
-            Found::NotCancelled => {
-                cancel_found(tx, host, change, attempt, Verdict::NotSent(NotSent::NotMade))?;
+            Found::Seen(sale, asked_ms) => {
+                return seen(tx, host, ready.as_ref(), change.payment, attempt, (&sale, asked_ms), again_us);
             }
             Found::Closed => vbank::close::found(tx, host, change, attempt, true)?,
             Found::NotClosed => vbank::close::found(tx, host, change, attempt, false)?,
@@ -306,6 +308,46 @@ fn hear(
             Ok(false)
         }
     }
+}
+
+/// What the gateway showed decides about a cancel, with the facts of this moment. What others gave back is taken over, also while
+/// it is not known yet whether ours was made.
+fn seen(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    ready: Option<&Ready>,
+    payment: Payment,
+    attempt: Attempt,
+    (sale, asked_ms): (&Sale, i64),
+    again_us: Option<i64>,
+) -> Result<Done, Error> {
+    let known = facts::of_payment(tx, attempt.shop_id, attempt.payment_id)?;
+    let tried = cancels_seen::tried(&attempt, ready.map_or(i64::MAX, Ready::settles_within_ms))?;
+    let (ours, payment) = match cancels_seen::explained(payment.total, &known, Some(&tried), sale, asked_ms) {
+        Ok(found) => (found.ours, cancels_seen::take_over(tx, host, ready, payment, &found.others)?),
+        Err(words) => {
+            return unknown(tx, host, Change::begin(host, payment, ready), &attempt, words, again_us);
+        }
+    };
+    let change = Change::begin(host, payment, ready);
+    let verdict = match ours {
+        Some(Ours::Made(shown)) => Verdict::Done(Cancellation {
+            gateway_ref: shown.number,
+            amount: Money { minor: tried.amount, currency: sale.amount.currency.clone() },
+            remaining: None,
+            at_ms: shown.at_ms.unwrap_or(asked_ms),
+            more: Vec::new(),
+        }),
+        Some(Ours::NotMade) => Verdict::NotSent(NotSent::NotMade),
+        Some(Ours::Ambiguous) => {
+            let words = "the gateway shows a cancel of this amount that may be this one or somebody else's";
+            return call_a_person(tx, change, &attempt, Why::AmbiguousCancel, words.to_owned());
+        }
+        Some(Ours::NotYet(words)) => return unknown(tx, host, change, &attempt, words.to_owned(), again_us),
+        None => return unknown(tx, host, change, &attempt, "nothing was compared".to_owned(), again_us),
+    };
+    cancel_found(tx, host, change, attempt, verdict)?;
+    Ok(Done::Finished)
 }
 
 /// Ends the attempt of a cancel, and writes the answer of its key.
@@ -387,6 +429,12 @@ fn call_a_person(
     change.payment.resolution = Resolution::NeedsOperator;
     change.write(tx)?;
     Ok(Done::Finished)
+}
+
+/// How long to wait after so many tries of something that is not worth days, in microseconds; none when it is over.
+pub fn delay_us(tries: i64) -> Option<i64> {
+    let step = usize::try_from(tries.saturating_sub(1)).ok()?;
+    SCHEDULE_SECONDS.get(step).map(|seconds| seconds.saturating_mul(1_000_000))
 }
 
 /// The next time of the schedule of a doubt that began at `since_us` and is daily for `days` in the end; none when it is over.

@@ -258,12 +258,12 @@ pub fn approved(
     Ok(Written::New)
 }
 
-/// The gateway gave money back.
+/// The gateway gave money back. Of several cancels of a sale this is the next one that is known here: others may have been
+/// taken over since it was asked for.
 pub fn cancelled(
     tx: &mut Tx<'_>,
     change: &mut Change<'_>,
     attempt: &Attempt,
-    sequence: i64,
     reason: &str,
     cancellation: &Cancellation,
 ) -> Result<Written, Error> {
@@ -271,11 +271,18 @@ pub fn cancelled(
         kind: FactKind::Cancelled,
         amount: Money::new(cancellation.amount.minor, change.payment.currency),
         gateway_ref: change.payment.gateway_ref.clone().unwrap_or_default(),
-        sequence,
+        sequence: next_sequence(tx, &change.payment, FactKind::Cancelled)?,
         at_ms: cancellation.at_ms,
         detail: json!({"cancel_ref": cancellation.gateway_ref, "reason": reason}),
     };
     change.fact(tx, Some(attempt), new)
+}
+
+/// The sequence of a payment's next fact of a kind, under the payment's lock.
+pub fn next_sequence(tx: &mut Tx<'_>, payment: &Payment, kind: FactKind) -> Result<i64, Error> {
+    let rows = facts::of_payment(tx, payment.shop_id, payment.id)?;
+    let last = rows.iter().filter(|fact| fact.kind == kind).map(|fact| fact.sequence).max();
+    Ok(last.map_or(0, |last| last.saturating_add(1)))
 }
 
 /// What a checkout's result page shows of a refusal.

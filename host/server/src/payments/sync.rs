@@ -8,30 +8,32 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use payhost_core::id::PaymentId;
-use payhost_core::{FactKind, Money, PaymentState, Resolution};
-use payhost_engine::contract::money::{Sale, SaleState};
+use payhost_core::cancels::Shown;
+use payhost_core::id::{PaymentId, ShopId};
+use payhost_core::{PaymentState, Resolution};
+use payhost_engine::contract::money::SaleState;
 use payhost_engine::contract::plugin::Lookup;
 use payhost_store::Error;
 use payhost_store::rows::attempts::{self, AttemptState};
-use payhost_store::rows::facts::{self, FactRow};
+use payhost_store::rows::facts;
 use payhost_store::rows::jobs as job_rows;
-use payhost_store::rows::payments::Payment;
+use payhost_store::rows::payments::{self, Payment};
 use serde_json::{Value, json};
 
 use super::attempt::locked;
 use super::cancel::order_ref_of;
+use super::cancels_seen::{self, take_over};
 use super::inquire::{Of, Silence, ask};
 use super::model::PaymentOut;
 use super::read::{find, show};
-use super::settle::{Change, NewFact, Written};
+use super::resolve::delay_us;
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
 use crate::http::idempotency::{IdempotencyKey, once};
 use crate::http::json::PathId;
 use crate::http::problem::Problem;
-use crate::jobs;
+use crate::jobs::{self, Done};
 
 /// How long a caller waits for a doubt to be asked about.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,7 +46,7 @@ pub enum Look {
     /// The same.
     Match,
     /// More was given back there; written, if that was wanted.
-    Cancelled(Vec<NewCancel>),
+    Cancelled(Vec<Shown>),
     /// Something that cannot be: another amount or order, or less given back than here.
     Differs(String),
     /// It knows no such sale.
@@ -53,16 +55,6 @@ pub enum Look {
     CannotAsk(String),
     /// It did not answer.
     Silent(String),
-}
-
-/// A cancel that is not known here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewCancel {
-    sequence: i64,
-    /// Minor units.
-    pub amount: i64,
-    gateway_ref: Option<String>,
-    at_ms: Option<i64>,
 }
 
 /// Asks the gateway about a payment now: a doubt is resolved if it can be, and a cancel that was made in the gateway's admin is
@@ -155,12 +147,13 @@ pub async fn look(host: &Host, row: &Payment, apply: bool) -> Result<Look, Probl
     if ready.lookup() == Lookup::None {
         return Ok(Look::CannotAsk("the plugin cannot ask its gateway about a sale".to_owned()));
     }
-    let (shop, id, checkout, row_total) = (row.shop_id, row.id, row.approved_checkout_id, row.total);
+    let (shop, id, checkout) = (row.shop_id, row.id, row.approved_checkout_id);
     let known = host.store().read(move |tx| {
         let order_ref = order_ref_of(tx, shop, checkout)?;
-        Ok::<_, Error>((order_ref, Here::of(row_total, &facts::of_payment(tx, shop, id)?)))
+        Ok::<_, Error>((order_ref, facts::of_payment(tx, shop, id)?))
     });
-    let (order_ref, here) = known.await?;
+    let (order_ref, known) = known.await?;
+    let asked_ms = host.now_ms();
     let of = Of { payment: row, attempt: None };
     let sale = match ask(host, &ready, of, &order_ref, row.gateway_ref.clone()).await? {
         Ok(Some(sale)) => sale,
@@ -179,118 +172,75 @@ pub async fn look(host: &Host, row: &Payment, apply: bool) -> Result<Look, Probl
     if waits && sale.state == SaleState::AwaitingDeposit {
         return Ok(Look::Match);
     }
-    let cancels = match unknown_cancels(row.total, here, &sale) {
-        Ok(cancels) if cancels.is_empty() => return Ok(Look::Match),
-        Ok(cancels) => cancels,
+    if sale.state == SaleState::AwaitingDeposit {
+        return Ok(Look::Differs("the gateway still waits for the deposit".to_owned()));
+    }
+    let others = match cancels_seen::explained(row.total, &known, None, &sale, asked_ms) {
+        Ok(found) if found.others.is_empty() => return Ok(Look::Match),
+        Ok(found) => found.others,
         Err(words) => return Ok(Look::Differs(words)),
     };
     if apply {
-        write(host, &ready, row, cancels.clone()).await?;
+        write(host, &ready, row, others.clone()).await?;
     }
-    Ok(Look::Cancelled(cancels))
-}
-
-/// What is known here of a sale's money.
-#[derive(Debug, Clone, Copy)]
-struct Here {
-    /// What was taken and not taken back by the bank, at most the total: a deposit may be of less.
-    taken: i64,
-    /// What was given back.
-    given: i64,
-    /// In how many cancels.
-    cancels: i64,
-}
-
-impl Here {
-    fn of(total: i64, facts: &[FactRow]) -> Self {
-        let of = |kind: FactKind| facts.iter().filter(move |fact| fact.kind == kind);
-        let sum = |kind: FactKind| of(kind).map(|fact| fact.amount).fold(0, i64::saturating_add);
-        let taken = sum(FactKind::Approved).saturating_add(sum(FactKind::Deposited));
-        Self {
-            taken: taken.saturating_sub(sum(FactKind::DepositCancelled)).clamp(0, total),
-            given: sum(FactKind::Cancelled),
-            cancels: i64::try_from(of(FactKind::Cancelled).count()).unwrap_or(i64::MAX),
-        }
-    }
-}
-
-/// Cancels that the gateway knows and we do not. `Err`: what it says does not agree with what we know.
-fn unknown_cancels(total: i64, here: Here, sale: &Sale) -> Result<Vec<NewCancel>, String> {
-    let Here { taken, given: here, cancels: known } = here;
-    let listed = |cancels: &[payhost_engine::contract::money::Cancelled]| -> i64 {
-        cancels.iter().map(|cancel| cancel.amount.minor).sum()
-    };
-    let there = match sale.state {
-        SaleState::Paid => 0,
-        SaleState::PartiallyCancelled => {
-            sale.cancellable.as_ref().map_or(listed(&sale.cancels), |left| total.saturating_sub(left.minor))
-        }
-        SaleState::Cancelled => taken,
-        SaleState::AwaitingDeposit => return Err("the gateway still waits for the deposit".to_owned()),
-    };
-    if there < here || there > total {
-        return Err(format!("{here} was given back here, {there} at the gateway"));
-    }
-    if there == here {
-        return Ok(Vec::new());
-    }
-    let (ours, theirs) =
-        sale.cancels.split_at_checked(usize::try_from(known).unwrap_or(usize::MAX)).unwrap_or_default();
-    if !theirs.is_empty() && listed(ours) == here && listed(&sale.cancels) == there {
-        let new = theirs.iter().zip(known..).map(|(cancel, sequence)| NewCancel {
-            sequence,
-            amount: cancel.amount.minor,
-            gateway_ref: cancel.gateway_ref.clone(),
-            at_ms: cancel.at_ms,
-        });
-        return Ok(new.collect());
-    }
-    // No list, or one that is not in our order: the difference is what is certain.
-    let last = sale.cancels.last();
-    Ok(vec![NewCancel {
-        sequence: known,
-        amount: there.saturating_sub(here),
-        gateway_ref: last.and_then(|cancel| cancel.gateway_ref.clone()),
-        at_ms: last.and_then(|cancel| cancel.at_ms),
-    }])
+    Ok(Look::Cancelled(others))
 }
 
 /// Writes what the gateway did, unless the payment was changed since it was asked.
-async fn write(host: &Host, ready: &Ready, row: &Payment, cancels: Vec<NewCancel>) -> Result<(), Problem> {
+async fn write(host: &Host, ready: &Ready, row: &Payment, others: Vec<Shown>) -> Result<(), Problem> {
     let (host_in, ready_in, row) = (host.clone(), ready.clone(), row.clone());
     let written = host.store().transact(move |tx| {
-        let host = &host_in;
         let payment = locked(tx, row.shop_id, row.id)?;
         let busy = attempts::open_of(tx, row.shop_id, row.id)?.is_some();
         if busy || payment.version != row.version {
             return Err(Error::Stale { what: "payment" });
         }
-        let mut change = Change::begin(host, payment, Some(&ready_in));
-        for cancel in cancels {
-            let new = NewFact {
-                kind: FactKind::Cancelled,
-                amount: Money::new(cancel.amount, row.currency),
-                gateway_ref: row.gateway_ref.clone().unwrap_or_default(),
-                sequence: cancel.sequence,
-                at_ms: cancel.at_ms.unwrap_or(host.now_ms()),
-                detail: json!({"cancel_ref": cancel.gateway_ref, "reason": "made at the gateway"}),
-            };
-            if change.fact(tx, None, new)? == Written::New {
-                change.event("payment.changed_at_gateway", json!({"cancelled": cancel.amount}));
-            }
-        }
-        change.write(tx).map(|_| ())
+        take_over(tx, &host_in, Some(&ready_in), payment, &others).map(|_| ())
     });
     let written: Result<(), Error> = written.await;
     Ok(written?)
 }
 
+/// Looks at a sale of which the gateway said something that what is known here does not explain: a cancel was refused, or left
+/// another amount than it should have. It may be silent; then again later, as long as the schedule of a doubt's first day.
+pub async fn look_again(host: &Host, shop: ShopId, id: PaymentId, tries: i64) -> Result<Done, String> {
+    let row = host.store().read(move |tx| payments::get(tx, shop, id)).await;
+    let row = row.map_err(|error: Error| error.to_string())?;
+    let Some(row) = row.filter(|row| row.gateway_ref.is_some() && row.paid > 0) else {
+        return Ok(Done::Finished);
+    };
+    let words = match look(host, &row, true).await {
+        Ok(Look::Match | Look::Cancelled(_)) => return Ok(Done::Finished),
+        Ok(Look::Differs(words) | Look::CannotAsk(words)) => {
+            tracing::warn!(payment = %id, %words, "a sale was looked at in vain");
+            return Ok(Done::Finished);
+        }
+        Ok(Look::NotThere) => {
+            tracing::warn!(payment = %id, "the gateway knows no such sale");
+            return Ok(Done::Finished);
+        }
+        Ok(Look::Silent(words)) => words,
+        // An attempt is open, or the payment was changed meanwhile.
+        Err(problem) if problem.code == "conflict" => problem.detail,
+        Err(problem) => return Err(problem.detail),
+    };
+    match delay_us(tries) {
+        Some(us) => Ok(Done::Again(host.now_us().saturating_add(us), words)),
+        None => {
+            tracing::error!(payment = %id, %words, "a sale could not be looked at; sync it when the gateway answers again");
+            Ok(Done::Finished)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use payhost_engine::contract::money::Cancelled;
+    use payhost_core::FactKind;
+    use payhost_engine::contract::money::{Cancelled, Sale};
     use payhost_engine::contract::types::Money as Amount;
 
     use super::*;
+    use crate::vbank::tests::fact;
 
     fn krw(minor: i64) -> Amount {
         Amount { minor, currency: "KRW".to_owned() }
@@ -312,45 +262,47 @@ mod tests {
         }
     }
 
+    /// The amounts of cancels that are new, with so much taken and these given back here.
+    fn others(taken: i64, given: &[i64], sale: &Sale) -> Option<Vec<i64>> {
+        let mut known = vec![fact(FactKind::Approved, "tid", taken)];
+        known.extend(given.iter().map(|minor| fact(FactKind::Cancelled, "tid", *minor)));
+        let found = cancels_seen::explained(1000, &known, None, sale, 1).ok()?;
+        Some(found.others.iter().map(|shown| shown.amount).collect())
+    }
+
     #[test]
     fn only_what_goes_beyond_what_is_known_is_taken_over() {
-        use SaleState::{AwaitingDeposit, Cancelled, Paid, PartiallyCancelled};
-        // State there, its list, what it says is left, given back here in how many cancels, and what is new.
-        type Case = (SaleState, &'static [i64], Option<i64>, i64, i64, Option<&'static [(i64, i64)]>);
+        use SaleState::{Cancelled, Paid, PartiallyCancelled};
+        // State there, its list, what it says is left, given back here, and what is new.
+        type Case = (SaleState, &'static [i64], Option<i64>, &'static [i64], Option<&'static [i64]>);
         let cases: &[Case] = &[
-            (Paid, &[], None, 0, 0, Some(&[])),
-            (Cancelled, &[], None, 0, 0, Some(&[(0, 1000)])),
-            (Cancelled, &[1000], None, 0, 0, Some(&[(0, 1000)])),
-            (Cancelled, &[400, 600], None, 400, 1, Some(&[(1, 600)])),
-            (Cancelled, &[1000], None, 400, 1, Some(&[(1, 600)])),
-            (Cancelled, &[400, 600], None, 1000, 2, Some(&[])),
-            (PartiallyCancelled, &[100, 200], Some(700), 100, 1, Some(&[(1, 200)])),
-            (PartiallyCancelled, &[200, 100], Some(700), 100, 1, Some(&[(1, 200)])),
-            (PartiallyCancelled, &[100], Some(900), 100, 1, Some(&[])),
-            (Paid, &[], None, 100, 1, None),
-            (PartiallyCancelled, &[100], Some(900), 200, 1, None),
-            (AwaitingDeposit, &[], None, 0, 0, None),
+            (Paid, &[], None, &[], Some(&[])),
+            (Cancelled, &[], None, &[], Some(&[1000])),
+            (Cancelled, &[1000], None, &[], Some(&[1000])),
+            (Cancelled, &[400, 600], None, &[400], Some(&[600])),
+            (Cancelled, &[1000], None, &[400], Some(&[600])),
+            (Cancelled, &[400, 600], None, &[600, 400], Some(&[])),
+            (PartiallyCancelled, &[100, 200], Some(700), &[100], Some(&[200])),
+            (PartiallyCancelled, &[200, 100], Some(700), &[100], Some(&[200])),
+            (PartiallyCancelled, &[100, 200, 300], Some(400), &[200], Some(&[100, 300])),
+            (PartiallyCancelled, &[100], Some(900), &[100], Some(&[])),
+            (PartiallyCancelled, &[100], None, &[], Some(&[100])),
+            (Paid, &[], None, &[100], None),
+            (PartiallyCancelled, &[100], Some(900), &[200], None),
+            // It holds more than was taken, as far as is known.
+            (PartiallyCancelled, &[], Some(1001), &[], None),
         ];
-        for (state, list, left, cancelled, known, expected) in cases {
-            let found = unknown_of(*cancelled, &sale(*state, list, *left), *known);
-            assert_eq!(found.as_deref(), *expected, "{state:?} {list:?} {left:?}, {cancelled} here");
+        for (state, list, left, given, expected) in cases {
+            let found = others(1000, given, &sale(*state, list, *left));
+            assert_eq!(found.as_deref(), *expected, "{state:?} {list:?} {left:?}, {given:?} here");
         }
     }
 
     #[test]
     fn a_short_deposit_that_was_given_back_here_is_not_found_again_at_the_gateway() {
         let cancelled = sale(SaleState::Cancelled, &[], None);
-        let here = Here { taken: 400, given: 400, cancels: 1 };
-        assert_eq!(unknown_cancels(1000, here, &cancelled), Ok(Vec::new()));
+        assert_eq!(others(400, &[400], &cancelled), Some(Vec::new()));
         // Given back there, it is what was paid in, and not the total.
-        let here = Here { taken: 400, given: 0, cancels: 0 };
-        let found = unknown_cancels(1000, here, &cancelled).unwrap();
-        assert_eq!(found.iter().map(|cancel| cancel.amount).collect::<Vec<_>>(), [400]);
-    }
-
-    fn unknown_of(cancelled: i64, sale: &Sale, known: i64) -> Option<Vec<(i64, i64)>> {
-        let here = Here { taken: 1000, given: cancelled, cancels: known };
-        let found = unknown_cancels(1000, here, sale).ok()?;
-        Some(found.iter().map(|cancel| (cancel.sequence, cancel.amount)).collect())
+        assert_eq!(others(400, &[], &cancelled), Some(vec![400]));
     }
 }

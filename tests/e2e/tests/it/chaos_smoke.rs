@@ -5,7 +5,7 @@ use payhost_core::kill::{MESSAGE_POINTS, POINTS, Point};
 use crate::chaos::checker::{check, operator_calls};
 use crate::chaos::dump::{Attempt, Dump, Event, Fact, Payment, Sale};
 use crate::chaos::kill_points::{Operation, on};
-use crate::chaos::{Asked, Backend, Row, clients, messages};
+use crate::chaos::{Asked, Backend, Row, cancel_sequences, clients, messages};
 
 const ONCE: Asked = Asked { runs: Some(1), seed: 1, only: None };
 
@@ -36,6 +36,13 @@ async fn clients_that_repeat_themselves_at_two_hosts_change_nothing_twice() {
 async fn a_host_killed_around_a_notice_or_a_webhook_loses_and_doubles_nothing() {
     let points = [Point::WebhookSent, Point::NoticeStored, Point::NoticeVerified];
     nothing_is_wrong(&messages::on(Backend::Sqlite, &points, ONCE).await);
+}
+
+/// One in a hundred of those of `cargo xtask chaos`.
+#[tokio::test(flavor = "multi_thread")]
+async fn cancels_of_admin_and_shop_in_any_order_leave_books_that_agree() {
+    let hundred = Asked { runs: Some(100), ..ONCE };
+    nothing_is_wrong(&cancel_sequences::run(hundred).await);
 }
 
 fn payment(state: &str, paid: i64, cancelled: i64) -> Payment {
@@ -107,6 +114,8 @@ fn the_checker_lets_a_person_be_called_only_for_what_nobody_can_be_asked_about()
     assert!(refused(&world("complete", "cannot_be_asked", true)), "the order could be asked about");
     assert!(refused(&world("cancel", "cannot_be_asked", false)), "the sale could be asked about");
     assert!(refused(&world("complete", "asked_in_vain", false)));
+    assert!(!refused(&world("cancel", "ambiguous_cancel", false)));
+    assert!(refused(&world("complete", "ambiguous_cancel", false)));
     assert!(operator_calls(&world("complete", "cannot_be_asked", false)).contains("1 cannot_be_asked"));
 }
 

@@ -24,6 +24,7 @@ mod crash;
 mod deposits;
 mod doubt;
 mod embed;
+mod foreign_cancels;
 mod methods;
 mod notices;
 mod options;

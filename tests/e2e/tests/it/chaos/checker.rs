@@ -238,7 +238,8 @@ pub fn told(dump: &Dump, got: &[Got], secrets: &[String]) -> Vec<Violation> {
 }
 
 /// I10: a person is called only for what nobody can be asked about (`design.md` "Money", rule 5): an approval at a gateway that
-/// does not look up our order numbers, once it cannot be undone any more. A cancel can always be asked about by the sale's number.
+/// does not look up our order numbers, once it cannot be undone any more; or a cancel that the gateway shows once, and which may
+/// be the admin's or ours (rule 9). A cancel can always be asked about by the sale's number.
 fn calls(dump: &Dump, found: &mut Vec<Violation>) {
     for payment in dump.payments.iter().filter(|payment| called(payment)) {
         let open = |attempt: &&Attempt| {
@@ -248,7 +249,9 @@ fn calls(dump: &Dump, found: &mut Vec<Violation>) {
             dump.attempts.iter().filter(open).map(|attempt| attempt.kind.as_str()).collect();
         let approval = kinds.contains(&"complete") && !dump.asked_by_order.contains(&payment.shop);
         let why = dump.calls.get(&payment.id).map_or("nothing", String::as_str);
-        if !approval || why != "cannot_be_asked" {
+        let unclear = kinds == ["cancel"] && why == "ambiguous_cancel";
+        let unasked = approval && why == "cannot_be_asked";
+        if !unclear && !unasked {
             let words = format!("a person was called because of {why}, for {kinds:?}: {payment:?}");
             found.push(violation("I10", words));
         }

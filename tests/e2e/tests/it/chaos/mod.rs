@@ -4,6 +4,7 @@
 //! `world.rs` starts and kills; `dump.rs` reads the database and the simulator's ledger with statements of its own;
 //! `checker.rs` holds the invariants against them; the other files are the experiments (`reference/payments.md` §6).
 
+pub mod cancel_sequences;
 pub mod checker;
 pub mod clients;
 pub mod dump;

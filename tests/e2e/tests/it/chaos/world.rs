@@ -378,6 +378,35 @@ impl World {
         call.try_send().await.map_err(|error| error.to_string())
     }
 
+    /// Cancels with a body of one's own.
+    pub async fn cancel_with(&self, ready: &Ready, key: &str, body: &Value) -> Result<Answer, Silence> {
+        let path = format!("/v1/payments/{}/cancel", text(&ready.created, "id"));
+        let call = self.call("POST", &path).key(&self.shops[ready.shop].key);
+        let call = call.header("idempotency-key", key).json(body);
+        call.try_send().await.map_err(|error| error.to_string())
+    }
+
+    /// Somebody cancels in the gateway's own admin; absent: all that is left there. What cannot be cancelled is not.
+    pub async fn cancel_in_admin(&self, ready: &Ready, price: Option<i64>) -> Result<(), Silence> {
+        let tid = text(&self.payment(ready).await?, "gateway_ref");
+        let answer = self.control("POST", "cancel", Some(json!({"tid": tid, "price": price}))).await;
+        if answer.status == 204 { Ok(()) } else { Err(answer.text) }
+    }
+
+    /// Has the gateway asked about a payment.
+    pub async fn sync(&self, ready: &Ready) -> Result<Answer, Silence> {
+        let path = format!("/v1/payments/{}/sync", text(&ready.created, "id"));
+        let answer = self.call("POST", &path).key(&self.shops[ready.shop].key).try_send().await;
+        answer.map_err(|error| error.to_string())
+    }
+
+    /// A person ends a doubt.
+    pub async fn resolve(&self, ready: &Ready, key: &str, finding: Value) -> Answer {
+        let path = format!("/v1/payments/{}/resolve", text(&ready.created, "id"));
+        let call = self.call("POST", &path).key(&self.operator_key()).header("idempotency-key", key);
+        call.json(&finding).send().await
+    }
+
     /// The payment as the API shows it.
     pub async fn payment(&self, ready: &Ready) -> Result<Value, Silence> {
         let path = format!("/v1/payments/{}", text(&ready.created, "id"));

@@ -1,0 +1,558 @@
+//! Which cancels that a gateway shows are ours. Invariant: a cancel is claimed for an attempt only where no other that is shown
+//! fits as well; that an attempt was not made is said only when none that is shown can be its, and it can arrive no more; and
+//! what matches nothing of ours is another's, and is taken over once.
+//!
+//! | what the gateway shows beyond the known cancels | the attempt in doubt |
+//! |---|---|
+//! | nothing that can be the attempt's | not made, once it can arrive no more; until then not known |
+//! | one of its amount, of a moment while it was under way | made; whatever else there is, is another's |
+//! | one of its amount, of a moment at which it may have been made or not (a little before it began, or after nobody waited for it any more) | not claimed; ambiguous, once it can arrive no more |
+//! | several that fit equally | the same |
+//! | no list, but a sum | its amount: as one cancel; less: another's; more: may hold it, so not claimed |
+//!
+//! A cancel is known by the gateway's number, else by its amount and the nearest moment. An older cancel, or one whose number
+//! is known, is never the attempt's. One limit remains, which no answer of a gateway removes: of a request that was lost on its
+//! way, and a cancel of the same amount that somebody else made in the very second while it was under way, only one is shown,
+//! and it is taken for ours. The sums are right all the same.
+
+/// How far a gateway's clock may differ from ours, in milliseconds. Further off, the gateway's moments cannot be compared with
+/// ours; host and gateway keep their clocks by NTP. (Three seconds are enough for a person to cancel by hand first.)
+pub const SKEW_MS: i64 = 2_000;
+
+/// Gateways tell moments in whole seconds, rounded down.
+const SECOND_MS: i64 = 1_000;
+
+/// A cancel that the gateway shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The gateway's number of it, where it tells one.
+    pub number: Option<String>,
+    /// Minor units.
+    pub amount: i64,
+    /// When, by the gateway's clock, in milliseconds; where it tells that.
+    pub at_ms: Option<i64>,
+}
+
+/// A cancel that is among the facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The gateway's number of it, where it told one.
+    pub number: Option<String>,
+    /// Minor units.
+    pub amount: i64,
+    /// When, in milliseconds.
+    pub at_ms: i64,
+}
+
+/// An attempt whose outcome the host was not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tried {
+    /// Minor units.
+    pub amount: i64,
+    /// When it was written down, which is before anything was sent, in milliseconds.
+    pub began_ms: i64,
+    /// Until when the host waited for its answer.
+    pub ended_ms: i64,
+    /// When it can arrive no more.
+    pub settles_ms: i64,
+}
+
+/// What a gateway shows of a sale.
+#[derive(Debug, Clone, Copy)]
+pub struct Sale<'a> {
+    /// All that was given back, in minor units: from its state and what it says is left.
+    pub given_back: i64,
+    /// Its list of cancels; may be empty, or not be one (a sum of all).
+    pub listed: &'a [Shown],
+}
+
+/// How an attempt in doubt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ours {
+    /// This is it.
+    Made(Shown),
+    /// It was not made, and will not be.
+    NotMade,
+    /// Not known yet; why.
+    NotYet(&'static str),
+    /// What is shown may be ours or another's, and nothing more will come.
+    Ambiguous,
+}
+
+/// What explains everything that the gateway shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// Cancels that others made and that are not known here.
+    pub others: Vec<Shown>,
+    /// The attempt in doubt, if there is one.
+    pub ours: Option<Ours>,
+}
+
+/// The gateway shows less given back than is known here: nothing follows from that answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{here} was given back here, {there} at the gateway")]
+pub struct Less {
+    here: i64,
+    there: i64,
+}
+
+impl Tried {
+    /// Whether a cancel can be this attempt's.
+    fn fit(&self, new: &New) -> Fit {
+        let by_moment = new.shown.at_ms.map_or(Fit::Sure, |at_ms| self.moment(at_ms));
+        match (new.shown.amount == self.amount, by_moment) {
+            (_, Fit::Not) => Fit::Not,
+            (true, fits) => fits,
+            (false, _) if new.is_sum && new.shown.amount > self.amount => Fit::Perhaps,
+            (false, _) => Fit::Not,
+        }
+    }
+
+    fn moment(&self, at_ms: i64) -> Fit {
+        let began_ms = self.began_ms.saturating_sub(self.began_ms.rem_euclid(SECOND_MS));
+        if at_ms < began_ms.saturating_sub(SKEW_MS) || at_ms > self.settles_ms.saturating_add(SKEW_MS) {
+            Fit::Not
+        } else if at_ms < began_ms || at_ms > self.ended_ms {
+            Fit::Perhaps
+        } else {
+            Fit::Sure
+        }
+    }
+
+    /// Whether a cancel that is shown is one that this attempt, of which was said that it was not made, made after all.
+    pub fn made_after_all(&self, shown: &Shown) -> bool {
+        shown.amount == self.amount && shown.at_ms.is_some_and(|at_ms| self.moment(at_ms) == Fit::Sure)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Not,
+    /// It may be its, and may as well be another's.
+    Perhaps,
+    Sure,
+}
+
+/// What is shown beyond what is known.
+struct New {
+    shown: Shown,
+    /// It is the difference of sums and may be several cancels.
+    is_sum: bool,
+}
+
+/// Explains what the gateway showed when it was asked at `asked_ms`: by the known cancels, by the attempt in doubt, and by
+/// what others did.
+pub fn explain(
+    known: &[Known],
+    tried: Option<&Tried>,
+    sale: Sale<'_>,
+    asked_ms: i64,
+) -> Result<Explained, Less> {
+    let new = unknown(known, sale)?;
+    let Some(tried) = tried else {
+        return Ok(Explained { others: new.into_iter().map(|new| new.shown).collect(), ours: None });
+    };
+    let settled = asked_ms > tried.settles_ms;
+    let (fitting, not): (Vec<_>, Vec<_>) =
+        new.into_iter().map(|new| (tried.fit(&new), new.shown)).partition(|(fit, _)| *fit != Fit::Not);
+    let mut others: Vec<Shown> = not.into_iter().map(|(_, shown)| shown).collect();
+    let (sure, perhaps): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|(fit, _)| *fit == Fit::Sure);
+    let ours = match (sure.as_slice(), perhaps.is_empty()) {
+        ([(_, made)], _) => {
+            others.extend(perhaps.iter().map(|(_, shown)| shown.clone()));
+            Ours::Made(made.clone())
+        }
+        ([], true) if settled => Ours::NotMade,
+        ([], true) => Ours::NotYet("the gateway knows no such cancel yet"),
+        ([], false) | ([_, ..], _) if settled => Ours::Ambiguous,
+        ([], false) | ([_, ..], _) => Ours::NotYet("what the gateway shows may be this cancel or another's"),
+    };
+    Ok(Explained { others, ours: Some(ours) })
+}
+
+/// What the gateway shows and is not among the known cancels.
+fn unknown(known: &[Known], sale: Sale<'_>) -> Result<Vec<New>, Less> {
+    let here = known.iter().fold(0_i64, |sum, known| sum.saturating_add(known.amount));
+    let there = sale.given_back;
+    if there < here {
+        return Err(Less { here, there });
+    }
+    let listed = sale.listed.iter().fold(0_i64, |sum, shown| sum.saturating_add(shown.amount));
+    if listed == there
+        && let Some(left) = unpaired(known, sale.listed)
+    {
+        return Ok(left.into_iter().map(|shown| New { shown, is_sum: false }).collect());
+    }
+    if there == here {
+        return Ok(Vec::new());
+    }
+    // No list, or one that is cut otherwise than our facts: the difference is what is certain.
+    let last = sale.listed.last();
+    let number = last.and_then(|shown| shown.number.clone());
+    let shown = Shown {
+        number: number.filter(|number| known.iter().all(|known| known.number.as_ref() != Some(number))),
+        amount: there.saturating_sub(here),
+        at_ms: last.and_then(|shown| shown.at_ms),
+    };
+    Ok(vec![New { shown, is_sum: true }])
+}
+
+/// The list without what is known: each known cancel is the one of its number, else the one of its amount with the nearest
+/// moment. `None`: a known one is not in the list.
+fn unpaired(known: &[Known], listed: &[Shown]) -> Option<Vec<Shown>> {
+    let mut left: Vec<Shown> = listed.iter().filter(|shown| shown.amount > 0).cloned().collect();
+    let mut unnamed: Vec<&Known> = Vec::new();
+    for known in known.iter().filter(|known| known.amount > 0) {
+        let same = |shown: &Shown| shown.number.is_some() && shown.number == known.number;
+        match left.iter().position(|shown| same(shown) && shown.amount == known.amount) {
+            Some(at) => drop(left.remove(at)),
+            None => unnamed.push(known),
+        }
+    }
+    while !unnamed.is_empty() {
+        let pairs = unnamed.iter().enumerate().flat_map(|(one, known)| {
+            let of_amount = left.iter().enumerate().filter(|(_, shown)| shown.amount == known.amount);
+            of_amount.map(move |(other, shown)| {
+                let apart =
+                    shown.at_ms.map_or(i64::MAX, |ms| ms.saturating_sub(known.at_ms).saturating_abs());
+                (apart, one, other)
+            })
+        });
+        let (_, one, other) = pairs.min()?;
+        unnamed.swap_remove(one);
+        left.remove(other);
+    }
+    Some(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BEGAN: i64 = 1_000_000_700;
+    const SETTLES: i64 = BEGAN + 900_000;
+
+    fn tried(amount: i64) -> Tried {
+        Tried { amount, began_ms: BEGAN, ended_ms: BEGAN + 15_000, settles_ms: SETTLES }
+    }
+
+    /// As amount and seconds after the second in which the attempt began.
+    fn listed(list: &[(i64, i64)]) -> Vec<Shown> {
+        let at = |seconds: i64| Some(BEGAN - 700 + seconds * 1000);
+        let shown = |(number, (amount, seconds)): (usize, &(i64, i64))| Shown {
+            number: Some(format!("n{number}")),
+            amount: *amount,
+            at_ms: at(*seconds),
+        };
+        list.iter().enumerate().map(shown).collect()
+    }
+
+    fn known(list: &[(i64, i64)]) -> Vec<Known> {
+        let known = |(amount, seconds): &(i64, i64)| Known {
+            number: None,
+            amount: *amount,
+            at_ms: BEGAN - 700 + seconds * 1000,
+        };
+        list.iter().map(known).collect()
+    }
+
+    fn word(ours: Option<&Ours>) -> &'static str {
+        match ours {
+            Some(Ours::Made(_)) => "made",
+            Some(Ours::NotMade) => "not made",
+            Some(Ours::NotYet(_)) => "not yet",
+            Some(Ours::Ambiguous) => "ambiguous",
+            None => "none",
+        }
+    }
+
+    #[test]
+    fn a_cancel_is_ours_by_moment_and_amount_and_what_is_older_is_another_s() {
+        // Known, shown (amount, second), the attempt's amount; while it may arrive, afterwards, and the amounts of others.
+        type Case<'a> = (&'a [(i64, i64)], &'a [(i64, i64)], i64, &'a str, &'a str, &'a [i64]);
+        let cases: &[Case<'_>] = &[
+            (&[], &[], 500, "not yet", "not made", &[]),
+            (&[], &[(500, 0)], 500, "made", "made", &[]),
+            (&[], &[(500, 15)], 500, "made", "made", &[]),
+            // Older: somebody cancelled by hand, and ours was lost (M2).
+            (&[], &[(500, -3)], 500, "not yet", "not made", &[500]),
+            (&[], &[(500, -3), (500, 0)], 500, "made", "made", &[500]),
+            // A part by hand, and then all of it by us (M3).
+            (&[], &[(300, -60)], 1000, "not yet", "not made", &[300]),
+            (&[], &[(300, 2)], 500, "not yet", "not made", &[300]),
+            // A little before, or after nobody waited: equally ours and another's.
+            (&[], &[(500, -1)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, -2)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 20)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 1), (500, 2)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 1), (300, 1), (500, 2)], 500, "not yet", "ambiguous", &[300]),
+            // One while it was under way, and one later: the later one is another's.
+            (&[], &[(500, 1), (500, 60)], 500, "made", "made", &[500]),
+            (&[], &[(500, 5_000)], 500, "not yet", "not made", &[500]),
+            // What is known is not shown again as news.
+            (&[(500, -9)], &[(500, -9)], 500, "not yet", "not made", &[]),
+            (&[(500, -9)], &[(500, -9), (500, 1)], 500, "made", "made", &[]),
+            (&[(500, -9), (300, -5)], &[(300, -5), (500, -9), (200, -4)], 200, "not yet", "not made", &[200]),
+            (&[(500, 1)], &[(500, -3), (500, 1)], 500, "not yet", "not made", &[500]),
+        ];
+        for (facts, list, amount, first, last, expected) in cases {
+            let (facts, list) = (known(facts), listed(list));
+            let given_back = list.iter().map(|shown| shown.amount).sum();
+            for (asked_ms, word_expected) in [(BEGAN + 16_000, first), (SETTLES + 1, last)] {
+                let sale = Sale { given_back, listed: &list };
+                let found = explain(&facts, Some(&tried(*amount)), sale, asked_ms).unwrap();
+                let others: Vec<i64> = found.others.iter().map(|shown| shown.amount).collect();
+                assert_eq!((word(found.ours.as_ref()), &*others), (*word_expected, *expected), "{list:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_list_the_sum_says_as_much_as_it_can() {
+        // Known, the list, given back there, the attempt's amount; while it may arrive, afterwards, and of others.
+        type Case<'a> = (&'a [(i64, i64)], &'a [(i64, i64)], i64, i64, &'a str, &'a str, &'a [i64]);
+        let cases: &[Case<'_>] = &[
+            (&[], &[], 500, 500, "made", "made", &[]),
+            (&[(500, -9)], &[], 500, 500, "not yet", "not made", &[]),
+            (&[(300, -9)], &[], 800, 500, "made", "made", &[]),
+            (&[], &[], 300, 500, "not yet", "not made", &[300]),
+            // More than it: it may be in it.
+            (&[], &[], 800, 500, "not yet", "ambiguous", &[]),
+            // All of it as one, though a part is known.
+            (&[(400, -9)], &[(1000, 1)], 1000, 600, "made", "made", &[]),
+            (&[(400, -9)], &[(1000, -5)], 1000, 600, "not yet", "not made", &[600]),
+            (&[(400, -9)], &[(1000, 1)], 1000, 500, "not yet", "ambiguous", &[]),
+        ];
+        for (facts, list, given_back, amount, first, last, expected) in cases {
+            let (facts, list) = (known(facts), listed(list));
+            for (asked_ms, word_expected) in [(BEGAN + 16_000, first), (SETTLES + 1, last)] {
+                let sale = Sale { given_back: *given_back, listed: &list };
+                let found = explain(&facts, Some(&tried(*amount)), sale, asked_ms).unwrap();
+                let others: Vec<i64> = found.others.iter().map(|shown| shown.amount).collect();
+                assert_eq!((word(found.ours.as_ref()), &*others), (*word_expected, *expected), "{list:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_number_is_known_whatever_its_moment() {
+        let list = listed(&[(500, 1), (500, 2)]);
+        let facts = [Known { number: Some("n1".to_owned()), amount: 500, at_ms: 0 }];
+        let found =
+            explain(&facts, Some(&tried(500)), Sale { given_back: 1000, listed: &list }, BEGAN).unwrap();
+        assert_eq!(found.ours, Some(Ours::Made(list[0].clone())));
+        assert_eq!(found.others, []);
+    }
+
+    #[test]
+    fn less_at_the_gateway_than_here_says_nothing() {
+        let facts = known(&[(500, -9)]);
+        let less = explain(&facts, None, Sale { given_back: 400, listed: &[] }, BEGAN).unwrap_err();
+        assert_eq!(less.to_string(), "500 was given back here, 400 at the gateway");
+    }
+
+    /// How a gateway of the model shows its cancels.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Shape {
+        Full,
+        NoNumbers,
+        NoMoments,
+        SumOnly,
+    }
+
+    /// What happens at the model's gateway, one after the other.
+    #[derive(Debug, Clone, Copy)]
+    enum Act {
+        /// Somebody cancels in the gateway's admin.
+        Admin { amount: i64, after_ms: i64 },
+        /// The host cancels: made after so long, or never; answered or not; and the admin does so meanwhile, amount and after
+        /// how long. The gateway gives back at most what is left.
+        Host {
+            amount: i64,
+            after_ms: i64,
+            made_after_ms: Option<i64>,
+            admin: Option<(i64, i64)>,
+            answered: bool,
+            looks: u8,
+        },
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        let amount = prop::sample::select(vec![100, 200, 300]);
+        let after = prop::sample::select(vec![0, 300, 900, 1_500, 2_500, 3_000, 20_000, 1_000_000]);
+        let soon = prop::sample::select(vec![0, 20, 800, 14_000, 30_000, 800_000]);
+        let (made, meanwhile) = (prop::option::weighted(0.6, soon.clone()), (amount.clone(), soon));
+        prop_oneof![
+            (amount.clone(), after.clone()).prop_map(|(amount, after_ms)| Act::Admin { amount, after_ms }),
+            (amount, after, made, prop::option::weighted(0.3, meanwhile), prop::bool::weighted(0.3), 0..4_u8)
+                .prop_map(|(amount, after_ms, made_after_ms, admin, answered, looks)| Act::Host {
+                    amount,
+                    after_ms,
+                    made_after_ms,
+                    admin,
+                    answered,
+                    looks
+                }),
+        ]
+    }
+
+    /// A gateway with an admin, and the facts of a host that asks it.
+    struct Model {
+        shape: Shape,
+        skew_ms: i64,
+        now_ms: i64,
+        left: i64,
+        /// With whether the host made it.
+        there: Vec<(Shown, bool)>,
+        here: Vec<Known>,
+        /// An attempt that nobody can tell ended the model's run.
+        ambiguous: bool,
+    }
+
+    impl Model {
+        fn book(&mut self, amount: i64, at_ms: i64, ours: bool) -> bool {
+            if amount > self.left {
+                return false;
+            }
+            self.left -= amount;
+            let told_ms = at_ms + self.skew_ms;
+            let number = Some(format!("n{}", self.there.len()));
+            let shown = Shown { number, amount, at_ms: Some(told_ms - told_ms.rem_euclid(1000)) };
+            self.there.push((shown, ours));
+            true
+        }
+
+        fn list(&self) -> Vec<Shown> {
+            let all = self.there.iter().map(|(shown, _)| shown.clone());
+            match self.shape {
+                Shape::Full => all.collect(),
+                Shape::NoNumbers => all.map(|shown| Shown { number: None, ..shown }).collect(),
+                Shape::NoMoments => all.map(|shown| Shown { at_ms: None, ..shown }).collect(),
+                Shape::SumOnly => Vec::new(),
+            }
+        }
+
+        fn look(&mut self, tried: Option<&Tried>, asked_ms: i64) -> Option<Ours> {
+            let list = self.list();
+            let given_back = self.there.iter().map(|(shown, _)| shown.amount).sum();
+            let found = explain(&self.here, tried, Sale { given_back, listed: &list }, asked_ms).unwrap();
+            let made = match &found.ours {
+                Some(Ours::Made(shown)) => Some(shown.clone()),
+                _ => None,
+            };
+            for shown in found.others.into_iter().chain(made) {
+                let at_ms = shown.at_ms.unwrap_or(asked_ms);
+                self.here.push(Known { number: shown.number, amount: shown.amount, at_ms });
+            }
+            found.ours
+        }
+
+        fn sums_agree(&self) -> bool {
+            let here: i64 = self.here.iter().map(|known| known.amount).sum();
+            here == self.there.iter().map(|(shown, _)| shown.amount).sum::<i64>()
+        }
+
+        /// Whether the admin made one that nothing tells from the attempt's.
+        fn has_a_twin(&self, tried: &Tried, from: usize) -> bool {
+            let like = |shown: &Shown| match self.shape {
+                Shape::Full | Shape::NoNumbers => {
+                    shown.amount == tried.amount && tried.moment(shown.at_ms.unwrap()) == Fit::Sure
+                }
+                // Without moments, everything that was not known before.
+                Shape::NoMoments | Shape::SumOnly => true,
+            };
+            self.there.iter().skip(from).any(|(shown, ours)| !ours && like(shown))
+        }
+
+        /// Books what happens until a moment.
+        fn run(&mut self, coming: &mut Vec<(i64, i64, bool)>, until_ms: i64) -> bool {
+            coming.sort_unstable();
+            let mut made = false;
+            while coming.first().is_some_and(|(at_ms, ..)| *at_ms <= until_ms) {
+                let (at_ms, amount, ours) = coming.remove(0);
+                made |= self.book(amount, at_ms, ours) && ours;
+            }
+            made
+        }
+
+        fn host(&mut self, tried: Tried, mut coming: Vec<(i64, i64, bool)>, answered: bool, looks: u8) {
+            // What was cancelled by hand and never looked at is not known either.
+            let before = if self.sums_agree() { self.there.len() } else { 0 };
+            let mut made = self.run(&mut coming, tried.ended_ms);
+            if made && answered {
+                let (shown, _) = self.there.iter().rfind(|(_, ours)| *ours).unwrap().clone();
+                self.here.push(Known { number: None, amount: shown.amount, at_ms: shown.at_ms.unwrap() });
+                return;
+            }
+            let mut ours = None;
+            for look in 0..=looks {
+                // The last look comes when nothing can arrive any more.
+                let last = look == looks;
+                let asked_ms =
+                    if last { tried.settles_ms + 1 } else { tried.ended_ms + i64::from(look) * 200_000 };
+                made |= self.run(&mut coming, asked_ms);
+                ours = self.look(Some(&tried), asked_ms);
+                if !matches!(ours, Some(Ours::NotYet(_))) {
+                    break;
+                }
+                assert!(!last, "a doubt without end");
+            }
+            let twin = self.has_a_twin(&tried, before);
+            match ours {
+                Some(Ours::Made(_)) => assert!(made || twin, "another's cancel was claimed: {tried:?}"),
+                // The shop would send it again.
+                Some(Ours::NotMade) => assert!(!made, "money would be sent twice: {tried:?}"),
+                Some(Ours::Ambiguous) => self.ambiguous = true,
+                other => panic!("{other:?}"),
+            }
+            assert!(self.ambiguous || self.sums_agree(), "{tried:?}");
+            self.now_ms = tried.settles_ms + 1;
+            made |= self.run(&mut coming, self.now_ms);
+            // A claim of a twin, and ours arrived later: it is another's then.
+            assert!(!made || !matches!(ours, Some(Ours::NotMade)));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn no_foreign_cancel_is_claimed_and_nothing_is_sent_twice_and_every_doubt_ends(
+            acts in prop::collection::vec(act(), 1..8),
+            shape in prop::sample::select(vec![Shape::Full, Shape::NoNumbers, Shape::NoMoments, Shape::SumOnly]),
+            skew_ms in -SKEW_MS..=SKEW_MS,
+            start_ms in 0..1_000_i64,
+        ) {
+            let mut model = Model {
+                shape, skew_ms, now_ms: 1_000_000_000 + start_ms, left: 1_000, there: Vec::new(), here: Vec::new(),
+                ambiguous: false,
+            };
+            for act in acts {
+                if model.ambiguous {
+                    break;
+                }
+                match act {
+                    Act::Admin { amount, after_ms } => {
+                        model.now_ms += after_ms;
+                        model.book(amount, model.now_ms, false);
+                    }
+                    Act::Host { amount, after_ms, made_after_ms, admin, answered, looks } => {
+                        model.now_ms += after_ms;
+                        let began_ms = model.now_ms;
+                        let tried =
+                            Tried { amount, began_ms, ended_ms: began_ms + 15_000, settles_ms: began_ms + 900_000 };
+                        let ours = made_after_ms.map(|ms| (began_ms + ms, amount, true));
+                        let admin = admin.map(|(amount, ms)| (began_ms + ms, amount, false));
+                        model.host(tried, ours.into_iter().chain(admin).collect(), answered, looks);
+                    }
+                }
+            }
+            if !model.ambiguous {
+                let now_ms = model.now_ms;
+                model.look(None, now_ms);
+                prop_assert!(model.sums_agree());
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The cancels that a gateway shows of a sale, held against the facts and attempts of its payment. Invariant: what others
+//! gave back is taken over cancel by cancel, each once and with its own event, and it is decided under the payment's lock,
+//! from the facts of that moment (`design.md` "Money", rule 9). The rules are [`payhost_core::cancels`].
+
+use payhost_core::cancels::{Explained, Known, Less, Sale as Seen, Shown, Tried, explain};
+use payhost_core::{FactKind, Money};
+use payhost_engine::contract::money::{Sale, SaleState};
+use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
+use payhost_store::rows::facts::FactRow;
+use payhost_store::rows::payments::Payment;
+use payhost_store::{Error, Json, Tx};
+use serde_json::{Value, json};
+
+use super::attempt::LEASE_US;
+use super::cancel::CancelAsked;
+use super::settle::{Change, NewFact, Written, next_sequence};
+use crate::channels::ready::Ready;
+use crate::host::Host;
+
+/// A cancel that was asked for, as its moments are compared; `settles_after_ms`: so long its request may be on its way.
+pub fn tried(attempt: &Attempt, settles_after_ms: i64) -> Result<Tried, Error> {
+    let asked: CancelAsked = attempt.request.to()?;
+    // Nobody waits for an answer after the lease, whoever wrote the row since.
+    let longest_ms = attempt.now_ms.saturating_add(LEASE_US / 1000);
+    Ok(Tried {
+        amount: asked.amount,
+        began_ms: attempt.now_ms,
+        ended_ms: (attempt.updated_us / 1000).clamp(attempt.now_ms, longest_ms),
+        settles_ms: attempt.now_ms.saturating_add(settles_after_ms),
+    })
+}
+
+/// What explains the gateway's answer to an inquiry that was made at `asked_ms`. `Err`: it does not agree with what is known.
+pub fn explained(
+    total: i64,
+    facts: &[FactRow],
+    tried: Option<&Tried>,
+    sale: &Sale,
+    asked_ms: i64,
+) -> Result<Explained, String> {
+    let known: Vec<Known> = facts.iter().filter(|fact| fact.kind == FactKind::Cancelled).map(known).collect();
+    let listed: Vec<Shown> = sale
+        .cancels
+        .iter()
+        .map(|cancel| Shown {
+            number: cancel.gateway_ref.clone(),
+            amount: cancel.amount.minor,
+            at_ms: cancel.at_ms,
+        })
+        .collect();
+    let given_back = given_back(total, facts, sale)?;
+    let seen = Seen { given_back, listed: &listed };
+    explain(&known, tried, seen, asked_ms).map_err(|less: Less| less.to_string())
+}
+
+fn known(fact: &FactRow) -> Known {
+    let detail: Value = fact.detail.to().unwrap_or_default();
+    let number = detail.get("cancel_ref").and_then(Value::as_str).map(ToOwned::to_owned);
+    Known { number, amount: fact.amount, at_ms: fact.at_us / 1000 }
+}
+
+/// Whether a cancel is known by the gateway's number.
+pub fn is_known(facts: &[FactRow], number: &str) -> bool {
+    let cancels = facts.iter().filter(|fact| fact.kind == FactKind::Cancelled);
+    cancels.map(known).any(|known| known.number.as_deref() == Some(number))
+}
+
+/// All that was given back at the gateway. What was taken is at most the total: what was paid in above it is no part of the
+/// sale; and a deposit may be of less.
+fn given_back(total: i64, facts: &[FactRow], sale: &Sale) -> Result<i64, String> {
+    let sum = |kind: FactKind| -> i64 {
+        let amounts = facts.iter().filter(|fact| fact.kind == kind).map(|fact| fact.amount);
+        amounts.fold(0, i64::saturating_add)
+    };
+    let taken = sum(FactKind::Approved).saturating_add(sum(FactKind::Deposited));
+    let taken = taken.saturating_sub(sum(FactKind::DepositCancelled)).clamp(0, total);
+    let listed = sale
+        .cancels
+        .iter()
+        .map(|cancel| cancel.amount.minor)
+        .fold(0, |sum: i64, minor| sum.saturating_add(minor));
+    let there = match sale.state {
+        SaleState::Paid => 0,
+        SaleState::PartiallyCancelled => {
+            sale.cancellable.as_ref().map_or(listed, |left| taken.saturating_sub(left.minor))
+        }
+        SaleState::Cancelled => taken,
+        // Of less than the total was paid in, or the bank took it back: the list alone says what the shop gave back.
+        SaleState::AwaitingDeposit => listed.max(sum(FactKind::Cancelled)),
+    };
+    if (0..=total).contains(&there) {
+        return Ok(there);
+    }
+    let left = sale.cancellable.as_ref().map_or(0, |left| left.minor);
+    Err(format!("{taken} was taken as far as is known, and the gateway says that {left} is left"))
+}
+
+/// Writes cancels that others made; each is a change of its own, so that each has its event.
+pub fn take_over(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    ready: Option<&Ready>,
+    mut payment: Payment,
+    others: &[Shown],
+) -> Result<Payment, Error> {
+    if others.is_empty() {
+        return Ok(payment);
+    }
+    let unmade = unmade(tx, &payment, ready)?;
+    for other in others {
+        let mut change = Change::begin(host, payment, ready);
+        let new = NewFact {
+            kind: FactKind::Cancelled,
+            amount: Money::new(other.amount, change.payment.currency),
+            gateway_ref: change.payment.gateway_ref.clone().unwrap_or_default(),
+            sequence: next_sequence(tx, &change.payment, FactKind::Cancelled)?,
+            at_ms: other.at_ms.unwrap_or(host.now_ms()),
+            detail: json!({"cancel_ref": other.number, "reason": "made at the gateway"}),
+        };
+        if change.fact(tx, None, new)? == Written::New {
+            change.event("payment.changed_at_gateway", json!({"cancelled": other.amount}));
+        }
+        if let Some((attempt, _)) = unmade.iter().find(|(_, tried)| tried.made_after_all(other)) {
+            tracing::error!(%attempt, payment = %change.payment.id, "a cancel was made that was told to be not made");
+            change.event("payment.alarm", json!({"attempt": attempt, "finding": "made_after_all"}));
+        }
+        payment = change.write(tx)?;
+    }
+    Ok(payment)
+}
+
+/// Cancels that were in doubt and of which was told that they were not made.
+fn unmade(
+    tx: &mut Tx<'_>,
+    payment: &Payment,
+    ready: Option<&Ready>,
+) -> Result<Vec<(payhost_core::id::AttemptId, Tried)>, Error> {
+    let settles_after_ms = ready.map_or(0, Ready::settles_within_ms);
+    let rows = attempts::of_payment(tx, payment.shop_id, payment.id)?;
+    let told = |attempt: &&Attempt| {
+        let outcome: Value = attempt.outcome.as_ref().map(Json::to).and_then(Result::ok).unwrap_or_default();
+        attempt.kind == AttemptKind::Cancel
+            && attempt.state == AttemptState::Failed
+            && outcome.pointer("/result/reason") == Some(&json!("not_made"))
+    };
+    rows.iter().filter(told).map(|attempt| Ok((attempt.id, tried(attempt, settles_after_ms)?))).collect()
+}
