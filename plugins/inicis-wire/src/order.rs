@@ -3,6 +3,7 @@
 //! Invariant: amounts and references are right or refused; everything else is cut, replaced or filled in with a warning
 //! (`inicis.md §1.2, §9.23, §9.24`).
 
+use crate::form::{Charset, Field};
 use crate::{clock, text};
 
 /// What is to be paid, in the shop's words, and what its window needs besides.
@@ -100,25 +101,35 @@ pub fn is_order_ref(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// A line of at most `max` bytes, or the fallback.
+/// A field with a line of at most `max` bytes of the form's charset, or the fallback.
 pub fn named(
-    field: &str,
+    charset: Charset,
+    field: &'static str,
     value: Option<&str>,
     fallback: &str,
     max: usize,
     warnings: &mut Vec<String>,
-) -> String {
-    let line = text::line(field, value.unwrap_or_default(), max, warnings);
+) -> Field {
+    let line = text::line(charset, field, value.unwrap_or_default(), max, warnings);
     if line.is_empty() {
         warnings.push(format!("{field}: INICIS demands one, {fallback} was sent"));
-        return fallback.to_owned();
+        return Field::new(field, fallback);
     }
-    line
+    Field::new(field, line)
+}
+
+/// Fields that options add, with text that INICIS can hold.
+pub fn further(fields: &[Field], warnings: &mut Vec<String>) -> Vec<Field> {
+    let clean = |field: &Field| Field {
+        name: field.name.clone(),
+        value: text::clean(&field.name, &field.value, warnings),
+    };
+    fields.iter().map(clean).collect()
 }
 
 /// A telephone number: digits and `-`, at most 20 (`inicis.md §1.2`); absent when nothing of that form was typed.
 pub fn phone(field: &str, value: Option<&str>, warnings: &mut Vec<String>) -> Option<String> {
-    let typed = value.unwrap_or_default().trim();
+    let typed = text::narrow(value.unwrap_or_default());
     let kept: String = typed.chars().filter(|c| c.is_ascii_digit() || *c == '-').collect();
     if !kept.bytes().any(|b| b.is_ascii_digit()) || kept.len() > 20 {
         return None;
@@ -133,7 +144,7 @@ pub fn phone(field: &str, value: Option<&str>, warnings: &mut Vec<String>) -> Op
 /// `_` are too common to lose and pass with a warning; an address with others would no longer be the buyer's once mended, and
 /// so it is absent.
 pub fn email(field: &str, value: Option<&str>, warnings: &mut Vec<String>) -> Option<String> {
-    let typed = value.unwrap_or_default().trim();
+    let typed = text::narrow(value.unwrap_or_default());
     let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'@' | b'.' | b'-' | b'_');
     let halves: Vec<&str> = typed.split('@').collect();
     let whole = matches!(halves.as_slice(), [user, domain] if !user.is_empty() && domain.contains('.'));
@@ -143,5 +154,5 @@ pub fn email(field: &str, value: Option<&str>, warnings: &mut Vec<String>) -> Op
     if typed.bytes().any(|b| matches!(b, b'-' | b'_')) {
         warnings.push(format!("{field}: INICIS promises to take no special characters but @ and ."));
     }
-    Some(typed.to_owned())
+    Some(typed)
 }

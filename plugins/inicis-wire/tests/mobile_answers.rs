@@ -101,6 +101,33 @@ fn approved(body: &[u8]) -> Approved {
     }
 }
 
+/// Written anew after captured answers of 2016 to 2026: a name with `&&`, a note in JSON and an address with its query stand
+/// among the fields as they came; only `P_MERCHANT_RESERVED` is encoded.
+#[test]
+fn values_that_stand_there_unescaped_hide_nothing_that_decides() {
+    let answer = format!(
+        "P_STATUS=00&P_AUTH_DT=20261121224512&P_AUTH_NO=&P_RMESG1=성공적으로 처리 하였습니다.&P_RMESG2=00&P_TID={TID}\
+         &P_FN_CD1=91&P_AMT=1004&P_TYPE=CARD&P_UNAME=정가&&희나&&인다&P_MID=INIpayTest&P_OID=order-1\
+         &P_NOTI={{\"P_OID\":\"order-1\"}}&P_NEXT_URL=https://shop.example/complete?paymentId=order-1\
+         &redirectUrl=https%253A%252F%252Fshop.example%252Fcallback&txId=019d6696&P_MNAME=&P_NOTEURL=&P_CARD_MEMBER_NUM=\
+         &P_CARD_NUM=*********&P_CARD_ISSUER_CODE=91&P_CARD_PURCHASE_CODE=91&P_CARD_PRTC_CODE=1&P_CARD_INTEREST=0\
+         &P_CARD_CHECKFLAG=&P_CARD_ISSUER_NAME=&P_CARD_PURCHASE_NAME=네이버포인트&P_FN_NM=네이버포인트&CARD_CorpFlag=9\
+         &P_SRC_CODE=I&P_MERCHANT_RESERVED=dXNlcG9pbnQ9MTAwMDAm%3D&P_CARD_APPLPRICE=1004&P_CARD_USEPOINT=1004\
+         &NAVERPOINT_CSHRApplYN=Y&NAVERPOINT_UseFreePoint=0&NAVERPOINT_CSHRApplAmt=1004&EventCode="
+    );
+    for body in [answer.clone().into_bytes(), encoding_rs::EUC_KR.encode(&answer).0.into_owned()] {
+        let sale = approved(&body);
+        assert_eq!((sale.tid.as_str(), sale.oid.as_str(), sale.amount), (TID, "order-1", 1004));
+        assert_eq!((sale.method.kind, sale.method.provider), ("easy_pay", Some("naverpay")));
+        assert_eq!(
+            sale.fields.shown("P_NEXT_URL").as_deref(),
+            Some("https://shop.example/complete?paymentId=order-1")
+        );
+        assert_eq!(sale.fields.shown("P_MERCHANT_RESERVED").as_deref(), Some("dXNlcG9pbnQ9MTAwMDAm="));
+        assert_eq!(sale.fields.shown("P_FN_NM").as_deref(), Some("네이버포인트"));
+    }
+}
+
 #[test]
 fn an_approval_is_read_in_utf_8_in_euc_kr_and_encoded() {
     let euc_kr = encoding_rs::EUC_KR.encode(&card()).0.into_owned();

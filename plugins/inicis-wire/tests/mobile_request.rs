@@ -36,7 +36,7 @@ fn phone() -> Phone<'static> {
         payment: "CARD",
         reserved: "",
         notify_url: "https://pay.shop.example/notify/1",
-        charset: Charset::Utf8,
+        results: Charset::Utf8,
         options: Options::default(),
     }
 }
@@ -119,9 +119,29 @@ fn a_wallet_is_called_in_p_reserved() {
 }
 
 #[test]
-fn the_charset_of_the_channel_is_named() {
-    let opened = request::open(&with(Phone { charset: Charset::EucKr, ..phone() })).unwrap();
-    assert_eq!(value(&opened, "P_CHARSET").as_deref(), Some("euc-kr"));
+fn p_charset_names_the_charset_of_the_results_and_the_form_is_euc_kr_with_either() {
+    for (results, name) in [(Charset::Utf8, "utf8"), (Charset::EucKr, "euc-kr")] {
+        // 15 syllables are 30 bytes in EUC-KR and 45 in UTF-8; 40 fit into the goods.
+        let (buyer, goods) = ("가".repeat(15), "나".repeat(40));
+        let wanted = Wanted { buyer_name: Some(&buyer), goods: &goods, ..with(Phone { results, ..phone() }) };
+        let opened = request::open(&wanted).unwrap();
+        assert_eq!(value(&opened, "P_CHARSET").as_deref(), Some(name));
+        assert_eq!(value(&opened, "P_UNAME").as_deref(), Some(buyer.as_str()));
+        assert_eq!(value(&opened, "P_GOODS").as_deref(), Some(goods.as_str()));
+        assert!(opened.warnings.is_empty(), "{:?}", opened.warnings);
+    }
+    assert_eq!(request::ACCEPT_CHARSET, "euc-kr");
+    let long = request::open(&Wanted { buyer_name: Some(&"가".repeat(16)), ..wanted() }).unwrap();
+    assert_eq!(value(&long, "P_UNAME"), Some(format!("{}...", "가".repeat(13))));
+}
+
+#[test]
+fn a_field_that_the_shop_adds_holds_only_what_the_form_can_carry() {
+    let given = r#"{"mobile":{"P_MNAME":"작은 가게\u00a0🛒&P_AMT=1"}}"#;
+    let options = option("bypass", given).unwrap();
+    let opened = request::open(&with(Phone { options, ..phone() })).unwrap();
+    assert_eq!(value(&opened, "P_MNAME").as_deref(), Some("작은 가게 ? P_AMT 1"));
+    assert_eq!(opened.warnings.len(), 2, "{:?}", opened.warnings);
 }
 
 #[test]

@@ -265,7 +265,7 @@ proptest! {
             buyer_name: name.as_deref(), buyer_phone: phone.as_deref(), buyer_email: email.as_deref(),
             language: &language, return_url: "https://a.example/r", tax_free: None, vat: None,
             window: mobile::request::Phone {
-                payment: &payment, reserved: "", notify_url: "https://a.example/n", charset: Charset::EucKr,
+                payment: &payment, reserved: "", notify_url: "https://a.example/n", results: Charset::EucKr,
                 options: mobile::options::write(&wishes, opening).unwrap(),
             },
         }).unwrap();

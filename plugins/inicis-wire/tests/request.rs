@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use inicis_wire::form::Field;
+use inicis_wire::form::{Charset, Field};
 use inicis_wire::options::{OptionError, PhoneGoods, Wishes};
 use inicis_wire::order::{FALLBACK_EMAIL, FALLBACK_NAME, FALLBACK_PHONE, Unfit};
 use inicis_wire::pc::options::{self, Opening, Options};
@@ -153,17 +153,20 @@ fn empty_names_are_replaced() {
 }
 
 #[test]
-fn korean_is_cut_on_whole_characters_at_every_length() {
+fn korean_is_cut_on_whole_characters_at_every_length_in_the_bytes_of_the_charset() {
     let name = "가나다라a마바사아자차카타파하bc가나다라마바사";
-    for max in 0..=name.len() + 2 {
-        let mut warnings = Vec::new();
-        let cut = text::cut("goodname", name, max, &mut warnings);
-        assert!(cut.len() <= max, "{max}: {cut}");
-        assert_eq!(warnings.is_empty(), max >= name.len());
-        let head = cut.trim_end_matches('.');
-        assert!(name.starts_with(head), "{max}: {cut}");
-        if max >= 3 && max < name.len() {
-            assert!(cut.ends_with("...") && max - cut.len() < 3, "{max}: {cut}");
+    for (charset, syllable) in [(Charset::Utf8, 3), (Charset::EucKr, 2)] {
+        let bytes = |text: &str| text.chars().map(|c| if c.is_ascii() { 1 } else { syllable }).sum::<usize>();
+        for max in 0..=bytes(name) + 2 {
+            let mut warnings = Vec::new();
+            let cut = text::cut(charset, "goodname", name, max, &mut warnings);
+            assert!(bytes(&cut) <= max, "{max}: {cut}");
+            assert_eq!(warnings.is_empty(), max >= bytes(name));
+            let head = cut.trim_end_matches('.');
+            assert!(name.starts_with(head), "{max}: {cut}");
+            if max >= 3 && max < bytes(name) {
+                assert!(cut.ends_with("...") && max - bytes(&cut) < syllable, "{max}: {cut}");
+            }
         }
     }
 }

@@ -131,20 +131,12 @@ pub fn deposit_deadline(context: &Context) -> Result<Option<Deadline>, PluginErr
     Ok(Some(Deadline { date: date.to_owned(), time: "2359".to_owned() }))
 }
 
-/// Charset of the mobile window.
+/// Charset of the mobile window's results; its form is always EUC-KR.
 pub fn mobile_charset(context: &Context) -> Result<Charset, PluginError> {
     match setting(context, key::MOBILE_CHARSET) {
         "" | "utf8" => Ok(Charset::Utf8),
         "euc-kr" => Ok(Charset::EucKr),
         _ => Err(PluginError::Misconfigured("mobile_charset: must be utf8 or euc-kr".into())),
-    }
-}
-
-/// `accept-charset` of a form.
-pub const fn accept_charset(charset: Charset) -> &'static str {
-    match charset {
-        Charset::Utf8 => "utf-8",
-        Charset::EucKr => "euc-kr",
     }
 }
 

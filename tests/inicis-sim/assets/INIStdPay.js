@@ -1,5 +1,6 @@
 // inicis-sim: a simulator's stand-in for the INIStdPay script. Invariant: it changes the merchant's form only while it
-// posts it, and the overlay is the only thing that it leaves in the page.
+// posts it, and the overlay is the only thing that it leaves in the page. While the overlay is there, neither keyboard nor
+// screen reader reaches what lies under it; whoever takes it away gives the page back.
 (function () {
   "use strict";
   var origin = new URL(document.currentScript.src).origin;
@@ -9,6 +10,21 @@
     var old = document.querySelectorAll(".inipay_overlay");
     for (var i = 0; i < old.length; i += 1) old[i].remove();
     document.documentElement.style.overflow = "";
+  }
+
+  function hold(back) {
+    var focused = document.activeElement;
+    var held = Array.prototype.filter.call(document.body.children, function (child) {
+      return child !== back && child instanceof HTMLElement && !child.inert;
+    });
+    held.forEach(function (child) { child.inert = true; });
+    var observer = new MutationObserver(function () {
+      if (back.isConnected) return;
+      observer.disconnect();
+      held.forEach(function (child) { child.inert = false; });
+      if (focused && focused.isConnected) focused.focus();
+    });
+    observer.observe(document.body, { childList: true });
   }
 
   function overlay() {
@@ -22,6 +38,7 @@
       "display:flex;align-items:center;justify-content:center;margin:0;padding:0";
     document.body.appendChild(back);
     document.documentElement.style.overflow = "hidden";
+    hold(back);
     return back;
   }
 
@@ -38,6 +55,7 @@
     button.addEventListener("click", close);
     box.append(head, body, button);
     overlay().appendChild(box);
+    button.focus();
   }
 
   function hidden(form, name, value) {
@@ -64,6 +82,7 @@
     frame.name = "inipay_iframe";
     frame.title = "KG이니시스 결제창";
     frame.style.cssText = "border:0;background:#fff;width:820px;height:600px;max-width:100vw;max-height:100vh;border-radius:8px";
+    frame.addEventListener("load", function () { frame.focus(); });
     overlay().appendChild(frame);
 
     var names = ["action", "method", "target", "accept-charset", "enctype"];

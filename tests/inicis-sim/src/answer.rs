@@ -49,6 +49,13 @@ pub struct Answer {
     pub tstamp: Option<String>,
 }
 
+/// Values of a phone's answer that stand there as they came, whatever the others are: captured answers have a name with `&&`
+/// and an address with its query among the fields.
+const AS_THEY_CAME: &[&str] = &["P_UNAME", "P_NOTI", "P_NEXT_URL"];
+
+/// The one value of a phone's answer that is percent-encoded among values that are not (captured: `dXNlcG9pbnQ9MCY%3D`).
+const ALWAYS_ENCODED: &[&str] = &["P_MERCHANT_RESERVED"];
+
 impl Answer {
     /// A JSON answer in UTF-8.
     #[must_use]
@@ -74,7 +81,7 @@ impl Answer {
     #[must_use]
     pub fn render(&self) -> (String, Vec<u8>) {
         let (kind, text) = match self.format {
-            Format::EncodedText => return ("text/plain".to_owned(), self.encoded().into_bytes()),
+            Format::EncodedText => return ("text/plain".to_owned(), self.encoded()),
             Format::Text => ("text/plain", self.text_pairs()),
             Format::Json => ("application/json", Value::Object(self.fields.clone()).to_string()),
             Format::Xml => ("text/xml", self.xml()),
@@ -84,18 +91,34 @@ impl Answer {
     }
 
     fn text_pairs(&self) -> String {
-        let pair =
-            |(name, value): (&String, &Value)| format!("{name}={}", value.as_str().unwrap_or_default());
-        self.fields.iter().map(pair).collect::<Vec<_>>().join("&")
-    }
-
-    fn encoded(&self) -> String {
-        let bytes = |value: &Value| self.charset.encode(value.as_str().unwrap_or_default());
         let pair = |(name, value): (&String, &Value)| {
-            let value: String = form_urlencoded::byte_serialize(&bytes(value)).collect();
+            let value = value.as_str().unwrap_or_default();
+            if ALWAYS_ENCODED.contains(&name.as_str()) {
+                let encoded: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+                return format!("{name}={encoded}");
+            }
             format!("{name}={value}")
         };
         self.fields.iter().map(pair).collect::<Vec<_>>().join("&")
+    }
+
+    /// With values percent-encoded in the charset, but for those that never are.
+    fn encoded(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (name, value) in &self.fields {
+            let bytes = self.charset.encode(value.as_str().unwrap_or_default());
+            if !body.is_empty() {
+                body.push(b'&');
+            }
+            body.extend_from_slice(name.as_bytes());
+            body.push(b'=');
+            if AS_THEY_CAME.contains(&name.as_str()) {
+                body.extend(bytes);
+            } else {
+                body.extend(form_urlencoded::byte_serialize(&bytes).flat_map(str::bytes));
+            }
+        }
+        body
     }
 
     fn forked(&self) -> impl Iterator<Item = (&str, &str)> {

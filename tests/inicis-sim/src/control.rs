@@ -2,16 +2,17 @@
 //! window, the bank and the gateway's admin, and it never books anything that one of them or a merchant could not.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::ledger::LedgerError;
+use crate::older::Profile;
 use crate::sim::Shared;
 use crate::stdpay::pages;
 use crate::{notice, play, vbank};
@@ -73,6 +74,9 @@ pub fn router(sim: Shared) -> Router {
         .route("/_sim/reset", post(reset))
         .route("/_sim/clock", post(clock))
         .route("/_sim/faults", get(faults).post(arm).delete(disarm))
+        .route("/_sim/merchants", get(merchants))
+        .route("/_sim/merchants/{mid}", patch(judge))
+        .route("/_sim/warnings", get(warnings))
         .route("/_sim/window", post(play::window))
         .merge(vbank::control::router())
         .merge(vbank::pages::router())
@@ -155,6 +159,34 @@ struct ClockMove {
 async fn clock(State(sim): State<Shared>, Json(step): Json<ClockMove>) -> Json<Value> {
     sim.clock.advance_ms(step.advance_ms);
     Json(json!({"now_ms": sim.clock.now_ms()}))
+}
+
+async fn merchants(State(sim): State<Shared>) -> Json<Value> {
+    let one = |mid: &str| json!({"mid": mid, "profile": sim.profile(mid)});
+    Json(json!({"merchants": sim.merchants.ids().map(one).collect::<Vec<_>>()}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Judged {
+    profile: Option<Profile>,
+}
+
+async fn judge(State(sim): State<Shared>, Path(mid): Path<String>, Json(judged): Json<Judged>) -> Response {
+    if sim.merchants.get(&mid).is_none() {
+        return (StatusCode::NOT_FOUND, "there is no such merchant").into_response();
+    }
+    sim.older.set(&mid, judged.profile);
+    Json(json!({"mid": mid, "profile": sim.profile(&mid)})).into_response()
+}
+
+#[derive(Deserialize)]
+struct WarningsQuery {
+    mid: Option<String>,
+}
+
+async fn warnings(State(sim): State<Shared>, Query(query): Query<WarningsQuery>) -> Json<Value> {
+    Json(json!({"warnings": sim.older.warnings(query.mid.as_deref())}))
 }
 
 async fn faults(State(sim): State<Shared>) -> Json<Value> {

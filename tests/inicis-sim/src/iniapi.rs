@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::parse_kst14;
 use crate::fault::Operation;
+use crate::form::Fields;
 use crate::refusal::Refusal;
 use crate::sim::{Shared, Sim};
 use crate::stdpay::rules::digits;
@@ -56,12 +57,26 @@ fn envelope(sim: &Sim, mid: &str, kind: &str, timestamp: &str, client_ip: &str) 
         return Err(Refusal::new("SIM:TIME", "timestamp: 현재 한국 시각과 차이가 너무 큽니다"));
     }
     if client_ip.parse::<Ipv4Addr>().is_err() {
-        return Err(Refusal::new("SIM:IP", "clientIp: IPv4 주소여야 합니다"));
+        let refusal = Refusal::new("SIM:IP", "clientIp: IPv4 주소여야 합니다");
+        // The official samples send 111.222.333.889.
+        let parts: Vec<&str> = client_ip.split('.').collect();
+        if parts.len() != 4 || !parts.iter().all(|part| digits(part) && part.len() <= 3) {
+            return Err(refusal);
+        }
+        sim.unless_older(mid, refusal)?;
     }
     if sim.settings.refuse_duplicate_timestamp && !sim.first_use(mid, kind, timestamp) {
         return Err(Refusal::coded("500631", "timestamp"));
     }
     Ok(())
+}
+
+/// The currency of a v1 call. Older clients leave it out and mean won (gnuboard5, official samples).
+fn currency(sim: &Sim, mid: &str, fields: &Fields) -> Result<String, Refusal> {
+    match fields.require(&["currency"]) {
+        Ok(()) => Ok(fields.get("currency").to_owned()),
+        Err(missing) => sim.unless_older(mid, missing).map(|()| "WON".to_owned()),
+    }
 }
 
 /// 40 characters (636).

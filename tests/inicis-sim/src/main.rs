@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
-use inicis_sim::{Merchants, Options, Settings};
+use inicis_sim::{Merchants, Options, Profile, Settings};
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +33,9 @@ struct Cli {
     /// JSON object of settings for what INICIS does not document.
     #[arg(long)]
     settings: Option<PathBuf>,
+    /// How requests are judged: as the manual says, or as older clients need it, with warnings. Over the settings file's.
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
 }
 
 #[tokio::main]
@@ -51,6 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(path) = cli.settings {
         options.settings = serde_json::from_str::<Settings>(&std::fs::read_to_string(path)?)?;
     }
+    options.settings.profile = cli.profile.unwrap_or(options.settings.profile);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let running = inicis_sim::start(options).await?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::method;
+use crate::older::Profile;
 
 /// Merchants cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,9 @@ pub struct Merchant {
     /// May refund a virtual account to the buyer's account (§5.1).
     #[serde(default = "yes")]
     pub vacct_refund: bool,
+    /// How its requests are judged; absent: as the settings say.
+    #[serde(default)]
+    pub profile: Option<Profile>,
 }
 
 const fn yes() -> bool {
@@ -119,6 +123,7 @@ impl Default for Merchants {
             methods,
             direct_card: partial_cancel,
             vacct_refund: partial_cancel,
+            profile: None,
         };
         let list = [
             merchant("INIpayTest", false, true, all()),

@@ -118,8 +118,10 @@ pub fn by_mobile(name: &str) -> Option<&'static Method> {
 pub struct Wallet {
     /// CARD_SrcCode and P_SRC_CODE (§8.3).
     pub code: &'static str,
-    /// In `onlyNAME`, `onlyeasypaycode(NAME)` and `d_NAME=Y`; `None` where the reference names none of the three.
-    pub name: Option<&'static str>,
+    /// In `onlyNAME` and `onlyeasypaycode(NAME)` on PC; `None` where no source names it.
+    pub pc: Option<&'static str>,
+    /// In `d_NAME=Y` on the phone; `None` where no source names it.
+    pub phone: Option<&'static str>,
     /// Card code of its own money or points (§8.2).
     pub money: Option<&'static str>,
     /// For people.
@@ -128,27 +130,30 @@ pub struct Wallet {
 
 const fn wallet(
     code: &'static str,
-    name: Option<&'static str>,
+    pc: Option<&'static str>,
+    phone: Option<&'static str>,
     money: Option<&'static str>,
     label: &'static str,
 ) -> Wallet {
-    Wallet { code, name, money, label }
+    Wallet { code, pc, phone, money, label }
 }
 
-/// The wallets of §8.3. Of the names, kakaopay, lpay, naverpay, ssgcard and payco are in §1.3 and §1.4, kpay in §2.3.
+/// The wallets of §8.3. Of the names, kakaopay, lpay, naverpay and ssgcard are in §1.3, payco in §1.4, kpay in §2.3; the
+/// others are those that gnuboard5, its plug-in G7 and other public clients send (`onlyssp`, `onlytosspay`, `d_npay`,
+/// `d_samsungpay`, `d_payco`, `d_tosspay`, `d_ssgpay`).
 pub const WALLETS: &[Wallet] = &[
-    wallet("O", Some("kakaopay"), Some("97"), "카카오페이"),
-    wallet("I", Some("naverpay"), Some("91"), "네이버페이"),
-    wallet("B", None, None, "삼성페이"),
-    wallet("D", None, None, "삼성페이 체크"),
-    wallet("C", Some("payco"), Some("98"), "페이코"),
-    wallet("H", None, Some("93"), "토스페이"),
-    wallet("G", Some("ssgcard"), Some("94"), "SSGPAY"),
-    wallet("L", Some("lpay"), Some("96"), "L.pay"),
-    wallet("R", None, None, "차이"),
-    wallet("A", Some("kpay"), None, "Kpay"),
-    wallet("K", None, None, "KB Pay"),
-    wallet("U", None, None, "티머니페이"),
+    wallet("O", Some("kakaopay"), Some("kakaopay"), Some("97"), "카카오페이"),
+    wallet("I", Some("naverpay"), Some("npay"), Some("91"), "네이버페이"),
+    wallet("B", Some("ssp"), Some("samsungpay"), None, "삼성페이"),
+    wallet("D", None, None, None, "삼성페이 체크"),
+    wallet("C", Some("payco"), Some("payco"), Some("98"), "페이코"),
+    wallet("H", Some("tosspay"), Some("tosspay"), Some("93"), "토스페이"),
+    wallet("G", Some("ssgcard"), Some("ssgpay"), Some("94"), "SSGPAY"),
+    wallet("L", Some("lpay"), Some("lpay"), Some("96"), "L.pay"),
+    wallet("R", None, None, None, "차이"),
+    wallet("A", Some("kpay"), Some("kpay"), None, "Kpay"),
+    wallet("K", None, None, None, "KB Pay"),
+    wallet("U", None, None, None, "티머니페이"),
 ];
 
 /// A wallet by its source code.

@@ -27,6 +27,8 @@ use crate::sim::{Shared, Sim};
 pub fn pages_router(sim: Shared) -> Router {
     Router::new()
         .route("/smart/payment/", post(pages::pay))
+        .route("/smart/{entry}", post(pages::older))
+        .route("/smart/{entry}/", post(pages::older))
         .route("/smart/sim/choose", post(pages::choose))
         .with_state(sim)
 }

@@ -204,18 +204,19 @@ impl Offer {
     }
 }
 
-/// Wallets that a merchant may offer; `only` restricts them by their names.
+/// Wallets that a merchant may offer; `only` restricts them by their names, which `by_name` knows.
 ///
 /// # Errors
-/// A name that neither the reference nor the settings know.
+/// A name that nobody knows.
 pub fn wallets(
     settings: &Settings,
     merchant: &Merchant,
     only: &[&str],
+    by_name: fn(&Settings, &str) -> Option<&'static Wallet>,
 ) -> Result<Vec<&'static Wallet>, Refusal> {
     let mut named = Vec::new();
     for name in only {
-        let wallet = wallet_by_name(settings, name)
+        let wallet = by_name(settings, name)
             .ok_or_else(|| Refusal::new("SIM:WALLET", format!("알 수 없는 간편결제 이름 {name}")))?;
         named.push(wallet.code);
     }
@@ -225,11 +226,20 @@ pub fn wallets(
     Ok(WALLETS.iter().filter(|wallet| named.is_empty() || named.contains(&wallet.code)).collect())
 }
 
-/// A wallet by the name in `only…`, `onlyeasypaycode(…)` or `d_…`.
+/// A wallet by the name in `only…` or `onlyeasypaycode(…)`.
 #[must_use]
-pub fn wallet_by_name(settings: &Settings, name: &str) -> Option<&'static Wallet> {
-    let known = WALLETS.iter().find(|wallet| wallet.name == Some(name));
-    known.or_else(|| settings.wallet_names.get(name).and_then(|code| wallet_by_code(code)))
+pub fn wallet_on_pc(settings: &Settings, name: &str) -> Option<&'static Wallet> {
+    WALLETS.iter().find(|wallet| wallet.pc == Some(name)).or_else(|| wallet_of_settings(settings, name))
+}
+
+/// A wallet by the name in `d_…`.
+#[must_use]
+pub fn wallet_on_phone(settings: &Settings, name: &str) -> Option<&'static Wallet> {
+    WALLETS.iter().find(|wallet| wallet.phone == Some(name)).or_else(|| wallet_of_settings(settings, name))
+}
+
+fn wallet_of_settings(settings: &Settings, name: &str) -> Option<&'static Wallet> {
+    settings.wallet_names.get(name).and_then(|code| wallet_by_code(code))
 }
 
 /// Card companies offered: all, or those of a list of codes.

@@ -27,8 +27,11 @@ pub struct Play {
     fields: FormFields,
     /// Address of the page that shows the form; only PC looks at it.
     referer: Option<String>,
-    /// Charset in which a phone's form is sent, `UTF-8` or `EUC-KR`; absent it is the one that P_CHARSET names.
+    /// Charset in which a form is sent, `UTF-8` or `EUC-KR`: the page's `accept-charset`. Absent it is the one that the
+    /// manual wants, EUC-KR on the phone and UTF-8 on PC.
     form_charset: Option<String>,
+    /// Entry point of earlier years to which a phone's form is posted, such as `wcard`; absent: `/smart/payment/`.
+    entry: Option<String>,
     #[serde(flatten)]
     choice: Choice,
 }
@@ -47,9 +50,9 @@ pub async fn window(State(sim): State<Shared>, Json(play): Json<Play>) -> Respon
         FormFields::Object(object) => object.into_iter().collect(),
     };
     let decided = if pairs.iter().any(|(name, _)| name.starts_with("P_")) {
-        on_phone(&sim, &pairs, play.form_charset.as_deref(), play.choice).await
+        on_phone(&sim, &pairs, play.form_charset.as_deref(), play.entry.as_deref(), play.choice).await
     } else {
-        on_pc(&sim, pairs, play.referer.as_deref(), play.choice).await
+        on_pc(&sim, &pairs, play.form_charset.as_deref(), play.referer.as_deref(), play.choice).await
     };
     match decided {
         Ok(Leaving::Post(post)) => Json(json!({
@@ -74,11 +77,20 @@ pub fn refused(refusal: &Refusal) -> Response {
 
 async fn on_pc(
     sim: &Sim,
-    pairs: Vec<(String, String)>,
+    pairs: &[(String, String)],
+    form_charset: Option<&str>,
     referer: Option<&str>,
     choice: Choice,
 ) -> Result<Leaving, WindowError> {
-    let mut fields = Fields::new(pairs);
+    let charset = form_charset.and_then(Charset::parse).unwrap_or(request::FORM);
+    let body = Fields::new(pairs.to_vec()).to_body(charset);
+    let mut fields = match Fields::parse_in(body.as_bytes(), request::FORM) {
+        Ok(fields) => fields,
+        Err(refusal) => {
+            sim.ledger.note(sim.refused("window", "", "", &refusal)).await?;
+            return Err(refusal.into());
+        }
+    };
     if !fields.has("requestByJs") {
         fields.push("requestByJs", "true");
     }
@@ -96,15 +108,18 @@ async fn on_phone(
     sim: &Sim,
     pairs: &[(String, String)],
     form_charset: Option<&str>,
+    entry: Option<&str>,
     choice: Choice,
 ) -> Result<Leaving, WindowError> {
-    let named = match pairs.iter().find(|(name, _)| name == "P_CHARSET") {
-        Some((_, value)) if value == "utf8" => Charset::Utf8,
-        _ => Charset::EucKr,
-    };
-    let charset = form_charset.and_then(Charset::parse).unwrap_or(named);
+    let charset = form_charset.and_then(Charset::parse).unwrap_or(mobile::request::FORM);
     let body = Fields::new(pairs.to_vec()).to_body(charset);
-    match mobile::request::check(sim, body.as_bytes()) {
+    let entry = match entry {
+        None => None,
+        Some(name) => Some(mobile::request::Entry::of(name).ok_or_else(|| {
+            WindowError::Refused(Refusal::new("SIM:ENTRY", format!("/smart/{name}: 없는 결제 주소입니다")))
+        })?),
+    };
+    match mobile::request::check(sim, body.as_bytes(), entry) {
         Ok(request) => mobile::window::decide(sim, &request, choice).await,
         Err(refusal) => {
             sim.ledger.note(mobile::pages::refused(sim, body.as_bytes(), &refusal)).await?;

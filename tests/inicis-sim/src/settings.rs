@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::older::Profile;
 use crate::vbank::settings::VbankSettings;
 
 /// How the simulator behaves where INICIS is not documented. Times are milliseconds.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// How requests of merchants without a profile of their own are judged.
+    pub profile: Profile,
     /// How old the timestamp of a request form, an approval or an INIAPI call may be. Unknown at INICIS.
     pub timestamp_past_ms: i64,
     /// How far a timestamp may lie ahead: the official PHP client runs up to 0.5 s ahead (§1.5).
@@ -32,8 +35,6 @@ pub struct Settings {
     pub buyer_cancel_result_code: String,
     /// resultCode of the return post when the authentication fails. Unknown.
     pub authentication_failure_result_code: String,
-    /// Whether the form must carry use_chkfake=Y (older samples do not).
-    pub require_chkfake: bool,
     /// Most bytes of price: 8 to 64 by version (§1.2).
     pub price_max_bytes: usize,
     /// Most bytes of merchantData: 1000 or 2000 by source (§1.2).
@@ -48,8 +49,7 @@ pub struct Settings {
     pub v1_inquiry_by_oid_needs_contract: bool,
     /// Card companies that are approved by ISP (VCard, P_ISP_CARDCODE). The reference gives no list.
     pub isp_cards: Vec<String>,
-    /// More names of wallets in `only…`, `onlyeasypaycode(…)` and `d_…`, with their source code (§8.3). The reference
-    /// names only a few of them.
+    /// More names of wallets in `only…`, `onlyeasypaycode(…)` and `d_…`, with their source code (§8.3).
     pub wallet_names: BTreeMap<String, String>,
     /// Deposit deadline in days when the merchant gives none: 10 on the phone (§2.1), unknown on PC.
     pub vbank_default_days: i64,
@@ -76,6 +76,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            profile: Profile::Strict,
             timestamp_past_ms: 30 * 60_000,
             timestamp_future_ms: 5_000,
             auth_token_life_ms: 5 * 60_000,
@@ -86,7 +87,6 @@ impl Default for Settings {
             approval_decline_result_code: None,
             buyer_cancel_result_code: "SIM:CANCEL".to_owned(),
             authentication_failure_result_code: "SIM:AUTH".to_owned(),
-            require_chkfake: true,
             price_max_bytes: 64,
             merchant_data_max_bytes: 1000,
             v023_compares_port: false,

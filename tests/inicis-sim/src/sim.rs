@@ -10,6 +10,7 @@ use crate::ledger::{Book, Event, Ledger, LedgerError};
 use crate::merchant::Merchants;
 use crate::mobile::request::MobileRequest;
 use crate::notice::courier::Courier;
+use crate::older::Older;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::stdpay::request::PayRequest;
@@ -32,6 +33,8 @@ pub struct Sim {
     pub windows: Windows<PayRequest>,
     /// Windows that are open on phones.
     pub mobile_windows: Windows<MobileRequest>,
+    /// Merchants whose clients are older, and what was taken from them.
+    pub older: Older,
     /// Notices that are under way.
     pub courier: Courier,
     serial: AtomicU32,
@@ -53,6 +56,7 @@ impl Sim {
             faults: Faults::default(),
             windows: Windows::default(),
             mobile_windows: Windows::default(),
+            older: Older::default(),
             courier: Courier::default(),
             serial: AtomicU32::new(rand::random_range(0..1_000_000)),
             used_timestamps: Mutex::new(HashSet::new()),
@@ -95,6 +99,7 @@ impl Sim {
     pub async fn reset(&self) -> Result<(), LedgerError> {
         self.ledger.note(Event::Reset { at: self.clock.now_ms() }).await?;
         self.faults.clear();
+        self.older.clear();
         self.windows.clear();
         self.mobile_windows.clear();
         self.used_timestamps.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -127,7 +127,8 @@ pub struct Named {
 #[component(record)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// The gateway's order number for this checkout: at most 40 ASCII letters, digits and `-`. Never used twice.
+    /// The gateway's order number for this checkout: at most 40 ASCII letters, digits, `-` and `_`,
+    /// the shop's own number first. Never used twice.
     #[component(name = "order-ref")]
     pub order_ref: String,
     /// The whole amount.

@@ -14,6 +14,8 @@ use crate::{No, Unclear, clock, codes, receipt};
 
 /// Where accounts are opened.
 pub const URL: &str = "https://iniapi.inicis.com/api/v1/formpay";
+/// Charset of the request (`inicis.md §5.1`: v1 takes UTF-8).
+const CHARSET: Charset = Charset::Utf8;
 /// Most digits of `price`.
 const PRICE_DIGITS: usize = 12;
 
@@ -88,16 +90,16 @@ impl Request {
             Field::new("mid", wanted.mid),
             Field::new("url", wanted.url),
             Field::new("moid", wanted.order_ref),
-            Field::new("goodName", named("goodName", Some(wanted.goods), FALLBACK_GOODS, 80, &mut warnings)),
+            named(CHARSET, "goodName", Some(wanted.goods), FALLBACK_GOODS, 80, &mut warnings),
             Field::new("price", price.as_str()),
             Field::new("currency", "WON"),
-            Field::new("buyerName", named("buyerName", wanted.buyer_name, FALLBACK_NAME, 80, &mut warnings)),
+            named(CHARSET, "buyerName", wanted.buyer_name, FALLBACK_NAME, 80, &mut warnings),
             Field::new("buyerEmail", buyer_email(wanted, &mut warnings)),
             Field::new("buyerTel", buyer_phone(wanted, &mut warnings)),
             Field::new("bankCode", wanted.bank),
             Field::new("dtInput", date),
             Field::new("tmInput", time),
-            Field::new("nmInput", named("nmInput", Some(wanted.holder), FALLBACK_NAME, 20, &mut warnings)),
+            named(CHARSET, "nmInput", Some(wanted.holder), FALLBACK_NAME, 20, &mut warnings),
             // Without a number for it (cashRegNo) there is no cash receipt to ask for.
             Field::new("flgCash", "0"),
         ];
@@ -115,7 +117,7 @@ impl Request {
     pub fn body(&self, hash: &str) -> String {
         let mut fields = self.fields.clone();
         fields.push(Field::new("hashData", hash));
-        form::write(Charset::Utf8, &fields)
+        form::write(CHARSET, &fields)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: `data` is written once and never holds a backslash, so that every reading of the rule gives the same hash.
 
 use crate::clock;
+use crate::form::Charset;
 use crate::order::Unfit;
 use crate::receipt::is_tid;
 use crate::recipe::{Algorithm, Part, Recipe, secret};
@@ -242,6 +243,6 @@ fn plain(text: &str) -> String {
 }
 
 fn reason(words: &str) -> String {
-    let line = text::cut("", &plain(words), REASON_MAX_BYTES, &mut Vec::new());
+    let line = text::cut(Charset::Utf8, "", &plain(words), REASON_MAX_BYTES, &mut Vec::new());
     if line.is_empty() { FALLBACK_REASON.to_owned() } else { line }
 }

@@ -1,14 +1,21 @@
 //! The form that opens the mobile window (`inicis.md §2.1–2.3`).
 //!
-//! Invariant: order number, amount and timestamp are the same text in the form and in `P_CHKFAKE`; the order number also stands
-//! in `P_NOTI`, because the authentication result has no other place for it (`inicis.md §2.4`).
+//! Invariant: the form is EUC-KR, whatever is asked for in `P_CHARSET`, which names the charset of the results
+//! (`inicis.md §2.1`); order number, amount and timestamp are the same text in the form and in `P_CHKFAKE`; the order number
+//! also stands in `P_NOTI`, because the authentication result has no other place for it (`inicis.md §2.4`).
 
 use crate::form::{Charset, Field};
 use crate::order::{self, FALLBACK_GOODS, FALLBACK_NAME, Unfit, named};
 use crate::recipe::Recipe;
+use crate::text;
 
 /// Where the form is posted (`inicis.md §2.1`).
 pub const ACTION: &str = "https://mobile.inicis.com/smart/payment/";
+
+/// Charset of the form, in which its lengths count. The manual ("Accept-charset : EUC-KR") makes no exception.
+const CHARSET: Charset = Charset::EucKr;
+/// `accept-charset` of the form: [`CHARSET`] as HTML names it.
+pub const ACCEPT_CHARSET: &str = "euc-kr";
 
 /// What only this window needs.
 #[derive(Debug, Clone)]
@@ -19,8 +26,8 @@ pub struct Phone<'a> {
     pub reserved: &'a str,
     /// Where deposits are reported.
     pub notify_url: &'a str,
-    /// Charset of the form and of the answers.
-    pub charset: Charset,
+    /// Charset of the results: the return post and the approval's answer. Never that of the form.
+    pub results: Charset,
     /// What the options add.
     pub options: super::options::Options,
 }
@@ -56,8 +63,8 @@ pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
         Field::new("P_MID", wanted.mid),
         Field::new("P_OID", wanted.order_ref),
         Field::new("P_AMT", amount.as_str()),
-        Field::new("P_GOODS", named("P_GOODS", Some(wanted.goods), FALLBACK_GOODS, 80, &mut warnings)),
-        Field::new("P_UNAME", name(wanted.buyer_name, &mut warnings)),
+        named(CHARSET, "P_GOODS", Some(wanted.goods), FALLBACK_GOODS, 80, &mut warnings),
+        name(wanted.buyer_name, &mut warnings),
         Field::new("P_NEXT_URL", wanted.return_url),
     ];
     if wanted.window.payment == "VBANK" {
@@ -68,15 +75,22 @@ pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
     let email = order::email("P_EMAIL", wanted.buyer_email, &mut warnings);
     before.extend(email.map(|email| Field::new("P_EMAIL", email)));
     before.extend([
-        Field::new("P_CHARSET", charset_name(wanted.window.charset)),
+        Field::new("P_CHARSET", charset_name(wanted.window.results)),
         Field::new("P_NOTI", wanted.order_ref),
         Field::new("P_TIMESTAMP", timestamp.as_str()),
     ]);
     let tax = [("P_TAX", wanted.vat), ("P_TAXFREE", wanted.tax_free)];
     let mut after: Vec<Field> =
         tax.iter().filter_map(|(name, part)| part.map(|p| Field::new(name, p.to_string()))).collect();
-    after.extend(wanted.window.options.fields.iter().cloned());
-    after.push(Field::new("P_RESERVED", reserved(wanted)));
+    after.extend(order::further(&wanted.window.options.fields, &mut warnings).into_iter().map(
+        |mut field| {
+            if field.name == "P_MNAME" {
+                field.value = unbroken("P_MNAME", &field.value, &mut warnings);
+            }
+            field
+        },
+    ));
+    after.push(Field::new("P_RESERVED", text::clean("P_RESERVED", &reserved(wanted), &mut warnings)));
     told(wanted, &mut warnings);
     let oid = wanted.order_ref.to_owned();
     Ok(Opened { amount, oid, timestamp, before, after, warnings })
@@ -113,15 +127,20 @@ fn fit(wanted: &Wanted<'_>) -> Result<(), Unfit> {
     wanted.fit()
 }
 
-/// `P_UNAME`. The approval echoes it in text whose values are often not encoded (`inicis.md §2.5`): what would end the field
-/// there is a blank.
-fn name(value: Option<&str>, warnings: &mut Vec<String>) -> String {
-    let typed = value.unwrap_or_default();
+/// `P_UNAME`.
+fn name(value: Option<&str>, warnings: &mut Vec<String>) -> Field {
+    let safe = unbroken("P_UNAME", value.unwrap_or_default(), warnings);
+    named(CHARSET, "P_UNAME", Some(&safe), FALLBACK_NAME, 30, warnings)
+}
+
+/// Text that the approval echoes among values that are not encoded (`inicis.md §2.5`; a captured answer has a name with `&&`
+/// as it was typed): what would end the field there is a blank.
+fn unbroken(field: &str, typed: &str, warnings: &mut Vec<String>) -> String {
     let safe = typed.replace(['&', '=', '%', '+'], " ");
     if safe != typed {
-        warnings.push("P_UNAME: & = % + were replaced by blanks".to_owned());
+        warnings.push(format!("{field}: & = % + were replaced by blanks"));
     }
-    named("P_UNAME", Some(&safe), FALLBACK_NAME, 30, warnings)
+    safe
 }
 
 /// `P_CHARSET` (`inicis.md §2.1`).

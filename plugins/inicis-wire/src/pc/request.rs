@@ -3,11 +3,15 @@
 //! Invariant: order number, price and timestamp are the same text in the form and in its hashes; anything else that does not
 //! fit is cut or replaced with a warning.
 
-use crate::form::Field;
+use crate::form::{Charset, Field};
 use crate::order::{
     self, FALLBACK_EMAIL, FALLBACK_GOODS, FALLBACK_NAME, FALLBACK_PHONE, Unfit, currency_name, named,
 };
 use crate::recipe::{Algorithm, Part, Recipe, secret};
+
+/// Charset of the form: INICIS's script posts a page in UTF-8 (`inicis.md §1.1, §1.2`). The field `charset` is that of the
+/// results.
+const CHARSET: Charset = Charset::Utf8;
 
 /// What only this window needs.
 #[derive(Debug, Clone, Default)]
@@ -54,8 +58,8 @@ pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
     ];
     let mut after = vec![
         Field::new("currency", currency),
-        Field::new("goodname", named("goodname", Some(wanted.goods), FALLBACK_GOODS, 40, &mut warnings)),
-        Field::new("buyername", named("buyername", wanted.buyer_name, FALLBACK_NAME, 30, &mut warnings)),
+        named(CHARSET, "goodname", Some(wanted.goods), FALLBACK_GOODS, 40, &mut warnings),
+        named(CHARSET, "buyername", wanted.buyer_name, FALLBACK_NAME, 30, &mut warnings),
         Field::new("buyertel", phone(wanted.buyer_phone, &mut warnings)),
         Field::new("buyeremail", email(wanted.buyer_email, &mut warnings)),
         Field::new("returnUrl", wanted.return_url),
@@ -65,7 +69,7 @@ pub fn open(wanted: &Wanted<'_>) -> Result<Opened, Unfit> {
     ];
     let tax = [("tax", wanted.vat), ("taxfree", wanted.tax_free)];
     after.extend(tax.iter().filter_map(|(name, part)| part.map(|p| Field::new(name, p.to_string()))));
-    after.extend(wanted.window.options.fields.iter().cloned());
+    after.extend(order::further(&wanted.window.options.fields, &mut warnings));
     after.push(Field::new("acceptmethod", accept_method(wanted, currency)));
     Ok(Opened { oid: wanted.order_ref.to_owned(), price, timestamp, before, after, warnings })
 }

@@ -70,10 +70,10 @@ fn mobile_charset() -> SettingField {
         ..field(
             key::MOBILE_CHARSET,
             SettingType::Choice(choices),
-            text("모바일 결제창 문자셋", "Charset of the mobile window"),
+            text("모바일 결제 결과 문자셋", "Charset of mobile results"),
             text(
-                "보통 바꾸지 않습니다. 응답은 두 문자셋 모두 읽습니다.",
-                "Usually left alone. Answers are read in both.",
+                "모바일 결제 결과의 문자셋(P_CHARSET)입니다. 결제창을 여는 폼은 언제나 EUC-KR입니다. 보통 바꾸지 않습니다.",
+                "Of the results (P_CHARSET); the form that opens the window is always EUC-KR. Usually left alone.",
             ),
             &[],
         )

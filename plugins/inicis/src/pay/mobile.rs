@@ -28,7 +28,6 @@ pub fn begin(context: &Context, order: &Order) -> Result<Begun, PluginError> {
         app_base: channel::setting(context, key::APP_BASE),
         now_ms: context.now_ms,
     };
-    let charset = channel::mobile_charset(context)?;
     let opened = request::open(&Wanted {
         mid: channel::selling_mid(context)?,
         order_ref: &order.order_ref,
@@ -47,7 +46,7 @@ pub fn begin(context: &Context, order: &Order) -> Result<Begun, PluginError> {
             payment,
             reserved,
             notify_url: &order.notify_url,
-            charset,
+            results: channel::mobile_charset(context)?,
             options: options::write(&wishes(context, order)?, opening).map_err(option_error)?,
         },
     })
@@ -62,7 +61,7 @@ pub fn begin(context: &Context, order: &Order) -> Result<Begun, PluginError> {
     Ok(Begun {
         step: CheckoutStep::Form(Form {
             action: request::ACTION.to_owned(),
-            charset: channel::accept_charset(charset).to_owned(),
+            charset: request::ACCEPT_CHARSET.to_owned(),
             fields: opened.into_fields(chkfake).into_iter().map(field).collect(),
         }),
         warnings,

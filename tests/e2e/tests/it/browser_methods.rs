@@ -76,6 +76,82 @@ async fn a_phone_pays_with_every_method() {
     assert_eq!(stage.count("approved").await, METHODS.len());
 }
 
+/// The gateway's window as a buyer meets it: the button is seen without scrolling, and the keyboard stays in the window.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pay_button_is_in_sight_and_what_lies_under_the_window_is_out_of_reach() {
+    let stage = Stage::start().await;
+    for (screen, name, width, height) in [
+        (Screen::Pc, "pc", 1280, 720),
+        (Screen::Narrow, "narrow", 390, 844),
+        (Screen::Phone, "phone", 390, 844),
+    ] {
+        let browser = Browser::start(&format!("sight-{name}"), screen).await;
+        if screen == Screen::Pc {
+            // The browser's own bars are 143 pixels high.
+            browser.tab.set_window_rect(0, 0, width, height + 143).await.unwrap();
+        }
+        for (kind, order) in [("card", "A"), ("virtual_account", "B"), ("phone", "C")] {
+            let created = create(&stage, &format!("{name}-{order}"), kind, "", json!({})).await;
+            open(&browser, &created, order).await;
+            if screen == Screen::Phone {
+                browser.see("mobile-window").await;
+            } else {
+                browser.enter_window().await;
+            }
+            let script = "const at = document.querySelector('[data-testid=pay]').getBoundingClientRect(); \
+                          return at.top >= 0 && at.bottom <= window.innerHeight && at.right <= window.innerWidth";
+            let seen = browser.tab.execute(script, vec![]).await.unwrap();
+            browser.shoot(&format!("{kind}-window")).await;
+            assert_eq!(seen, json!(true), "{name} {kind}");
+        }
+        if screen == Screen::Phone {
+            continue;
+        }
+        for _ in 0..40 {
+            browser.tab.active_element().await.unwrap().send_keys("\u{e004}").await.unwrap();
+        }
+        browser.tab.enter_parent_frame().await.unwrap();
+        let script = "return [document.activeElement.tagName, document.querySelector('[data-testid=leave]').closest('[inert]') !== null, \
+                      window.innerHeight]";
+        let under = browser.tab.execute(script, vec![]).await.unwrap();
+        assert!(["IFRAME", "BODY"].contains(&under[0].as_str().unwrap()), "{under}");
+        assert_eq!((&under[1], &under[2]), (&json!(true), &json!(height)), "{name}");
+        // Whoever takes the window away gives the page back.
+        let away = "document.querySelector('.inipay_overlay').remove()";
+        browser.tab.execute(away, vec![]).await.unwrap();
+        browser.press("help").await;
+    }
+}
+
+/// The browser sends the form in EUC-KR, as the gateway reads it, whatever the channel wants of the results.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_arrive_at_the_gateway_from_a_phone_and_from_a_computer_as_they_were_written() {
+    let stage = Stage::start().await;
+    let old = stage.new_shop("옛날 가게", json!({"mobile_charset": "euc-kr"})).await;
+    let (goods, buyer) = ("똠방각하 녹차 ‘첫물’ – 한 통", "한\u{1100}\u{1173}\u{11af}\u{a0}나라");
+    for (screen, shop, name) in [
+        (Screen::Phone, &stage.shop, "utf8"),
+        (Screen::Phone, &old, "euc-kr"),
+        (Screen::Pc, &stage.shop, "pc"),
+    ] {
+        let browser = Browser::start(&format!("names-{name}"), screen).await;
+        let body = json!({"order_name": goods, "buyer": {"name": buyer}, "return_url": null});
+        let created = stage.create_as(shop, name, body).await.expect(201);
+        open(&browser, &created, name).await;
+        if screen == Screen::Pc {
+            browser.enter_window().await;
+        }
+        let shown = browser.see("goodname").await.text().await.unwrap();
+        assert_eq!(shown, "똠방각하 녹차 '첫물' - 한 통", "{name}");
+        browser.press("pay").await;
+        browser.leave_frame().await;
+        browser.becomes("result", "data-result", "paid").await;
+        let sale = stage.sales("").await.pop().unwrap();
+        assert_eq!((&sale["goodname"], &sale["buyername"]), (&json!(shown), &json!("한글 나라")), "{name}");
+    }
+    assert_eq!(stage.held().await.len(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_computer_pays_with_every_method() {
     let stage = Stage::start().await;

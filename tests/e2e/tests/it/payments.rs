@@ -249,6 +249,42 @@ async fn names_that_the_gateway_cannot_hold_are_replaced_with_a_warning() {
     }
 }
 
+/// What macOS, spreadsheets, web forms and page titles make of text is mended, not refused and not sent as question marks.
+#[tokio::test(flavor = "multi_thread")]
+async fn text_as_people_and_spreadsheets_write_it_arrives_at_the_gateway_as_it_was_meant() {
+    let stage = Stage::start().await;
+    for (device, goods, name) in [("pc", "goodname", "buyername"), ("mobile", "P_GOODS", "P_UNAME")] {
+        let more = json!({
+            "device": device, "order_name": "\u{feff}봄–가을 \u{1102}\u{1169}\u{11a8}차\u{a0}₩9,900 👩\u{200d}🍳!\r\n",
+            "buyer": {"name": "\u{1112}\u{1169}\u{11bc}길동\r\n", "phone": "", "email": " hong@shop.example\t"},
+        });
+        let created = stage.create_as(&stage.shop, &format!("20261201-{device}_1"), more).await.expect(201);
+        assert_eq!(created["order_name"], "봄–가을 녹차\u{a0}₩9,900 👩\u{200d}🍳!");
+        let window = stage.open(&created).await;
+        assert_eq!(window.field(goods), "봄-가을 녹차 ￦9,900 ?!", "{device}");
+        assert_eq!(window.field(name), "홍길동", "{device}");
+        let timeline = stage.timeline(&stage.shop, &created).await;
+        let opened = timeline.iter().find(|item| item["name"] == "checkout.opened").unwrap();
+        let warnings = opened["data"]["warnings"].to_string();
+        assert!(warnings.contains("replaced by ?") && warnings.contains("were written with"), "{warnings}");
+        // Staff find the sale at the gateway by the shop's own number.
+        let oid = window.field(if device == "pc" { "oid" } else { "P_OID" });
+        assert_eq!(oid.rsplit_once('-').unwrap().0, format!("20261201-{device}_1"));
+        let back = stage.choose(&window, pay()).await;
+        assert_eq!(stage.come_back(&back).await.result, "paid", "{device}");
+        let reason = json!({"reason": "\u{1103}\u{1161}\u{11ab}순 변심\n"});
+        stage.cancel_with(&stage.shop, &created, device, &reason).await.expect(200);
+        let cancelled =
+            stage.events().await.into_iter().rfind(|event| event["event"] == "cancelled").unwrap();
+        assert_eq!(cancelled["msg"], "단순 변심");
+    }
+    for name in ["두\n줄", "x\u{0}", "\u{7}벨"] {
+        let more = json!({"buyer": {"name": name}});
+        let problem = stage.create_as(&stage.shop, "A-1", more).await.problem(400, "invalid_request");
+        assert_eq!(problem["field"], "buyer.name", "{name:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn any_order_id_of_64_characters_can_be_paid() {
     let stage = Stage::start().await;

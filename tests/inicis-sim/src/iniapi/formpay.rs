@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::v1::{common, form_only, hashed};
-use super::{amount, failure};
+use super::{amount, currency, failure};
 use crate::answer::{Answer, object};
 use crate::booking::Booking;
 use crate::clock::kst_date_time;
@@ -29,7 +29,6 @@ const REQUIRED: &[&str] = &[
     "moid",
     "goodName",
     "price",
-    "currency",
     "buyerName",
     "buyerEmail",
     "buyerTel",
@@ -105,7 +104,7 @@ fn authentication(sim: &Sim, merchant: &Merchant, fields: &Fields) -> Result<Aut
         price if price.to_string() == fields.get("price") => price,
         _ => return Err(wrong("price", "0 으로 시작합니다")),
     };
-    if fields.get("currency") != "WON" {
+    if currency(sim, &merchant.mid, fields)? != "WON" {
         return Err(Refusal::coded("504611", "currency"));
     }
     if codes::bank_name(fields.get("bankCode")).is_empty() {

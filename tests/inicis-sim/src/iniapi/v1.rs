@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::account;
 use super::inquiry::{self, Question, Version};
 use super::refund::{self, Order, Part};
-use super::{envelope, tid_length};
+use super::{currency, envelope, tid_length};
 use crate::fault::{Kind, Operation, exchange, forced};
 use crate::form::{Fields, is_form};
 use crate::hash;
@@ -92,16 +92,18 @@ fn read_refund(sim: &Sim, fields: &Fields) -> Result<Order, Refusal> {
     names.extend(to_account.then_some("refundAcctNum"));
     hashed(sim, fields, &names)?;
     let text = |name: &str| fields.get(name).to_owned();
-    let part = partial.then(|| Part {
-        price: text("price"),
-        confirm_price: text("confirmPrice"),
-        currency: text("currency"),
-        tax: text("tax"),
-        taxfree: text("taxFree"),
-    });
-    if partial {
-        fields.require(&["price", "confirmPrice", "currency"])?;
-    }
+    let part = if partial {
+        fields.require(&["price", "confirmPrice"])?;
+        Some(Part {
+            price: text("price"),
+            confirm_price: text("confirmPrice"),
+            currency: currency(sim, fields.get("mid"), fields)?,
+            tax: text("tax"),
+            taxfree: text("taxFree"),
+        })
+    } else {
+        None
+    };
     let account = if to_account {
         let merchant = known_merchant(sim, fields.get("mid"))?;
         let (bank, holder) = (fields.get("refundBankCode"), fields.get("refundAcctName"));

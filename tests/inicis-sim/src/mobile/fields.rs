@@ -13,6 +13,9 @@ use crate::ledger::Authentication;
 use crate::method;
 use crate::stdpay::fields::{charged, masked};
 
+/// P_RMESG1 of an approval, as captured answers have it from 2016 to 2026.
+const SUCCESS: &str = "성공적으로 처리 하였습니다.";
+
 type Pairs<'a> = Vec<(&'a str, String)>;
 
 /// The fields of an approval.
@@ -32,6 +35,7 @@ pub fn approved(auth: &Authentication, partial_cancel: bool, booking: &Booking) 
     object(fields)
 }
 
+/// What every method answers, in the order of captured answers. The code of the company comes with the method.
 fn common<'a>(auth: &Authentication, booking: &Booking) -> Pairs<'a> {
     let order = auth.mobile.clone().unwrap_or_default();
     let kind = method::by_name(&auth.method).and_then(|method| method.mobile.as_ref());
@@ -39,48 +43,48 @@ fn common<'a>(auth: &Authentication, booking: &Booking) -> Pairs<'a> {
     let quota = if is_card { auth.quota.clone() } else { String::new() };
     vec![
         ("P_STATUS", "00".to_owned()),
-        ("P_RMESG1", "정상처리되었습니다.".to_owned()),
-        ("P_RMESG2", quota),
-        ("P_TID", booking.tid.clone()),
-        ("P_TYPE", kind.map_or("", |mobile| mobile.name).to_owned()),
         ("P_AUTH_DT", kst14(booking.now)),
         ("P_AUTH_NO", if is_card { booking.appl_num.clone() } else { String::new() }),
+        ("P_RMESG1", SUCCESS.to_owned()),
+        ("P_RMESG2", quota),
+        ("P_TID", booking.tid.clone()),
+        ("P_AMT", auth.price.to_string()),
+        ("P_TYPE", kind.map_or("", |mobile| mobile.name).to_owned()),
+        ("P_UNAME", auth.buyername.clone()),
         ("P_MID", auth.mid.clone()),
         ("P_OID", auth.oid.clone()),
-        ("P_AMT", auth.price.to_string()),
-        ("P_UNAME", auth.buyername.clone()),
         ("P_NOTI", order.noti),
         ("P_NEXT_URL", order.next_url),
-        ("P_NOTEURL", order.noti_url),
         ("P_MNAME", order.mname),
+        ("P_NOTEURL", order.noti_url),
     ]
 }
 
 fn card<'a>(auth: &Authentication, partial_cancel: bool, booking: &Booking) -> Pairs<'a> {
     let means = &auth.means;
-    let reserved = auth.mobile.as_ref().map_or("", |order| &order.reserved);
     let name = codes::card_name(&auth.card).unwrap_or_default().to_owned();
     let flag = |set: bool| if set { "1" } else { "0" }.to_owned();
     let mut fields = vec![
         ("P_FN_CD1", auth.card.clone()),
-        ("P_FN_NM", name.clone()),
-        ("P_CARD_NUM", masked(&booking.appl_num)),
         ("P_CARD_MEMBER_NUM", String::new()),
+        ("P_CARD_NUM", masked(&booking.appl_num)),
         ("P_CARD_ISSUER_CODE", auth.card.clone()),
-        ("P_CARD_ISSUER_NAME", name.clone()),
         ("P_CARD_PURCHASE_CODE", auth.card.clone()),
-        ("P_CARD_PURCHASE_NAME", name),
         ("P_CARD_PRTC_CODE", flag(partial_cancel)),
         ("P_CARD_INTEREST", flag(means.interest_free)),
         ("P_CARD_CHECKFLAG", flag(means.check)),
-        ("P_CARD_APPLPRICE", charged(auth).to_string()),
-        ("P_CARD_USEPOINT", means.points.to_string()),
+        ("P_CARD_ISSUER_NAME", name.clone()),
+        ("P_CARD_PURCHASE_NAME", name.clone()),
+        ("P_FN_NM", name),
+        ("CARD_CorpFlag", "0".to_owned()),
         ("P_ISP_CARDCODE", if means.isp { auth.card.clone() } else { String::new() }),
+        ("P_SRC_CODE", means.wallet.clone()),
         ("P_COUPONFLG", flag(means.coupon > 0)),
         ("P_COUPON_DISCOUNT", means.coupon.to_string()),
-        ("P_SRC_CODE", means.wallet.clone()),
-        ("P_MERCHANT_RESERVED", STANDARD.encode(reserved)),
-        ("CARD_CorpFlag", "0".to_owned()),
+        // Captured: base64 of `usepoint=0&`, and of `usepoint=10000&` beside P_CARD_USEPOINT=10000.
+        ("P_MERCHANT_RESERVED", STANDARD.encode(format!("usepoint={}&", means.points))),
+        ("P_CARD_APPLPRICE", charged(auth).to_string()),
+        ("P_CARD_USEPOINT", means.points.to_string()),
         ("EventCode", String::new()),
     ];
     if means.wallet == "I" {

@@ -58,7 +58,7 @@ pub async fn net_cancel(
 fn verify(sim: &Sim, fields: &Fields, idc: &str, sale: Option<&Sale>, now: i64) -> Result<(), Refusal> {
     let sale = pair(sale, fields)?;
     fields.refuse_twins()?;
-    fields.require(&["P_AMT", "P_OID", "P_TIMESTAMP"])?;
+    fields.require(&["P_AMT", "P_OID"])?;
     right_idc(sim, sale, idc)?;
     if fields.get("P_OID") != sale.auth.oid {
         return Err(Refusal::new("SIM:ORDER", "P_OID 가 인증한 주문과 다릅니다"));
@@ -67,6 +67,18 @@ fn verify(sim: &Sim, fields: &Fields, idc: &str, sale: Option<&Sale>, now: i64) 
     if amount != sale.auth.price.to_string() {
         return Err(Refusal::coded("500610", "P_AMT"));
     }
+    let signed = sale
+        .auth
+        .mobile
+        .as_ref()
+        .is_some_and(|order| order.reserved.split('&').any(|word| word == "amt_hash=Y"));
+    if !signed && !fields.has("P_CHKFAKE") {
+        // P_CHKFAKE is checked only with amt_hash=Y (§2.2); clients that do not ask for it do not send it here either.
+        sim.unless_older(&sale.auth.mid, Refusal::coded("500633", "P_CHKFAKE"))?;
+        still_held(sale)?;
+        return in_time(sim, sale, now);
+    }
+    fields.require(&["P_TIMESTAMP"])?;
     form_timestamp(sim, timestamp)?;
     let key = sim.merchants.get(&sale.auth.mid).map_or("", |merchant| &merchant.mobile_hash_key);
     let expected = hash::chkfake(amount, fields.get("P_OID"), timestamp, key);

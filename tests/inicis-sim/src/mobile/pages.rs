@@ -3,11 +3,11 @@
 
 use askama::Template;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::request::{MobileRequest, check};
+use super::request::{Entry, MobileRequest, check};
 use super::window;
 use crate::choice::Choice;
 use crate::form::{Fields, is_form, raw_pairs};
@@ -54,17 +54,34 @@ pub fn refused(sim: &Sim, body: &[u8], refusal: &Refusal) -> Event {
 
 /// `POST /smart/payment/`: the merchant's form, posted by the browser itself.
 pub async fn pay(State(sim): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    let form = if is_form(&headers) {
+    open_window(&sim, &headers, &body, None).await
+}
+
+/// `POST /smart/wcard` and its like: entry points of earlier years, whose path names the method (§2.1).
+pub async fn older(
+    State(sim): State<Shared>,
+    Path(entry): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match Entry::of(&entry) {
+        Some(entry) => open_window(&sim, &headers, &body, Some(entry)).await,
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn open_window(sim: &Sim, headers: &HeaderMap, body: &Bytes, entry: Option<&Entry>) -> Response {
+    let form = if is_form(headers) {
         Ok(())
     } else {
         Err(Refusal::new("SIM:TYPE", "application/x-www-form-urlencoded 만 받습니다"))
     };
-    match form.and_then(|()| check(&sim, &body)) {
+    match form.and_then(|()| check(sim, body, entry)) {
         Ok(request) => {
             let id = sim.mobile_windows.open(sim.clock.now_ms(), request.clone());
             show(&id, &request, "")
         }
-        Err(refusal) => match sim.ledger.note(refused(&sim, &body, &refusal)).await {
+        Err(refusal) => match sim.ledger.note(refused(sim, body, &refusal)).await {
             Ok(()) => error_page(&refusal),
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         },

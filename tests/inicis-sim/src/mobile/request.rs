@@ -1,8 +1,9 @@
 //! Invariant: a phone's window opens only for a [`MobileRequest`], and one exists only if every rule of
-//! `reference/inicis.md` §2.1 to §2.3 held. Lengths count in the charset of the transmission.
+//! `reference/inicis.md` §2.1 to §2.3 held. The form is EUC-KR, whatever its `P_CHARSET` says of the results, and lengths
+//! count in it.
 
 use super::reserved::Reserved;
-use crate::form::{Charset, Fields, raw_pairs};
+use crate::form::{Charset, Fields};
 use crate::hash;
 use crate::ledger::MobileOrder;
 use crate::merchant::Merchant;
@@ -32,8 +33,8 @@ pub struct MobileRequest {
     pub email: String,
     /// P_TIMESTAMP.
     pub timestamp: String,
-    /// Charset of everything that follows.
-    pub charset: Charset,
+    /// P_CHARSET: the charset of everything that follows. Never that of the form.
+    pub results: Charset,
     /// What answers repeat.
     pub order: MobileOrder,
     /// P_RETURN_URL of a one-transaction payment.
@@ -69,27 +70,60 @@ fn wrong(name: &str, what: &str) -> Refusal {
     Refusal::new("SIM:FIELD", format!("{name}: {what}"))
 }
 
-/// The charset that a form of a phone says it has.
-///
-/// # Errors
-/// Neither `utf8` nor `euc-kr`.
-pub fn charset(body: &[u8]) -> Result<Charset, Refusal> {
-    let said = raw_pairs(body).into_iter().find(|(name, _)| name == b"P_CHARSET");
-    match said.as_ref().map_or(&b""[..], |(_, value)| value) {
-        b"" | b"euc-kr" => Ok(Charset::EucKr),
-        b"utf8" => Ok(Charset::Utf8),
+/// The charset of every form of a phone. The manual's rule ("Accept-charset : EUC-KR") has no exception (§2.1).
+pub const FORM: Charset = Charset::EucKr;
+
+/// The charset in which the merchant wants the results.
+fn results(fields: &Fields) -> Result<Charset, Refusal> {
+    match fields.get("P_CHARSET") {
+        "" | "euc-kr" => Ok(Charset::EucKr),
+        "utf8" => Ok(Charset::Utf8),
         _ => Err(wrong("P_CHARSET", "utf8 또는 euc-kr 이어야 합니다")),
     }
 }
 
-/// Checks the body of a form that was posted to `/smart/payment/`.
+/// An entry point of earlier years: `/smart/NAME`, with or without a slash behind it.
+#[derive(Debug)]
+pub struct Entry {
+    name: &'static str,
+    payment: &'static str,
+}
+
+/// §2.1, and `culture` from the official sample beside the others.
+const ENTRIES: &[Entry] = &[
+    Entry { name: "wcard", payment: "CARD" },
+    Entry { name: "bank", payment: "BANK" },
+    Entry { name: "vbank", payment: "VBANK" },
+    Entry { name: "mobile", payment: "MOBILE" },
+    Entry { name: "hpmn", payment: "HPMN" },
+    Entry { name: "culture", payment: "CULTURE" },
+];
+
+impl Entry {
+    /// The entry point of that name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<&'static Self> {
+        ENTRIES.iter().find(|entry| entry.name == name)
+    }
+}
+
+/// Checks the body of a form that was posted to `/smart/payment/`, or to an entry point whose path names the method.
 ///
 /// # Errors
 /// The first rule that does not hold.
-pub fn check(sim: &Sim, body: &[u8]) -> Result<MobileRequest, Refusal> {
-    let charset = charset(body)?;
-    let fields = Fields::parse_in(body, charset)?;
+pub fn check(sim: &Sim, body: &[u8], entry: Option<&Entry>) -> Result<MobileRequest, Refusal> {
+    let mut fields = Fields::parse_in(body, FORM)?;
     fields.refuse_twins()?;
+    if let Some(entry) = entry {
+        let what = format!("/smart/{}: 이전 결제 주소입니다 (/smart/payment/ 를 써야 합니다)", entry.name);
+        sim.unless_older(fields.get("P_MID"), Refusal::new("SIM:ENTRY", what))?;
+        match fields.get("P_INI_PAYMENT") {
+            "" => fields.push("P_INI_PAYMENT", entry.payment),
+            said if said == entry.payment => {}
+            _ => return Err(wrong("P_INI_PAYMENT", "결제 주소와 다른 결제수단입니다")),
+        }
+    }
+    let results = results(&fields)?;
     if fields.get("P_INI_PAYMENT") == "ESCROWCONFIRM" {
         return Err(Refusal::new("SIM:LATER", "에스크로는 시뮬레이터가 아직 지원하지 않습니다"));
     }
@@ -97,8 +131,9 @@ pub fn check(sim: &Sim, body: &[u8]) -> Result<MobileRequest, Refusal> {
     let merchant = sim.merchants.get(fields.get("P_MID")).ok_or_else(unknown)?;
     let amount = amount(fields.get("P_AMT"))?;
     fields.require(&["P_INI_PAYMENT", "P_OID", "P_GOODS", "P_UNAME", "P_NEXT_URL"])?;
-    lengths(sim, &fields, charset)?;
-    let reserved = Reserved::parse(&sim.settings, fields.get("P_RESERVED"))?;
+    lengths(sim, &fields)?;
+    let (reserved, older) = Reserved::parse(&sim.settings, fields.get("P_RESERVED"))?;
+    older.into_iter().try_for_each(|refusal| sim.unless_older(&merchant.mid, refusal))?;
     if reserved.yes("useescrow") {
         return Err(Refusal::new("SIM:LATER", "에스크로는 시뮬레이터가 아직 지원하지 않습니다"));
     }
@@ -118,10 +153,10 @@ pub fn check(sim: &Sim, body: &[u8]) -> Result<MobileRequest, Refusal> {
         return Err(Refusal::coded("500619", fields.get("P_OID")));
     }
     let offer = offer(sim, &fields, merchant, &reserved, method, amount)?;
-    Ok(built(&fields, charset, amount, reserved, offer))
+    Ok(built(&fields, results, amount, reserved, offer))
 }
 
-fn built(fields: &Fields, charset: Charset, amount: u64, reserved: Reserved, offer: Offer) -> MobileRequest {
+fn built(fields: &Fields, results: Charset, amount: u64, reserved: Reserved, offer: Offer) -> MobileRequest {
     let text = |name: &str| fields.get(name).to_owned();
     MobileRequest {
         mid: text("P_MID"),
@@ -132,9 +167,9 @@ fn built(fields: &Fields, charset: Charset, amount: u64, reserved: Reserved, off
         phone: text("P_MOBILE"),
         email: text("P_EMAIL"),
         timestamp: text("P_TIMESTAMP"),
-        charset,
+        results,
         order: MobileOrder {
-            utf8: charset == Charset::Utf8,
+            utf8: results == Charset::Utf8,
             noti: text("P_NOTI"),
             next_url: text("P_NEXT_URL"),
             noti_url: text("P_NOTI_URL"),
@@ -161,12 +196,12 @@ fn amount(text: &str) -> Result<u64, Refusal> {
     rules::amount(text)
 }
 
-fn lengths(sim: &Sim, fields: &Fields, charset: Charset) -> Result<(), Refusal> {
+fn lengths(sim: &Sim, fields: &Fields) -> Result<(), Refusal> {
     let own = [("P_NOTI", sim.settings.p_noti_max_bytes)];
-    let bytes = |name: &str| charset.encode(fields.get(name)).len();
+    let bytes = |name: &str| FORM.encode(fields.get(name)).len();
     match LONGEST.iter().chain(&own).find(|(name, most)| bytes(name) > *most) {
         Some((name, most)) => {
-            let text = format!("{name}: {} 로 최대 {most} 바이트를 넘었습니다", charset.name());
+            let text = format!("{name}: {} 로 최대 {most} 바이트를 넘었습니다", FORM.name());
             Err(Refusal::new("SIM:LENGTH", text))
         }
         None => Ok(()),
@@ -253,7 +288,7 @@ fn offer(
     amount: u64,
 ) -> Result<Offer, Refusal> {
     let direct = reserved.wallets();
-    let mut wallets = offer::wallets(&sim.settings, merchant, &direct)?;
+    let mut wallets = offer::wallets(&sim.settings, merchant, &direct, offer::wallet_on_phone)?;
     if reserved.yes("disable_kpay") {
         wallets.retain(|wallet| wallet.code != "A");
     }

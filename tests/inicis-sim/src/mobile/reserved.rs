@@ -39,22 +39,29 @@ const OPTIONS: &[(&str, Value)] = &[
     ("d_quota", Value::Any),
 ];
 
+/// Options of earlier years, which gnuboard5 sends beside `d_kpay`. What they did is not documented, so they do nothing.
+const OLDER: &[&str] = &["d_kpay_app"];
+
 /// The options of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Reserved(Vec<(String, String)>);
 
 impl Reserved {
-    /// Reads P_RESERVED.
+    /// Reads P_RESERVED; also gives the refusals of options that only older clients send.
     ///
     /// # Errors
     /// Not `name=value`, an unknown name, a name that comes twice, or a value that is not allowed.
-    pub fn parse(settings: &Settings, text: &str) -> Result<Self, Refusal> {
+    pub fn parse(settings: &Settings, text: &str) -> Result<(Self, Vec<Refusal>), Refusal> {
         let refuse = |what: String| Refusal::new("SIM:RESERV", format!("P_RESERVED: {what}"));
-        let mut options: Vec<(String, String)> = Vec::new();
+        let (mut options, mut older): (Vec<(String, String)>, Vec<Refusal>) = Default::default();
         for part in text.split('&').filter(|part| !part.is_empty()) {
             let (name, value) =
                 part.split_once('=').ok_or_else(|| refuse(format!("{part} 에 값이 없습니다")))?;
-            let wallet = name.strip_prefix("d_").and_then(|n| crate::offer::wallet_by_name(settings, n));
+            if OLDER.contains(&name) {
+                older.push(refuse(format!("알 수 없는 옵션 {name}")));
+                continue;
+            }
+            let wallet = name.strip_prefix("d_").and_then(|n| crate::offer::wallet_on_phone(settings, n));
             let known = OPTIONS.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
             let fits = match known.or_else(|| wallet.map(|_| Value::Yes)) {
                 None => return Err(refuse(format!("알 수 없는 옵션 {name}"))),
@@ -70,7 +77,7 @@ impl Reserved {
             }
             options.push((name.to_owned(), value.to_owned()));
         }
-        Ok(Self(options))
+        Ok((Self(options), older))
     }
 
     /// The value of an option, or empty.
@@ -103,7 +110,7 @@ mod tests {
     #[test]
     fn options_are_the_known_ones_with_known_values() {
         let settings = Settings::default();
-        let options = Reserved::parse(&settings, "centerCd=Y&app_scheme=shop://&d_kakaopay=Y").unwrap();
+        let options = Reserved::parse(&settings, "centerCd=Y&app_scheme=shop://&d_kakaopay=Y").unwrap().0;
         assert!(options.yes("centerCd") && !options.yes("below1000"));
         assert_eq!((options.get("app_scheme"), options.wallets()), ("shop://", vec!["kakaopay"]));
         for bad in ["centercd=Y", "centerCd", "centerCd=1", "d_nobody=Y", "amt_hash=Y&amt_hash=Y"] {

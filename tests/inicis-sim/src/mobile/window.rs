@@ -84,7 +84,7 @@ async fn pay(sim: &Sim, request: &MobileRequest, choice: &Choice) -> Result<Leav
     }
     let mut fields = vec![
         ("P_STATUS", "00".to_owned()),
-        ("P_RMESG1", "정상처리되었습니다.".to_owned()),
+        ("P_RMESG1", "정상 처리 되었습니다.".to_owned()),
         ("P_TID", tid),
         ("P_REQ_URL", format!("https://{idc}mobile.inicis.com/smart/payReq.ini")),
         ("P_AMT", request.amount.to_string()),
@@ -151,7 +151,7 @@ fn authentication(
 fn post(sim: &Sim, request: &MobileRequest, fields: Vec<(&str, String)>) -> ReturnPost {
     let post = ReturnPost {
         url: request.order.next_url.clone(),
-        charset: request.charset,
+        charset: request.results,
         in_frame: true,
         fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
     };

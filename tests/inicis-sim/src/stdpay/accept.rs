@@ -48,19 +48,23 @@ const OPTIONS: &[(&str, Value)] = &[
     ("KWPY_VAT", Value::Yes),
 ];
 
+/// Options of earlier years: official samples of 2015 to 2018 and the plug-in's before them, which clients still send. What
+/// they did is not documented here, so they do nothing.
+const OLDER: &[&str] = &["vbanknoreg", "SLIMQUOTA", "Card", "OCB", "receipt"];
+
 /// The options of a request form.
 #[derive(Clone, Debug, Default)]
 pub struct Accept(Vec<(String, String)>);
 
 impl Accept {
-    /// Reads the field `acceptmethod`.
+    /// Reads the field `acceptmethod`; also gives the refusals of options that only older clients send.
     ///
     /// # Errors
     /// Unbalanced brackets, an unknown option, or a value where none belongs or that is not allowed.
-    pub fn parse(text: &str) -> Result<Self, Refusal> {
+    pub fn parse(text: &str) -> Result<(Self, Vec<Refusal>), Refusal> {
         let refuse = |what: &str| Refusal::new("SIM:ACCEPT", format!("acceptmethod: {what}"));
         let parts = split(text).ok_or_else(|| refuse("괄호가 맞지 않습니다"))?;
-        let mut options = Vec::new();
+        let (mut options, mut older) = (Vec::new(), Vec::new());
         for part in parts {
             let (name, value) = match part.split_once('(') {
                 Some((name, rest)) => (name, Some(rest.strip_suffix(')').unwrap_or(rest))),
@@ -68,6 +72,10 @@ impl Accept {
             };
             let known = OPTIONS.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
             let fits = match (known, value) {
+                (None, _) if OLDER.contains(&name) => {
+                    older.push(refuse(&format!("알 수 없는 옵션 {name}")));
+                    continue;
+                }
                 (None, _) => return Err(refuse(&format!("알 수 없는 옵션 {name}"))),
                 (Some(Value::No), value) => value.is_none_or(str::is_empty),
                 (Some(Value::Yes), value) => value.is_some(),
@@ -78,7 +86,7 @@ impl Accept {
             }
             options.push((name.to_owned(), value.unwrap_or_default().to_owned()));
         }
-        Ok(Self(options))
+        Ok((Self(options), older))
     }
 
     /// The value of an option, if it was given.
@@ -113,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_colon_inside_brackets_belongs_to_the_value() {
-        let accept = Accept::parse("HPP(2):hppablecorp(SKT:KTF):centerCd(Y):below1000").unwrap();
+        let accept = Accept::parse("HPP(2):hppablecorp(SKT:KTF):centerCd(Y):below1000").unwrap().0;
         assert_eq!(accept.get("hppablecorp"), Some("SKT:KTF"));
         assert_eq!(accept.get("centerCd"), Some("Y"));
         assert!(accept.get("useescrow").is_none());

@@ -105,8 +105,13 @@ fn verify(
         return Err(Refusal::new("SIM:TIME", "timestamp: 승인 요청에는 새 값이 필요합니다"));
     }
     same_hash("signature", fields.get("signature"), &hash::approval_signature(token, timestamp))?;
-    let verification = hash::approval_verification(token, &merchant.sign_key, timestamp);
-    same_hash("verification", fields.get("verification"), &verification)?;
+    if fields.has("verification") {
+        let verification = hash::approval_verification(token, &merchant.sign_key, timestamp);
+        same_hash("verification", fields.get("verification"), &verification)?;
+    } else {
+        // Official samples before 2022 and gnuboard5 (§1.7).
+        sim.unless_older(&merchant.mid, Refusal::coded("500633", "verification"))?;
+    }
     if Format::parse(fields.get("format")).is_none() || Charset::parse(fields.get("charset")).is_none() {
         return Err(Refusal::new("SIM:FIELD", "format, charset: 알 수 없는 값입니다"));
     }

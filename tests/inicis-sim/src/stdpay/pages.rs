@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use url::Url;
 
-use super::request::{PayRequest, check};
+use super::request::{FORM, PayRequest, check};
 use super::window;
 use crate::choice::{Choice, Leaving, ReturnPost, WindowError};
 use crate::form::{Fields, is_form};
@@ -68,13 +68,13 @@ pub fn page_of(headers: &HeaderMap) -> Option<Url> {
 
 /// `POST /payMain/pay`: the merchant's form, posted by INIStdPay.js into the frame.
 pub async fn pay(State(sim): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    let fields = Fields::parse(&body);
     let form = if is_form(&headers) {
-        Ok(())
+        Fields::parse_in(&body, FORM)
     } else {
         Err(Refusal::new("SIM:TYPE", "application/x-www-form-urlencoded 만 받습니다"))
     };
-    match form.and_then(|()| check(&sim, &fields, page_of(&headers).as_ref())) {
+    let fields = form.as_ref().map_or_else(|_| Fields::parse(&body), Clone::clone);
+    match form.and_then(|_| check(&sim, &fields, page_of(&headers).as_ref())) {
         Ok(request) => {
             let id = sim.windows.open(sim.clock.now_ms(), request.clone());
             show(&id, &request, "")

@@ -92,6 +92,10 @@ const LONGEST: &[(&str, usize)] = &[
     ("languageView", 2),
 ];
 
+/// The charset of every form on PC: INIStdPay.js posts the page in UTF-8 (§1.1, §1.2). The field `charset` is that of the
+/// return post.
+pub const FORM: Charset = Charset::Utf8;
+
 /// Checks a form that was posted to `/payMain/pay` by the page `page`.
 ///
 /// # Errors
@@ -117,8 +121,9 @@ pub fn check(sim: &Sim, fields: &Fields, page: Option<&Url>) -> Result<PayReques
     if fields.get("payViewType") == "popup" {
         return Err(Refusal::new("SIM:POPUP", "payViewType=popup 은 시뮬레이터가 아직 지원하지 않습니다"));
     }
-    let accept = Accept::parse(fields.get("acceptmethod"))?;
-    let methods = rules::methods(fields, merchant, &accept)?;
+    let (accept, older) = Accept::parse(fields.get("acceptmethod"))?;
+    older.into_iter().try_for_each(|refusal| sim.unless_older(&merchant.mid, refusal))?;
+    let methods = rules::methods(sim, fields, merchant, &accept)?;
     if fields.get("currency") == "WON" && price < 1000 && accept.get("below1000").is_none() {
         return Err(Refusal::coded("500608", "acceptmethod below1000"));
     }
@@ -199,7 +204,8 @@ fn hashes(sim: &Sim, fields: &Fields, merchant: &Merchant) -> Result<(), Refusal
             fields.get("verification"),
             &hash::form_verification(oid, price, &merchant.sign_key, timestamp),
         ),
-        "" | "N" if !sim.settings.require_chkfake => Ok(()),
+        // Official samples before 2022 and gnuboard5 sign with `signature` alone (§1.2).
+        "" | "N" => sim.unless_older(&merchant.mid, Refusal::new("SIM:FIELD", "use_chkfake: Y 여야 합니다")),
         _ => Err(Refusal::new("SIM:FIELD", "use_chkfake: Y 여야 합니다")),
     }
 }

@@ -73,23 +73,31 @@ pub fn form_timestamp(sim: &Sim, text: &str) -> Result<(), Refusal> {
 /// Which methods the window offers, as names of [`Offer::methods`] or `only…`, and the phone rule of §1.4.
 ///
 /// # Errors
-/// An unknown method (also the spelling `Vbank`), none that is contracted (403), a phone offered without its option, or
-/// USD with something other than a card.
+/// An unknown method (also the spelling `Vbank`, unless the client is an older one), none that is contracted (403), a phone
+/// offered without its option, or USD with something other than a card.
 pub fn methods<'a>(
+    sim: &Sim,
     fields: &'a Fields,
     merchant: &'a Merchant,
     accept: &Accept,
 ) -> Result<Vec<&'a str>, Refusal> {
-    let asked: Vec<&str> = fields.get("gopaymethod").split(':').filter(|m| !m.is_empty()).collect();
+    let mut asked: Vec<&str> = fields.get("gopaymethod").split(':').filter(|m| !m.is_empty()).collect();
     let known = |name: &&str| {
         method::by_name(name).is_some() || WALLET_METHODS.contains(name) || name.starts_with("only")
     };
     if let Some(later) = asked.iter().find(|name| NOT_SIMULATED.contains(name)) {
         return Err(Refusal::new("SIM:LATER", format!("{later} 결제는 시뮬레이터가 지원하지 않습니다")));
     }
-    if let Some(unknown) = asked.iter().find(|name| !known(name)) {
-        let hint = if unknown.eq_ignore_ascii_case("VBank") { " (VBank 로 써야 합니다)" } else { "" };
-        return Err(Refusal::new("SIM:METHOD", format!("gopaymethod: 알 수 없는 결제수단 {unknown}{hint}")));
+    for name in asked.iter_mut().filter(|name| !known(name)) {
+        let mut names =
+            method::METHODS.iter().map(|method| method.name).chain(WALLET_METHODS.iter().copied());
+        let meant = names.find(|right| right.eq_ignore_ascii_case(name));
+        let hint = meant.map(|right| format!(" ({right} 로 써야 합니다)")).unwrap_or_default();
+        let refusal = Refusal::new("SIM:METHOD", format!("gopaymethod: 알 수 없는 결제수단 {name}{hint}"));
+        // Official samples write `Card:Directbank:vbank`.
+        let Some(right) = meant else { return Err(refusal) };
+        sim.unless_older(&merchant.mid, refusal)?;
+        *name = right;
     }
     let contracted = merchant.methods.iter().map(String::as_str);
     let offered: Vec<&str> = if asked.is_empty() { contracted.collect() } else { asked };
@@ -135,7 +143,7 @@ pub fn offer(
     only.extend(accept.get("onlyeasypaycode").unwrap_or_default().split(':').filter(|name| !name.is_empty()));
     let called = asked.iter().any(|name| name.starts_with("only"));
     let no_wallets = has("noeasypay") || (has("cardonly") && !called) || currency == "USD";
-    let wallets = offer::wallets(&sim.settings, merchant, &only)?;
+    let wallets = offer::wallets(&sim.settings, merchant, &only, offer::wallet_on_pc)?;
     let wallets = if no_wallets { Vec::new() } else { wallets };
     let opens = |name: &str| WALLET_METHODS.contains(&name) || name.starts_with("only");
     let contract = |name: &str| merchant.methods.iter().any(|own| own == name);

@@ -17,6 +17,7 @@ mod mobile_fault;
 mod mobile_pages;
 mod net_cancel;
 mod notices;
+mod older;
 mod pages;
 mod phone;
 mod refund;

@@ -164,10 +164,37 @@ async fn options_restrict_the_window_on_the_phone() {
 }
 
 #[tokio::test]
+async fn every_wallet_that_public_clients_open_is_known_by_its_name_on_each_device() {
+    let rig = Rig::start().await;
+    for (on_pc, on_phone, code) in [
+        ("kakaopay", "kakaopay", "O"),
+        ("naverpay", "npay", "I"),
+        ("ssp", "samsungpay", "B"),
+        ("payco", "payco", "C"),
+        ("tosspay", "tosspay", "H"),
+        ("ssgcard", "ssgpay", "G"),
+        ("lpay", "lpay", "L"),
+    ] {
+        let answer = pc(&rig, &format!("only{on_pc}"), "cardonly", json!({})).await;
+        assert_eq!(answer["CARD_SrcCode"], code, "{on_pc}");
+        let form = with(rig.phone_form("CARD", "O-1", "60000"), "P_RESERVED", &format!("d_{on_phone}=Y"));
+        let answer = rig.phone_approve(&rig.phone_posted(&form, json!({"choice": "pay"})).await).await;
+        assert_eq!(get(&answer, "P_SRC_CODE"), code, "{on_phone}");
+    }
+    for (field, value) in [("gopaymethod", "onlynpay"), ("gopaymethod", "onlysamsungpay")] {
+        let mut form = rig.form(MID, "O-1", "60000");
+        set(&mut form, field, value);
+        assert_eq!(rig.refusal(&form).await, "SIM:WALLET", "{value}");
+    }
+    let form = with(rig.phone_form("CARD", "O-1", "60000"), "P_RESERVED", "d_naverpay=Y");
+    assert_eq!(rig.refusal(&form).await, "SIM:RESERV");
+}
+
+#[tokio::test]
 async fn by_setting_more_wallets_have_names() {
     let rig = Rig::with(|options| {
-        options.settings.wallet_names.insert("tosspay".to_owned(), "H".to_owned());
+        options.settings.wallet_names.insert("newpay".to_owned(), "U".to_owned());
     })
     .await;
-    assert_eq!(pc(&rig, "onlytosspay", "", json!({})).await["CARD_SrcCode"], "H");
+    assert_eq!(pc(&rig, "onlynewpay", "", json!({})).await["CARD_SrcCode"], "U");
 }

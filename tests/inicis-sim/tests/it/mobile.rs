@@ -74,8 +74,10 @@ async fn lengths_count_in_the_charset_of_the_transmission() {
     let name = "가".repeat(15);
     let form = with(rig.phone_form("CARD", "O-1", "1000"), "P_UNAME", &name);
     rig.phone_posted(&form, json!({"choice": "pay"})).await;
-    let utf8 = with(form, "P_CHARSET", "utf8");
-    assert_eq!(rig.refusal(&utf8).await, "SIM:LENGTH");
+    // P_CHARSET says nothing of the form.
+    rig.phone_posted(&with(form, "P_CHARSET", "utf8"), json!({"choice": "pay"})).await;
+    let long = with(rig.phone_form("CARD", "O-1", "1000"), "P_UNAME", &"가".repeat(16));
+    assert_eq!(rig.refusal(&long).await, "SIM:LENGTH");
     for (field, length) in [("P_OID", 41), ("P_AMT", 9), ("P_GOODS", 81), ("P_NOTI", 801)] {
         let form = with(rig.phone_form("CARD", "O-1", "1000"), field, &"1".repeat(length));
         assert_eq!(rig.refusal(&form).await, "SIM:LENGTH", "{field}");
@@ -83,12 +85,15 @@ async fn lengths_count_in_the_charset_of_the_transmission() {
 }
 
 #[tokio::test]
-async fn the_charset_is_euc_kr_unless_p_charset_says_utf8() {
+async fn a_phones_form_is_euc_kr_and_p_charset_is_the_charset_of_the_results() {
     let rig = Rig::start().await;
     let form = rig.phone_form("CARD", "O-1", "1000");
-    let body = json!({"fields": form, "choice": "pay", "form_charset": "UTF-8"});
-    let answer: Value = rig.post_control("/_sim/window", &body).await.json().await.unwrap();
-    assert_eq!(answer["refused"]["code"], "SIM:CHARS");
+    for charset in ["", "euc-kr", "utf8"] {
+        let form = with(form.clone(), "P_CHARSET", charset);
+        let body = json!({"fields": form, "choice": "pay", "form_charset": "UTF-8"});
+        let answer: Value = rig.post_control("/_sim/window", &body).await.json().await.unwrap();
+        assert_eq!(answer["refused"]["code"], "SIM:CHARS", "{charset}");
+    }
 
     for (charset, utf8, name) in [("", false, "EUC-KR"), ("utf8", true, "UTF-8")] {
         let form = with(with(form.clone(), "P_CHARSET", charset), "P_UNAME", "똠방각하");
@@ -161,6 +166,30 @@ async fn approval_takes_a_form_multipart_and_a_query_and_has_another_tid() {
         assert_eq!((get(&answer, "P_STATUS"), get(&answer, "P_OID")), ("00", oid), "{way}");
         assert_eq!(&get(&answer, "P_TID")[..20], "INIMX_CARDINIpayTest");
         assert_eq!(get(&answer, "P_AUTH_DT").len(), 14);
+    }
+}
+
+#[tokio::test]
+async fn an_approval_is_written_as_captured_answers_are() {
+    let rig = Rig::start().await;
+    let mut form = with(rig.phone_form("CARD", "O-1", "60000"), "P_UNAME", "정가&&희나");
+    form = with(form, "P_NEXT_URL", "https://shop.example.com/return/1?a=b&c=%2525");
+    form = with(form, "P_RESERVED", "centerCd=Y&cp_yn=Y");
+    let (_, body) = rig.window(&form, json!({"choice": "pay", "card": "04", "points": 1000})).await;
+    let post: crate::rig::Pairs = serde_json::from_value(body["fields"].clone()).unwrap();
+    assert_eq!(get(&post, "P_RMESG1"), "정상 처리 되었습니다.");
+    let request = pairs([("P_MID", MID), ("P_TID", get(&post, "P_TID"))]);
+    let bytes = rig.send(get(&post, "P_REQ_URL"), &request).await.unwrap().bytes().await.unwrap();
+    let text = EUC_KR.decode(&bytes).0.into_owned();
+    assert!(text.starts_with("P_STATUS=00&P_AUTH_DT="), "{text}");
+    for part in [
+        "&P_RMESG1=성공적으로 처리 하였습니다.&P_RMESG2=00&P_TID=INIMX_CARD",
+        "&P_AMT=60000&P_TYPE=CARD&P_UNAME=정가&&희나&P_MID=INIpayTest&P_OID=O-1&P_NOTI=checkout=1",
+        "&P_NEXT_URL=https://shop.example.com/return/1?a=b&c=%2525&P_MNAME=",
+        // base64 of `usepoint=1000&`.
+        "&P_MERCHANT_RESERVED=dXNlcG9pbnQ9MTAwMCY%3D&P_CARD_APPLPRICE=59000&P_CARD_USEPOINT=1000&EventCode=",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
     }
 }
 

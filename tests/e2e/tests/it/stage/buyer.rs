@@ -13,6 +13,8 @@ pub type Fields = Vec<(String, String)>;
 pub struct Window {
     /// Fields of the gateway's form.
     pub fields: Fields,
+    /// Charset in which a browser sends them.
+    pub charset: String,
     /// Where giving up posts to.
     pub leave: String,
 }
@@ -86,7 +88,7 @@ impl Stage {
         let page = self.open_page(&text(created, "checkout_url")).await;
         assert_eq!(page.status, 200, "{}", html::visible(&page.text));
         let leave = html::attribute(&page.text, "<form method=\"post\"", "action").unwrap();
-        Window { fields: html::hidden_fields(&page.text), leave }
+        Window { fields: html::hidden_fields(&page.text), charset: html::form_charset(&page.text), leave }
     }
 
     /// Presses the button of the checkout page, with the user agent of a PC.
@@ -96,7 +98,8 @@ impl Stage {
     }
 
     /// Chooses in the window; the gateway sends the browser back to us.
-    pub async fn choose(&self, window: &Window, choice: Value) -> Return {
+    pub async fn choose(&self, window: &Window, mut choice: Value) -> Return {
+        choice["form_charset"] = json!(window.charset);
         let answer = self.play(&window.fields, choice).await.expect(200);
         assert_eq!(answer["charset"], "UTF-8", "{answer}");
         Return {

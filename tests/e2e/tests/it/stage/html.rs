@@ -15,6 +15,11 @@ pub fn hidden_fields(html: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The charset in which a browser would send the gateway's form of a window page.
+pub fn form_charset(html: &str) -> String {
+    attribute(html, "id=\"payhost-form\"", "accept-charset").unwrap().to_uppercase()
+}
+
 /// The text of a page without its markup and scripts.
 pub fn visible(html: &str) -> String {
     let body = html.split_once("<main>").map_or(html, |(_, rest)| rest);

@@ -9,16 +9,9 @@ use super::http::Answer;
 /// Both devices.
 pub const DEVICES: [&str; 2] = ["pc", "mobile"];
 
-/// A gateway that knows the names of wallets which `inicis.md` does not have.
+/// The gateway as it is, which takes every window that our plugin opens.
 pub async fn stage() -> Stage {
-    Stage::with(|options| {
-        for (name, code) in
-            [("ssp", "B"), ("samsungpay", "B"), ("npay", "I"), ("tosspay", "H"), ("ssgpay", "G")]
-        {
-            options.settings.wallet_names.insert(name.to_owned(), code.to_owned());
-        }
-    })
-    .await
+    Stage::start().await
 }
 
 /// `pay` with a choice of one's own.
