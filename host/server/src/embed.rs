@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use payhost_core::id::{PaymentId, ShopId};
 use payhost_store::rows::{Mode, shops};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::channels::manage::{self as channels, ChannelIn, ChannelOut};
@@ -71,9 +72,10 @@ impl Host {
 }
 
 /// A value as the body of a request.
-fn body<T: Serialize>(value: T) -> Result<Body<T>, Problem> {
-    let raw = serde_json::to_vec(&value).map_err(|error| Problem::internal(&error))?.into();
-    Ok(Body { value, raw })
+fn body<T: Serialize + DeserializeOwned>(value: &T) -> Result<Body<T>, Problem> {
+    let raw = serde_json::to_vec(value).map_err(|error| Problem::internal(&error))?;
+    // Read again: an embedder's text is mended at the same edge as anybody's.
+    Body::of(raw.into())
 }
 
 impl Operator {
@@ -91,7 +93,7 @@ impl Operator {
     /// # Errors
     /// `invalid_request` with the hosts that it wants.
     pub async fn grant(&self, plugin: &str, origin: &str) -> Result<PluginOut, Problem> {
-        let input = body(GrantIn { origin: origin.to_owned() })?;
+        let input = body(&GrantIn { origin: origin.to_owned() })?;
         Ok(grant::grant(State(self.0.clone()), OperatorKey, Path(plugin.to_owned()), input).await?.0)
     }
 
@@ -100,7 +102,7 @@ impl Operator {
     /// # Errors
     /// `invalid_request` with the member at fault.
     pub async fn map_gateway(&self, entry: MapEntry) -> Result<MapEntry, Problem> {
-        Ok(gateway_map::put(State(self.0.clone()), OperatorKey, body(entry)?).await?.0)
+        Ok(gateway_map::put(State(self.0.clone()), OperatorKey, body(&entry)?).await?.0)
     }
 
     /// Makes a shop.
@@ -108,7 +110,7 @@ impl Operator {
     /// # Errors
     /// `invalid_request` with the member at fault.
     pub async fn create_shop(&self, shop: ShopIn) -> Result<ShopOut, Problem> {
-        Ok(shop_routes::create(State(self.0.clone()), OperatorKey, body(shop)?).await?.1.0)
+        Ok(shop_routes::create(State(self.0.clone()), OperatorKey, body(&shop)?).await?.1.0)
     }
 
     /// What plugin calls cost since the start, in all and by shop.
@@ -123,7 +125,7 @@ impl Shop {
     /// # Errors
     /// `invalid_request` with the member at fault.
     pub async fn create_channel(&self, channel: ChannelIn) -> Result<ChannelOut, Problem> {
-        Ok(channels::create(State(self.host.clone()), self.caller, body(channel)?).await?.1.0)
+        Ok(channels::create(State(self.host.clone()), self.caller, body(&channel)?).await?.1.0)
     }
 
     /// Makes a payment, or gives the open one of the same order. With an idempotency key a repeat of the same input gets the
@@ -137,7 +139,7 @@ impl Shop {
         idempotency_key: Option<&str>,
     ) -> Result<Created, Problem> {
         let key = IdempotencyKey::given(idempotency_key)?;
-        let made = create::create(State(self.host.clone()), self.caller, key, body(payment)?).await;
+        let made = create::create(State(self.host.clone()), self.caller, key, body(&payment)?).await;
         let (status, Json(answer)) = made?;
         let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let id = text("id").parse().map_err(|_| Problem::internal(&"an answer without an id"))?;
@@ -182,7 +184,7 @@ impl Shop {
         idempotency_key: &str,
     ) -> Result<PaymentOut, Problem> {
         let key = RequiredKey::given(idempotency_key)?;
-        let (host, input) = (State(self.host.clone()), body(cancel)?);
+        let (host, input) = (State(self.host.clone()), body(&cancel)?);
         let _stored = cancel::cancel(host, self.caller, PathId(id), key, input).await?;
         self.payment(id).await
     }

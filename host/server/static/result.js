@@ -12,6 +12,17 @@
     });
   }
 
+  /* The account number to the clipboard; without a clipboard the button is not there. */
+  document.querySelectorAll("[data-copy]").forEach(function (button) {
+    if (!navigator.clipboard) return button.remove();
+    button.addEventListener("click", function () {
+      navigator.clipboard.writeText(button.dataset.copy).then(function () {
+        button.setAttribute("aria-live", "polite");
+        button.textContent = button.dataset.copied;
+      }, function () { button.remove(); });
+    });
+  });
+
   function askAgain() {
     var tries = Number(new URLSearchParams(location.hash.slice(1)).get("try") || 0) + 1;
     if (tries > 60) return;

@@ -22,6 +22,7 @@ use crate::http::auth::ShopCaller;
 use crate::http::json::{Body, PathId};
 use crate::http::page::Page;
 use crate::http::problem::Problem;
+use crate::http::text;
 use crate::jobs;
 use crate::sealed::Place;
 use crate::shops::manage::name;
@@ -40,7 +41,7 @@ pub struct ChannelIn {
     /// Plugin id.
     pub plugin: String,
     /// What the shop calls it. Absent: the preset's title, or the plugin's name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::optional")]
     pub name: Option<String>,
     /// A preset of the plugin, which is a public test merchant: in test mode only. `settings` go over it.
     #[serde(default)]
@@ -69,7 +70,7 @@ pub struct ChannelIn {
 #[serde(deny_unknown_fields)]
 pub struct ChannelPatch {
     /// A new name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::changed")]
     pub name: Option<String>,
     /// Settings and secrets by key; `null` clears one, unless the channel's purposes need it; what is absent stays.
     #[serde(default)]

@@ -86,6 +86,8 @@ pub struct Words {
     pub bank: &'static str,
     /// Label: the account number.
     pub account: &'static str,
+    /// Button: the account number to the clipboard, and what it says afterwards.
+    pub copy: (&'static str, &'static str),
     /// Label: the account's holder.
     pub holder: &'static str,
     /// Label: until when.
@@ -141,6 +143,7 @@ const KO: Words = Words {
     issuer: "결제 기관",
     bank: "입금 은행",
     account: "계좌번호",
+    copy: ("계좌번호 복사", "복사했습니다"),
     holder: "예금주",
     deadline: "입금 기한",
 };
@@ -194,6 +197,7 @@ const EN: Words = Words {
     issuer: "Card or bank",
     bank: "Bank",
     account: "Account number",
+    copy: ("Copy account number", "Copied"),
     holder: "Account holder",
     deadline: "Pay in before",
 };

@@ -36,6 +36,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             let code = if status == 413 { "payload_too_large" } else { "invalid_json" };
             Problem::new(code, rejection.body_text())
         })?;
+        Self::of(raw)
+    }
+}
+
+impl<T: DeserializeOwned> Body<T> {
+    /// A body that came as bytes, whose type was looked at before.
+    pub fn of(raw: bytes::Bytes) -> Result<Self, Problem> {
         parse(&raw).map(|value| Self { value, raw })
     }
 }

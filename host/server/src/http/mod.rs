@@ -11,6 +11,7 @@ pub mod openapi;
 pub mod page;
 pub mod problem;
 pub mod request_id;
+pub mod text;
 
 use std::time::Duration;
 

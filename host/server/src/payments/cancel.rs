@@ -30,6 +30,7 @@ use crate::http::auth::ShopCaller;
 use crate::http::idempotency::{Key, Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::{GatewayAnswer, Problem};
+use crate::http::text;
 use crate::jobs;
 
 /// Longest reason, in characters.
@@ -47,7 +48,7 @@ pub struct CancelIn {
     #[serde(default)]
     pub tax: Option<TaxIn>,
     /// Why, in words for the gateway's records.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::optional")]
     #[schema(max_length = 100)]
     pub reason: Option<String>,
     /// The buyer's bank account, for a payment whose `cancellable.needs_account` is true. Used for this request and kept nowhere.
@@ -62,6 +63,7 @@ pub struct RefundAccountIn {
     /// KFTC code of the bank: `088`.
     pub bank: String,
     /// Name of the holder.
+    #[serde(deserialize_with = "text::line")]
     pub holder: String,
     /// The account number: digits, with or without `-`.
     pub number: AccountNumber,
@@ -70,7 +72,7 @@ pub struct RefundAccountIn {
 /// An account number; its debug form shows nothing of it. (It can be written as JSON, because that is the request of an
 /// embedder's call; nothing else writes it.)
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
-pub struct AccountNumber(String);
+pub struct AccountNumber(#[serde(deserialize_with = "text::line")] String);
 
 impl std::fmt::Debug for AccountNumber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,7 +91,7 @@ impl RefundAccountIn {
         if self.bank.len() != 3 || !self.bank.bytes().all(|b| b.is_ascii_digit()) {
             return Err(Problem::field("account.bank", "a bank's KFTC code of three digits, such as 088"));
         }
-        let holder = self.holder.trim();
+        let holder = &self.holder;
         if holder.is_empty() || holder.chars().count() > 40 || holder.chars().any(char::is_control) {
             return Err(Problem::field("account.holder", "one line of 1 to 40 characters"));
         }

@@ -33,6 +33,7 @@ use crate::http::auth::ShopCaller;
 use crate::http::idempotency::{IdempotencyKey, Key, Known};
 use crate::http::json::Body;
 use crate::http::problem::Problem;
+use crate::http::text;
 use crate::jobs;
 use crate::sealed::Place;
 use crate::time::parse_moment;
@@ -55,11 +56,12 @@ const BUYER_MAX: usize = 255;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PaymentIn {
-    /// The shop's own order number: any text of up to 64 characters.
+    /// The shop's own order number: any text of up to 64 characters. It comes back to the letter.
     #[schema(max_length = 64)]
     pub order_id: String,
     /// What is sold, in one line that the buyer reads. A gateway that takes less gets it cut, with a warning.
     #[schema(max_length = 255)]
+    #[serde(deserialize_with = "text::line")]
     pub order_name: String,
     /// What is to be paid.
     pub amount: AmountIn,
@@ -123,8 +125,8 @@ impl PaymentIn {
     }
 
     fn check(&self, now_us: i64) -> Result<Checked, Problem> {
-        text("order_id", &self.order_id, ORDER_ID_MAX)?;
-        text("order_name", &self.order_name, ORDER_NAME_MAX)?;
+        one_line("order_id", &self.order_id, ORDER_ID_MAX)?;
+        one_line("order_name", &self.order_name, ORDER_NAME_MAX)?;
         let amount = self.amount.check()?;
         let buyer = [
             ("buyer.name", &self.buyer.name),
@@ -132,7 +134,7 @@ impl PaymentIn {
             ("buyer.phone", &self.buyer.phone),
         ];
         for (field, value) in buyer {
-            value.as_ref().map_or(Ok(()), |value| text(field, value, BUYER_MAX))?;
+            value.as_ref().map_or(Ok(()), |value| one_line(field, value, BUYER_MAX))?;
         }
         if let Some(url) = &self.return_url {
             web_address("return_url", url)?;
@@ -176,7 +178,7 @@ struct Checked {
     expires_us: i64,
 }
 
-fn text(field: &str, value: &str, longest: usize) -> Result<(), Problem> {
+fn one_line(field: &str, value: &str, longest: usize) -> Result<(), Problem> {
     if value.trim().is_empty() {
         return Err(Problem::field(field, "this must not be empty"));
     }

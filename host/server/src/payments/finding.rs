@@ -29,6 +29,7 @@ use crate::http::auth::Operator;
 use crate::http::idempotency::{Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::Problem;
+use crate::http::text;
 use crate::jobs::{self, Task};
 use crate::time::parse_moment;
 use crate::vbank::{self, close};
@@ -64,9 +65,11 @@ pub struct FindingIn {
     pub at: Option<String>,
     /// What was seen where.
     #[schema(max_length = 1000)]
+    #[serde(deserialize_with = "text::line")]
     pub note: String,
     /// Who looked.
     #[schema(max_length = 100)]
+    #[serde(deserialize_with = "text::line")]
     pub by: String,
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
+use crate::http::text;
 use crate::time::rfc3339;
 
 /// Largest amount that the API takes, in minor units. Above any gateway's limit, and small enough that sums cannot wrap.
@@ -135,14 +136,14 @@ impl From<MethodIo> for Method {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuyerIo {
-    /// Full name.
-    #[serde(default)]
+    /// Full name. An empty text is as good as none, here and in the two below.
+    #[serde(default, deserialize_with = "text::optional")]
     pub name: Option<String>,
     /// E-mail address.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::optional")]
     pub email: Option<String>,
     /// Telephone number.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::optional")]
     pub phone: Option<String>,
 }
 

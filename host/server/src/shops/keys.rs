@@ -16,6 +16,7 @@ use crate::http::auth::Operator;
 use crate::http::json::{Body, Params, PathId};
 use crate::http::page::Page;
 use crate::http::problem::Problem;
+use crate::http::text;
 use crate::time::rfc3339;
 
 /// A new key.
@@ -29,7 +30,7 @@ pub struct KeyIn {
     #[serde(default)]
     pub mode: Option<String>,
     /// What it is for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::line")]
     pub name: String,
 }
 

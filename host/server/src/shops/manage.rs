@@ -15,6 +15,7 @@ use crate::http::auth::Operator;
 use crate::http::json::{Body, Params};
 use crate::http::page::{Page, PageParams, limit, page};
 use crate::http::problem::Problem;
+use crate::http::text;
 use crate::payments::create::web_address;
 use crate::time::rfc3339;
 
@@ -30,6 +31,7 @@ const ORIGINS_MAX: usize = 20;
 pub struct ShopIn {
     /// What buyers see.
     #[schema(max_length = 100)]
+    #[serde(deserialize_with = "text::line")]
     pub name: String,
     /// Address of the shop's own checkout host. Absent: this host's.
     #[serde(default)]

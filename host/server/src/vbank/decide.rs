@@ -23,6 +23,7 @@ use crate::host::Host;
 use crate::http::auth::Operator;
 use crate::http::json::{Body, PathId};
 use crate::http::problem::Problem;
+use crate::http::text;
 use crate::payments::attempt::locked;
 use crate::payments::finding::signed;
 use crate::payments::settle::Change;
@@ -34,9 +35,11 @@ use crate::sealed::Place;
 pub struct DecisionIn {
     /// What was seen where.
     #[schema(max_length = 1000)]
+    #[serde(deserialize_with = "text::line")]
     pub note: String,
     /// Who looked.
     #[schema(max_length = 100)]
+    #[serde(deserialize_with = "text::line")]
     pub by: String,
 }
 

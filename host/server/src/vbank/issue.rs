@@ -27,6 +27,7 @@ use crate::http::auth::ShopCaller;
 use crate::http::idempotency::{Key, Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::{GatewayAnswer, Problem};
+use crate::http::text;
 use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
 use crate::payments::cancel::not_sent_problem;
 use crate::payments::complete::refusal;
@@ -48,7 +49,7 @@ pub struct AccountIn {
     /// KFTC code of the bank: `088`.
     pub bank: String,
     /// Who pays in. Absent: the buyer's name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::optional")]
     pub holder: Option<String>,
     /// Until when: RFC 3339, or a date, which means 23:59 in Seoul. Absent: until the payment expires.
     #[serde(default)]
@@ -128,7 +129,7 @@ impl Wanted {
         if input.bank.len() != 3 || !input.bank.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(Problem::field("bank", "a bank's KFTC code of three characters, such as 088"));
         }
-        let holder = input.holder.map(|holder| holder.trim().to_owned()).filter(|holder| !holder.is_empty());
+        let holder = input.holder;
         let odd = |text: &String| text.chars().count() > HOLDER_MAX || text.chars().any(char::is_control);
         if holder.as_ref().is_some_and(odd) {
             return Err(Problem::field("holder", format!("one line of at most {HOLDER_MAX} characters")));

@@ -25,6 +25,7 @@ use crate::http::auth::ShopCaller;
 use crate::http::idempotency::RequiredKey;
 use crate::http::json::{Body, PathId};
 use crate::http::problem::Problem;
+use crate::http::text;
 use crate::institutions;
 use crate::payments::cancel::{self, CancelIn, RefundAccountIn};
 use crate::payments::order::base_url;
@@ -148,9 +149,9 @@ impl Link {
 pub struct Typed {
     #[serde(default)]
     bank: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::line")]
     number: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::line")]
     holder: String,
 }
 
@@ -349,8 +350,8 @@ pub async fn send(
         reason: None,
         account: Some(RefundAccountIn {
             bank: typed.bank.clone(),
-            holder: typed.holder.trim().to_owned(),
-            number: typed.number.trim().to_owned().into(),
+            holder: typed.holder.clone(),
+            number: typed.number.clone().into(),
         }),
     };
     // Each try has a key of its own: a refusal (a wrong number) lets the buyer try again, and a second press meets the
@@ -375,10 +376,10 @@ pub async fn send(
 /// What is wrong with what was typed.
 fn wrong(t: &Words, typed: &Typed) -> Option<&'static str> {
     let bank = institutions::banks().iter().any(|(code, ..)| *code == typed.bank);
-    let number = typed.number.trim();
+    let number = &typed.number;
     let digits = number.bytes().filter(u8::is_ascii_digit).count();
     let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    let holder = typed.holder.trim();
+    let holder = &typed.holder;
     match (bank, plain && (6..=20).contains(&digits), !holder.is_empty() && holder.chars().count() <= 40) {
         (false, _, _) => Some(t.bad_bank),
         (_, false, _) => Some(t.bad_number),

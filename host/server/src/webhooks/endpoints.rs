@@ -19,6 +19,7 @@ use crate::http::auth::ShopCaller;
 use crate::http::json::{Body, Params, PathId};
 use crate::http::page::{Page, PageParams, limit, page};
 use crate::http::problem::Problem;
+use crate::http::text;
 use crate::payments::create::web_address;
 use crate::sealed::Place;
 use crate::shops::manage::name;
@@ -44,7 +45,7 @@ pub struct EndpointIn {
     #[serde(default)]
     pub url: Option<String>,
     /// What the shop calls it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::line")]
     pub name: String,
     /// Names of events; `*` is all of them, also those that are yet to come. Absent: all.
     #[serde(default)]
@@ -59,7 +60,7 @@ pub struct EndpointPatch {
     #[serde(default)]
     pub url: Option<String>,
     /// Another name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::changed")]
     pub name: Option<String>,
     /// Other events.
     #[serde(default)]
