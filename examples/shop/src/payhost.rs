@@ -132,6 +132,14 @@ impl Payment {
         })
     }
 
+    /// What the number that was paid with is: a telephone's or a card's.
+    pub fn number_in_words(&self, language: &Language) -> &'static str {
+        match self.method.as_ref().map(|method| method.kind.as_str()) {
+            Some("phone") => language.t("휴대폰 번호", "Phone number"),
+            _ => language.t("카드 번호", "Card number"),
+        }
+    }
+
     /// The method in words.
     pub fn method_in_words(&self, language: &Language) -> Option<&'static str> {
         Some(match self.method.as_ref()?.kind.as_str() {

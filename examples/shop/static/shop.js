@@ -16,6 +16,17 @@
     }, 2000);
   }
 
+  /* The account number to the clipboard, where the browser has one. */
+  document.querySelectorAll("[data-copy]").forEach(function (copy) {
+    if (!navigator.clipboard) return;
+    copy.hidden = false;
+    copy.addEventListener("click", function () {
+      navigator.clipboard.writeText(copy.dataset.copy).then(function () {
+        copy.textContent = copy.dataset.copied;
+      }, function () { copy.hidden = true; });
+    });
+  });
+
   var form = document.querySelector("form[data-order]");
   if (!form) return;
   var page = "/orders/" + form.dataset.order;
