@@ -273,7 +273,7 @@ proptest! {
         let max = [("P_OID", 40), ("P_AMT", 8), ("P_GOODS", 80), ("P_UNAME", 30), ("P_NOTI", 600), ("P_TIMESTAMP", 13)];
         for (field, max) in max {
             let value = &fields.iter().find(|f| f.name == field).unwrap().value;
-            prop_assert!((1..=max).contains(&value.len()), "{field}: {value}");
+            prop_assert!((1..=max).contains(&text::bytes(Charset::EucKr, value)), "{field}: {value}");
             prop_assert!(value.chars().all(|c| text::in_cp949(c) && !c.is_control()), "{field}: {value}");
         }
         let mut names: Vec<_> = fields.iter().map(|f| f.name.clone()).collect();
