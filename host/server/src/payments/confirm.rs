@@ -121,8 +121,10 @@ pub async fn unconfirmed(host: &Host, shop: ShopId, id: CheckoutId) -> Result<Do
     let host_in = host.clone();
     let done = host.store().transact(move |tx| {
         let host = &host_in;
+        let Some(seen) = checkouts::get(tx, shop, id)? else { return Ok(Done::Finished) };
+        let payment = locked(tx, shop, seen.payment_id)?;
+        // Read under the lock: the shop may have confirmed while we waited for it.
         let Some(mut checkout) = checkouts::get(tx, shop, id)? else { return Ok(Done::Finished) };
-        let payment = locked(tx, shop, checkout.payment_id)?;
         if checkout.state != CheckoutState::AwaitingConfirm {
             return Ok(Done::Finished);
         }

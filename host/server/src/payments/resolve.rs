@@ -173,11 +173,14 @@ async fn take(host: &Host, shop: ShopId, id: AttemptId, tries: i64) -> Result<Ta
     let taken = host.store().transact(move |tx| {
         let host = &host_in;
         let now_us = host.now_us();
-        let Some(mut attempt) = attempts::get(tx, shop, id)? else { return Ok(Taken::Settled) };
-        if !attempt.state.is_open() {
+        let Some(seen) = attempts::get(tx, shop, id)? else { return Ok(Taken::Settled) };
+        if !seen.state.is_open() {
             return Ok(Taken::Settled);
         }
-        let mut payment = locked(tx, shop, attempt.payment_id)?;
+        let mut payment = locked(tx, shop, seen.payment_id)?;
+        // Read under the lock: its maker may have settled it while we waited for it.
+        let found = attempts::get(tx, shop, id)?.filter(|attempt| attempt.state.is_open());
+        let Some(mut attempt) = found else { return Ok(Taken::Settled) };
         if attempt.state == AttemptState::Intent {
             if attempt.lease_until_us > now_us {
                 return Ok(Taken::TooEarly(attempt.lease_until_us));
@@ -236,12 +239,12 @@ async fn write(host: &Host, ready: Option<Ready>, doubtful: Doubtful, step: Step
     let host_in = host.clone();
     let written = host.store().transact(move |tx| {
         let host = &host_in;
+        let payment = locked(tx, doubtful.attempt.shop_id, doubtful.attempt.payment_id)?;
         if let (Some(done), Some(ready)) = (&step.undo, &ready) {
             undo::store(tx, host, ready, done)?;
         }
         let Some(attempt) = mine(tx, &doubtful.attempt)? else { return Ok(Done::Finished) };
         let oldest = hear(tx, host, ready.as_ref(), &attempt, step.heard)?;
-        let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
         let mut again_us = step.again_ms.map(|ms| ms.saturating_mul(1000));
         if oldest {
             let probe_us = host.now_us().saturating_add(PROBE_US);

@@ -68,7 +68,7 @@ pub async fn close(
     let host_in = host.clone();
     host.finish(async move {
         let host = host_in;
-        match begin(&host, &ready, row.id, key).await? {
+        match begin(&host, &ready, row.id, checkout, key).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, account, asked) = *rows;
@@ -86,7 +86,13 @@ enum Begun {
 }
 
 /// T1.
-async fn begin(host: &Host, ready: &Ready, id: PaymentId, key: Key) -> Result<Begun, Problem> {
+async fn begin(
+    host: &Host,
+    ready: &Ready,
+    id: PaymentId,
+    seen: Option<CheckoutId>,
+    key: Key,
+) -> Result<Begun, Problem> {
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let begun = host.store().transact(move |tx| {
         let (host, ready) = (&host_in, &ready_in);
@@ -104,7 +110,11 @@ async fn begin(host: &Host, ready: &Ready, id: PaymentId, key: Key) -> Result<Be
                 return Ok(Err(problem));
             }
         };
-        let (order_ref, _) = issue_of(tx, payment.shop_id, id)?;
+        let (order_ref, issue) = issue_of(tx, payment.shop_id, id)?;
+        if issue != seen {
+            // Another account than the one whose merchant was loaded.
+            return Err(Error::Stale { what: "payment" });
+        }
         let asked = Asked { key, order_ref, deadline_ms: None };
         let opening = Opening {
             kind: AttemptKind::Close,
@@ -174,11 +184,10 @@ async fn settle(
     let done = host.store().transact(move |tx| {
         let host = &host_in;
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
-        let Some(attempt) = still_mine(tx, &attempt)? else {
-            let payment = locked(tx, asked_of.0, asked_of.1)?;
-            return Ok((202, json!(Change::begin(host, payment, Some(&ready_in)).shown())));
-        };
-        apply(tx, host, &ready_in, attempt, &asked, verdict, evidence(&called.evidence))
+        let payment = locked(tx, asked_of.0, asked_of.1)?;
+        let change = Change::begin(host, payment, Some(&ready_in));
+        let Some(attempt) = still_mine(tx, &attempt)? else { return Ok((202, json!(change.shown()))) };
+        apply(tx, host, change, attempt, &asked, verdict, evidence(&called.evidence))
     });
     let done: Result<(u16, Value), Error> = done.await;
     host.settled().notify_waiters();
@@ -190,15 +199,13 @@ async fn settle(
 fn apply(
     tx: &mut Tx<'_>,
     host: &Host,
-    ready: &Ready,
+    mut change: Change<'_>,
     mut attempt: Attempt,
     asked: &Asked,
     verdict: Verdict<()>,
     seen: Value,
 ) -> Result<(u16, Value), Error> {
     use AttemptState as A;
-    let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
-    let mut change = Change::begin(host, payment, Some(ready));
     change.payment.resolution = Resolution::None;
     let (state, result, problem) = match verdict {
         Verdict::Done(()) => {
@@ -231,11 +238,12 @@ fn apply(
     attempt.outcome = Some(Stored::from(json!({"result": result, "network": seen})));
     attempt.updated_us = host.now_us();
     attempts::settle(tx, &attempt)?;
+    let support = change.support();
     let row = change.write(tx)?;
     let (status, body) = match &problem {
         Some(problem) => (problem.status, json!(problem)),
         None => {
-            let shown = json!(PaymentOut::of(&row, ready.support(row.paid_method.as_ref())));
+            let shown = json!(PaymentOut::of(&row, support));
             (if state == A::InDoubt { 202 } else { 200 }, shown)
         }
     };

@@ -105,8 +105,8 @@ pub async fn accept(
     let decided = host.store().transact(move |tx| {
         let host = &host_in;
         for (ready, checkout, verified) in &claims {
-            let busy = attempts::open_of(tx, checkout.shop_id, checkout.payment_id)?.is_some();
             let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
+            let busy = attempts::open_of(tx, checkout.shop_id, checkout.payment_id)?.is_some();
             if busy || payment.resolution == Resolution::InDoubt {
                 let words =
                     "another attempt of this payment is running or in doubt; accept the notice afterwards";

@@ -8,6 +8,7 @@ use payhost_core::id::{EndpointId, EventId, ShopId};
 use payhost_store::rows::Mode;
 use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
 use payhost_store::rows::endpoints::{self as rows, Endpoint};
+use payhost_store::rows::shops;
 use payhost_store::{Error, Json as Stored, ShopKey, Tx};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -227,6 +228,7 @@ pub async fn create(
     let shown = secret.shown();
     let vault = host.vault().clone();
     let made = host.store().transact(move |tx| {
+        shops::lock(tx, caller.shop_id)?;
         let known = rows::list(tx, caller.shop_id, caller.mode)?;
         if known.len() >= ENDPOINTS_MAX {
             return Ok(Err(Problem::new(

@@ -133,8 +133,11 @@ pub async fn range(
     let (mut from, to) = (edge(from_us), edge(to_us.saturating_add(1000)));
     let (mut deliveries, mut looked_at) = (0_u32, 0_usize);
     loop {
-        let (endpoint, chosen, now_us) = (endpoint.clone(), chosen.clone(), host.now_us());
+        let (id, chosen, now_us) = (endpoint.id, chosen.clone(), host.now_us());
         let part = host.store().transact(move |tx| {
+            // It may have been switched off or removed since the part before.
+            let endpoint = endpoints::get(tx, caller.shop_id, id)?.filter(|endpoint| endpoint.enabled);
+            let Some(endpoint) = endpoint else { return Err(Error::Stale { what: "endpoint" }) };
             let found = events::range(tx, (caller.shop_id, caller.mode), (from, to), PART)?;
             let mut sent = 0_u32;
             for event in found.iter().filter(|event| wants(&chosen, &event.name)) {

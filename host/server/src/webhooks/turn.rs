@@ -249,7 +249,8 @@ fn refusal(status: u16) -> Option<String> {
 
 /// A schedule is over. If nothing arrived for all of its time, the endpoint is switched off; tells whether it was.
 fn give_up(tx: &mut Tx<'_>, host: &Host, row: &Delivery, now_us: i64) -> Result<bool, Error> {
-    let endpoint = endpoints::get(tx, row.shop_id, row.endpoint_id)?;
+    // Under its lock: another try may have arrived this very moment.
+    let endpoint = endpoints::lock(tx, row.shop_id, row.endpoint_id)?;
     let since_us = endpoint.and_then(|endpoint| endpoint.failing_since_us).unwrap_or(now_us);
     let patience_us = schedule::patience_us(&host.webhook_options().schedule);
     if now_us.saturating_sub(since_us) < patience_us {

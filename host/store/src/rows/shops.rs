@@ -35,7 +35,13 @@ pub fn get(tx: &mut Tx<'_>, id: ShopId) -> Result<Option<Shop>, Error> {
     ask(tx, id)?.first(tx)
 }
 
-/// The same, taken later.
+/// A shop whose rows this transaction is going to count and add to: others that do the same wait until it ended.
+pub fn lock(tx: &mut Tx<'_>, id: ShopId) -> Result<Option<Shop>, Error> {
+    let tail = format!("WHERE id = $1{}", tx.for_update());
+    Shop::select_opt(tx, &tail, params![id])
+}
+
+/// The same as [`get`], taken later.
 pub fn ask(tx: &mut Tx<'_>, id: ShopId) -> Result<Later<Shop>, Error> {
     Shop::settings_later(tx, "WHERE id = $1", params![id])
 }
