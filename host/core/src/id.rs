@@ -28,6 +28,11 @@ fn base32() -> &'static Encoding {
     })
 }
 
+/// Bytes in the alphabet of ids: lower case, and no two characters that people take for each other.
+pub fn crockford(bytes: &[u8]) -> String {
+    base32().encode(bytes)
+}
+
 /// A fresh UUIDv7 made of a time in ms and random bytes that the caller brings (time and randomness come in through
 /// parameters).
 fn fresh(now_ms: i64, random: [u8; 10]) -> Uuid {

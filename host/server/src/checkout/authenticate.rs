@@ -23,6 +23,9 @@ use crate::{jobs, payments};
 
 /// How long a shop may take to confirm, in microseconds: 4 minutes. Gateways keep an authentication for minutes only.
 const CONFIRM_US: i64 = 240 * 1_000_000;
+/// How long a return that was acted on leads to its result, in microseconds: 10 minutes, for browsers that post twice. Later its
+/// address opens nothing.
+const REPEAT_US: i64 = 600 * 1_000_000;
 /// States in which a return may still lead to an approval.
 pub const OPEN: &[CheckoutState] = &[CheckoutState::Opened, CheckoutState::CancelledByBuyer];
 
@@ -31,6 +34,8 @@ pub const OPEN: &[CheckoutState] = &[CheckoutState::Opened, CheckoutState::Cance
 pub enum Arrival {
     /// The checkout's row says how it ended, or that nobody knows yet.
     Stored,
+    /// It was acted on long ago; nothing was read, changed or shown.
+    Over,
     /// The gateway did not make it, or it could not be read; nothing was changed. The stable word says why.
     Refused(&'static str),
 }
@@ -53,10 +58,19 @@ impl Returned {
         Ok(Some(Self { checkout, confirm, rows }))
     }
 
+    /// Whether it was acted on, and the time for browsers that post twice is over, too.
+    pub fn is_over(&self, now_us: i64) -> bool {
+        is_over(self.checkout.state, self.checkout.updated_us, now_us)
+    }
+
     /// Its payment.
     pub fn payment(&self) -> PaymentId {
         self.checkout.payment_id
     }
+}
+
+fn is_over(state: CheckoutState, updated_us: i64, now_us: i64) -> bool {
+    !OPEN.contains(&state) && updated_us.saturating_add(REPEAT_US) <= now_us
 }
 
 /// Reads a return and acts on it: approves at once, holds it until the shop confirms, or ends the checkout.
@@ -183,4 +197,18 @@ async fn hold(
     let stored: Result<(), Error> = stored.await;
     host.jobs().notify_one();
     Ok(stored?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_return_that_was_acted_on_leads_to_its_result_for_ten_minutes() {
+        for (state, _) in CheckoutState::TABLE {
+            let open = OPEN.contains(state);
+            assert!(!is_over(*state, 0, REPEAT_US - 1), "{state:?}");
+            assert_eq!(is_over(*state, 0, REPEAT_US), !open, "{state:?}");
+        }
+    }
 }

@@ -1,8 +1,7 @@
 //! A closed window. Invariant: closing never takes a payment back; it only says that the buyer left, and a return that comes
 //! later all the same is still completed.
 
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Query, RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use payhost_core::id::CheckoutId;
 use payhost_store::Error;
@@ -10,18 +9,27 @@ use payhost_store::rows::attempts;
 use payhost_store::rows::checkouts::{self, CheckoutState};
 use serde_json::json;
 
-use super::page::{ClosePage, render};
-use super::result::{ResultToken, bad_link};
-use super::token;
+use super::page::{ClosePage, render_window};
+use super::result::{ResultToken, bad_link, gone};
+use super::token::{self, Way};
+use super::words::words;
 use crate::channels::ready::Ready;
 use crate::host::{Host, hex, random};
 use crate::http::json::PathId;
 use crate::http::problem::Problem;
+use crate::payments::attempt::locked;
 use crate::payments::settle::{Change, checkout_ended};
 
-/// `GET /return/{checkout}/close`: the gateway's overlay shows this page when the buyer closed it. It tells the window page,
+/// `GET /return/{checkout}/close?proof=…`: the gateway's overlay shows this page when the buyer closed it. It tells the window page,
 /// which is of the same origin, and runs the gateway's script that removes the overlay.
-pub async fn page(State(host): State<Host>, PathId(id): PathId<CheckoutId>) -> Result<Response, Problem> {
+pub async fn page(
+    State(host): State<Host>,
+    PathId(id): PathId<CheckoutId>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    if Way::Close.proven(&host, id, query.as_deref().unwrap_or_default()).is_none() {
+        return Ok(bad_link());
+    }
     let checkout = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
     let Some(checkout) = checkout else { return Ok(bad_link()) };
     let ready = Ready::load_as(
@@ -34,7 +42,7 @@ pub async fn page(State(host): State<Host>, PathId(id): PathId<CheckoutId>) -> R
     let script = checkout.close_script.as_deref().map(|url| ready.browser_url(url));
     let nonce = hex(&random::<16>());
     let page = ClosePage { nonce: &nonce, checkout: &id.to_string(), close_script: script.as_deref() };
-    Ok(render(StatusCode::OK, &page, &nonce, &ready.browser_origins()))
+    Ok(render_window(&page, &nonce, &ready.browser_origins()))
 }
 
 /// `POST /return/{checkout}/leave?token=…`: the buyer left without paying.
@@ -43,26 +51,30 @@ pub async fn leave(
     PathId(id): PathId<CheckoutId>,
     Query(query): Query<ResultToken>,
 ) -> Result<Response, Problem> {
-    if !token::is_result(&host, id, &query.token) {
-        return Ok(bad_link());
+    match token::read_result(&host, id, &query.token) {
+        Some(until_us) if until_us > host.now_us() => {}
+        Some(_) => return Ok(gone(words("ko"))),
+        None => return Ok(bad_link()),
     }
     let host_in = host.clone();
     let left = host.store().transact(move |tx| {
         let host = &host_in;
-        let found = checkouts::get_of_any_shop(tx, id)?;
-        let mut checkout = found.ok_or(Error::NotFound { what: "checkout" })?;
+        let missing = Error::NotFound { what: "checkout" };
+        let Some(seen) = checkouts::get_of_any_shop(tx, id)? else { return Err(missing) };
+        let payment = locked(tx, seen.shop_id, seen.payment_id)?;
+        // Read under the lock: the buyer may have paid in this window while we waited for it.
+        let mut checkout = checkouts::get(tx, seen.shop_id, id)?.ok_or(missing)?;
         let completed = attempts::complete_of(tx, checkout.shop_id, id)?.is_some();
         if completed || checkout.state != CheckoutState::Opened {
             return Ok(());
         }
         let reason = json!({"reason": "cancelled_by_buyer"});
         checkout_ended(tx, host, &mut checkout, CheckoutState::CancelledByBuyer, reason)?;
-        let payment = crate::payments::attempt::locked(tx, checkout.shop_id, checkout.payment_id)?;
         let mut change = Change::begin(host, payment, None);
         change.event("checkout.cancelled_by_buyer", json!({"checkout_id": id}));
         change.write(tx).map(|_| ())
     });
     let left: Result<(), Error> = left.await;
     left?;
-    Ok(Redirect::to(&format!("/return/{id}?token={}", query.token)).into_response())
+    Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(&host, id, 0)?)).into_response())
 }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::page::{CheckoutPage, FormView, Head, WindowPage, render, script_json};
+use super::page::{CheckoutPage, FormView, Head, WindowPage, render, render_window, script_json};
 use super::words::{Words, amount, words};
 use super::{result, step, token};
 use crate::channels::ready::{Moment, Ready, Rows};
@@ -87,17 +87,21 @@ pub async fn load(host: &Host, id: PaymentId) -> Result<Option<Opened>, Problem>
     Ok(host.store().read(move |tx| Opened::read(tx, id)).await?)
 }
 
-/// Why a payment cannot be paid now, in words for the buyer.
-fn closed(host: &Host, payment: &Payment, t: &'static Words) -> Option<&'static str> {
+/// Why no window opens: the status, and the words for the buyer. 409: not now or not again; 410: never again; 503: not now. (Not
+/// 502: proxies put pages of their own in its place.)
+type Shut = (StatusCode, &'static str);
+
+/// Why a payment cannot be paid now.
+fn closed(host: &Host, payment: &Payment, t: &'static Words) -> Option<Shut> {
     match payment.state {
-        PaymentState::Paid | PaymentState::PartiallyCancelled => Some(t.already_paid),
+        PaymentState::Paid | PaymentState::PartiallyCancelled => Some((StatusCode::CONFLICT, t.already_paid)),
         PaymentState::Created | PaymentState::Pending if payment.expires_us > host.now_us() => None,
         PaymentState::Created
         | PaymentState::Pending
         | PaymentState::AwaitingDeposit
         | PaymentState::Cancelled
         | PaymentState::Failed
-        | PaymentState::Expired => Some(t.not_payable),
+        | PaymentState::Expired => Some((StatusCode::GONE, t.not_payable)),
     }
 }
 
@@ -111,14 +115,18 @@ pub async fn show(
         return Ok(result::bad_link());
     };
     let head = head(&opened);
-    let message = closed(&host, &opened.payment, head.t);
-    Ok(checkout_page(StatusCode::OK, &head, message, message.is_none()))
+    Ok(match closed(&host, &opened.payment, head.t) {
+        None => checkout_page(StatusCode::OK, &head, None, true),
+        // To look at what is paid is no conflict.
+        Some((StatusCode::CONFLICT, words)) => checkout_page(StatusCode::OK, &head, Some(words), false),
+        Some((status, words)) => checkout_page(status, &head, Some(words), false),
+    })
 }
 
 fn checkout_page(status: StatusCode, head: &Head, message: Option<&str>, payable: bool) -> Response {
     let nonce = hex(&random::<16>());
     let page = CheckoutPage { nonce: &nonce, head, message, payable, request_id: None };
-    render(status, &page, &nonce, &[])
+    render(status, &page, &nonce)
 }
 
 /// `POST /checkout/{payment}?token=…`: opens a checkout and shows the window page.
@@ -137,7 +145,7 @@ pub async fn open(
         let Some(payment) = payment_rows::get_of_any_shop(tx, id)? else { return Ok(None) };
         // What cannot be paid any more says so, however it stands with its channel.
         let (shop, rows) = match closed(&host_in, &payment, words(&payment.language)) {
-            Some(message) => (shops::get(tx, payment.shop_id)?, Err(message)),
+            Some(shut) => (shops::get(tx, payment.shop_id)?, Err(shut)),
             None => {
                 let rows = Rows::read(tx, host_in.vault(), payment.shop_id, payment.channel_id, None)?;
                 (Some(rows.shop().clone()), Ok(rows))
@@ -150,12 +158,22 @@ pub async fn open(
     let head = head(&opened);
     let rows = match rows {
         Ok(rows) => rows,
-        Err(message) => return Ok(checkout_page(StatusCode::CONFLICT, &head, Some(message), false)),
+        Err((status, words)) => return Ok(checkout_page(status, &head, Some(words), false)),
     };
-    let ready = Ready::of(&host, rows, None, None).await?;
+    let ready = match Ready::of(&host, rows, None, None).await {
+        Ok(ready) => ready,
+        Err(problem) => {
+            tracing::error!(payment = %id, code = problem.code, detail = %problem.detail, "a checkout could not be opened");
+            let words = Some(head.t.unavailable);
+            return Ok(checkout_page(StatusCode::SERVICE_UNAVAILABLE, &head, words, true));
+        }
+    };
     match begin(&host, &opened, ready, &headers).await? {
         Ok(window) => Ok(window_page(&head, &window, &query.token, id)),
-        Err(message) => Ok(checkout_page(StatusCode::BAD_GATEWAY, &head, Some(message), true)),
+        Err((status, words)) => {
+            let again = status != StatusCode::GONE;
+            Ok(checkout_page(status, &head, Some(words), again))
+        }
     }
 }
 
@@ -173,11 +191,11 @@ async fn begin(
     opened: &Opened,
     ready: Ready,
     headers: &HeaderMap,
-) -> Result<Result<Window, &'static str>, Problem> {
+) -> Result<Result<Window, Shut>, Problem> {
     let (payment, t) = (&opened.payment, words(&opened.payment.language));
     let checkout = host.new_id(CheckoutId::new);
     let buyer = payments::order::buyer(&ready.key, payment)?;
-    let order = payments::order::make(host, &opened.shop, payment, buyer, checkout);
+    let order = payments::order::make(host, &opened.shop, payment, buyer, checkout)?;
     let env = buyer_env(host, &opened.shop, payment, headers);
     let moment = Moment::now(host);
     let (call, now_ms) = (moment.call, moment.now_ms);
@@ -205,13 +223,13 @@ async fn begin(
         let facts = facts::ask_of_payment(tx, row.shop_id, id)?;
         let payment = payment.one(tx, "payment")?;
         if open.first(tx)?.is_some() {
-            return Ok(Some(t.busy));
+            return Ok(Some((StatusCode::CONFLICT, t.busy)));
+        }
+        if let Some(shut) = closed(host, &payment, t) {
+            return Ok(Some(shut));
         }
         if checkouts.all(tx)?.len() >= CHECKOUTS_MAX {
-            return Ok(Some(t.not_payable));
-        }
-        if !payment.state.is_payable() {
-            return Ok(Some(t.not_payable));
+            return Ok(Some((StatusCode::GONE, t.not_payable)));
         }
         let mut change = Change::begin(host, payment, None).with_facts(facts);
         match failed {
@@ -230,17 +248,18 @@ async fn begin(
         change.write(tx)?;
         Ok::<_, Error>(None)
     });
-    if let Some(message) = written.await? {
-        return Ok(Err(message));
+    if let Some(shut) = written.await? {
+        return Ok(Err(shut));
     }
     match begun {
         Ok(Begun { step, .. }) => {
-            let result_token = token::result(host, checkout)?;
+            // A window may stay open for as long as its payment can be paid.
+            let result_token = token::result(host, checkout, payment.expires_us)?;
             Ok(Ok(Window { checkout, step, ready, now_ms, result_token }))
         }
         Err(words) => {
             tracing::error!(payment = %payment.id, %words, "a checkout could not be opened");
-            Ok(Err(t.unavailable))
+            Ok(Err((StatusCode::SERVICE_UNAVAILABLE, t.unavailable)))
         }
     }
 }
@@ -328,7 +347,7 @@ fn window_page(head: &Head, window: &Window, client_token: &str, payment: Paymen
         form,
         step_json: &script_json(&step),
     };
-    render(StatusCode::OK, &page, &nonce, &window.ready.browser_origins())
+    render_window(&page, &nonce, &window.ready.browser_origins())
 }
 
 fn script_value(ready: &Ready, script: &Script) -> Value {

@@ -1,8 +1,11 @@
-//! The pages that buyers see. Invariant: nothing that a shop or a gateway wrote reaches a page unescaped, and every page
-//! carries a content security policy with a nonce of its own.
+//! The pages that buyers see. Invariant: nothing that a shop or a gateway wrote reaches a page unescaped, every page carries a
+//! content security policy with a nonce of its own, none sets a cookie, and none tells its address to the next one: tokens
+//! stand in it.
 
 use askama::Template;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use payhost_engine::contract::general_pay::Field;
@@ -21,6 +24,25 @@ pub const WINDOW_JS: &str = include_str!("../../static/window.js");
 pub const RESULT_JS: &str = include_str!("../../static/result.js");
 /// The script that shops load.
 pub const PAYHOST_JS: &str = include_str!("../../static/payhost.js");
+
+/// What a page tells of its address to where it leads (`Referrer-Policy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Referrer {
+    /// Nothing.
+    Nothing,
+    /// The host that it is on, and neither path nor query: a page that leads to a gateway, which compares the domain of the page
+    /// with that of the return address (`inicis.md §1.2`, V023).
+    Origin,
+}
+
+impl Referrer {
+    fn policy(self) -> &'static str {
+        match self {
+            Self::Nothing => "no-referrer",
+            Self::Origin => "strict-origin",
+        }
+    }
+}
 
 /// What pages of one payment share.
 pub struct Head {
@@ -140,7 +162,7 @@ pub fn notice(
     let nonce = hex(&random::<16>());
     let page =
         CheckoutPage { nonce: &nonce, head: &head, message: Some(words.1), payable: false, request_id };
-    render(status, &page, &nonce, &[])
+    render(status, &page, &nonce)
 }
 
 /// JSON that can stand inside a `script` element: no `<`, so that nothing ends the element.
@@ -175,8 +197,23 @@ pub fn policy(nonce: &str, origins: &[BrowserOrigin]) -> String {
     )
 }
 
-/// Renders a page with its headers.
-pub fn render(status: StatusCode, page: &impl Template, nonce: &str, origins: &[BrowserOrigin]) -> Response {
+/// Renders a page with its headers. Nobody hears where the buyer came from.
+pub fn render(status: StatusCode, page: &impl Template, nonce: &str) -> Response {
+    render_as(status, page, nonce, &[], Referrer::Nothing)
+}
+
+/// Renders a page of a gateway's window: what the plugin declares may be loaded, and the gateway hears which host it is.
+pub fn render_window(page: &impl Template, nonce: &str, origins: &[BrowserOrigin]) -> Response {
+    render_as(StatusCode::OK, page, nonce, origins, Referrer::Origin)
+}
+
+fn render_as(
+    status: StatusCode,
+    page: &impl Template,
+    nonce: &str,
+    origins: &[BrowserOrigin],
+    referrer: Referrer,
+) -> Response {
     let body = match page.render() {
         Ok(body) => body,
         Err(error) => return Problem::internal(&error).into_response(),
@@ -184,7 +221,8 @@ pub fn render(status: StatusCode, page: &impl Template, nonce: &str, origins: &[
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static(referrer.policy()));
     if let Ok(value) = HeaderValue::from_str(&policy(nonce, origins)) {
         headers.insert(CONTENT_SECURITY_POLICY, value);
     }

@@ -1,4 +1,5 @@
-//! The return and its result. Invariant: the page shows what is stored, so a reload, a second tab and the back button show the
+//! The return and its result. Invariant: a return proves by the secret in its address that it comes out of our window, else it
+//! changes nothing and shows nothing; the page shows what is stored, so a reload, a second tab and the back button show the
 //! same; the shop's page hears of it only at its registered origins.
 
 use axum::extract::{Query, RawQuery, State};
@@ -19,7 +20,7 @@ use url::Url;
 use super::authenticate::{Arrival, Returned, arrive};
 use super::open::{Opened, head, load};
 use super::page::{Head, ResultPage, notice, render, script_json};
-use super::token;
+use super::token::{self, Way};
 use super::words::{Words, words};
 use crate::channels::ready::Rows;
 use crate::host::{Host, hex, random};
@@ -36,7 +37,7 @@ pub struct ResultToken {
     pub token: String,
 }
 
-/// `POST /return/{checkout}`: the gateway sent the buyer's browser back.
+/// `POST /return/{checkout}?proof=…`: the gateway sent the buyer's browser back.
 pub async fn come_back(
     State(host): State<Host>,
     PathId(id): PathId<CheckoutId>,
@@ -45,11 +46,14 @@ pub async fn come_back(
     body: Bytes,
 ) -> Result<Response, Problem> {
     kill::at(Point::Accepted, "complete");
+    let Some(query) = Way::Return.proven(&host, id, query.as_deref().unwrap_or_default()) else {
+        return Ok(bad_link());
+    };
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let callback = Callback {
         verb: "POST".to_owned(),
-        query: query.unwrap_or_default(),
+        query,
         content_type: content_type.to_owned(),
         body: body.to_vec(),
     };
@@ -65,13 +69,20 @@ async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Respo
         let found = host_in.store().read(move |tx| Returned::read(tx, &vault, id)).await;
         let Some(returned) = found.map_err(Rows::problem)? else { return Ok(None) };
         let payment = returned.payment();
+        if returned.is_over(host_in.now_us()) {
+            return Ok(Some((payment, Arrival::Over)));
+        }
         Ok(Some((payment, arrive(&host_in, returned, callback).await?)))
     });
     match arrived.await? {
         None => Ok(bad_link()),
+        Some((payment, Arrival::Over)) => {
+            let language = load(host, payment).await?.map(|opened| opened.payment.language);
+            Ok(gone(words(language.as_deref().unwrap_or("ko"))))
+        }
         Some((payment, Arrival::Refused(reason))) => not_from_gateway(host, payment, reason).await,
         Some((_, Arrival::Stored)) => {
-            Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(host, id)?)).into_response())
+            Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(host, id, 0)?)).into_response())
         }
     }
 }
@@ -110,10 +121,10 @@ async fn not_from_gateway(
     // What had no turn may come again: a reload sends the same return.
     let status =
         if reason == "overloaded" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST };
-    Ok(render(status, &page, &nonce, &[]))
+    Ok(render(status, &page, &nonce))
 }
 
-/// `GET /return/{checkout}?token=…`: the result. Without our token it is a gateway that comes back by GET.
+/// `GET /return/{checkout}?token=…`: the result. With the secret of the way back it is a gateway that comes back by GET.
 pub async fn show(
     State(host): State<Host>,
     PathId(id): PathId<CheckoutId>,
@@ -121,14 +132,13 @@ pub async fn show(
     Query(query): Query<ResultToken>,
 ) -> Result<Response, Problem> {
     if query.token.is_empty() {
-        let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(bad_link()) };
+        let query = Way::Return.proven(&host, id, raw.as_deref().unwrap_or_default());
+        let Some(query) = query else { return Ok(bad_link()) };
         let callback =
-            Callback { verb: "GET".to_owned(), query: raw, content_type: String::new(), body: Vec::new() };
+            Callback { verb: "GET".to_owned(), query, content_type: String::new(), body: Vec::new() };
         return finish(&host, id, callback).await;
     }
-    if !token::is_result(&host, id, &query.token) {
-        return Ok(bad_link());
-    }
+    let Some(until_us) = token::read_result(&host, id, &query.token) else { return Ok(bad_link()) };
     let found = host.store().read(move |tx| {
         tx.keep_settings()?;
         let payment = payment_rows::ask_of_checkout_of_any_shop(tx, id)?;
@@ -138,6 +148,11 @@ pub async fn show(
         Ok::<_, Error>(Some((opened, checkout)))
     });
     let Some((opened, checkout)) = found.await? else { return Ok(bad_link()) };
+    // The account's number is looked at again until it is paid into.
+    let waits = opened.payment.state == PaymentState::AwaitingDeposit;
+    if until_us <= host.now_us() && !waits {
+        return Ok(gone(words(&opened.payment.language)));
+    }
     result_page(&host, &opened, &checkout)
 }
 
@@ -201,7 +216,7 @@ fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Resp
         again_url: again.as_deref(),
         outcome_json: &script_json(&outcome),
     };
-    Ok(render(StatusCode::OK, &page, &nonce, &[]))
+    Ok(render(StatusCode::OK, &page, &nonce))
 }
 
 /// What else the buyer wants to know: the approval, or where to pay in.
@@ -254,6 +269,11 @@ fn with_result(url: &str, payment: String, result: &str) -> Option<String> {
 pub fn bad_link() -> Response {
     let t = words("ko");
     notice(StatusCode::NOT_FOUND, t, t.bad_link, None)
+}
+
+/// An address that was good once and leads nowhere any more: what became of it, the shop says.
+pub fn gone(t: &'static Words) -> Response {
+    notice(StatusCode::GONE, t, t.gone, None)
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ pub fn check(step: &CheckoutStep, descriptor: &Descriptor) -> Result<(), String>
 
 fn https(url: &str) -> Result<(), String> {
     let parsed = Url::parse(url).ok().filter(|url| url.scheme() == "https" && url.has_host());
-    parsed.map(|_| ()).ok_or_else(|| format!("the plugin sends the browser to {url:?}, which is not https"))
+    // Without its query, which may carry the secret of the way back: the words go to the log.
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    parsed.map(|_| ()).ok_or_else(|| format!("the plugin sends the browser to {shown:?}, which is not https"))
 }
 
 fn check_script(script: &Script, descriptor: &Descriptor) -> Result<(), String> {
@@ -124,5 +126,7 @@ mod tests {
             assert!(check(&form(action), &descriptor()).is_err(), "{action}");
             assert!(check(&CheckoutStep::Redirect(action.into()), &descriptor()).is_err(), "{action}");
         }
+        let told = check(&form("http://gw.example/pay?next=rs_secret"), &descriptor()).unwrap_err();
+        assert!(told.contains("http://gw.example/pay") && !told.contains("rs_secret"), "{told}");
     }
 }

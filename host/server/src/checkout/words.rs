@@ -56,6 +56,8 @@ pub struct Words {
     pub in_doubt: (&'static str, &'static str),
     /// The link is wrong.
     pub bad_link: (&'static str, &'static str),
+    /// The link was good once.
+    pub gone: (&'static str, &'static str),
     /// A request that no page of ours makes.
     pub bad_request: (&'static str, &'static str),
     /// Something broke, and what became of the money is not known here.
@@ -125,6 +127,7 @@ const KO: Words = Words {
         "결제 회사의 응답을 확인하는 중입니다. 다시 결제하지 말고 잠시만 기다려 주세요. 이 창을 닫아도 결과는 상점에 전달됩니다.",
     ),
     bad_link: ("결제 링크가 올바르지 않습니다", "상점으로 돌아가 다시 시도해 주세요."),
+    gone: ("이 링크는 더 이상 열 수 없습니다", "결제 결과는 상점의 주문 내역에서 확인해 주세요."),
     bad_request: ("요청을 처리할 수 없습니다", "상점으로 돌아가 다시 시도해 주세요."),
     broken: (
         "일시적인 문제가 생겼습니다",
@@ -179,6 +182,10 @@ const EN: Words = Words {
         "The payment company's answer is being checked. Please do not pay again. You may close this window; the shop will be told.",
     ),
     bad_link: ("This payment link is not right", "Please go back to the shop and try again."),
+    gone: (
+        "This link cannot be opened any more",
+        "Please look at your order in the shop to see how it ended.",
+    ),
     bad_request: ("This request cannot be handled", "Please go back to the shop and try again."),
     broken: (
         "Something went wrong for the moment",

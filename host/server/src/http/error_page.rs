@@ -1,5 +1,6 @@
 //! Errors where a browser navigates. Invariant: whatever goes wrong on a page of a buyer, the buyer reads a page in his
-//! language with the right status and the request's id, and no JSON; routes for programs keep theirs.
+//! language with the right status and the request's id, and no JSON; routes for programs keep theirs. A page is never 502 or
+//! 504: those are what a proxy says of us, and many put a page of their own in the place of ours.
 
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
@@ -28,7 +29,16 @@ pub async fn layer(request: Request, next: Next) -> Response {
     if html || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
+    let status = of_page(status);
     notice(status, t, said(t, status), id.as_ref().map(|id| id.0.as_str()))
+}
+
+/// The status of a page whose program would have answered so.
+fn of_page(status: StatusCode) -> StatusCode {
+    match status {
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => StatusCode::SERVICE_UNAVAILABLE,
+        status => status,
+    }
 }
 
 /// Heading and sentence of a status. Nobody is told that no money was taken where it is not known here.
@@ -49,6 +59,7 @@ mod tests {
         for language in ["ko", "en"] {
             let t = words(language);
             assert_eq!(said(t, StatusCode::SERVICE_UNAVAILABLE), t.broken);
+            assert_eq!(of_page(StatusCode::BAD_GATEWAY), StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(said(t, StatusCode::INTERNAL_SERVER_ERROR), t.broken);
             assert_eq!(said(t, StatusCode::PAYLOAD_TOO_LARGE), t.bad_request);
             assert_eq!(said(t, StatusCode::NOT_FOUND), t.bad_link);

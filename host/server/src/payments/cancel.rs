@@ -1,5 +1,6 @@
-//! `POST /v1/payments/{id}/cancel`. Invariant: money is given back at most once per key, never more than is held, and never
-//! while another attempt of the payment is open.
+//! `POST /v1/payments/{id}/cancel`. Invariant: money is given back at most once per key and per link, never more than is held,
+//! and never while another attempt of the payment is open. All of that is decided under the payment's lock, in the transaction
+//! that writes the attempt: what was looked at before it may be true no more.
 
 use axum::Json;
 use axum::extract::State;
@@ -104,6 +105,19 @@ impl RefundAccountIn {
     }
 }
 
+/// The buyer's link (`vbank/refund.rs`) that a cancel comes by.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ByLink {
+    /// Which, as it stands in the address.
+    pub link: String,
+    /// How many cancels there were when it was made. One more, of whomever, and it is used up.
+    pub made: usize,
+    /// KFTC code of the bank, for the buyer's page.
+    pub bank: String,
+    /// The account's last digits, for the buyer's page.
+    pub last_digits: String,
+}
+
 /// Name under which the plugin uses the account number.
 const ACCOUNT_SECRET: &str = "refund_account_number";
 
@@ -126,6 +140,9 @@ pub struct CancelAsked {
     pub order_ref: String,
     /// The caller's key, whose answer is written when the outcome is known.
     pub key: Key,
+    /// The buyer's link, if it came by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_link: Option<ByLink>,
 }
 
 /// Gives a payment back, all of it or a part.
@@ -155,24 +172,30 @@ pub async fn cancel(
     if let Some((status, body)) = key.answered(&host).await? {
         return answer(status, body);
     }
-    make(&host, &row, body.value, key).await
+    make(&host, &row, body.value, key, None).await
 }
 
 /// Cancels a payment for whoever may: the shop, or its buyer's refund page.
-pub async fn make(host: &Host, row: &Payment, input: CancelIn, key: Key) -> Result<Answer, Problem> {
+pub async fn make(
+    host: &Host,
+    row: &Payment,
+    input: CancelIn,
+    key: Key,
+    by_link: Option<ByLink>,
+) -> Result<Answer, Problem> {
     let reason = input.reason.clone().unwrap_or_else(|| "shop's request".to_owned());
     if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
         return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
     }
     input.account.as_ref().map_or(Ok(()), RefundAccountIn::check)?;
     let ready = Ready::load_for_sale(host, row).await?;
-    let (host_in, id) = (host.clone(), row.id);
+    let (host_in, id, sale) = (host.clone(), row.id, row.approved_checkout_id);
     let number = input.account.as_ref().map(|account| Zeroizing::new(account.number.0.replace('-', "")));
     let one_time = number.map(|number| (ACCOUNT_SECRET.to_owned(), number)).into_iter().collect();
     host.finish(async move {
         let host = host_in;
         kill::at(Point::BeforeT1, "cancel");
-        match begin(&host, &ready, id, input, reason, key).await? {
+        match begin(&host, &ready, (id, sale), input, reason, (key, by_link)).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, charge, request, asked) = *rows;
@@ -207,10 +230,10 @@ enum Begun {
 async fn begin(
     host: &Host,
     ready: &Ready,
-    id: PaymentId,
+    (id, sale): (PaymentId, Option<CheckoutId>),
     input: CancelIn,
     reason: String,
-    key: Key,
+    (key, by_link): (Key, Option<ByLink>),
 ) -> Result<Begun, Problem> {
     let (host_in, shop, ready) = (host.clone(), ready.channel.shop_id, ready.clone());
     let begun = host.store().transact(move |tx| {
@@ -221,6 +244,10 @@ async fn begin(
             Known::Refused(problem) => return Ok(Err(*problem)),
         }
         let payment = locked(tx, shop, id)?;
+        if payment.approved_checkout_id != sale {
+            // It was paid since it was looked at: another merchant may have to be asked.
+            return Err(Error::Stale { what: "payment" });
+        }
         let open_attempt = attempts::open_of(tx, shop, id)?.map(|attempt| attempt.state);
         let support = ready.support(payment.paid_method.as_ref());
         let facts = facts::of_payment(tx, shop, id)?;
@@ -230,7 +257,9 @@ async fn begin(
         let remaining = payment.paid.saturating_sub(payment.cancelled);
         let remaining = remaining.min(payment.total.saturating_sub(given));
         let made = made.count();
-        if let Err(problem) = allowed(&payment, open_attempt, &input, support, remaining) {
+        let allowed = unused(by_link.as_ref(), made)
+            .and_then(|()| allowed(&payment, open_attempt, &input, support, remaining));
+        if let Err(problem) = allowed {
             key.forget(tx)?;
             return Ok(Err(problem));
         }
@@ -243,6 +272,7 @@ async fn begin(
             sequence: i64::try_from(made).unwrap_or(i64::MAX),
             order_ref: order_ref_of(tx, shop, payment.approved_checkout_id)?,
             key,
+            by_link,
         };
         let charge = match charge(&payment, &asked) {
             Ok(charge) => charge,
@@ -272,6 +302,17 @@ async fn begin(
 pub fn order_ref_of(tx: &mut Tx<'_>, shop: ShopId, checkout: Option<CheckoutId>) -> Result<String, Error> {
     let Some(id) = checkout else { return Ok(String::new()) };
     Ok(checkouts::get(tx, shop, id)?.map(|checkout| checkout.order_ref).unwrap_or_default())
+}
+
+/// Whether a link is good for its refund still.
+fn unused(by_link: Option<&ByLink>, made: usize) -> Result<(), Problem> {
+    if by_link.is_none_or(|link| link.made == made) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        "not_cancellable",
+        "the link is used up: money was given back since it was made; nothing was sent",
+    ))
 }
 
 /// Whether and how much may be given back now.
@@ -389,16 +430,13 @@ async fn settle(
         let host = &host_in;
         kill::mark_commit(Point::InT2Commit, "cancel");
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
-        let Some(attempt) = still_mine(tx, &attempt)? else {
-            let payment = locked(tx, asked_of.0, asked_of.1)?;
-            return Ok((202, json!(Change::begin(host, payment, Some(&ready_in)).shown())));
-        };
-        let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
+        let payment = locked(tx, asked_of.0, asked_of.1)?;
+        let change = Change::begin(host, payment, Some(&ready_in));
+        let Some(attempt) = still_mine(tx, &attempt)? else { return Ok((202, json!(change.shown()))) };
         if looks {
-            let look = jobs::Task::Look { shop: payment.shop_id, payment: payment.id };
+            let look = jobs::Task::Look { shop: attempt.shop_id, payment: attempt.payment_id };
             jobs::enqueue(tx, host, &look, host.now_us())?;
         }
-        let change = Change::begin(host, payment, Some(&ready_in));
         apply(tx, host, change, attempt, &asked, verdict, evidence(&called.evidence))
     });
     let done: Result<(u16, Value), Error> = done.await;

@@ -477,7 +477,8 @@ fn new_row(
         metadata: Stored::of(&input.metadata)?,
         language: checked.language,
         confirm: checked.confirm,
-        return_url: input.return_url,
+        // As a browser reads it: what was typed may have blanks and line ends, which are no address.
+        return_url: input.return_url.and_then(|text| Url::parse(&text).ok()).map(String::from),
         webhook_url: input.webhook_url,
         state: PaymentState::Created,
         resolution: Resolution::None,

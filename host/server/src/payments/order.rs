@@ -10,6 +10,7 @@ use payhost_store::rows::shops::Shop;
 use url::Url;
 
 use super::model::BuyerIo;
+use crate::checkout::token::Way;
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::sealed::Place;
@@ -38,14 +39,15 @@ pub fn buyer(key: &ShopKey, payment: &Payment) -> Result<BuyerIo, Problem> {
     Ok(Place::Buyer(payment.id).open_json(key, &payment.buyer)?)
 }
 
-/// Makes the order of a new checkout.
+/// Makes the order of a new checkout. Its addresses carry secrets of this window in their query; gateways cut long ones
+/// (INICIS: 250 bytes, `inicis.md §2.1`) and take plain characters only, so that the secrets are short and plain.
 pub fn make(
     host: &Host,
     shop: &Shop,
     payment: &Payment,
     buyer: BuyerIo,
     checkout: payhost_core::id::CheckoutId,
-) -> Order {
+) -> Result<Order, payhost_store::Error> {
     let base = base_url(host, shop);
     let tax = if payment.tax_free.is_none() && payment.vat.is_none() {
         None
@@ -53,7 +55,9 @@ pub fn make(
         Some(Tax { free: payment.tax_free, vat: payment.vat })
     };
     let options = options(payment).into_iter().filter(|option| option.name != DEVICE).collect();
-    Order {
+    let back = Way::Return.query(host, checkout)?;
+    let close = Way::Close.query(host, checkout)?;
+    Ok(Order {
         order_ref: order_ref(&payment.order_id, checkout),
         amount: Money { minor: payment.total, currency: payment.currency.to_string() },
         tax,
@@ -62,10 +66,10 @@ pub fn make(
         method: payment.method.as_ref().and_then(|method| method.to().ok()),
         options,
         language: payment.language.clone(),
-        return_url: format!("{base}/return/{checkout}"),
-        close_url: format!("{base}/return/{checkout}/close"),
+        return_url: format!("{base}/return/{checkout}?{back}"),
+        close_url: format!("{base}/return/{checkout}/close?{close}"),
         notify_url: format!("{base}/notify/{}", payment.channel_id),
-    }
+    })
 }
 
 /// The order of a checkout that was opened before.

@@ -63,7 +63,8 @@ pub async fn work(host: &Host, shop: ShopId, id: NoticeId, tries: i64) -> Result
         return Ok(Done::Finished);
     }
     let Some(seconds) = wait else {
-        tracing::error!(notice = %id, ?answer, "a notice could not be forwarded; a person must look");
+        // Not the answer itself: it is another system's, and may repeat what it was sent.
+        tracing::error!(notice = %id, ?status, "a notice could not be forwarded; a person must look");
         return Ok(Done::Finished);
     };
     Ok(Done::Again(now_us.saturating_add(seconds.saturating_mul(1_000_000)), format!("{answer:?}")))

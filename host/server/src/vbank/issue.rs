@@ -188,7 +188,7 @@ async fn begin(
         let shop = shops::get(tx, payment.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
         let buyer = Place::Buyer(payment.id).open_json(&ready.key, &payment.buyer)?;
         let checkout_id: CheckoutId = host.new_id(CheckoutId::new);
-        let order = order::make(host, &shop, &payment, buyer, checkout_id);
+        let order = order::make(host, &shop, &payment, buyer, checkout_id)?;
         checkouts::insert(tx, &checkout(host, ready, &payment, checkout_id, &order)?)?;
         let asked = Asked { key, order_ref: order.order_ref.clone(), deadline_ms: Some(deadline_ms) };
         let opening = Opening {
@@ -251,12 +251,14 @@ async fn settle(
     let done = host.store().transact(move |tx| {
         let host = &host_in;
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
+        let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
         let Some(attempt) = still_mine(tx, &attempt)? else {
             // It counts as not opened already; nobody will see this account's number.
             let problem = not_opened();
             return Ok((problem.status, json!(problem)));
         };
-        apply(tx, host, &ready_in, attempt, &asked, verdict, evidence(&called.evidence))
+        let change = Change::begin(host, payment, Some(&ready_in));
+        apply(tx, host, change, attempt, &asked, verdict, evidence(&called.evidence))
     });
     let done: Result<(u16, Value), Error> = done.await;
     host.settled().notify_waiters();
@@ -268,15 +270,13 @@ async fn settle(
 fn apply(
     tx: &mut Tx<'_>,
     host: &Host,
-    ready: &Ready,
+    mut change: Change<'_>,
     mut attempt: Attempt,
     asked: &Asked,
     verdict: Verdict<Account>,
     seen: Value,
 ) -> Result<(u16, Value), Error> {
     use AttemptState as A;
-    let payment = locked(tx, attempt.shop_id, attempt.payment_id)?;
-    let mut change = Change::begin(host, payment, Some(ready));
     change.payment.resolution = Resolution::None;
     let (state, result, problem) = match verdict {
         Verdict::Done(mut account) => {
@@ -311,10 +311,12 @@ fn apply(
     attempt.updated_us = host.now_us();
     attempts::settle(tx, &attempt)?;
     end_checkout(tx, host, &attempt, state, result)?;
+    // Of the method that it is paid by now.
+    let support = change.support();
     let row = change.write(tx)?;
     let (status, body) = match &problem {
         Some(problem) => (problem.status, json!(problem)),
-        None => (200, json!(PaymentOut::of(&row, ready.support(row.paid_method.as_ref())))),
+        None => (200, json!(PaymentOut::of(&row, support))),
     };
     if state == A::Failed {
         // Nothing that anybody could use came of it, so the same key may do it.

@@ -1,6 +1,7 @@
 //! Virtual accounts, and what gateways report on their own. One file is one step of a notice: [`notify`] stores and answers,
 //! [`read`] asks the plugin, [`apply`] is the job: it matches ([`claim`]), asks the gateway, decides ([`verify`]) and writes
-//! ([`facts`]); [`notices`] shows them. [`decide`] is what a person says to one, [`forward`] sends those of unknown orders on. [`issue`] and [`close`] are the API's account, [`refund`] is the buyer's page.
+//! ([`facts`]); [`notices`] shows them. [`decide`] is what a person says to one, [`forward`] sends those of unknown orders on.
+//! [`issue`] and [`close`] are the API's account, [`refund`] makes the buyer's link to [`refund_page`].
 
 pub mod apply;
 pub mod claim;
@@ -13,6 +14,8 @@ pub mod notices;
 pub mod notify;
 pub mod read;
 pub mod refund;
+pub mod refund_page;
+pub mod refund_words;
 pub mod source;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -53,5 +56,5 @@ pub fn routes() -> OpenApiRouter<Host> {
 pub fn pages() -> Router<Host> {
     Router::new()
         .route("/notify/{id}", get(notify::receive).post(notify::receive))
-        .route("/refund/{link}", get(refund::page).post(refund::send))
+        .route("/refund/{link}", get(refund_page::page).post(refund_page::send))
 }

@@ -175,8 +175,9 @@ const fn unknown(operation: Operation) -> Meaning {
     let (class, ko, en) = match operation {
         Operation::Authenticate => (
             Class::Declined,
-            "결제가 인증되지 않았습니다. 다시 시도하거나 다른 결제수단을 선택해 주세요.",
-            "The payment was not authenticated. Try again or choose another method.",
+            // A phone's buyer who gave up is told like any failure (`inicis.md §9.15`): neither may be called the other.
+            "결제가 완료되지 않았습니다. 결제된 금액은 없습니다. 다시 시도하거나 다른 결제수단을 선택해 주세요.",
+            "The payment was not completed, and nothing was charged. Try again or choose another method.",
         ),
         Operation::Approve => (
             Class::Declined,

@@ -66,6 +66,16 @@ async fn says(browser: &Browser, words: &str) {
     .await;
 }
 
+/// The form for the code says that it was wrong, in the language of the browser: of the payment nothing is known yet.
+async fn wrong_code(browser: &Browser) {
+    eventually("the page says that the code is wrong", PATIENCE, async || {
+        let found = browser.see("message").await.text().await.ok()?;
+        let said = found.contains("코드가 올바르지 않습니다") || found.contains("The code is not right");
+        (said && browser.has("code").await).then_some(())
+    })
+    .await;
+}
+
 /// The browser's own checks of a form are a help, no gate: without them the server's are seen.
 async fn unchecked(browser: &Browser) {
     browser.see("send").await;
@@ -113,7 +123,6 @@ async fn a_computer_pays_by_deposit_and_gets_the_money_back_on_an_account() {
     browser.press("refund-order").await;
     browser.see("refund").await;
     browser.shoot("refund").await;
-    let link = browser.tab.current_url().await.unwrap();
     unchecked(&browser).await;
     browser.press("send").await;
     says(&browser, "은행을 선택해 주세요").await;
@@ -130,11 +139,26 @@ async fn a_computer_pays_by_deposit_and_gets_the_money_back_on_an_account() {
     fits(&browser, "the refund").await;
     browser.shoot("refund-done").await;
     assert!(stage.held().await.is_empty());
-    browser.tab.goto(link.as_str()).await.unwrap();
-    says(&browser, "더 이상 사용할 수 없습니다").await;
+    // A reload, and the link once more, show what was asked for and send nothing.
+    let link = browser.tab.current_url().await.unwrap();
+    assert_eq!(link.fragment().map(str::len), Some(19), "{link}");
+    browser.tab.refresh().await.unwrap();
+    says(&browser, "환불이 접수되었습니다").await;
     assert!(!browser.has("send").await);
-    assert!(!browser.tab.source().await.unwrap().contains("0원"), "nothing is given back any more");
-    browser.shoot("refund-used").await;
+    assert_eq!(browser.see("to-bank").await.text().await.unwrap(), "신한은행");
+    assert!(browser.see("to-number").await.text().await.unwrap().ends_with("6789"));
+    browser.shoot("refund-again").await;
+    // Without its code the address tells nothing.
+    browser.tab.goto(&format!("{}/cart", shop.url)).await.unwrap();
+    browser.tab.goto(link.as_str().split('#').next().unwrap()).await.unwrap();
+    browser.see("code").await;
+    assert!(!browser.tab.source().await.unwrap().contains("신한"), "nothing is told without the code");
+    browser.shoot("refund-code").await;
+    browser.tab.goto(link.as_str()).await.unwrap();
+    browser.tab.refresh().await.unwrap();
+    browser.see("to-bank").await;
+    browser.press("back").await;
+    browser.see("order-state").await;
     browser.tab.goto(&format!("{}/orders", shop.url)).await.unwrap();
     eventually("the shop was told of the refund", PATIENCE, async || {
         browser.tab.refresh().await.unwrap();
@@ -211,22 +235,38 @@ async fn an_english_buyer_on_a_phone_is_told_what_is_wrong_and_when_the_link_is_
     browser.shoot("wrong-number").await;
     type_account(&browser, "004", "123-456-789012", "Hong Gildong").await;
     says(&browser, "The refund was accepted").await;
+    says(&browser, "The refund was accepted").await;
+    fits(&browser, "the summary").await;
     browser.shoot("done").await;
+    // The link again, from the message.
+    browser.tab.goto(&format!("{}/healthz", stage.url)).await.unwrap();
     browser.tab.goto(&url).await.unwrap();
-    says(&browser, "This link cannot be used any more").await;
-    browser.shoot("used").await;
+    says(&browser, "The refund was accepted").await;
+    assert!(browser.see("to-number").await.text().await.unwrap().ends_with("9012"));
+    assert!(!browser.has("send").await);
+    // A wrong code is told, and not handed over again and again.
+    let (path, code) = url.split_once('#').unwrap();
+    browser.tab.goto(&format!("{}/healthz", stage.url)).await.unwrap();
+    browser.tab.goto(&format!("{path}#0000-0000-0000-0000")).await.unwrap();
+    wrong_code(&browser).await;
+    fits(&browser, "the form for the code").await;
+    browser.shoot("wrong-code").await;
+    // Typed by hand, as without JavaScript.
+    browser.write("code", &code.to_uppercase()).await;
+    browser.press("look").await;
+    says(&browser, "The refund was accepted").await;
     let url = refundable(&stage, "A-2", Some(2)).await;
     eventually("the link's time is over", PATIENCE, async || {
+        browser.tab.goto(&format!("{}/healthz", stage.url)).await.unwrap();
         browser.tab.goto(&url).await.unwrap();
-        browser.see("refund").await;
-        (!browser.has("send").await).then_some(())
+        let words = browser.see("message").await.text().await.ok()?;
+        words.contains("This link cannot be used any more").then_some(())
     })
     .await;
-    says(&browser, "This link cannot be used any more").await;
     browser.shoot("over").await;
     // Neither is one that somebody made up; nothing of a payment is told.
     browser.tab.goto(&url.replace("20900.", "1.")).await.unwrap();
-    says(&browser, "더 이상 사용할 수 없습니다").await;
+    wrong_code(&browser).await;
     assert!(!browser.tab.source().await.unwrap().contains("Jam and bread"));
     assert_eq!(stage.held().await.len(), 1, "the second one was not given back");
 }

@@ -25,6 +25,7 @@ mod deposits;
 mod doubt;
 mod embed;
 mod foreign_cancels;
+mod links;
 mod methods;
 mod notices;
 mod options;

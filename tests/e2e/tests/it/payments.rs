@@ -169,6 +169,16 @@ async fn an_order_keeps_the_shops_own_values_and_leads_back_to_its_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_return_url_is_kept_as_a_browser_reads_it() {
+    let stage = Stage::start().await;
+    let typed = json!({"return_url": " HTTP://127.0.0.1:9/or\tders/주문?id=7\n"});
+    let created = stage.create_as(&stage.shop, "A-1", typed).await.expect(201);
+    let page = stage.call("GET", &text(&created, "checkout_url")).send().await;
+    let link = crate::stage::html::attribute(&page.text, "class=\"button plain\"", "href");
+    assert_eq!(link.as_deref(), Some("http://127.0.0.1:9/orders/%EC%A3%BC%EB%AC%B8?id=7"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_for_one_order_at_the_same_time_make_one_payment() {
     let stage = Stage::start().await;
     let asked = (0..8).map(|_| stage.create_as(&stage.shop, "A-1", json!({})));

@@ -23,6 +23,19 @@ async fn a_phone_that_does_not_pay_says_why_and_can_pay_afterwards() {
     ] {
         let (payment, outcome) = buy(&stage, name, json!({"device": "mobile"}), choice).await;
         assert_eq!(outcome.result, result, "{name}: {}", outcome.words);
+        if name != "decline" {
+            // Whether he gave up or was refused INICIS does not say: neither do we.
+            let neutral = outcome.words.contains("결제가 완료되지 않았습니다");
+            assert!(neutral && !outcome.words.contains("인증되지"), "{name}: {}", outcome.words);
+        }
+        let timeline = stage.timeline(&stage.shop, &payment).await;
+        let ended = timeline.iter().rev().find(|item| item["name"] == "checkout.failed").unwrap();
+        let code = ended["data"]["refusal"]["code"].as_str().unwrap();
+        assert_eq!(
+            code == "01",
+            name != "decline",
+            "the shop tells a refused card from a window that was left: {ended}"
+        );
         assert!(outcome.html.contains("data-testid=\"again\""), "{name}: {}", outcome.words);
         has(&payment, &json!({"/state": "pending", "/resolution": "none", "/amount/paid": 0}), name);
         assert!(stage.held().await.is_empty(), "{name}");

@@ -166,7 +166,7 @@ async fn a_return_by_get_is_refused() {
     let created = stage.create("A-1").await;
     let window = stage.open(&created).await;
     let back = stage.choose(&window, pay()).await;
-    let url = format!("{}?resultCode=0000&authToken=x", back.url);
+    let url = format!("{}&resultCode=0000&authToken=x", back.url);
     let answer = stage.call("GET", &url).send().await;
     is_refused(&stage, &created, "GET", &answer).await;
     assert_eq!(stage.come_back(&back).await.result, "paid");

@@ -68,6 +68,7 @@ async fn secrets_are_in_no_log_and_in_no_file_of_the_host() {
         let window = stage.open(&created).await;
         let back = stage.choose(&window, pay()).await;
         tokens.push(back.field("authToken").to_owned());
+        tokens.push(back.url.split_once("proof=").unwrap().1.to_owned());
         if !fault.is_empty() {
             let code = if fault == "decline" { json!({"code": "500644"}) } else { json!({}) };
             stage.fault("pay_auth", fault, code).await;

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod process;
 pub mod receiver;
 pub mod sale;
+pub mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -134,7 +135,7 @@ pub fn payhost(folder: &Path) -> Command {
     // Receivers of tests are on this machine, and nobody waits for hours.
     command.env("PAYHOST_WEBHOOK_ALLOW_NETWORK", "127.0.0.0/8").env("PAYHOST_WEBHOOK_TIMEOUT", "2s");
     command.env("PAYHOST_WEBHOOK_SCHEDULE", "0s,1s,1s,1s,1s,1s,1s,1s,1s,1s");
-    command.env("RUST_LOG", "debug,hyper=info,hyper_util=info,reqwest=info,cranelift=info,wasmtime=info");
+    command.env("RUST_LOG", "debug,payhost=trace,payhost_engine=trace,payhost_store=trace,hyper=info,hyper_util=info,reqwest=info,cranelift=info,wasmtime=info");
     command
 }
 
