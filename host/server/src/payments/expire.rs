@@ -126,8 +126,11 @@ fn ended(tx: &mut Tx<'_>, host: &Host, shop: ShopId, id: PaymentId, paid: bool) 
     if notices::is_awaited(tx, shop, id)? {
         return again("a notice about it is being verified");
     }
-    if paid && payment.paid == 0 && payment.resolution == Resolution::None {
-        return no_notice(tx, host, payment);
+    match payment.resolution {
+        Resolution::None if paid && payment.paid == 0 => return no_notice(tx, host, payment, "no_notice"),
+        // Somebody asked before its time was over, and a person was called then.
+        Resolution::NeedsOperator if paid && payment.paid == 0 => return Ok(Done::Finished),
+        Resolution::None | Resolution::NeedsOperator | Resolution::InDoubt => {}
     }
     if !end(tx, host, payment)? {
         return again("an attempt is open");
@@ -137,10 +140,15 @@ fn ended(tx: &mut Tx<'_>, host: &Host, shop: ShopId, id: PaymentId, paid: bool) 
 
 /// The gateway has the money, and nobody told how much of it came when: the notice address is wrong, or the host was away for
 /// too long. The payment waits for a person, who lets the gateway send its notice again.
-fn no_notice(tx: &mut Tx<'_>, host: &Host, payment: Payment) -> Result<Done, Error> {
-    tracing::error!(payment = %payment.id, "the gateway says that an account is paid, and no notice came");
+pub fn no_notice(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    payment: Payment,
+    finding: &'static str,
+) -> Result<Done, Error> {
+    tracing::error!(payment = %payment.id, finding, "the gateway holds money that no notice and no answer told of");
     let mut change = Change::begin(host, payment, None);
-    change.event("payment.alarm", json!({"finding": "no_notice"}));
+    change.event("payment.alarm", json!({"finding": finding}));
     change.payment.resolution = Resolution::NeedsOperator;
     change.write(tx)?;
     Ok(Done::Finished)

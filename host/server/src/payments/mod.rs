@@ -20,6 +20,7 @@ pub mod settle;
 pub mod sync;
 pub mod trial;
 pub mod undo;
+pub mod unpaid;
 pub mod verdict;
 
 use utoipa_axum::router::OpenApiRouter;

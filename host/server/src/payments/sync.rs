@@ -18,7 +18,9 @@ use payhost_store::rows::attempts::{self, AttemptState};
 use payhost_store::rows::facts;
 use payhost_store::rows::jobs as job_rows;
 use payhost_store::rows::payments::{self, Payment};
+use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::attempt::locked;
 use super::cancel::order_ref_of;
@@ -27,6 +29,7 @@ use super::inquire::{Of, Silence, ask};
 use super::model::PaymentOut;
 use super::read::{find, show};
 use super::resolve::delay_us;
+use super::unpaid::{self, GatewayWord};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
@@ -57,8 +60,20 @@ pub enum Look {
     Silent(String),
 }
 
-/// Asks the gateway about a payment now: a doubt is resolved if it can be, and a cancel that was made in the gateway's admin is
-/// taken over.
+/// A payment after it was asked about.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct Synced {
+    /// The payment.
+    #[serde(flatten)]
+    pub payment: PaymentOut,
+    /// Whether the gateway was asked, and what it said.
+    pub gateway: GatewayWord,
+}
+
+/// Asks the gateway about a payment now: a doubt is resolved if it can be, a cancel that was made in the gateway's admin is
+/// taken over, and of an account that was paid into without a notice a person is told. `gateway` says whether there was anything
+/// to ask, and what was answered.
 #[utoipa::path(
     post, path = "/v1/payments/{id}/sync", tag = "payments",
     params(
@@ -66,8 +81,8 @@ pub enum Look {
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats of the request get the first answer"),
     ),
     responses(
-        (status = 200, description = "As the gateway says", body = PaymentOut),
-        (status = 202, description = "Still not known: `resolution` is not `none`", body = PaymentOut),
+        (status = 200, description = "What is known now; `gateway.asked` says whether the gateway was asked", body = Synced),
+        (status = 202, description = "Still not known: `resolution` is not `none`, an attempt is at work or a notice waits", body = Synced),
         (status = "default", description = "A problem", body = Problem),
     )
 )]
@@ -85,29 +100,46 @@ pub async fn sync(
 
 async fn now(host: &Host, caller: ShopCaller, row: Payment) -> Result<(StatusCode, Value), Problem> {
     let id = row.id;
-    let doubt = ask_soon(host, &row).await?;
-    if !doubt && row.gateway_ref.is_some() && row.paid > 0 {
-        match look(host, &row, true).await? {
-            Look::Match | Look::Cancelled(_) => {}
-            Look::Differs(words) => return Err(Problem::new("gateway_differs", words)),
-            Look::NotThere => {
-                return Err(Problem::new(
-                    "gateway_differs",
-                    "the gateway knows no such sale; nothing was changed",
-                ));
-            }
-            Look::CannotAsk(words) => return Err(Problem::new("cannot_ask", words)),
-            Look::Silent(words) => return Err(Problem::new("gateway_silent", words)),
-        }
-    }
+    let gateway = match ask_soon(host, &row).await? {
+        Turn::Nothing if row.paid > 0 => stands(host, &row).await?,
+        Turn::Nothing => unpaid::look(host, &row).await?,
+        Turn::Taken => GatewayWord::said("attempt"),
+        Turn::AtWork => GatewayWord::not_asked("attempt_running", "an attempt of this payment is at work"),
+    };
     let row = find(host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
-    let known = row.resolution == Resolution::None;
+    let shop = row.shop_id;
+    let open = host.store().read(move |tx| attempts::open_of(tx, shop, id)).await?.is_some();
+    let known = row.resolution == Resolution::None && !open && gateway.answer != "notice_waits";
     let status = if known { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, json!(show(host, &row).await)))
+    Ok((status, json!(Synced { payment: show(host, &row).await, gateway })))
 }
 
-/// Lets the job of an open attempt run now and waits until it is settled, or until no turn is near; tells whether there is one.
-async fn ask_soon(host: &Host, row: &Payment) -> Result<bool, Problem> {
+/// Compares a payment that was paid, and takes over what was cancelled there.
+async fn stands(host: &Host, row: &Payment) -> Result<GatewayWord, Problem> {
+    match look(host, row, true).await? {
+        Look::Match => Ok(GatewayWord::said("same")),
+        Look::Cancelled(_) => Ok(GatewayWord::said("taken_over")),
+        Look::Differs(words) => Err(Problem::new("gateway_differs", words)),
+        Look::NotThere => {
+            Err(Problem::new("gateway_differs", "the gateway knows no such sale; nothing was changed"))
+        }
+        Look::CannotAsk(words) => Err(Problem::new("cannot_ask", words)),
+        Look::Silent(words) => Err(Problem::new("gateway_silent", words)),
+    }
+}
+
+/// What became of an open attempt's turn.
+enum Turn {
+    /// No attempt is open.
+    Nothing,
+    /// It was asked about, or it ended.
+    Taken,
+    /// Its maker is still at work.
+    AtWork,
+}
+
+/// Lets the job of an open attempt run now and waits until it is settled, or until no turn is near.
+async fn ask_soon(host: &Host, row: &Payment) -> Result<Turn, Problem> {
     let (host_in, shop, id) = (host.clone(), row.shop_id, row.id);
     let asked = host.store().transact(move |tx| {
         let Some(open) = attempts::open_of(tx, shop, id)? else { return Ok(None) };
@@ -115,7 +147,7 @@ async fn ask_soon(host: &Host, row: &Payment) -> Result<bool, Problem> {
         jobs::enqueue(tx, &host_in, &task, now_us)?;
         Ok::<_, Error>(Some((task.key(), now_us)))
     });
-    let Some((key, asked_us)) = asked.await? else { return Ok(false) };
+    let Some((key, asked_us)) = asked.await? else { return Ok(Turn::Nothing) };
     let near_us = asked_us.saturating_add(i64::try_from(PATIENCE.as_micros()).unwrap_or(i64::MAX));
     let settled = host.settled().notified();
     tokio::pin!(settled);
@@ -130,13 +162,15 @@ async fn ask_soon(host: &Host, row: &Payment) -> Result<bool, Problem> {
         settled.as_mut().enable();
         let key = key.clone();
         let waiting = host.store().read(move |tx| {
-            let Some(open) = attempts::open_of(tx, shop, id)? else { return Ok(false) };
+            let Some(open) = attempts::open_of(tx, shop, id)? else { return Ok((false, false)) };
             // Its maker may be at work. Otherwise: where nobody knows more than before, the next turn may be far away.
             let at_work = open.state == AttemptState::Intent;
-            Ok::<_, Error>(at_work || job_rows::get(tx, &key)?.is_some_and(|job| job.is_pending(near_us)))
+            let near = job_rows::get(tx, &key)?.is_some_and(|job| job.is_pending(near_us));
+            Ok::<_, Error>((at_work || near, at_work))
         });
-        if !waiting.await? || tokio::time::Instant::now() >= deadline {
-            return Ok(true);
+        let (waiting, at_work) = waiting.await?;
+        if !waiting || tokio::time::Instant::now() >= deadline {
+            return Ok(if at_work { Turn::AtWork } else { Turn::Taken });
         }
     }
 }

@@ -40,6 +40,7 @@ mod secrets;
 mod set_up;
 mod shutdown;
 mod stage;
+mod sync;
 mod tenancy;
 mod turns;
 mod vbank;
