@@ -54,7 +54,10 @@ const TABLES: &[Spec] = &[
     spec::<channels::ChannelDefault>(&["shop_id", "mode", "purpose"], NO_MONEY),
     spec::<channels::ChannelSecret>(&["shop_id", "channel_id", "name", "version"], NO_MONEY),
     spec::<channels::ChannelRevision>(&["shop_id", "channel_id", "number"], NO_MONEY),
-    spec::<payments::Payment>(OF_SHOP, &["total", "paid", "cancelled"]),
+    spec::<payments::Payment>(
+        OF_SHOP,
+        &["total", "paid", "cancelled", "cancelled_tax_free", "cancelled_vat"],
+    ),
     spec::<checkouts::Checkout>(OF_SHOP, NO_MONEY),
     spec::<attempts::Attempt>(OF_SHOP, NO_MONEY),
     spec::<facts::FactRow>(OF_SHOP, &["amount"]),

@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run_with, still_mine};
-use super::model::{PaymentOut, Support, TaxIn};
+use super::model::{PaymentOut, Support, TaxIn, TaxLeft};
 use super::settle::{self, Change, refusal_json};
 use super::verdict::{NotSent, Verdict, judge, not_sent, word};
 use crate::channels::ready::Ready;
@@ -45,7 +45,7 @@ pub struct CancelIn {
     /// Minor units. Absent: all that is left.
     #[serde(default)]
     pub amount: Option<i64>,
-    /// Parts of that amount, for a payment that had parts.
+    /// Parts of that amount, for a payment that had parts; at most what `cancellable.tax` of the payment says.
     #[serde(default)]
     pub tax: Option<TaxIn>,
     /// Why, in words for the gateway's records.
@@ -337,7 +337,7 @@ fn allowed(
         }
         (None, false) | (Some(_), true) => {}
     }
-    let Some(amount) = input.amount else { return Ok(()) };
+    let amount = input.amount.unwrap_or(remaining);
     if amount <= 0 {
         return Err(Problem::field("amount", "a whole number of minor units above 0"));
     }
@@ -346,6 +346,39 @@ fn allowed(
     }
     if amount < remaining && !PaymentOut::of(payment, support).can_be_cancelled_in_parts() {
         return Err(Problem::field("amount", "this payment can only be cancelled as a whole"));
+    }
+    parts(payment, input.tax.as_ref(), amount)
+}
+
+/// Whether an amount can have these parts. Only what is arithmetic: rates and other rules are each gateway's own.
+fn parts(payment: &Payment, tax: Option<&TaxIn>, amount: i64) -> Result<(), Problem> {
+    let Some(tax) = tax.filter(|tax| tax.free.is_some() || tax.vat.is_some()) else { return Ok(()) };
+    if payment.tax_free.is_none() && payment.vat.is_none() {
+        let words = "this payment was made without parts, so that a cancel of it has none: leave `tax` out";
+        return Err(Problem::field("tax", words));
+    }
+    let left = TaxLeft::of(payment);
+    for (part, left, field, what) in [
+        (tax.free, left.free, "tax.free", "the part free of tax"),
+        (tax.vat, left.vat, "tax.vat", "value-added tax"),
+    ] {
+        let Some(part) = part else { continue };
+        if part < 0 || part > amount {
+            let words = format!("from 0 to {amount} minor units, the amount of this cancel");
+            return Err(Problem::field(field, words));
+        }
+        if let Some(left) = left.filter(|left| part > *left) {
+            let words = format!("of {what} at most {left} minor units are left");
+            return Err(Problem::field(field, words));
+        }
+    }
+    let (free, vat) = (tax.free.unwrap_or(0), tax.vat.unwrap_or(0));
+    if free.saturating_add(vat) > amount {
+        let most = amount.saturating_sub(free);
+        let words = format!(
+            "{amount} minor units of which {free} are free of tax have at most {most} of value-added tax"
+        );
+        return Err(Problem::field("tax.vat", words));
     }
     Ok(())
 }
@@ -477,7 +510,7 @@ pub fn apply(
     let mut problem = None;
     let (state, result) = match verdict {
         Verdict::Done(cancellation) => {
-            let _written = settle::cancelled(tx, &mut change, &attempt, &asked.reason, &cancellation)?;
+            let _written = settle::cancelled(tx, &mut change, &attempt, asked, &cancellation)?;
             (A::Succeeded, json!({"cancellation": cancellation}))
         }
         Verdict::Declined(refusal) => {

@@ -95,6 +95,26 @@ pub struct AmountOut {
     pub cancellable: i64,
 }
 
+/// What is left of the parts that a payment was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct TaxLeft {
+    /// Minor units free of tax, at most; absent where the shop gave no such part.
+    pub free: Option<i64>,
+    /// Minor units of value-added tax, at most; absent where the shop gave no such part.
+    pub vat: Option<i64>,
+}
+
+impl TaxLeft {
+    /// The payment's parts less those that cancels named. A cancel without `tax`, or one that was made at the gateway, says nothing of
+    /// its parts, so that less may be left.
+    pub fn of(row: &Payment) -> Self {
+        let held = row.paid.saturating_sub(row.cancelled).clamp(0, row.total);
+        let left = |part: Option<i64>, given: i64| part.map(|part| part.saturating_sub(given).clamp(0, held));
+        Self { free: left(row.tax_free, row.cancelled_tax_free), vat: left(row.vat, row.cancelled_vat) }
+    }
+}
+
 /// Whether and how the payment can be cancelled now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[non_exhaustive]
@@ -107,6 +127,8 @@ pub struct Cancellable {
     pub until: Option<String>,
     /// Whether the buyer's bank account is needed.
     pub needs_account: bool,
+    /// What a partial cancel may name in `tax` at most; absent for a payment that was made without parts.
+    pub tax: Option<TaxLeft>,
 }
 
 /// How it is paid.
@@ -369,7 +391,15 @@ fn cancellable(row: &Payment, held: i64, details: Option<&Details>, support: Sup
     let until = row.approved_at_us.zip(support.within_days);
     let until =
         until.map(|(from_us, days)| rfc3339(from_us.saturating_add(i64::from(days).saturating_mul(DAY_US))));
-    Some(Cancellable { amount: held.min(row.total), partial, until, needs_account: support.needs_account })
+    let parts = row.tax_free.is_some() || row.vat.is_some();
+    let tax = parts.then(|| TaxLeft::of(row));
+    Some(Cancellable {
+        amount: held.min(row.total),
+        partial,
+        until,
+        needs_account: support.needs_account,
+        tax,
+    })
 }
 
 impl PaymentOut {

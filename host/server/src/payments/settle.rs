@@ -14,6 +14,7 @@ use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Json, Later, Tx};
 use serde_json::{Value, json};
 
+use super::cancel::CancelAsked;
 use super::model::{PaymentOut, Support};
 use crate::channels::ready::Ready;
 use crate::host::Host;
@@ -154,8 +155,8 @@ impl<'a> Change<'a> {
     }
 
     /// What follows from the facts: the state, and the events.
-    fn follow(&mut self, facts: &[FactRow], now_us: i64) -> Result<Vec<events::Event>, Error> {
-        let facts: Vec<Fact> = facts.iter().map(FactRow::fact).collect();
+    fn follow(&mut self, rows: &[FactRow], now_us: i64) -> Result<Vec<events::Event>, Error> {
+        let facts: Vec<Fact> = rows.iter().map(FactRow::fact).collect();
         let standing = Standing {
             opened: self.payment.opened,
             failed: self.payment.failed,
@@ -166,6 +167,7 @@ impl<'a> Change<'a> {
         self.payment.state = state_of(&facts, standing);
         self.payment.paid = sums.paid;
         self.payment.cancelled = sums.cancelled;
+        (self.payment.cancelled_tax_free, self.payment.cancelled_vat) = parts_given_back(rows);
         if sums.cancelled > sums.paid && self.payment.resolution == Resolution::None {
             // More given back than taken: a fact is still to come, and until then a person must know.
             self.payment.resolution = Resolution::NeedsOperator;
@@ -264,7 +266,7 @@ pub fn cancelled(
     tx: &mut Tx<'_>,
     change: &mut Change<'_>,
     attempt: &Attempt,
-    reason: &str,
+    asked: &CancelAsked,
     cancellation: &Cancellation,
 ) -> Result<Written, Error> {
     let new = NewFact {
@@ -273,9 +275,20 @@ pub fn cancelled(
         gateway_ref: change.payment.gateway_ref.clone().unwrap_or_default(),
         sequence: next_sequence(tx, &change.payment, FactKind::Cancelled)?,
         at_ms: cancellation.at_ms,
-        detail: json!({"cancel_ref": cancellation.gateway_ref, "reason": reason}),
+        detail: json!({"cancel_ref": cancellation.gateway_ref, "reason": asked.reason, "tax": asked.tax}),
     };
     change.fact(tx, Some(attempt), new)
+}
+
+/// The parts that cancels gave back, free of tax and of tax, as far as they said so: those made at the gateway say nothing.
+fn parts_given_back(facts: &[FactRow]) -> (i64, i64) {
+    let told = facts.iter().filter(|fact| fact.kind == FactKind::Cancelled).filter_map(|fact| {
+        let detail: Value = fact.detail.to().ok()?;
+        serde_json::from_value::<(Option<i64>, Option<i64>)>(detail.get("tax")?.clone()).ok()
+    });
+    told.fold((0, 0), |(free, vat): (i64, i64), part| {
+        (free.saturating_add(part.0.unwrap_or(0)), vat.saturating_add(part.1.unwrap_or(0)))
+    })
 }
 
 /// The sequence of a payment's next fact of a kind, under the payment's lock.

@@ -158,6 +158,8 @@ CREATE TABLE payment (
     version BIGINT NOT NULL,
     paid BIGINT NOT NULL CONSTRAINT payment_paid_not_negative CHECK (paid >= 0),
     cancelled BIGINT NOT NULL CONSTRAINT payment_cancelled_not_negative CHECK (cancelled >= 0),
+    cancelled_tax_free BIGINT NOT NULL CONSTRAINT payment_cancelled_tax_free_not_negative CHECK (cancelled_tax_free >= 0),
+    cancelled_vat BIGINT NOT NULL CONSTRAINT payment_cancelled_vat_not_negative CHECK (cancelled_vat >= 0),
     gateway_ref TEXT COLLATE "C",
     approved_checkout_id TEXT COLLATE "C",
     approved_at_us BIGINT,

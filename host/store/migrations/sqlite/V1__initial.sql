@@ -153,6 +153,8 @@ CREATE TABLE payment (
     version INTEGER NOT NULL,
     paid INTEGER NOT NULL CONSTRAINT payment_paid_not_negative CHECK (paid >= 0),
     cancelled INTEGER NOT NULL CONSTRAINT payment_cancelled_not_negative CHECK (cancelled >= 0),
+    cancelled_tax_free INTEGER NOT NULL CONSTRAINT payment_cancelled_tax_free_not_negative CHECK (cancelled_tax_free >= 0),
+    cancelled_vat INTEGER NOT NULL CONSTRAINT payment_cancelled_vat_not_negative CHECK (cancelled_vat >= 0),
     gateway_ref TEXT,
     approved_checkout_id TEXT,
     approved_at_us INTEGER,

@@ -70,6 +70,10 @@ table! {
         paid: i64,
         /// Given back, minor units.
         cancelled: i64,
+        /// Of the part free of tax, as far as cancels said.
+        cancelled_tax_free: i64,
+        /// Of the tax, as far as cancels said.
+        cancelled_vat: i64,
         /// The gateway's reference of the sale.
         gateway_ref: Option<String>,
         /// The checkout that paid.
@@ -230,7 +234,8 @@ pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), E
     let sql = "UPDATE payment SET state = $1, resolution = $2, paid = $3, cancelled = $4, gateway_ref = $5, \
                approved_checkout_id = $6, approved_at_us = $7, paid_method = $8, details = $9, opened = $10, failed = $11, \
                expired = $12, expires_us = $13, deposit_deadline_us = $14, next_event = $15, updated_us = $16, \
-               version = $17 + 1 WHERE shop_id = $18 AND id = $19 AND version = $17";
+               cancelled_tax_free = $17, cancelled_vat = $18, version = $19 + 1 \
+               WHERE shop_id = $20 AND id = $21 AND version = $19";
     let p = &*payment;
     tx.change_one_later(
         sql,
@@ -251,6 +256,8 @@ pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), E
             p.deposit_deadline_us,
             p.next_event,
             now_us,
+            p.cancelled_tax_free,
+            p.cancelled_vat,
             p.version,
             p.shop_id,
             p.id

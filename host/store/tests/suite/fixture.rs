@@ -142,6 +142,8 @@ impl World {
             version: 1,
             paid: 0,
             cancelled: 0,
+            cancelled_tax_free: 0,
+            cancelled_vat: 0,
             gateway_ref: None,
             approved_checkout_id: None,
             approved_at_us: None,

@@ -186,3 +186,40 @@ async fn a_repeat_of_an_order_that_could_not_be_made_today_still_gives_its_payme
     let past = json!({"options": {"deposit_deadline": "20200101"}});
     assert_eq!(stage.create_as(&stage.shop, "A-1", past).await.expect(200)["id"], made["id"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_cannot_be_in_a_cancel_is_refused_before_the_call_with_what_is_left() {
+    let stage = stage().await;
+    let amount = json!({"total": 20_900, "tax": {"free": 9_900, "vat": 1_000}});
+    let more = json!({"method": method("card", ""), "amount": amount});
+    let (payment, _) = buy(&stage, "A-1", more, pay()).await;
+    has(&payment, &json!({"/cancellable/tax/free": 9_900, "/cancellable/tax/vat": 1_000}), "all");
+    let body = json!({"amount": 5_500, "tax": {"free": 0, "vat": 500}});
+    let part = cancel(&stage, &payment, "k-1", body).await.expect(200);
+    has(&part, &json!({"/cancellable/tax/free": 9_900, "/cancellable/tax/vat": 500}), "a part");
+    let requests = stage.events().await.len();
+    for (body, field, said) in [
+        (json!({"amount": 5_500, "tax": {"vat": 501}}), "tax.vat", "at most 500 minor units are left"),
+        (json!({"amount": 10_900, "tax": {"free": 9_901}}), "tax.free", "at most 9900 minor units are left"),
+        (json!({"amount": 400, "tax": {"vat": 401}}), "tax.vat", "from 0 to 400"),
+        (json!({"amount": 400, "tax": {"free": 401}}), "tax.free", "from 0 to 400"),
+        (json!({"amount": 400, "tax": {"free": -1}}), "tax.free", "from 0 to 400"),
+        (json!({"amount": 9_900, "tax": {"free": 9_800, "vat": 200}}), "tax.vat", "at most 100"),
+        (json!({"tax": {"free": 0, "vat": 501}}), "tax.vat", "at most 500 minor units are left"),
+    ] {
+        let problem = cancel(&stage, &payment, "k-2", body.clone()).await.problem(400, "invalid_request");
+        assert_eq!(problem["field"], field, "{body}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(said), "{body}: {problem}");
+    }
+    // Nothing was sent, and the key is free.
+    assert_eq!(stage.events().await.len(), requests);
+    cancel(&stage, &payment, "k-2", json!({"amount": 9_900, "tax": {"free": 9_900, "vat": 0}}))
+        .await
+        .expect(200);
+    let (plain, _) = buy(&stage, "A-2", json!({"method": method("card", "")}), pay()).await;
+    assert_eq!(plain["cancellable"]["tax"], json!(null));
+    let body = json!({"amount": 5_500, "tax": {"vat": 500}});
+    let problem = cancel(&stage, &plain, "k-3", body).await.problem(400, "invalid_request");
+    assert_eq!(problem["field"], "tax", "{problem}");
+    cancel(&stage, &plain, "k-3", json!({"amount": 5_500, "tax": {}})).await.expect(200);
+}
