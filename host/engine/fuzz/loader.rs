@@ -143,6 +143,7 @@ fn name(error: &LoadError) -> &'static str {
         LoadError::Export { .. } => "type of an export",
         LoadError::Died { .. } => "died while it was tried",
         LoadError::Descriptor(_) => "descriptor",
+        LoadError::OtherBytes { .. } => "other bytes",
         LoadError::Internal(_) => "internal",
     }
 }

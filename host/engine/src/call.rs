@@ -23,11 +23,12 @@ use crate::evidence::Evidence;
 use crate::fault::{self, Fault, Trace};
 use crate::journal::{CallRecord, Ended, FaultRecord, ImportRecord, scrub_imports, scrub_record};
 use crate::lanes::Gone;
-use crate::limits::Limits;
+use crate::limits::{COMPONENT_HANDLES, Limits};
 use crate::load::Code;
-use crate::logs::{LogLine, Scrubber};
+use crate::logs::LogLine;
 use crate::meter::Meter;
 use crate::policy::Policy;
+use crate::scrubber::Scrubber;
 use crate::secrets::Secrets;
 use crate::setup::CallSetup;
 use crate::shops::Shop;
@@ -328,6 +329,8 @@ pub(crate) fn new_store(engine: &wasmtime::Engine, state: State) -> Store<State>
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(host_data_bytes);
+    // Handles that the guest makes for itself, over all its instances; those of the host's own table have a cap of their own.
+    store.set_max_component_handles(COMPONENT_HANDLES);
     // One tick at a time. `YieldCustom` with tokio's own yield lets the other calls of this thread run; the plain `Yield`
     // wakes itself first and starves them.
     store.set_epoch_deadline(1);

@@ -202,6 +202,15 @@ impl Engine {
         load::load(&self.shared, bytes).await.map(Arc::new)
     }
 
+    /// The same for a component that is kept somewhere under its digest (SHA-256, lower-case hex): bytes that do not have it
+    /// are refused before they are compiled.
+    ///
+    /// # Errors
+    /// [`LoadError::OtherBytes`], and as [`Engine::load`].
+    pub async fn load_known(&self, digest: &str, bytes: &[u8]) -> Result<Arc<Plugin>, LoadError> {
+        load::load_known(&self.shared, digest, bytes).await.map(Arc::new)
+    }
+
     /// Calls a function of a plugin in a fresh instance.
     ///
     /// The call runs to its end even when this future is dropped; then its result is lost, so whoever may not lose it keeps

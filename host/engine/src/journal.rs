@@ -9,7 +9,7 @@ use crate::contract::Lazy;
 use crate::contract::imports::{Effect, HttpError, Piece, Response};
 use crate::contract::types::Context;
 use crate::fault::Fault;
-use crate::logs::Scrubber;
+use crate::scrubber::Scrubber;
 
 /// One run of a plugin function, as it is kept and can be run again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,9 +1,9 @@
 //! A plugin gets nothing but what one call was given: a fresh instance, limits on everything, secrets by name, and the
 //! origins that its descriptor wants **and** the operator granted. Whatever it does, the host learns what left this machine.
 //!
-//! Reading order: [`Engine`] (`engine.rs`), how a component is accepted (`load.rs`, `descriptor.rs`), how a call runs
+//! Reading order: [`Engine`] (`engine.rs`), how a component is accepted (`load.rs`, `descriptor/`), how a call runs
 //! (`setup.rs`, `call.rs`, `state.rs`, `called.rs`), what stops it (`limits.rs`, `meter.rs`, `fault.rs`), what it may call (`imports/`), where it
-//! may go (`egress/`), and what is kept of it (`evidence.rs`, `journal.rs`, `pack.rs`). The contract's types are in [`contract`].
+//! may go (`egress/`), what it is not told (`scrubber.rs`), and what is kept of it (`evidence.rs`, `journal.rs`, `pack.rs`). The contract's types are in [`contract`].
 
 mod cache;
 mod call;
@@ -25,6 +25,7 @@ mod logs;
 mod meter;
 mod pack;
 mod policy;
+mod scrubber;
 mod secrets;
 mod setup;
 mod shops;
@@ -32,8 +33,8 @@ mod state;
 mod wasi;
 
 pub use called::{Called, Cost};
-pub use descriptor::DescriptorError;
-pub use egress::{EgressPolicy, HttpTimeouts, Mapping, Origin, OriginError, Transport};
+pub use descriptor::{DescriptorError, Pattern};
+pub use egress::{BrowserAccess, EgressPolicy, HttpTimeouts, Mapping, Origin, OriginError, Transport};
 pub use engine::{CacheOptions, Engine, EngineError, Figures, Options};
 pub use evidence::{Evidence, Exchange, Phase, WriteEvidence};
 pub use fault::{Fault, Trace};

@@ -52,6 +52,10 @@ pub(crate) const MEMORIES: u32 = 4;
 /// Tables of one component.
 pub(crate) const TABLES: u32 = 8;
 
+/// Handles of resources that the instances of one component may hold at once. wasmtime's default is 100,000; a Rust guest
+/// needs a handful for its streams.
+pub(crate) const COMPONENT_HANDLES: usize = 512;
+
 /// A limit that a growth ran into. It is an error, not a refusal that the guest could swallow, so that the fault tells it
 /// from a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -13,6 +13,7 @@ use crate::call::{self, Job};
 use crate::contract::plugin::Descriptor;
 use crate::contract::{self, Answer, AnyFunction, Arguments, Network, VERSION, imports, plugin};
 use crate::descriptor::{self, DescriptorError};
+use crate::egress::BrowserAccess;
 use crate::engine::Shared;
 use crate::evidence::Evidence;
 use crate::fault::{self, Fault, Trace};
@@ -52,6 +53,11 @@ impl Plugin {
         &self.descriptor
     }
 
+    /// What it wants of the buyer's browser, parsed.
+    pub fn browser_origins(&self) -> &[BrowserAccess] {
+        &self.policy.browser
+    }
+
     /// Full names of the contract's interfaces that it exports, in the contract's order.
     pub fn interfaces(&self) -> &[&'static str] {
         &self.code.interfaces
@@ -75,6 +81,16 @@ pub(crate) struct Code {
 /// Why a component was not taken in, for the operator who tried.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// The bytes are not the component that was asked for.
+    #[error(
+        "the bytes have the SHA-256 {found}, not {wanted}: they were changed where they are kept, and were not run"
+    )]
+    OtherBytes {
+        /// SHA-256 of what was asked for, lower-case hex.
+        wanted: String,
+        /// SHA-256 of what was found.
+        found: String,
+    },
     /// Larger than a component may be.
     #[error(
         "the file has {bytes} bytes; a plugin may have {limit}. Build it with optimisation and without debug information"
@@ -143,6 +159,19 @@ pub enum LoadError {
     Internal(String),
 }
 
+/// Takes in the component of this digest; other bytes are not even compiled.
+pub(crate) async fn load_known(
+    shared: &Arc<Shared>,
+    wanted: &str,
+    bytes: &[u8],
+) -> Result<Plugin, LoadError> {
+    let found = hex(&Sha256::digest(bytes));
+    if found != wanted {
+        return Err(LoadError::OtherBytes { wanted: wanted.to_owned(), found });
+    }
+    load(shared, bytes).await
+}
+
 /// Takes a component in.
 pub(crate) async fn load(shared: &Arc<Shared>, bytes: &[u8]) -> Result<Plugin, LoadError> {
     let limit = shared.options.component_bytes;
@@ -154,7 +183,11 @@ pub(crate) async fn load(shared: &Arc<Shared>, bytes: &[u8]) -> Result<Plugin, L
     let code = Arc::new(link(shared, hex(&digest), &component)?);
     try_out(shared, &code).await?;
     let descriptor = describe(shared, &code).await?;
-    let policy = Arc::new(descriptor::accept(&descriptor)?);
+    // Off the runtime: a hundred patterns at their largest take a while to compile.
+    let accepted = tokio::task::spawn_blocking(move || {
+        descriptor::accept(&descriptor).map(|policy| (Arc::new(policy), descriptor))
+    });
+    let (policy, descriptor) = accepted.await.map_err(|error| LoadError::Internal(error.to_string()))??;
     Ok(Plugin { code, policy, descriptor })
 }
 

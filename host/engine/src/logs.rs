@@ -2,16 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use payhost_core::hex;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::contract::imports::Level;
 use crate::limits::Limits;
+use crate::scrubber::Scrubber;
 use crate::secrets::Secrets;
 
 /// Where a line came from.
@@ -52,110 +49,6 @@ impl fmt::Display for LogLine {
         write!(f, "[{level}] {}", self.message)?;
         self.fields.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
     }
-}
-
-/// Values shorter than this are not looked for: blotting out every `12` would hide the log and protect nothing.
-const SHORTEST: usize = 4;
-const BLOT: &str = "[secret]";
-
-/// Knows all writings of a call's secrets.
-#[derive(Default)]
-pub(crate) struct Scrubber {
-    needles: Vec<Needle>,
-}
-
-struct Needle {
-    writing: Zeroizing<String>,
-    blot: Arc<str>,
-}
-
-impl Scrubber {
-    pub(crate) fn new(secrets: &Secrets) -> Self {
-        let mut scrubber = Self { needles: Vec::new() };
-        for (_, secret) in secrets.iter() {
-            let hash = secret.version.is_none().then(|| secrets.keyed_hash(&secret.value)).flatten();
-            scrubber.add(&secret.value, hash.as_deref());
-        }
-        scrubber
-    }
-
-    /// Looks for one more value from now on; a keyed hash of it takes its place where there is one.
-    pub(crate) fn add(&mut self, value: &str, keyed_hash: Option<&str>) {
-        if value.len() < SHORTEST {
-            return;
-        }
-        let blot: Arc<str> = keyed_hash.map_or_else(|| BLOT.into(), |hash| format!("[secret {hash}]").into());
-        let unpadded = STANDARD.encode(value).trim_end_matches('=').to_owned();
-        let form = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        let percent =
-            percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string();
-        let hex = hex(value.as_bytes());
-        for writing in [
-            value.to_owned(),
-            unpadded,
-            URL_SAFE_NO_PAD.encode(value),
-            form,
-            percent,
-            hex.to_uppercase(),
-            hex,
-        ] {
-            if !self.needles.iter().any(|known| known.writing.as_str() == writing) {
-                self.needles.push(Needle { writing: Zeroizing::new(writing), blot: blot.clone() });
-            }
-        }
-        // Longest first, so that no piece of a longer writing is left standing.
-        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.writing.len()));
-    }
-
-    /// The text with every secret blotted out; `None` when there was nothing to blot out.
-    pub(crate) fn scrub(&self, text: &str) -> Option<String> {
-        let mut scrubbed: Option<String> = None;
-        for needle in &self.needles {
-            let current = scrubbed.as_deref().unwrap_or(text);
-            if current.contains(needle.writing.as_str()) {
-                scrubbed = Some(current.replace(needle.writing.as_str(), &needle.blot));
-            }
-        }
-        scrubbed
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.needles.is_empty()
-    }
-
-    /// The same for a text that may be the base64 of bytes, as `list<u8>` is in JSON.
-    pub(crate) fn scrub_text_or_base64(&self, text: &str) -> Option<String> {
-        let inside = || self.scrub_bytes(&STANDARD.decode(text).ok()?).map(|bytes| STANDARD.encode(bytes));
-        self.scrub(text).or_else(inside)
-    }
-
-    /// The same for bytes.
-    pub(crate) fn scrub_bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let mut scrubbed: Option<Vec<u8>> = None;
-        for needle in &self.needles {
-            let current = scrubbed.as_deref().unwrap_or(bytes);
-            if let Some(next) = replace(current, needle.writing.as_bytes(), needle.blot.as_bytes()) {
-                scrubbed = Some(next);
-            }
-        }
-        scrubbed
-    }
-}
-
-fn replace(haystack: &[u8], needle: &[u8], blot: &[u8]) -> Option<Vec<u8>> {
-    let mut out: Option<Vec<u8>> = None;
-    let mut rest = haystack;
-    while let Some(at) = rest.windows(needle.len()).position(|window| window == needle) {
-        let (before, after) = rest.split_at(at);
-        let out = out.get_or_insert_default();
-        out.extend_from_slice(before);
-        out.extend_from_slice(blot);
-        rest = after.get(needle.len()..).unwrap_or_default();
-    }
-    if let Some(out) = &mut out {
-        out.extend_from_slice(rest);
-    }
-    out
 }
 
 /// Whose lines these are, for `tracing`.
@@ -326,6 +219,11 @@ fn floor(text: &str, bytes: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use payhost_core::hex;
+    use zeroize::Zeroizing;
+
     use super::*;
 
     fn logs(limits: &Limits) -> Logs {

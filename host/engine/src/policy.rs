@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::egress::Origin;
+use crate::egress::{BrowserAccess, Origin};
 
 /// The declared rights of one plugin.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(crate) struct Policy {
     pub(crate) secrets: BTreeMap<String, Uses>,
     /// Hosts that the plugin wants.
     pub(crate) hosts: Vec<Host>,
+    /// Origins that its pages want in the buyer's browser.
+    pub(crate) browser: Vec<BrowserAccess>,
 }
 
 /// Declared uses of one secret.

@@ -24,6 +24,14 @@ pub fn run(behaviour: &str, context: &Context) -> Option<String> {
             }
             "logged".into()
         }
+        "output storm" => {
+            let piece = "y".repeat(64 << 10);
+            for _ in 0..1_000 {
+                print!("{piece}");
+                eprintln!("{piece}");
+            }
+            "printed".into()
+        }
         "log flood" => {
             log::write(log::Level::Info, &"y".repeat(1 << 20), &[]);
             "logged".into()

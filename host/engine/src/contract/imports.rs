@@ -117,7 +117,7 @@ pub struct Request {
     pub effect: Effect,
 }
 
-/// The gateway's answer, whatever its status.
+/// The gateway's answer, whatever its status. Where a secret of the call stood in it, `[secret]` stands.
 #[derive(Clone, Debug, PartialEq, ComponentType, Lift, Lower, Serialize, Deserialize)]
 #[component(record)]
 #[serde(deny_unknown_fields)]
@@ -126,7 +126,7 @@ pub struct Response {
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// At most 1 MiB; a larger one is `unknown`.
+    /// At most 1 MiB; a larger or a compressed one is `unknown`.
     #[serde(with = "crate::contract::json::base64_bytes")]
     pub body: Vec<u8>,
 }

@@ -27,7 +27,8 @@ pub enum SecretUse {
     /// As a decryption key; the value names the secret that is its IV.
     #[component(name = "aes-decrypt")]
     AesDecrypt(String),
-    /// As the IV of a declared key.
+    /// As the IV of a declared key; it has no other use. A plugin that decrypts can compute the IV of its key, so an IV is not
+    /// secret from it.
     #[component(name = "iv")]
     Iv,
     /// In a header, to these origins.
@@ -221,14 +222,14 @@ pub struct WantedHost {
     pub read_paths: Vec<String>,
 }
 
-/// An origin that the gateway's window needs in the buyer's browser.
+/// An origin that the gateway's window needs in the buyer's browser. The operator grants it, for these uses, like a host.
 #[derive(Clone, Debug, PartialEq, ComponentType, Lift, Lower, Serialize, Deserialize)]
 #[component(record)]
 #[serde(deny_unknown_fields)]
 pub struct BrowserOrigin {
-    /// `https://host`.
+    /// `https://host` with an optional port: a whole host name, no wildcard, no path.
     pub origin: String,
-    /// Registry `browser-use`: `script`, `frame`, `style`, `img`, `connect`, `ancestor`.
+    /// Registry `browser-use`: `script`, `frame`, `style`, `img`, `connect`, `ancestor`, `form`, `redirect`.
     pub uses: Vec<String>,
 }
 
@@ -274,7 +275,7 @@ pub struct Descriptor {
     pub undo_within: Option<Span>,
     /// Hosts.
     pub hosts: Vec<WantedHost>,
-    /// For the content security policy of the window page.
+    /// Where the buyer's browser goes because of this plugin, and what the window page may load.
     #[component(name = "browser-origins")]
     pub browser_origins: Vec<BrowserOrigin>,
     /// Addresses or networks that notices come from.

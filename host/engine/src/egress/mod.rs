@@ -6,6 +6,7 @@ mod client;
 mod origins;
 mod script;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,15 @@ impl EgressPolicy {
     pub fn mapping(&self, origin: &Origin) -> Option<&Mapping> {
         self.map.iter().find(|mapping| mapping.origin == *origin)
     }
+}
+
+/// What one origin may do on the pages of the buyer's browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrowserAccess {
+    /// The origin, to the letter.
+    pub origin: Origin,
+    /// Words of the registry `browser-use`.
+    pub uses: BTreeSet<String>,
 }
 
 /// One line of the gateway map: requests to `origin` go to `connect`, with the origin's own name in TLS and in `Host`.

@@ -9,6 +9,7 @@
 //! | `https://10.0.0.1`, `https://[::1]`, `https://0x7f.1` | refused: an address is not a name that a certificate is checked against |
 //! | `https://user@host`, a path, a query, a fragment | refused: not an origin |
 //! | `https://host.` | refused: another writing of `https://host` |
+//! | `https://*`, `https://a;b`, `https://'self'`, `https://a_b` | refused: a URL may carry these, a host name is letters, digits and `-` |
 
 use std::fmt;
 use std::str::FromStr;
@@ -42,6 +43,27 @@ pub enum OriginError {
         "`{0}` has more than `https://host:port`: leave out user info, path, query, fragment and a final dot"
     )]
     NotAnOrigin(String),
+    /// A character that no host name has.
+    #[error(
+        "`{0}` has no host name that could be looked up: labels of letters, digits and `-`, joined by dots, no wildcard"
+    )]
+    Name(String),
+}
+
+/// Longest host name, and longest label of one (RFC 1035, section 2.3.4).
+const NAME_BYTES: usize = 253;
+const LABEL_BYTES: usize = 63;
+
+/// Whether a name (lower-case ASCII) is one that a host may have: RFC 1123, section 2.1. Everything that an origin is written
+/// into (a policy of a page, a `Host` header, a grant) relies on these characters alone.
+fn is_host_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=LABEL_BYTES).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= NAME_BYTES && name.split('.').all(label)
 }
 
 impl Origin {
@@ -72,10 +94,12 @@ impl Origin {
             return Err(OriginError::NotAnOrigin(shown(url)));
         }
         match url.host() {
-            Some(Host::Domain(host)) if !host.is_empty() && !host.ends_with('.') => {
-                Ok(Self { host: host.to_owned(), port: url.port().unwrap_or(443) })
+            Some(Host::Domain(host)) if host.is_empty() || host.ends_with('.') => {
+                Err(OriginError::NotAnOrigin(shown(url)))
             }
-            Some(Host::Domain(_)) | None => Err(OriginError::NotAnOrigin(shown(url))),
+            Some(Host::Domain(host)) if !is_host_name(host) => Err(OriginError::Name(shown(url))),
+            Some(Host::Domain(host)) => Ok(Self { host: host.to_owned(), port: url.port().unwrap_or(443) }),
+            None => Err(OriginError::NotAnOrigin(shown(url))),
             Some(Host::Ipv4(_) | Host::Ipv6(_)) => Err(OriginError::Address(shown(url))),
         }
     }
@@ -159,6 +183,37 @@ mod tests {
             "https://x.example\\@evil.example",
         ] {
             assert!(matches!(text.parse::<Origin>(), Err(OriginError::NotAnOrigin(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_name_is_written_to_the_letter() {
+        let long = format!("https://{}.example", "x".repeat(64));
+        let longer = format!("https://{}", vec!["x".repeat(60); 5].join("."));
+        for text in [
+            "https://*",
+            "https://*.example",
+            "https://x.*",
+            "https://x.example;script-src",
+            "https://x.example,y.example",
+            "https://'self'",
+            "https://'unsafe-inline'",
+            "https://x!.example",
+            "https://x$.example",
+            "https://x~.example",
+            "https://x_y.example",
+            "https://(x).example",
+            "https://-x.example",
+            "https://x-.example",
+            "https://x..example",
+            "https://.example",
+            &long,
+            &longer,
+        ] {
+            assert!(text.parse::<Origin>().is_err(), "{text}");
+        }
+        for text in ["https://x--y.example", "https://9.x9.example", "https://localhost"] {
+            assert_eq!(text.parse::<Origin>().unwrap().to_string(), text);
         }
     }
 }

@@ -1,4 +1,9 @@
-//! A secret is used only as declared, and nothing that comes out of here lets a plugin compute its value.
+//! A secret is used only as declared, and nothing that comes out of here lets a plugin compute its value; the IV of a key that
+//! decrypts is the exception, and opens nothing else.
+//!
+//! **The IV.** A plugin chooses what is decrypted, and the first block of a CBC plaintext is `D(C1) xor IV`: with `C1` in second place
+//! it has `D(C1) xor C0`, and so the IV. That cannot be hidden (not by the errors either, which tell nothing but that there is no
+//! plaintext), so an IV has no other use (`descriptor/`), and nothing is decrypted while its value is part of another secret.
 //!
 //! **Derived secrets.** What `digest` and `hmac` make of a secret comes back to the plugin, because it is made to be shown:
 //! a gateway's signature goes into a form on the buyer's page, and so does the plain hash of a key where a gateway asks for
@@ -156,8 +161,15 @@ fn decrypt(state: &mut State, algorithm: &str, key: &str, ciphertext: &[u8]) -> 
         let text = format!("`{name}` has the value of a key that encrypts; a key serves one direction only");
         return Err(CryptoError::NotDeclared(text));
     }
+    if let Some(other) = holds(state, &iv) {
+        let text = format!(
+            "the value of `{other}` holds that of the IV of `{name}`, which whoever decrypts can compute;              this channel must have another IV"
+        );
+        return Err(CryptoError::NotDeclared(text));
+    }
     let (key, iv) = (key.as_bytes(), iv.as_bytes());
     let wrong = |_| wrong_length(bits);
+    // One error for whatever is wrong with the ciphertext.
     let padding =
         |_| CryptoError::Invalid("the ciphertext is not whole blocks, or its padding is wrong".to_owned());
     match bits {
@@ -201,6 +213,14 @@ fn encrypts(state: &State, value: &str) -> bool {
     let declared = state.policy.secrets.iter().filter(|(_, uses)| uses.encrypt_iv.is_some());
     let mut values = declared.filter_map(|(name, _)| state.secrets.get(name));
     values.any(|secret| secret.value.as_str() == value)
+}
+
+/// A secret that is no IV and whose value holds this one.
+fn holds(state: &State, iv: &str) -> Option<String> {
+    let is_iv = |name: &str| state.policy.secrets.get(name).is_some_and(|uses| uses.iv);
+    let mut others = state.secrets.iter().filter(|(name, _)| !is_iv(name));
+    let found = others.find(|(_, secret)| !iv.is_empty() && secret.value.contains(iv));
+    found.map(|(name, _)| name.to_owned())
 }
 
 /// Hands every part's bytes to `add`. A channel's secret needs the declared use; without one only one-time values may be there,

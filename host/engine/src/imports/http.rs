@@ -5,11 +5,14 @@
 //! `POST` · `https`, a host name, no user info, no fragment · the descriptor wants the origin · the operator granted it ·
 //! `read` only for listed paths, `write` only where the function may write, and once · headers well formed and not the
 //! host's own · secrets with a declared use for this origin · the attempt's lease has time left.
+//!
+//! The answer is read by the plugin, and kept, without the call's secrets (`scrubber.rs`): a host that echoes a request tells the
+//! plugin nothing.
 
 use std::time::Instant;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
@@ -106,7 +109,12 @@ async fn exchange(state: &mut State, request: &HttpRequestRecord) -> Sent {
             if checked.effect == Effect::Write {
                 state.wrote = true;
             }
-            transmit(state, request, checked).await
+            let mut sent = transmit(state, request, checked).await;
+            // Before the plugin reads it, and before it is kept.
+            if let Ok(response) = &mut sent {
+                state.logs().scrubber().scrub_answer(response);
+            }
+            sent
         }
         Err(refused) => Err(HttpError::Refused(refused)),
     };
@@ -146,11 +154,24 @@ fn transmit(
 
 fn contract_words(sent: Result<Received, SendError>) -> Sent {
     match sent {
+        Ok(Received { status, headers, .. }) if is_compressed(&headers) => Err(HttpError::Unknown(format!(
+            "status {status}, but its body is compressed, which was not asked for and could hide a secret"
+        ))),
         Ok(Received { status, headers, body }) => Ok(Response { status, headers, body }),
         Err(SendError::Refused(text)) => Err(HttpError::Refused(text)),
         Err(SendError::NotSent(text)) => Err(HttpError::NotSent(text)),
         Err(SendError::Unknown(text)) => Err(HttpError::Unknown(text)),
     }
+}
+
+/// Whether a body would have to be unpacked to be read: by the plugin, for the host does not.
+fn is_compressed(headers: &[(String, String)]) -> bool {
+    let coded = headers.iter().filter(|(name, _)| name == "content-encoding" || name == "transfer-encoding");
+    let mut words = coded.flat_map(|(_, value)| value.split(','));
+    words.any(|word| {
+        let word = word.trim();
+        !["", "identity", "chunked"].iter().any(|plain| word.eq_ignore_ascii_case(plain))
+    })
 }
 
 /// Every rule. `Err` is the refusal in words. Counts the request.
@@ -169,7 +190,8 @@ fn check(state: &mut State, request: &HttpRequestRecord) -> Result<Checked, Stri
     };
     let (url, origin) = target(state, &request.url)?;
     allowed_effect(state, request.effect, &url, &origin)?;
-    let headers = headers(state, &request.headers, &origin)?;
+    let mut headers = headers(state, &request.headers, &origin)?;
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if method == Method::GET && !request.body.is_empty() {
         return Err("a `GET` has no body".to_owned());
     }

@@ -135,3 +135,80 @@ async fn a_key_that_encrypts_does_not_decrypt_under_another_name() {
     // Sealing a channel's key is refused first; the value under two names is refused when it is opened.
     assert!(!said.result.is_ok_and(|said| said.contains("30313233")));
 }
+
+/// CBC of whole blocks with the pair of the tests, as a gateway makes it.
+fn sealed(plaintext: &[u8]) -> Vec<u8> {
+    use aes::cipher::{BlockModeEncrypt as _, KeyIvInit as _, block_padding::Pkcs7};
+    cbc::Encryptor::<aes::Aes128>::new_from_slices(b"fedcba9876543210", b"ivivivivivivivi=")
+        .unwrap()
+        .encrypt_padded_vec::<Pkcs7>(plaintext)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A block that decrypts to a wrong length of padding, to a wrong byte of it, and to none, and ciphertexts that are no blocks.
+#[tokio::test]
+async fn whatever_is_wrong_with_a_ciphertext_is_one_and_the_same_error() {
+    let engine = engine();
+    let plugin = plugin(&engine).await;
+    let good = sealed(b"0123456789abcdef0123456789");
+    let mut errors = std::collections::BTreeSet::new();
+    for last in 0..=255_u8 {
+        let mut bad = good.clone();
+        let at = good.len() - 17;
+        bad[at] ^= last;
+        let said = said(&engine, &plugin, "decrypt", "open_key", &hex(&bad)).await;
+        if said.contains("Invalid") {
+            errors.insert(said);
+        }
+    }
+    for length in [0, 1, 15, 17, 31] {
+        errors.insert(said(&engine, &plugin, "decrypt", "open_key", &hex(&good[..length])).await);
+    }
+    assert_eq!(errors.len(), 1, "{errors:?}");
+}
+
+/// The documents say that it can: this is how. Nothing else opens with it (see the tests of the descriptor, and the next one).
+#[tokio::test]
+async fn who_decrypts_can_compute_the_iv_and_the_documents_say_so() {
+    let engine = engine();
+    let plugin = plugin(&engine).await;
+    let tail = sealed(b"0123456789abcdef0123456789");
+    let first = &tail[..16];
+    let chosen = [first, first, &tail[..32]].concat();
+    let opened = said(&engine, &plugin, "decrypt", "open_key", &hex(&chosen)).await;
+    let byte = |at: usize| u8::from_str_radix(&opened[at * 2..at * 2 + 2], 16).unwrap();
+    let iv: Vec<u8> = (0..16).map(|at| byte(at) ^ byte(16 + at) ^ first[at]).collect();
+    assert_eq!(iv, b"ivivivivivivivi=");
+    for document in [include_str!("../../../../wit/README.md"), include_str!("../../../../docs/security.md")]
+    {
+        assert!(document.contains("the IV of a key that decrypts"));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_decrypted_while_the_iv_is_part_of_another_secret() {
+    let engine = engine();
+    let plugin = plugin(&engine).await;
+    let value = |text: &str| Zeroizing::new(text.to_owned());
+    for (other, shared) in [
+        ("open_key", "ivivivivivivivi="),
+        ("sign_key", "prefix-ivivivivivivivi=-suffix"),
+        ("one_time", "ivivivivivivivi="),
+    ] {
+        let mut call = behave("decrypt").with("secret", "open_key").with("text", &hex(&sealed(b"hello")));
+        let secrets = Secrets::new().with_channel("open_key", 1, value("fedcba9876543210")).with_channel(
+            "shared_iv",
+            1,
+            value("ivivivivivivivi="),
+        );
+        call.setup.secrets = match other {
+            "one_time" => secrets.with_one_time(other, value(shared)),
+            _ => secrets.with_channel(other, 1, value(shared)),
+        };
+        let said = call.begin(&engine, &plugin).await.result.unwrap();
+        assert!(said.contains("NotDeclared") && said.contains(other) && !said.contains(shared), "{said}");
+    }
+}

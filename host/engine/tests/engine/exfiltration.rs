@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use payhost_engine::{EgressPolicy, Engine, Mapping, Phase, Plugin, WriteEvidence};
+use payhost_engine::egress::Recorded;
+use payhost_engine::{EgressPolicy, Engine, Mapping, Phase, Plugin, Transport, WriteEvidence};
 
-use crate::common::{Try, assert_no_secret, behave, engine, plugin};
+use crate::common::{API_TOKEN, CARD, PASSWORD, Try, assert_no_secret, behave, engine, plugin};
 use crate::gateway::{Gateway, ORIGIN};
 
 /// Runs of each attack.
@@ -136,6 +137,65 @@ async fn a_secret_does_not_go_where_it_is_not_declared() {
         let call = || field.to(&pay).with("secret", name).with("place", place);
         field.refused("may not go into", call).await;
     }
+}
+
+#[tokio::test]
+async fn what_a_granted_host_echoes_comes_back_without_the_secrets() {
+    let field = Field::new().await;
+    let writings = [
+        "plain",
+        "base64",
+        "base64-1",
+        "base64-2",
+        "base64url",
+        "hex",
+        "hex-upper",
+        "percent",
+        "form",
+        "json",
+        "header",
+    ];
+    let sent = [
+        ("header", "api_token", "plain", API_TOKEN),
+        ("header", "api_token", "base64", API_TOKEN),
+        ("body", "password", "plain", PASSWORD),
+        ("body", "password", "form", PASSWORD),
+        ("body", "card_number", "plain", CARD),
+    ];
+    let mut echoes = 0;
+    for run in 0..RUNS {
+        for (writing, (place, secret, encoding, value)) in
+            writings.iter().flat_map(|writing| sent.iter().map(move |sent| (*writing, *sent)))
+        {
+            let call = field.to(&format!("{ORIGIN}/echo/{writing}"));
+            let call = call.with("place", place).with("secret", secret).with("encoding", encoding);
+            let called = call.complete(&field.engine, &field.plugin).await;
+            let record = serde_json::to_string(called.record()).unwrap();
+            let said = called.result.unwrap();
+            assert_no_secret(&said);
+            assert_no_secret(&record);
+            assert!(said.contains("[secret]") || writing == "header", "run {run}, {writing}: {said}");
+            let got = field.gateway.requests().pop().unwrap();
+            assert!(got.contains(value) || encoding != "plain", "the gateway itself got it: {got}");
+            echoes += 1;
+        }
+    }
+    assert_eq!(echoes, RUNS * 55);
+}
+
+#[tokio::test]
+async fn an_echo_that_was_blotted_runs_again_to_the_same_end() {
+    let field = Field::new().await;
+    let make = || {
+        let call = field.to(&format!("{ORIGIN}/echo/plain"));
+        call.with("place", "header").with("secret", "api_token")
+    };
+    let first = make().complete(&field.engine, &field.plugin).await;
+    assert!(first.record().replayable, "the plugin saw what was kept");
+    let mut again = make();
+    again.setup.transport = Transport::Scripted(Arc::new(Recorded::new(first.record())));
+    let again = again.complete(&field.engine, &field.plugin).await;
+    assert_eq!(again.result.unwrap(), first.result.unwrap());
 }
 
 /// What a crypto behaviour says, [`RUNS`] times the same.

@@ -13,6 +13,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
+use crate::common::SIGN_KEY;
+
 pub const ORIGIN: &str = "https://gateway.test";
 
 /// A running gateway; ends with the test's runtime.
@@ -130,6 +132,8 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, seen: Arc<Mutex<Vec<Str
             }
             "/many" => format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", "b: 1\r\n".repeat(100)),
             "/key" => answer("billing=KEY-0123456789;"),
+            // What it was sent, and what it knows of the shop, in a writing of its choice.
+            echo if echo.starts_with("/echo/") => echoed(echo, &format!("{request}\n{SIGN_KEY}")),
             _ => answer("hello"),
         };
         if stream.write_all(head.as_bytes()).await.is_err() || path == "/cut" {
@@ -155,6 +159,30 @@ async fn forever(
         if !every.is_zero() {
             drips.tick().await;
         }
+    }
+}
+
+fn echoed(path: &str, text: &str) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    let hex = || text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    match path.trim_start_matches("/echo/") {
+        "plain" => answer(text),
+        "base64" => answer(&STANDARD.encode(text)),
+        "base64-1" => answer(&STANDARD.encode(format!("x{text}"))),
+        "base64-2" => answer(&STANDARD.encode(format!("xy{text}"))),
+        "base64url" => answer(&URL_SAFE.encode(text)),
+        "hex" => answer(&hex()),
+        "hex-upper" => answer(&hex().to_uppercase()),
+        "percent" => answer(&utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()),
+        "form" => answer(&form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()),
+        "json" => answer(&serde_json::json!({ "got": text }).to_string()),
+        "header" => {
+            let line = text.replace(['\r', '\n'], " ");
+            format!("HTTP/1.1 400 Bad Request\r\nx-got: {line}\r\ncontent-length: 0\r\n\r\n")
+        }
+        other => panic!("no echo {other}"),
     }
 }
 

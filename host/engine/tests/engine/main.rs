@@ -8,6 +8,7 @@
     reason = "a test that is surprised fails"
 )]
 
+mod advisories;
 mod attacks;
 mod common;
 mod crypto;

@@ -22,3 +22,15 @@ pub fn component_of(start: &str, interface: &str, functions: &[&str]) -> Vec<u8>
     );
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
+
+/// The end of every component here: an export that is looked for, of a type that nobody wants. Needs a core function `$i "f"`.
+const TAIL: &str = r#"
+    (func $f (canon lift (core func $i "f")))
+    (instance $plugin (export "describe" (func $f)) (export "check" (func $f)))
+    (export "payhost:plugin/plugin@0.1.0" (instance $plugin))"#;
+
+/// A component of these definitions, which make a core instance `$i` with an export `f`.
+pub fn component_with(definitions: &str) -> Vec<u8> {
+    let text = format!("(component {definitions} {TAIL})");
+    wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}

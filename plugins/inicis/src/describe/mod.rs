@@ -91,13 +91,14 @@ const MOBILE_ORIGINS: [&str; 3] =
     ["https://fcmobile.inicis.com", "https://ksmobile.inicis.com", "https://stgmobile.inicis.com"];
 
 /// What the window needs in the buyer's browser (`inicis.md §1.1`). The mobile window is a page of its own, reached by a form
-/// post: it needs nothing in ours.
+/// post: it needs nothing else in ours.
 fn browser_origins() -> Vec<BrowserOrigin> {
-    ["https://stdpay.inicis.com", "https://stgstdpay.inicis.com"]
-        .iter()
-        .map(|origin| BrowserOrigin {
-            origin: (*origin).to_owned(),
-            uses: strings(&["script", "frame", "style", "img", "connect"]),
-        })
-        .collect()
+    let wanted =
+        |origin: &str, uses: &[&str]| BrowserOrigin { origin: origin.to_owned(), uses: strings(uses) };
+    let overlay = ["script", "frame", "style", "img", "connect"];
+    vec![
+        wanted("https://stdpay.inicis.com", &overlay),
+        wanted("https://stgstdpay.inicis.com", &overlay),
+        wanted("https://mobile.inicis.com", &["form"]),
+    ]
 }

@@ -1,16 +1,34 @@
-//! A descriptor that is accepted holds together: every key, pattern, origin and secret that it names exists and is well
-//! formed, and no use of a secret lets the plugin read it.
+//! A descriptor that is accepted holds together and is bounded: every key, pattern, origin and secret that it names exists and
+//! is well formed, nothing in it is larger than `limits.rs` says, and no use of a secret lets the plugin read it (an IV beside a
+//! decrypting key excepted: see [`pairs`]).
 
-use std::collections::BTreeSet;
+mod limits;
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::contract::plugin::{Descriptor, Lookup, SecretUse, SettingField, SettingType, Span};
 use crate::contract::types::Text;
-use crate::egress::{Origin, OriginError};
+use crate::egress::{BrowserAccess, Origin, OriginError};
 use crate::policy::{Host, Policy, Uses};
+
+pub use pattern::Pattern;
 
 /// What is wrong with a descriptor, for the plugin's author.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptorError {
+    /// It has more of something than a descriptor may have.
+    #[error("{what}: {found}, and a descriptor may have {most}")]
+    TooMuch {
+        /// What.
+        what: &'static str,
+        /// How much it may have.
+        most: usize,
+        /// How much it has.
+        found: usize,
+    },
     /// An id, key or version is not written as it must be.
     #[error("{what} `{value}` must be {rule}")]
     Name {
@@ -101,9 +119,11 @@ type Check<T = ()> = Result<T, DescriptorError>;
 
 /// Checks a descriptor and takes from it what the plugin may do.
 pub(crate) fn accept(descriptor: &Descriptor) -> Check<Policy> {
+    limits::check(descriptor)?;
     names(descriptor)?;
     let fields = settings(&descriptor.settings)?;
     presets(descriptor, &fields)?;
+    values(descriptor)?;
     if let Lookup::BySetting(key) = &descriptor.lookup {
         exists(&fields, key, "setting", || "`lookup`".to_owned())?;
     }
@@ -115,7 +135,8 @@ pub(crate) fn accept(descriptor: &Descriptor) -> Check<Policy> {
         }
     }
     let hosts = hosts(descriptor)?;
-    let mut policy = Policy { plugin: descriptor.id.clone(), hosts, ..Policy::default() };
+    let browser = browser_origins(descriptor)?;
+    let mut policy = Policy { plugin: descriptor.id.clone(), hosts, browser, ..Policy::default() };
     for field in &descriptor.settings {
         if let SettingType::Secret(uses) = &field.kind {
             policy.secrets.insert(field.key.clone(), secret_uses(&field.key, uses, &policy)?);
@@ -129,9 +150,6 @@ pub(crate) fn accept(descriptor: &Descriptor) -> Check<Policy> {
                 return Err(DescriptorError::Missing { place, kind: "secret", key: key.clone() });
             }
         }
-    }
-    for origin in &descriptor.browser_origins {
-        origin_of(&origin.origin, || "`browser-origins`".to_owned())?;
     }
     for source in &descriptor.notice_sources {
         if source.parse::<std::net::IpAddr>().is_err() && source.parse::<ipnet::IpNet>().is_err() {
@@ -163,10 +181,7 @@ fn is_name(name: &str, joint: char) -> bool {
 }
 
 fn is_version(version: &str) -> bool {
-    let core = version.split(['-', '+']).next().unwrap_or_default();
-    let parts: Vec<&str> = core.split('.').collect();
-    let number = |part: &&str| part.parse::<u32>().is_ok_and(|n| n.to_string() == **part);
-    parts.len() == 3 && parts.iter().all(number) && version.len() <= 64 && version.is_ascii()
+    version.len() <= 64 && semver::Version::parse(version).is_ok()
 }
 
 fn text(text: &Text, place: impl FnOnce() -> String) -> Check {
@@ -174,16 +189,15 @@ fn text(text: &Text, place: impl FnOnce() -> String) -> Check {
     if empty { Err(DescriptorError::EmptyText(place())) } else { Ok(()) }
 }
 
-/// The settings by key, patterns compiled.
-type Fields<'a> = std::collections::BTreeMap<&'a str, (&'a SettingField, Option<regex::Regex>)>;
+/// The settings by key.
+type Fields<'a> = BTreeMap<&'a str, &'a SettingField>;
 
 fn settings(settings: &[SettingField]) -> Check<Fields<'_>> {
     let mut fields = Fields::new();
     for field in settings {
         name("the setting's key", &field.key, is_name(&field.key, '_'), KEY_RULE)?;
         text(&field.title, || format!("setting `{}`", field.key))?;
-        let pattern = field.pattern.as_deref().map(|pattern| anchored(&field.key, pattern)).transpose()?;
-        if fields.insert(&field.key, (field, pattern)).is_some() {
+        if fields.insert(&field.key, field).is_some() {
             return Err(DescriptorError::Twice { what: "the setting", value: field.key.clone() });
         }
     }
@@ -191,17 +205,8 @@ fn settings(settings: &[SettingField]) -> Check<Fields<'_>> {
         if let Some(shown) = &field.shown_when {
             exists(&fields, &shown.key, "setting", || format!("`shown-when` of setting `{}`", field.key))?;
         }
-        if let Some(default) = &field.default {
-            allowed(&fields, &field.key, default, || "its default".to_owned())?;
-        }
     }
     Ok(fields)
-}
-
-/// The whole value must match; the size is bounded so that a pattern cannot eat the host.
-fn anchored(key: &str, pattern: &str) -> Check<regex::Regex> {
-    let built = regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 18).build();
-    built.map_err(|error| DescriptorError::Pattern { key: key.to_owned(), error: error.to_string() })
 }
 
 fn exists(fields: &Fields<'_>, key: &str, kind: &'static str, place: impl FnOnce() -> String) -> Check {
@@ -209,29 +214,6 @@ fn exists(fields: &Fields<'_>, key: &str, kind: &'static str, place: impl FnOnce
         return Ok(());
     }
     Err(DescriptorError::Missing { place: place(), kind, key: key.to_owned() })
-}
-
-/// Whether a setting takes a value.
-fn allowed(fields: &Fields<'_>, key: &str, value: &str, place: impl FnOnce() -> String) -> Check {
-    let Some((field, pattern)) = fields.get(key) else {
-        return Err(DescriptorError::Missing { place: place(), kind: "setting", key: key.to_owned() });
-    };
-    let fits = match &field.kind {
-        SettingType::Text | SettingType::Secret(_) => true,
-        SettingType::Switch => matches!(value, "true" | "false"),
-        SettingType::Integer((low, high)) => value.parse::<i64>().is_ok_and(|n| (*low..=*high).contains(&n)),
-        SettingType::Choice(choices) => choices.iter().any(|choice| choice.value == value),
-        SettingType::Choices(choices) => serde_json::from_str::<Vec<String>>(value).is_ok_and(|values| {
-            values.iter().all(|value| choices.iter().any(|choice| choice.value == *value))
-        }),
-        SettingType::ReadOnly(_) => false,
-    };
-    if fits && pattern.as_ref().is_none_or(|pattern| pattern.is_match(value)) {
-        return Ok(());
-    }
-    // A preset's secret is public, but a message is no place for it.
-    let value = if matches!(field.kind, SettingType::Secret(_)) { "…" } else { value };
-    Err(DescriptorError::Value { place: place(), key: key.to_owned(), value: value.to_owned() })
 }
 
 fn presets(descriptor: &Descriptor, fields: &Fields<'_>) -> Check {
@@ -243,10 +225,52 @@ fn presets(descriptor: &Descriptor, fields: &Fields<'_>) -> Check {
             return Err(DescriptorError::Twice { what: "the preset", value: preset.id.clone() });
         }
         for setting in &preset.settings {
-            allowed(fields, &setting.name, &setting.value, || format!("preset `{}`", preset.id))?;
+            exists(fields, &setting.name, "setting", || format!("preset `{}`", preset.id))?;
         }
     }
     Ok(())
+}
+
+/// Whether every default and every value of a preset fits its setting. One pattern is compiled at a time and dropped.
+fn values(descriptor: &Descriptor) -> Check {
+    for field in &descriptor.settings {
+        let wrong = |error| DescriptorError::Pattern { key: field.key.clone(), error };
+        let pattern = field.pattern.as_deref().map(Pattern::new).transpose().map_err(wrong)?;
+        if let Some(default) = &field.default {
+            allowed(field, pattern.as_ref(), default, || "its default".to_owned())?;
+        }
+        for preset in &descriptor.presets {
+            for setting in preset.settings.iter().filter(|setting| setting.name == field.key) {
+                allowed(field, pattern.as_ref(), &setting.value, || format!("preset `{}`", preset.id))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a setting takes a value.
+fn allowed(
+    field: &SettingField,
+    pattern: Option<&Pattern>,
+    value: &str,
+    place: impl FnOnce() -> String,
+) -> Check {
+    let fits = match &field.kind {
+        SettingType::Text | SettingType::Secret(_) => true,
+        SettingType::Switch => matches!(value, "true" | "false"),
+        SettingType::Integer((low, high)) => value.parse::<i64>().is_ok_and(|n| (*low..=*high).contains(&n)),
+        SettingType::Choice(choices) => choices.iter().any(|choice| choice.value == value),
+        SettingType::Choices(choices) => serde_json::from_str::<Vec<String>>(value).is_ok_and(|values| {
+            values.iter().all(|value| choices.iter().any(|choice| choice.value == *value))
+        }),
+        SettingType::ReadOnly(_) => false,
+    };
+    if fits && pattern.is_none_or(|pattern| pattern.fits(value)) {
+        return Ok(());
+    }
+    // A preset's secret is public, but a message is no place for it.
+    let value = if matches!(field.kind, SettingType::Secret(_)) { "…" } else { value };
+    Err(DescriptorError::Value { place: place(), key: field.key.clone(), value: value.to_owned() })
 }
 
 fn origin_of(text: &str, place: impl FnOnce() -> String) -> Check<Origin> {
@@ -270,6 +294,22 @@ fn hosts(descriptor: &Descriptor) -> Check<Vec<Host>> {
         hosts.push(Host { origin, read_paths: wanted.read_paths.clone() });
     }
     Ok(hosts)
+}
+
+/// A use is a word of the registry `browser-use`; one that this host does not know opens nothing.
+fn browser_origins(descriptor: &Descriptor) -> Check<Vec<BrowserAccess>> {
+    let mut known: Vec<BrowserAccess> = Vec::new();
+    for declared in &descriptor.browser_origins {
+        let origin = origin_of(&declared.origin, || "`browser-origins`".to_owned())?;
+        for used in &declared.uses {
+            name("the use of a browser origin", used, is_name(used, '_'), KEY_RULE)?;
+        }
+        if known.iter().any(|access| access.origin == origin) {
+            return Err(DescriptorError::Twice { what: "the browser origin", value: origin.to_string() });
+        }
+        known.push(BrowserAccess { origin, uses: declared.uses.iter().cloned().collect() });
+    }
+    Ok(known)
 }
 
 fn secret_uses(key: &str, declared: &[SecretUse], policy: &Policy) -> Check<Uses> {
@@ -300,16 +340,23 @@ fn secret_uses(key: &str, declared: &[SecretUse], policy: &Policy) -> Check<Uses
 
 /// Key and IV are one declared pair, and no key serves both directions: with both, a plugin could decrypt what it had
 /// encrypted, or what the gateway never meant for it.
+///
+/// **The IV of a decrypting key is not secret from the plugin.** The first block of a CBC plaintext is `D(C1) xor IV`; the same
+/// `C1` in second place gives `D(C1) xor C0`, and the difference is the IV. No wording of errors hides that, so an IV may be
+/// nothing but an IV: what a plugin can compute must open nothing else.
 fn pairs(policy: &Policy) -> Check {
     let broken = |key: &str, rule| Err(DescriptorError::SecretUse { key: key.to_owned(), rule });
     for (key, uses) in &policy.secrets {
+        if uses.iv && *uses != (Uses { iv: true, ..Uses::default() }) {
+            return broken(
+                key,
+                "it is an IV, which is not secret from a plugin that decrypts; declare no other use",
+            );
+        }
         if uses.encrypt_iv.is_some() && uses.decrypt_iv.is_some() {
             return broken(key, "it both encrypts and decrypts; a key serves one direction only");
         }
         let Some(iv) = uses.encrypt_iv.as_ref().or(uses.decrypt_iv.as_ref()) else { continue };
-        if uses.iv {
-            return broken(key, "it is a key and an IV; declare one of the two");
-        }
         match policy.secrets.get(iv) {
             Some(partner) if partner.iv => {}
             Some(_) => return broken(key, "the IV that it names does not declare the use `iv`"),
