@@ -9,10 +9,8 @@ use payhost::{ChannelIn, Host, Mode, Shop, ShopIn};
 pub async fn shop(host: &Host, data: &Path, component: Vec<u8>) -> Result<Shop, Box<dyn Error>> {
     let operator = host.operator();
     let plugin = operator.install_plugin(component).await?;
-    // A real operator reads what the plugin wants, and why, before granting it.
-    for wanted in &plugin.hosts {
-        operator.grant(&plugin.id, &wanted.origin).await?;
-    }
+    // A real operator reads what the plugin wants (`hosts`, `browser_origins`), and why, before granting it.
+    operator.grant_all(&plugin.id).await?;
     let known = data.join("embed-shop");
     if let Ok(id) = std::fs::read_to_string(&known) {
         return Ok(host.shop(id.parse()?, Mode::Test).await?);

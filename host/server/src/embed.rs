@@ -14,7 +14,7 @@ use crate::channels::manage::{self as channels, ChannelIn, ChannelOut};
 use crate::host::Host;
 use crate::http::auth::{Operator as OperatorKey, ShopCaller};
 use crate::http::idempotency::{IdempotencyKey, RequiredKey};
-use crate::http::json::{Body, PathId};
+use crate::http::json::{Body, Params, PathId};
 use crate::http::problem::Problem;
 use crate::payments::cancel::CancelIn;
 use crate::payments::create::PaymentIn;
@@ -22,8 +22,8 @@ use crate::payments::model::PaymentOut;
 use crate::payments::{cancel, confirm, create, read};
 use crate::plugins::figures::{self, FiguresOut};
 use crate::plugins::gateway_map::{self, MapEntry};
-use crate::plugins::grant::{self, GrantIn};
-use crate::plugins::install::{self, PluginOut};
+use crate::plugins::grant::{self, GrantIn, GrantKind};
+use crate::plugins::install::{self, InstallParams, PluginOut};
 use crate::shops::manage::{self as shop_routes, ShopIn, ShopOut};
 
 /// What the operator does: `host.operator()`.
@@ -82,19 +82,53 @@ impl Operator {
     /// Installs a component, or a new version of one. It may reach nothing until [`Operator::grant`].
     ///
     /// # Errors
-    /// `plugin_invalid`, with what is wrong.
+    /// `plugin_invalid`, with what is wrong; `plugin_differs` where another author's plugin, a newer version, or other contents
+    /// of the same version are installed under its id ([`Operator::replace_plugin`]).
     pub async fn install_plugin(&self, component: impl Into<Vec<u8>>) -> Result<PluginOut, Problem> {
-        let component = HttpBody::from(component.into());
-        Ok(install::install(State(self.0.clone()), OperatorKey, component).await?.1.0)
+        self.install(component.into(), false).await
+    }
+
+    /// The same, whatever is installed under its id.
+    ///
+    /// # Errors
+    /// `plugin_invalid`, with what is wrong.
+    pub async fn replace_plugin(&self, component: impl Into<Vec<u8>>) -> Result<PluginOut, Problem> {
+        self.install(component.into(), true).await
+    }
+
+    async fn install(&self, component: Vec<u8>, replace: bool) -> Result<PluginOut, Problem> {
+        let (host, how) = (State(self.0.clone()), Params(InstallParams { replace }));
+        Ok(install::install(host, OperatorKey, how, HttpBody::from(component)).await?.1.0)
     }
 
     /// Lets a plugin reach a host that it wants.
     ///
     /// # Errors
-    /// `invalid_request` with the hosts that it wants.
+    /// `invalid_request` with what it wants.
     pub async fn grant(&self, plugin: &str, origin: &str) -> Result<PluginOut, Problem> {
-        let input = body(&GrantIn { origin: origin.to_owned() })?;
-        Ok(grant::grant(State(self.0.clone()), OperatorKey, Path(plugin.to_owned()), input).await?.0)
+        self.granted(plugin, GrantIn { origin: Some(origin.to_owned()), ..GrantIn::default() }).await
+    }
+
+    /// Lets a plugin send buyers' browsers to an origin that it wants, for what it wants there.
+    ///
+    /// # Errors
+    /// `invalid_request` with what it wants.
+    pub async fn grant_browser(&self, plugin: &str, origin: &str) -> Result<PluginOut, Problem> {
+        let kind = GrantKind::Browser;
+        self.granted(plugin, GrantIn { origin: Some(origin.to_owned()), kind, all: false }).await
+    }
+
+    /// Both, for everything that a plugin wants: [`PluginOut::hosts`] and [`PluginOut::browser_origins`].
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn grant_all(&self, plugin: &str) -> Result<PluginOut, Problem> {
+        self.granted(plugin, GrantIn { all: true, ..GrantIn::default() }).await
+    }
+
+    async fn granted(&self, plugin: &str, input: GrantIn) -> Result<PluginOut, Problem> {
+        let (host, id) = (State(self.0.clone()), Path(plugin.to_owned()));
+        Ok(grant::grant(host, OperatorKey, id, body(&input)?).await?.0)
     }
 
     /// Leads a gateway's origin elsewhere, for test channels: a simulator, a staging proxy.

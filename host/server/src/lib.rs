@@ -62,7 +62,7 @@ pub use payments::model::{
 };
 pub use plugins::figures::{FiguresOut, ShopFiguresOut};
 pub use plugins::gateway_map::MapEntry;
-pub use plugins::install::{PluginOut, WantedOut};
+pub use plugins::install::{BrowserOriginOut, PluginOut, WantedOut};
 pub use shops::manage::{ShopIn, ShopOut};
 pub use time::{Clock, SystemClock};
 pub use webhooks::Options as WebhookOptions;

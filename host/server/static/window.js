@@ -35,8 +35,19 @@
     document.getElementById("payhost-close").submit();
   });
 
+  /* What the browser and this page brought along: `location`, `open`, `document`. A step calls what the gateway's script has
+     put there, and nothing else: a plugin sends the buyer nowhere by way of them. */
+  var ours = {};
+  if (step.kind === "script") {
+    step.script.steps.forEach(function (next) {
+      var root = next.member.split(".")[0];
+      ours[root] = root in window;
+    });
+  }
+
   function call(path, args) {
     var names = path.split(".");
+    if (ours[names[0]]) throw new Error(path);
     var owner = window;
     var value = window;
     names.forEach(function (name) {

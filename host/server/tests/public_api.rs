@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use payhost::{
-    AccountNumber, AccountOut, AmountIn, AmountOut, Builder, BuyerIo, CancelIn, Cancellable, ChannelId,
-    ChannelIn, ChannelOut, Clock, Created, FiguresOut, GatewayAnswer, Host, InstitutionOut, MapEntry,
-    MethodIo, Mode, OpenError, Operator, PaymentId, PaymentIn, PaymentOut, PluginOut, Problem,
-    RefundAccountIn, Shop, ShopFiguresOut, ShopId, ShopIn, ShopOut, SystemClock, TaxIn, WantedOut,
-    WebhookOptions,
+    AccountNumber, AccountOut, AmountIn, AmountOut, BrowserOriginOut, Builder, BuyerIo, CancelIn,
+    Cancellable, ChannelId, ChannelIn, ChannelOut, Clock, Created, FiguresOut, GatewayAnswer, Host,
+    InstitutionOut, MapEntry, MethodIo, Mode, OpenError, Operator, PaymentId, PaymentIn, PaymentOut,
+    PluginOut, Problem, RefundAccountIn, Shop, ShopFiguresOut, ShopId, ShopIn, ShopOut, SystemClock, TaxIn,
+    WantedOut, WebhookOptions,
 };
 use url::Url;
 
@@ -46,7 +46,10 @@ async fn host(data: &str, shop: ShopId, stop: std::future::Ready<()>) -> Result<
 #[allow(dead_code, reason = "its types are the test")]
 fn operator(operator: &Operator, shop: ShopIn, entry: MapEntry) {
     gives::<Result<PluginOut, Problem>>(&operator.install_plugin(Vec::<u8>::new()));
+    gives::<Result<PluginOut, Problem>>(&operator.replace_plugin(Vec::new()));
     gives::<Result<PluginOut, Problem>>(&operator.grant("plugin", "https://host"));
+    gives::<Result<PluginOut, Problem>>(&operator.grant_browser("plugin", "https://host"));
+    gives::<Result<PluginOut, Problem>>(&operator.grant_all("plugin"));
     gives::<Result<MapEntry, Problem>>(&operator.map_gateway(entry));
     gives::<Result<ShopOut, Problem>>(&operator.create_shop(shop));
     gives::<FiguresOut>(&operator.figures());
@@ -117,6 +120,9 @@ fn answered(
         (&channel.id, &channel.missing, channel.id.parse().ok());
     let wanted: &Vec<WantedOut> = &plugin.hosts;
     let _: Option<(&String, bool)> = wanted.first().map(|wanted| (&wanted.origin, wanted.granted));
+    let pages: &Vec<BrowserOriginOut> = &plugin.browser_origins;
+    let _: Option<(&String, &Vec<String>, bool)> =
+        pages.first().map(|page| (&page.origin, &page.uses, page.granted));
     let shops: Vec<ShopFiguresOut> = figures.shops;
     let _: Option<(u64, u64)> = shops.first().map(|shop| (shop.calls, shop.cpu_us));
 }

@@ -48,7 +48,7 @@ const TABLES: &[Spec] = &[
     // A row may be megabytes.
     Spec { rows: 1, ..spec::<plugins::Component>(&["digest"], NO_MONEY) },
     spec::<plugins::Plugin>(&["id"], NO_MONEY),
-    spec::<plugins::PluginGrant>(&["plugin_id", "origin"], NO_MONEY),
+    spec::<plugins::PluginGrant>(&["plugin_id", "kind", "origin"], NO_MONEY),
     spec::<gateway_map::GatewayMap>(&["origin"], NO_MONEY),
     spec::<channels::Channel>(OF_SHOP, NO_MONEY),
     spec::<channels::ChannelDefault>(&["shop_id", "mode", "purpose"], NO_MONEY),

@@ -35,14 +35,6 @@ const GATEWAY: &[(&str, bool)] = &[
     ("https://ksmobile.inicis.com", false),
     ("https://iniapi.inicis.com", false),
 ];
-/// Origins that the plugin may call.
-const GRANTS: &[&str] = &[
-    "https://fcstdpay.inicis.com",
-    "https://ksstdpay.inicis.com",
-    "https://fcmobile.inicis.com",
-    "https://ksmobile.inicis.com",
-    "https://iniapi.inicis.com",
-];
 
 /// Runs it until Ctrl-C.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
@@ -129,10 +121,9 @@ impl Demo {
     /// What a person would do once with the command line. Doing it again changes nothing.
     fn set_up(&self, component: &Path, gateway: &Value) -> Result<PathBuf, Error> {
         let ca_file = gateway.get("ca_file").and_then(Value::as_str).unwrap_or_default();
-        self.cli(&["plugin", "install", &component.display().to_string()])?;
-        for origin in GRANTS {
-            self.cli(&["plugin", "grant", "inicis", origin])?;
-        }
+        // Built here again and again, in one version.
+        self.cli(&["plugin", "install", "--replace", &component.display().to_string()])?;
+        self.cli(&["plugin", "grant", "inicis", "--all"])?;
         for (origin, browser) in GATEWAY {
             let (connect, pages) = (self.address(3), self.origin(2));
             let mut words = vec!["gateway-map", "set", origin, "--connect", &connect, "--ca", ca_file];

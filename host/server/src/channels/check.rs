@@ -9,7 +9,8 @@ use payhost_engine::contract::plugin::{CHECK, Severity};
 use payhost_engine::contract::types::Text;
 use payhost_store::Error;
 use payhost_store::rows::channels::Channel;
-use payhost_store::rows::{Mode, channels, plugins, shops};
+use payhost_store::rows::plugins::{self, GrantKind};
+use payhost_store::rows::{Mode, channels, shops};
 use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
@@ -125,7 +126,7 @@ async fn own_findings(host: &Host, ready: &Ready) -> Result<Vec<FindingOut>, Pro
         ));
     }
     for wanted in &descriptor.hosts {
-        if !grants.iter().any(|grant| grant.origin == wanted.origin) {
+        if !grants.iter().any(|grant| grant.kind == GrantKind::Host && grant.origin == wanted.origin) {
             let command = format!("payhost plugin grant {} {}", channel.plugin_id, wanted.origin);
             let text = words(
                 format!("{} 접속이 허용되지 않았습니다: {}", wanted.origin, wanted.reason.ko),
@@ -134,6 +135,7 @@ async fn own_findings(host: &Host, ready: &Ready) -> Result<Vec<FindingOut>, Pro
             findings.push(finding(Severity::Warning, None, text, Some(words(command.clone(), command))));
         }
     }
+    findings.extend(ungranted_pages(ready));
     findings.push(address(&channel, &base_url(host, &shop)));
     if active.is_some_and(|active| active != channel.plugin_digest) {
         let text = words(
@@ -153,6 +155,31 @@ async fn own_findings(host: &Host, ready: &Ready) -> Result<Vec<FindingOut>, Pro
         ));
     }
     Ok(findings)
+}
+
+/// Origins that the payment window needs in the buyer's browser and may not use.
+fn ungranted_pages(ready: &Ready) -> Vec<FindingOut> {
+    let (rights, mut findings) = (ready.rights(), Vec::new());
+    for wanted in rights.declared {
+        let granted = rights.granted.iter().find(|access| access.origin == wanted.origin);
+        let missing: Vec<_> = wanted
+            .uses
+            .iter()
+            .filter(|used| granted.is_none_or(|access| !access.uses.contains(*used)))
+            .map(String::as_str)
+            .collect();
+        if missing.is_empty() {
+            continue;
+        }
+        let (origin, uses) = (&wanted.origin, missing.join(", "));
+        let command = format!("payhost plugin grant {} {origin} --kind browser", rights.plugin);
+        let text = words(
+            format!("구매자 브라우저에서 {origin} 사용이 허용되지 않았습니다: {uses}"),
+            format!("{origin} is not granted in the buyer's browser: {uses}"),
+        );
+        findings.push(finding(Severity::Warning, None, text, Some(words(command.clone(), command))));
+    }
+    findings
 }
 
 /// Whether gateways and browsers can use the public address.

@@ -2,27 +2,29 @@
 //! granted to its plugin, and, on test channels only, the gateway map; nothing of another shop or mode. What began with one
 //! revision of the channel ends with it, whatever the shop changes meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use payhost_core::id::{CallId, ChannelId, CheckoutId, ShopId};
-use payhost_engine::contract::plugin::{BrowserOrigin, Lookup, Span};
+use payhost_engine::contract::plugin::{Lookup, Span};
 use payhost_engine::contract::types::{Context, Mode, Setting};
 use payhost_engine::contract::{Answer, Arguments, Function};
-use payhost_engine::{CallSetup, Called, EgressPolicy, Mapping, Origin, Plugin, Secrets};
+use payhost_engine::{BrowserAccess, CallSetup, Called, EgressPolicy, Mapping, Origin, Plugin, Secrets};
 use payhost_store::rows::attempts::Attempt;
 use payhost_store::rows::checkouts;
 use payhost_store::rows::gateway_map::{self, GatewayMap};
 use payhost_store::rows::payments::Payment;
-use payhost_store::rows::plugins::{self, PluginGrant};
+use payhost_store::rows::plugins::{self, GrantKind, PluginGrant};
 use payhost_store::rows::shops::{self, Shop};
 use payhost_store::rows::{Mode as Money, channels};
 use payhost_store::{Error, Json, Later, ShopKey, Tx, Vault};
-use url::Url;
+use url::{Position, Url};
 use zeroize::Zeroizing;
 
 use super::settings;
+use crate::checkout::source::{Source, WebOrigin};
+use crate::checkout::step::Rights;
 use crate::host::{Host, random};
 use crate::http::problem::Problem;
 use crate::payments::model::Support;
@@ -47,7 +49,10 @@ pub struct Ready {
     settings: BTreeMap<String, String>,
     secrets: Vec<(String, u32, Zeroizing<String>)>,
     egress: Arc<EgressPolicy>,
-    browser: Arc<Vec<(String, String)>>,
+    /// What the plugin's pages may do in the buyer's browser.
+    granted: Arc<Vec<BrowserAccess>>,
+    /// Where the gateway map leads browsers, by the gateway's own origin.
+    browser: Arc<Vec<(Origin, WebOrigin)>>,
 }
 
 /// What a call needs of the database, in one state of it. Who reads something else as well reads both at once.
@@ -273,7 +278,11 @@ impl Ready {
         };
         let chosen: BTreeMap<String, String> = revision.settings.to()?;
         let egress = EgressPolicy { granted: parse_origins(&grants), map: mappings(&map) };
-        let browser = map.into_iter().filter_map(|row| Some((row.origin, row.browser_origin?))).collect();
+        let led = |row: &GatewayMap| {
+            Some((row.origin.parse().ok()?, WebOrigin::parse(row.browser_origin.as_deref()?)?))
+        };
+        let browser = map.iter().filter_map(led).collect();
+        let granted = browser_access(plugin.browser_origins(), &grants)?;
         Ok(Self {
             settings: settings::with_defaults(plugin.descriptor(), &chosen),
             channel,
@@ -282,6 +291,7 @@ impl Ready {
             revision: revision.number,
             secrets,
             egress: Arc::new(egress),
+            granted: Arc::new(granted),
             browser: Arc::new(browser),
         })
     }
@@ -369,26 +379,41 @@ impl Ready {
 
     /// A gateway's address as the buyer's browser must use it: as it is, or as the gateway map says.
     pub fn browser_url(&self, url: &str) -> String {
-        let Ok(parsed) = Url::parse(url) else { return url.to_owned() };
-        let origin = parsed.origin().ascii_serialization();
-        match self.browser.iter().find(|(mapped, _)| *mapped == origin) {
-            Some((_, instead)) => format!("{instead}{}", url.get(origin.len()..).unwrap_or_default()),
+        let instead =
+            Url::parse(url).ok().and_then(|parsed| Some((self.instead(&Origin::of(&parsed).ok()?)?, parsed)));
+        match instead {
+            Some((instead, parsed)) => {
+                let path = &parsed[Position::BeforePath..];
+                format!("{}{path}", instead.as_str())
+            }
             None => url.to_owned(),
         }
     }
 
-    /// The descriptor's origins as the buyer's browser must use them.
-    pub fn browser_origins(&self) -> Vec<BrowserOrigin> {
-        let mut origins: Vec<BrowserOrigin> = Vec::new();
-        for declared in &self.plugin.descriptor().browser_origins {
-            let origin =
-                BrowserOrigin { origin: self.browser_url(&declared.origin), uses: declared.uses.clone() };
+    fn instead(&self, origin: &Origin) -> Option<&WebOrigin> {
+        self.browser.iter().find(|(mapped, _)| mapped == origin).map(|(_, instead)| instead)
+    }
+
+    /// What the plugin's pages may do in the buyer's browser.
+    pub fn rights(&self) -> Rights<'_> {
+        Rights {
+            plugin: &self.channel.plugin_id,
+            declared: self.plugin.browser_origins(),
+            granted: &self.granted,
+        }
+    }
+
+    /// What was granted in the buyer's browser, as that must reach it.
+    pub fn browser_sources(&self) -> Vec<Source> {
+        let mut sources: Vec<Source> = Vec::new();
+        for access in self.granted.iter() {
+            let source = Source::of(access, self.instead(&access.origin));
             // The map may lead several of them to one place.
-            if !origins.contains(&origin) {
-                origins.push(origin);
+            if !sources.contains(&source) {
+                sources.push(source);
             }
         }
-        origins
+        sources
     }
 }
 
@@ -398,7 +423,22 @@ pub fn channel_settings(channel: &channels::Channel) -> BTreeMap<String, String>
 }
 
 fn parse_origins(grants: &[PluginGrant]) -> Vec<Origin> {
-    grants.iter().filter_map(|grant| grant.origin.parse().ok()).collect()
+    let hosts = grants.iter().filter(|grant| grant.kind == GrantKind::Host);
+    hosts.filter_map(|grant| grant.origin.parse().ok()).collect()
+}
+
+/// Of what a version of the plugin declares, what the operator granted: origin by origin and use by use.
+fn browser_access(declared: &[BrowserAccess], grants: &[PluginGrant]) -> Result<Vec<BrowserAccess>, Error> {
+    let mut granted = Vec::new();
+    for grant in grants.iter().filter(|grant| grant.kind == GrantKind::Browser) {
+        let uses: BTreeSet<String> = grant.uses.to()?;
+        let origin = grant.origin.parse::<Origin>().ok();
+        if let Some(access) = declared.iter().find(|access| Some(&access.origin) == origin.as_ref()) {
+            let uses = access.uses.intersection(&uses).cloned().collect();
+            granted.push(BrowserAccess { origin: access.origin.clone(), uses });
+        }
+    }
+    Ok(granted)
 }
 
 fn mappings(rows: &[GatewayMap]) -> Vec<Mapping> {

@@ -42,7 +42,7 @@ pub async fn page(
     let script = checkout.close_script.as_deref().map(|url| ready.browser_url(url));
     let nonce = hex(&random::<16>());
     let page = ClosePage { nonce: &nonce, checkout: &id.to_string(), close_script: script.as_deref() };
-    Ok(render_window(&page, &nonce, &ready.browser_origins()))
+    Ok(render_window(&page, &nonce, &ready.browser_sources()))
 }
 
 /// `POST /return/{checkout}/leave?token=…`: the buyer left without paying.

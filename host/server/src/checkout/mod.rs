@@ -5,6 +5,7 @@ pub mod close;
 pub mod open;
 pub mod page;
 pub mod result;
+pub mod source;
 pub mod step;
 pub mod token;
 pub mod words;

@@ -32,6 +32,9 @@ use crate::sealed::Place;
 /// Most openings of one payment: a buyer needs a few, and each costs a row and a call.
 const CHECKOUTS_MAX: usize = 100;
 
+/// The word of `checkout.failed` where it was the plugin.
+const PLUGIN_FAILED: &str = "plugin_failed";
+
 /// What the address carries.
 #[derive(Debug, Default, Deserialize)]
 pub struct Token {
@@ -203,9 +206,11 @@ async fn begin(
     let arguments = (order.clone(), env);
     let called = ready.call(host, &BEGIN, moment, |context| (context, arguments.0, arguments.1)).await;
     let begun = match &called.result {
-        Ok(Ok(begun)) => step::check(&begun.step, ready.plugin.descriptor()).map(|()| begun.clone()),
-        Ok(Err(error)) => Err(format!("{error:?}")),
-        Err(fault) => Err(fault.to_string()),
+        Ok(Ok(begun)) => step::check(&begun.step, &ready.rights())
+            .map(|()| begun.clone())
+            .map_err(|error| (error.reason(), error.to_string())),
+        Ok(Err(error)) => Err((PLUGIN_FAILED, format!("{error:?}"))),
+        Err(fault) => Err((PLUGIN_FAILED, fault.to_string())),
     };
     let sealed = Place::Order(checkout).seal_json(&ready.key, &order)?;
     let row = row(host, payment, &ready, checkout, &order.order_ref, device, sealed, begun.as_ref().ok());
@@ -241,8 +246,8 @@ async fn begin(
                     json!({"checkout_id": row.id, "order_ref": row.order_ref, "warnings": warnings}),
                 );
             }
-            Some(words) => {
-                change.event("checkout.failed", json!({"reason": "plugin_failed", "detail": words}))
+            Some((reason, words)) => {
+                change.event("checkout.failed", json!({"reason": reason, "detail": words}))
             }
         }
         change.write(tx)?;
@@ -257,8 +262,8 @@ async fn begin(
             let result_token = token::result(host, checkout, payment.expires_us)?;
             Ok(Ok(Window { checkout, step, ready, now_ms, result_token }))
         }
-        Err(words) => {
-            tracing::error!(payment = %payment.id, %words, "a checkout could not be opened");
+        Err((reason, words)) => {
+            tracing::error!(payment = %payment.id, reason, %words, "a checkout could not be opened");
             Ok(Err((StatusCode::SERVICE_UNAVAILABLE, t.unavailable)))
         }
     }
@@ -347,7 +352,7 @@ fn window_page(head: &Head, window: &Window, client_token: &str, payment: Paymen
         form,
         step_json: &script_json(&step),
     };
-    render_window(&page, &nonce, &window.ready.browser_origins())
+    render_window(&page, &nonce, &window.ready.browser_sources())
 }
 
 fn script_value(ready: &Ready, script: &Script) -> Value {

@@ -9,9 +9,9 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use payhost_engine::contract::general_pay::Field;
-use payhost_engine::contract::plugin::BrowserOrigin;
 use serde::Serialize;
 
+use super::source::Source;
 use super::words::Words;
 use crate::host::{hex, random};
 use crate::http::problem::Problem;
@@ -174,12 +174,12 @@ pub fn script_json(value: &impl Serialize) -> String {
         .replace('\u{2029}', "\\u2029")
 }
 
-/// The content security policy of a page: its nonce and what the plugin's descriptor declares. There is no `form-action`:
-/// gateways chain redirects over hosts that nobody can list.
-pub fn policy(nonce: &str, origins: &[BrowserOrigin]) -> String {
+/// The content security policy of a page: its nonce and what the plugin was granted. There is no `form-action`: gateways chain
+/// redirects over hosts that nobody can list. (Where the page itself sends the buyer is checked before: `step.rs`.)
+pub fn policy(nonce: &str, sources: &[Source]) -> String {
     let of = |kind: &str| {
-        let listed = origins.iter().filter(|origin| origin.uses.iter().any(|used| used == kind));
-        listed.fold(String::new(), |text, origin| format!("{text} {}", origin.origin))
+        let listed = sources.iter().filter(|source| source.uses.contains(kind));
+        listed.fold(String::new(), |text, source| format!("{text} {}", source.origin.as_str()))
     };
     // A gateway's script that brings its own style also writes style elements, and a nonce would switch those off.
     let style = match of("style") {
@@ -202,16 +202,16 @@ pub fn render(status: StatusCode, page: &impl Template, nonce: &str) -> Response
     render_as(status, page, nonce, &[], Referrer::Nothing)
 }
 
-/// Renders a page of a gateway's window: what the plugin declares may be loaded, and the gateway hears which host it is.
-pub fn render_window(page: &impl Template, nonce: &str, origins: &[BrowserOrigin]) -> Response {
-    render_as(StatusCode::OK, page, nonce, origins, Referrer::Origin)
+/// Renders a page of a gateway's window: what the plugin was granted may be loaded, and the gateway hears which host it is.
+pub fn render_window(page: &impl Template, nonce: &str, sources: &[Source]) -> Response {
+    render_as(StatusCode::OK, page, nonce, sources, Referrer::Origin)
 }
 
 fn render_as(
     status: StatusCode,
     page: &impl Template,
     nonce: &str,
-    origins: &[BrowserOrigin],
+    sources: &[Source],
     referrer: Referrer,
 ) -> Response {
     let body = match page.render() {
@@ -223,7 +223,7 @@ fn render_as(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static(referrer.policy()));
-    if let Ok(value) = HeaderValue::from_str(&policy(nonce, origins)) {
+    if let Ok(value) = HeaderValue::from_str(&policy(nonce, sources)) {
         headers.insert(CONTENT_SECURITY_POLICY, value);
     }
     (status, headers, body).into_response()
@@ -232,6 +232,7 @@ fn render_as(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkout::source::WebOrigin;
 
     #[test]
     fn json_in_a_page_cannot_end_its_script_element() {
@@ -242,12 +243,12 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_lists_the_declared_origins_and_no_form_action() {
-        let origin = BrowserOrigin {
-            origin: "https://gw.example".into(),
-            uses: vec!["script".into(), "frame".into()],
+    fn the_policy_lists_the_granted_origins_and_no_form_action() {
+        let source = Source {
+            origin: WebOrigin::parse("https://gw.example").unwrap(),
+            uses: ["script".into(), "frame".into(), "form".into()].into(),
         };
-        let text = policy("abc", &[origin]);
+        let text = policy("abc", &[source]);
         assert!(text.contains("script-src 'nonce-abc' https://gw.example;"));
         assert!(text.contains("frame-src 'self' https://gw.example;"));
         assert!(text.contains("connect-src 'self';"));

@@ -1,46 +1,95 @@
-//! What a plugin wants the buyer's browser to do. Invariant: a script runs on our pages only from an origin that the
-//! descriptor declares for scripts, and of it only plain members are called; everything else goes to `https` addresses.
+//! What a plugin wants the buyer's browser to do. Invariant: a page sends the buyer, and what is in a form, only to origins that
+//! the descriptor declares for it **and** the operator granted; a script runs on our pages only from such an origin, and of it
+//! only plain members are called. (What a granted script does on the page is its own affair.)
 
 use payhost_engine::contract::general_pay::{CheckoutStep, Script};
-use payhost_engine::contract::plugin::Descriptor;
+use payhost_engine::{BrowserAccess, Origin};
 use url::Url;
 
-/// Whether the step may be done; the error is for the operator.
-pub fn check(step: &CheckoutStep, descriptor: &Descriptor) -> Result<(), String> {
-    match step {
-        CheckoutStep::Form(form) => https(&form.action),
-        CheckoutStep::Redirect(url) => https(url),
-        CheckoutStep::Script(script) => check_script(script, descriptor),
-        CheckoutStep::Done(_) => Err("the plugin ended a checkout that it should open".to_owned()),
+/// What a plugin's pages may do in the buyer's browser.
+pub struct Rights<'a> {
+    /// The plugin's id, for messages.
+    pub plugin: &'a str,
+    /// What its descriptor declares.
+    pub declared: &'a [BrowserAccess],
+    /// What of it the operator granted.
+    pub granted: &'a [BrowserAccess],
+}
+
+/// Why a step is not done, for the operator.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// The plugin does what no plugin may.
+    #[error("{0}")]
+    Wrong(String),
+    /// The operator has not allowed it.
+    #[error(
+        "{origin} was not granted to this plugin for the use `{used}`; an operator may: payhost plugin grant {plugin} {origin} \
+         --kind browser"
+    )]
+    NotGranted {
+        /// Where to.
+        origin: Origin,
+        /// What for.
+        used: &'static str,
+        /// The plugin.
+        plugin: String,
+    },
+}
+
+impl StepError {
+    /// The word of the event `checkout.failed`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Wrong(_) => "plugin_failed",
+            Self::NotGranted { .. } => "not_granted",
+        }
     }
 }
 
-fn https(url: &str) -> Result<(), String> {
-    let parsed = Url::parse(url).ok().filter(|url| url.scheme() == "https" && url.has_host());
-    // Without its query, which may carry the secret of the way back: the words go to the log.
-    let shown = url.split(['?', '#']).next().unwrap_or_default();
-    parsed.map(|_| ()).ok_or_else(|| format!("the plugin sends the browser to {shown:?}, which is not https"))
+/// Whether the step may be done.
+pub fn check(step: &CheckoutStep, rights: &Rights<'_>) -> Result<(), StepError> {
+    match step {
+        CheckoutStep::Form(form) => may(&form.action, "form", rights),
+        CheckoutStep::Redirect(url) => may(url, "redirect", rights),
+        CheckoutStep::Script(script) => check_script(script, rights),
+        CheckoutStep::Done(_) => {
+            Err(StepError::Wrong("the plugin ended a checkout that it should open".to_owned()))
+        }
+    }
 }
 
-fn check_script(script: &Script, descriptor: &Descriptor) -> Result<(), String> {
+fn may(url: &str, used: &'static str, rights: &Rights<'_>) -> Result<(), StepError> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        StepError::Wrong(format!("the plugin sends the browser to an address that is none: {error}"))
+    };
+    let url = Url::parse(url).map_err(|error| wrong(&error))?;
+    let origin = Origin::of(&url).map_err(|error| wrong(&error))?;
+    let among = |known: &[BrowserAccess]| {
+        known.iter().any(|access| access.origin == origin && access.uses.contains(used))
+    };
+    if !among(rights.declared) {
+        let words = format!(
+            "the plugin wants the use `{used}` of {origin}, which its descriptor does not declare among the browser origins"
+        );
+        return Err(StepError::Wrong(words));
+    }
+    if among(rights.granted) {
+        return Ok(());
+    }
+    Err(StepError::NotGranted { origin, used, plugin: rights.plugin.to_owned() })
+}
+
+fn check_script(script: &Script, rights: &Rights<'_>) -> Result<(), StepError> {
     for url in std::iter::once(&script.url).chain(&script.close_script) {
-        https(url)?;
-        let origin = Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-        let declared = descriptor
-            .browser_origins
-            .iter()
-            .any(|declared| declared.origin == origin && declared.uses.iter().any(|used| used == "script"));
-        if !declared {
-            return Err(format!(
-                "the plugin wants a script of {origin}, which its descriptor does not declare"
-            ));
-        }
+        may(url, "script", rights)?;
     }
     for step in &script.steps {
         let plain = !step.member.is_empty() && step.member.split('.').all(is_identifier);
         let json = step.args.iter().all(|arg| serde_json::from_str::<serde_json::Value>(arg).is_ok());
         if !plain || !json {
-            return Err(format!("{:?} is not a plain member with JSON arguments", step.member));
+            let words = format!("{:?} is not a plain member with JSON arguments", step.member);
+            return Err(StepError::Wrong(words));
         }
     }
     Ok(())
@@ -57,34 +106,27 @@ fn is_identifier(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use payhost_engine::contract::general_pay::{Form, ScriptStep};
-    use payhost_engine::contract::plugin::{BrowserOrigin, Lookup};
-    use payhost_engine::contract::types::Text;
 
     use super::*;
 
-    fn descriptor() -> Descriptor {
-        let text = || Text { ko: "x".into(), en: "x".into() };
-        Descriptor {
-            id: "gw".into(),
-            name: text(),
-            version: "1.0.0".into(),
-            author: "x".into(),
-            summary: text(),
-            settings: vec![],
-            presets: vec![],
-            supports: vec![],
-            lookup: Lookup::None,
-            settles_within: None,
-            undo_within: None,
-            hosts: vec![],
-            browser_origins: vec![
-                BrowserOrigin { origin: "https://pay.gw.example".into(), uses: vec!["script".into()] },
-                BrowserOrigin { origin: "https://img.gw.example".into(), uses: vec!["img".into()] },
-            ],
-            notice_sources: vec![],
-            needs: vec![],
-            charge_rules: None,
-        }
+    fn access(origin: &str, uses: &[&str]) -> BrowserAccess {
+        let uses = uses.iter().map(|used| (*used).to_owned()).collect();
+        BrowserAccess { origin: origin.parse().unwrap(), uses }
+    }
+
+    fn declared() -> Vec<BrowserAccess> {
+        vec![
+            access("https://pay.gw.example", &["script", "form", "redirect"]),
+            access("https://img.gw.example", &["img"]),
+            access("https://new.gw.example", &["script", "form", "redirect"]),
+        ]
+    }
+
+    /// Everything is declared; of the new origin only images were granted, with an earlier version.
+    fn checked(step: &CheckoutStep) -> Result<(), StepError> {
+        let declared = declared();
+        let granted = [&declared[..2], &[access("https://new.gw.example", &["img"])]].concat();
+        check(step, &Rights { plugin: "gw", declared: &declared, granted: &granted })
     }
 
     fn script(url: &str, member: &str, close: Option<&str>) -> CheckoutStep {
@@ -97,36 +139,74 @@ mod tests {
         })
     }
 
+    fn form(action: &str) -> CheckoutStep {
+        CheckoutStep::Form(Form { action: action.into(), charset: "utf-8".into(), fields: vec![] })
+    }
+
     #[test]
     fn a_script_comes_from_a_declared_origin_and_is_called_by_plain_names() {
         let good = "https://pay.gw.example/pay.js";
-        assert!(check(&script(good, "Gateway.pay", Some(good)), &descriptor()).is_ok());
+        assert_eq!(checked(&script(good, "Gateway.pay", Some(good))), Ok(()));
         for (url, member, close) in [
             ("https://img.gw.example/pay.js", "Gateway.pay", None),
             ("https://evil.example/pay.js", "Gateway.pay", None),
             ("http://pay.gw.example/pay.js", "Gateway.pay", None),
             ("https://pay.gw.example.evil.example/pay.js", "Gateway.pay", None),
+            ("https://pay.gw.example@evil.example/pay.js", "Gateway.pay", None),
             (good, "Gateway.pay", Some("https://evil.example/close.js")),
             (good, "eval(alert)", None),
             (good, "Gateway..pay", None),
             (good, "", None),
             (good, "Gateway.constructor", None),
         ] {
-            assert!(check(&script(url, member, close), &descriptor()).is_err(), "{url} {member} {close:?}");
+            let error = checked(&script(url, member, close)).unwrap_err();
+            assert_eq!(error.reason(), "plugin_failed", "{url} {member} {close:?}: {error}");
         }
     }
 
     #[test]
-    fn forms_and_redirects_go_to_https_only() {
-        let form = |action: &str| {
-            CheckoutStep::Form(Form { action: action.into(), charset: "utf-8".into(), fields: vec![] })
-        };
-        assert!(check(&form("https://gw.example/pay"), &descriptor()).is_ok());
-        for action in ["http://gw.example/pay", "javascript:alert(1)", "data:text/html,x", "/pay", ""] {
-            assert!(check(&form(action), &descriptor()).is_err(), "{action}");
-            assert!(check(&CheckoutStep::Redirect(action.into()), &descriptor()).is_err(), "{action}");
+    fn forms_and_redirects_go_to_declared_https_only() {
+        assert_eq!(checked(&form("https://pay.gw.example/pay?a=b")), Ok(()));
+        assert_eq!(checked(&CheckoutStep::Redirect("https://pay.gw.example/pay".into())), Ok(()));
+        for action in [
+            "https://evil.example/pay",
+            "https://img.gw.example/pay",
+            "https://pay.gw.example:8443/pay",
+            "https://user@pay.gw.example/pay",
+            "http://pay.gw.example/pay",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "/pay",
+            "",
+        ] {
+            assert_eq!(checked(&form(action)).unwrap_err().reason(), "plugin_failed", "{action}");
+            let redirect = CheckoutStep::Redirect(action.into());
+            assert_eq!(checked(&redirect).unwrap_err().reason(), "plugin_failed", "{action}");
         }
-        let told = check(&form("http://gw.example/pay?next=rs_secret"), &descriptor()).unwrap_err();
-        assert!(told.contains("http://gw.example/pay") && !told.contains("rs_secret"), "{told}");
+    }
+
+    #[test]
+    fn nothing_leaves_through_the_browser_without_a_grant() {
+        let url = "https://new.gw.example/pay";
+        for (step, used) in [
+            (form(url), "form"),
+            (CheckoutStep::Redirect(url.into()), "redirect"),
+            (script(url, "Gateway.pay", None), "script"),
+            (script("https://pay.gw.example/pay.js", "Gateway.pay", Some(url)), "script"),
+        ] {
+            let error = checked(&step).unwrap_err();
+            assert_eq!(error.reason(), "not_granted");
+            let words = error.to_string();
+            assert!(words.contains(&format!("`{used}`")), "{words}");
+            assert!(
+                words.contains("payhost plugin grant gw https://new.gw.example --kind browser"),
+                "{words}"
+            );
+        }
+        // The way back carries a secret of its own, and these words go to the log.
+        for action in ["http://gw.example/pay?next=rs_secret", "https://evil.example/pay?next=rs_secret"] {
+            let told = checked(&form(action)).unwrap_err().to_string();
+            assert!(told.contains(".example") && !told.contains("rs_secret"), "{told}");
+        }
     }
 }

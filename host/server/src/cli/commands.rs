@@ -101,15 +101,25 @@ pub enum PluginCommand {
     Install {
         /// The component.
         file: PathBuf,
+        /// Also where another author's plugin, a newer version, or other contents of its version are installed under its id.
+        #[arg(long)]
+        replace: bool,
     },
     /// Lists plugins with what they want and what was granted.
     List,
-    /// Lets a plugin reach a host that it wants.
+    /// Lets a plugin reach a host that it wants, or use an origin that it wants in the buyer's browser.
     Grant {
         /// Plugin id.
         plugin: String,
         /// `https://host`.
-        origin: String,
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        origin: Option<String>,
+        /// Who goes there: the plugin (`host`) or the buyer's browser (`browser`).
+        #[arg(long, default_value = "host", conflicts_with = "all")]
+        kind: String,
+        /// Everything that the plugin wants, of both kinds; prints what was granted.
+        #[arg(long)]
+        all: bool,
     },
     /// Takes a grant back.
     Revoke {
@@ -117,6 +127,9 @@ pub enum PluginCommand {
         plugin: String,
         /// `https://host`.
         origin: String,
+        /// Who went there: `host` or `browser`.
+        #[arg(long, default_value = "host")]
+        kind: String,
     },
     /// Runs one function of a component file, without an installation.
     Call(super::plugin_call::CallArguments),
@@ -126,17 +139,23 @@ impl PluginCommand {
     /// The request.
     pub fn request(&self) -> Result<ApiRequest, String> {
         Ok(match self {
-            Self::Install { file } => {
+            Self::Install { file, replace } => {
                 let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-                ApiRequest { verb: "POST", body: ApiBody::Component(bytes), ..ApiRequest::get("/v1/plugins") }
+                let path = if *replace { "/v1/plugins?replace=true" } else { "/v1/plugins" };
+                ApiRequest { verb: "POST", body: ApiBody::Component(bytes), ..ApiRequest::get(path) }
             }
             Self::List => ApiRequest::get("/v1/plugins"),
             Self::Call(_) => return Err("a call runs here, not through the API".to_owned()),
-            Self::Grant { plugin, origin } => {
-                ApiRequest::json("POST", format!("/v1/plugins/{plugin}/grants"), json!({"origin": origin}))
+            Self::Grant { plugin, all: true, .. } => {
+                ApiRequest::json("POST", format!("/v1/plugins/{plugin}/grants"), json!({"all": true}))
             }
-            Self::Revoke { plugin, origin } => {
-                ApiRequest::json("DELETE", format!("/v1/plugins/{plugin}/grants"), json!({"origin": origin}))
+            Self::Grant { plugin, origin, kind, all: false } => {
+                let body = json!({"origin": origin, "kind": kind});
+                ApiRequest::json("POST", format!("/v1/plugins/{plugin}/grants"), body)
+            }
+            Self::Revoke { plugin, origin, kind } => {
+                let body = json!({"origin": origin, "kind": kind});
+                ApiRequest::json("DELETE", format!("/v1/plugins/{plugin}/grants"), body)
             }
         })
     }

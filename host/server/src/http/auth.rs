@@ -97,6 +97,10 @@ pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
         Ok::<_, payhost_store::Error>(Some((key, shop.first(tx)?)))
     });
     let (key, shop) = found.await?.filter(|(key, _)| key.is_valid(host.now_us())).ok_or_else(unauthorized)?;
+    if !key.is_bound(host.vault())? {
+        tracing::error!(key = %key.id, "this key's row was changed in the database; the key is refused. Revoke it and make a new one");
+        return Err(unauthorized());
+    }
     match (key.scope, key.shop_id, key.mode) {
         (Scope::Operator, None, None) => operator(host, bearer).await,
         (Scope::Shop, Some(shop_id), Some(mode)) => {

@@ -84,6 +84,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("plugin_misconfigured", 409, "The channel is not set up rightly"),
     ("plugin_failed", 502, "The plugin failed; nothing was sent to the gateway"),
     ("gateway_unreachable", 502, "The gateway could not be reached; nothing was sent"),
+    ("plugin_differs", 409, "Another component is installed under this id"),
     ("plugin_invalid", 422, "This file is not a plugin that can be installed"),
     ("unsupported_media_type", 415, "The body is of another type than expected"),
     ("payload_too_large", 413, "The request is too large"),

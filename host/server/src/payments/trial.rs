@@ -13,6 +13,7 @@ use url::Url;
 use super::model::BuyerIo;
 use super::order::{self, base_url};
 use crate::channels::ready::{Moment, Ready, Rows};
+use crate::checkout::step::{self, StepError};
 use crate::host::Host;
 use crate::http::problem::Problem;
 
@@ -66,7 +67,11 @@ async fn refusal(host: &Host, ready: &Ready, order: Order, env: BuyerEnv) -> Opt
             | PluginError::Unsupported(_)
             | PluginError::Misconfigured(_)),
         )) => Some(error),
-        Ok(Ok(_) | Err(PluginError::Forged(_) | PluginError::Gateway(_) | PluginError::Unknown(_))) => None,
+        Ok(Ok(begun)) => match step::check(&begun.step, &ready.rights()) {
+            Err(error @ StepError::NotGranted { .. }) => Some(PluginError::Misconfigured(error.to_string())),
+            Err(StepError::Wrong(_)) | Ok(()) => None,
+        },
+        Ok(Err(PluginError::Forged(_) | PluginError::Gateway(_) | PluginError::Unknown(_))) => None,
         Err(fault) => {
             tracing::warn!(channel = %ready.channel.id, %fault, "the plugin failed on trial");
             None

@@ -11,7 +11,6 @@ use payhost_store::rows::gateway_map::{self, GatewayMap};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::grant::GrantIn;
 use crate::host::Host;
 use crate::http::auth::Operator;
 use crate::http::json::Body;
@@ -70,6 +69,14 @@ impl From<GatewayMap> for MapEntry {
     }
 }
 
+/// An origin of the map.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OriginIn {
+    /// The gateway's real origin.
+    pub origin: String,
+}
+
 /// Lists the map.
 #[utoipa::path(
     get, path = "/v1/gateway-map", tag = "set-up",
@@ -99,13 +106,13 @@ pub async fn put(
 
 /// Removes an origin from the map.
 #[utoipa::path(
-    delete, path = "/v1/gateway-map", tag = "set-up", request_body = GrantIn,
+    delete, path = "/v1/gateway-map", tag = "set-up", request_body = OriginIn,
     responses((status = 204, description = "Removed"), (status = "default", description = "A problem", body = Problem))
 )]
 pub async fn remove(
     State(host): State<Host>,
     _: Operator,
-    body: Body<GrantIn>,
+    body: Body<OriginIn>,
 ) -> Result<StatusCode, Problem> {
     let origin = body.value.origin;
     let removed: Result<bool, Error> =

@@ -1,5 +1,5 @@
-//! `POST /v1/plugins`. Invariant: a component is installed only after it was compiled, linked, described and checked here; a
-//! file that fails any of it changes nothing.
+//! `POST /v1/plugins`. Invariant: a component is installed only after it was compiled, linked, described and checked here, and
+//! takes the place of another under its id only as `known.rs` allows; a file that fails any of it changes nothing.
 
 use std::sync::Arc;
 
@@ -10,14 +10,16 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use payhost_engine::Plugin;
 use payhost_engine::contract::plugin::Descriptor;
-use payhost_store::rows::plugins::{self, Component};
+use payhost_store::rows::plugins::{self, Component, GrantKind};
 use payhost_store::{Blob, Error, Json as Stored, Tx};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
+use super::known;
 use crate::host::Host;
 use crate::http::auth::{Caller, Operator};
+use crate::http::json::Params;
 use crate::http::page::Page;
 use crate::http::problem::Problem;
 use crate::time::rfc3339;
@@ -37,8 +39,12 @@ pub struct PluginOut {
     pub digest: String,
     /// Interfaces that it exports.
     pub interfaces: Vec<String>,
-    /// Origins that it wants, each with whether the operator granted it.
+    /// Who answers for it, as it says itself.
+    pub author: String,
+    /// Origins that it wants to reach, each with whether the operator granted it.
     pub hosts: Vec<WantedOut>,
+    /// Origins that it wants to use in the buyer's browser, each with what for and whether the operator granted all of that.
+    pub browser_origins: Vec<BrowserOriginOut>,
     /// Everything that it says of itself: settings, presets, methods.
     #[schema(value_type = Object)]
     pub descriptor: Value,
@@ -58,6 +64,18 @@ pub struct WantedOut {
     pub granted: bool,
 }
 
+/// An origin that a plugin wants in the buyer's browser.
+#[derive(Debug, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct BrowserOriginOut {
+    /// `https://host`.
+    pub origin: String,
+    /// `script`, `frame`, `style`, `img`, `connect`, `ancestor`; `form` and `redirect`: where the buyer is sent.
+    pub uses: Vec<String>,
+    /// Whether it may do all of them there.
+    pub granted: bool,
+}
+
 /// A plugin as it is installed now.
 pub fn shown(tx: &mut Tx<'_>, id: &str) -> Result<Option<PluginOut>, Error> {
     let Some(plugin) = plugins::get(tx, id)? else { return Ok(None) };
@@ -68,14 +86,27 @@ pub fn shown(tx: &mut Tx<'_>, id: &str) -> Result<Option<PluginOut>, Error> {
     let hosts = descriptor.hosts.iter().map(|host| WantedOut {
         origin: host.origin.clone(),
         reason: host.reason.en.clone(),
-        granted: grants.iter().any(|grant| grant.origin == host.origin),
+        granted: grants.iter().any(|grant| grant.kind == GrantKind::Host && grant.origin == host.origin),
     });
+    let mut browser_origins = Vec::new();
+    for wanted in &descriptor.browser_origins {
+        let grant =
+            grants.iter().find(|grant| grant.kind == GrantKind::Browser && grant.origin == wanted.origin);
+        let uses: Option<Vec<String>> = grant.map(|grant| grant.uses.to()).transpose()?;
+        browser_origins.push(BrowserOriginOut {
+            origin: wanted.origin.clone(),
+            uses: wanted.uses.clone(),
+            granted: uses.is_some_and(|granted| wanted.uses.iter().all(|used| granted.contains(used))),
+        });
+    }
     Ok(Some(PluginOut {
         id: plugin.id,
         version: head.version,
         digest: head.digest,
         interfaces: head.interfaces.to()?,
         hosts: hosts.collect(),
+        browser_origins,
+        author: descriptor.author,
         descriptor: head.descriptor.to()?,
         installed_at: rfc3339(head.installed_us),
     }))
@@ -94,14 +125,25 @@ pub async fn load(host: &Host, bytes: &[u8]) -> Result<Arc<Plugin>, Problem> {
     plugin.map_err(|error| Problem::new("plugin_invalid", error.to_string()))
 }
 
+/// How.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct InstallParams {
+    /// Whether it may take the place of another author's plugin, of a newer version, or of other contents of its version.
+    #[serde(default)]
+    pub replace: bool,
+}
+
 /// Installs a component, or a new version of one. The body is the component.
 #[utoipa::path(
-    post, path = "/v1/plugins", tag = "set-up", request_body(content = Vec<u8>, content_type = "application/wasm"),
+    post, path = "/v1/plugins", tag = "set-up", params(InstallParams), request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 201, body = PluginOut), (status = "default", description = "A problem", body = Problem))
 )]
 pub async fn install(
     State(host): State<Host>,
     _: Operator,
+    Params(InstallParams { replace }): Params<InstallParams>,
     body: HttpBody,
 ) -> Result<(StatusCode, Json<PluginOut>), Problem> {
     let bytes = read_body(body).await?;
@@ -109,11 +151,15 @@ pub async fn install(
     let component = component(&host, &plugin, bytes.to_vec())?;
     let now_us = host.now_us();
     let installed = host.store().transact(move |tx| {
+        let objection = if replace { None } else { known::objection(tx, &component)? };
+        if let Some(words) = objection {
+            return Ok(Err(Problem::new("plugin_differs", words)));
+        }
         plugins::add_component(tx, &component)?;
         plugins::activate(tx, &component.plugin_id, &component.digest, now_us)?;
-        shown(tx, &component.plugin_id)?.ok_or(Error::NotFound { what: "plugin" })
+        shown(tx, &component.plugin_id)?.ok_or(Error::NotFound { what: "plugin" }).map(Ok)
     });
-    let installed = installed.await?;
+    let installed = installed.await??;
     tracing::info!(plugin = %installed.id, version = %installed.version, digest = %installed.digest, "plugin installed");
     host.plugins().put(plugin);
     Ok((StatusCode::CREATED, Json(installed)))

@@ -5,6 +5,7 @@ pub mod figures;
 pub mod gateway_map;
 pub mod grant;
 pub mod install;
+pub mod known;
 pub mod registry;
 pub mod replay;
 

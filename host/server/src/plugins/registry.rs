@@ -26,8 +26,8 @@ impl Registry {
         let Some(component) = component else {
             return Err(Problem::internal(&format!("the component {digest} is not in the database")));
         };
-        let plugin =
-            host.engine().load(&component.bytes.0).await.map_err(|error| Problem::internal(&error))?;
+        let loaded = host.engine().load_known(digest, &component.bytes.0).await;
+        let plugin = loaded.map_err(|error| Problem::internal(&format!("component {digest}: {error}")))?;
         self.put(Arc::clone(&plugin));
         Ok(plugin)
     }

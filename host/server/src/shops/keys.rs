@@ -114,7 +114,9 @@ pub async fn create(
         created_us: host.now_us(),
         expires_us: None,
         revoked_us: None,
-    };
+        binding: Blob(Vec::new()),
+    }
+    .bound(host.vault())?;
     let shown = KeyOut::of(&row, Some(secret));
     let made = host.store().transact(move |tx| {
         if let Some(shop) = row.shop_id

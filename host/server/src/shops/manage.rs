@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
+use crate::checkout::source::WebOrigin;
 use crate::host::Host;
 use crate::http::auth::Operator;
 use crate::http::json::{Body, Params};
@@ -76,15 +77,18 @@ pub fn name(field: &str, text: &str) -> Result<(), Problem> {
     if fits { Ok(()) } else { Err(Problem::field(field, format!("one line of 1 to {NAME_MAX} characters"))) }
 }
 
-/// An origin: scheme, host and port, nothing behind.
+/// An origin: scheme, host and port to the letter, nothing behind.
 pub fn origin(field: &str, text: &str) -> Result<String, Problem> {
     let url: Url = web_address(field, text)?;
     let origin = url.origin().ascii_serialization();
-    if origin == text.trim_end_matches('/') {
-        Ok(origin)
-    } else {
-        Err(Problem::field(field, format!("an origin without path, such as {origin}")))
+    if origin != text.trim_end_matches('/') {
+        return Err(Problem::field(field, format!("an origin without path, such as {origin}")));
     }
+    // A URL may carry `*` and `;` in its host; no host has such a name, and pages and policies are written with it.
+    if WebOrigin::parse(&origin).is_none() {
+        return Err(Problem::field(field, "a host name is letters, digits and `-`, without a wildcard"));
+    }
+    Ok(origin)
 }
 
 /// Makes a shop.

@@ -38,6 +38,7 @@ CREATE TABLE api_key (
     created_us BIGINT NOT NULL,
     expires_us BIGINT,
     revoked_us BIGINT,
+    binding BYTEA NOT NULL,
     CONSTRAINT api_key_scope_fits CHECK (
         (scope = 'operator' AND shop_id IS NULL AND mode IS NULL)
         OR (scope = 'shop' AND shop_id IS NOT NULL AND mode IS NOT NULL)
@@ -66,9 +67,11 @@ CREATE TABLE plugin (
 
 CREATE TABLE plugin_grant (
     plugin_id TEXT COLLATE "C" NOT NULL REFERENCES plugin (id),
+    kind TEXT COLLATE "C" NOT NULL CONSTRAINT plugin_grant_kind_known CHECK (kind IN ('host', 'browser')),
     origin TEXT COLLATE "C" NOT NULL,
+    uses TEXT COLLATE "C" NOT NULL,
     granted_us BIGINT NOT NULL,
-    PRIMARY KEY (plugin_id, origin)
+    PRIMARY KEY (plugin_id, kind, origin)
 );
 
 CREATE TABLE gateway_map (

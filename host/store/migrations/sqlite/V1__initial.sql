@@ -33,6 +33,7 @@ CREATE TABLE api_key (
     created_us INTEGER NOT NULL,
     expires_us INTEGER,
     revoked_us INTEGER,
+    binding BLOB NOT NULL,
     CONSTRAINT api_key_scope_fits CHECK (
         (scope = 'operator' AND shop_id IS NULL AND mode IS NULL)
         OR (scope = 'shop' AND shop_id IS NOT NULL AND mode IS NOT NULL)
@@ -61,9 +62,11 @@ CREATE TABLE plugin (
 
 CREATE TABLE plugin_grant (
     plugin_id TEXT NOT NULL REFERENCES plugin (id),
+    kind TEXT NOT NULL CONSTRAINT plugin_grant_kind_known CHECK (kind IN ('host', 'browser')),
     origin TEXT NOT NULL,
+    uses TEXT NOT NULL,
     granted_us INTEGER NOT NULL,
-    PRIMARY KEY (plugin_id, origin)
+    PRIMARY KEY (plugin_id, kind, origin)
 ) STRICT;
 
 CREATE TABLE gateway_map (

@@ -1,10 +1,11 @@
-//! `api_key`: who may call. Invariant: only a keyed hash of a key is stored, so the table lets nobody in.
+//! `api_key`: who may call. Invariant: only a keyed hash of a key is stored, so the table lets nobody in; and a row that was
+//! edited in the database lets nobody in either, because shop, scope, mode and end are bound to the key by a MAC.
 
 use payhost_core::id::{KeyId, ShopId};
 
 use super::Mode;
 use crate::table::{Table, table, word};
-use crate::{Blob, Error, Tx, params, vault};
+use crate::{Blob, Error, Tx, Vault, params, vault};
 
 word! {
     /// What a key is for.
@@ -39,10 +40,47 @@ table! {
         expires_us: Option<i64>,
         /// Since when it is refused.
         revoked_us: Option<i64>,
+        /// [`ApiKey::binding`] of all of the above but what is for people, and `revoked_us`.
+        binding: Blob,
     }
 }
 
+/// Keeps this MAC apart from others of the vault.
+const PURPOSE: &str = "api key row";
+
 impl ApiKey {
+    /// What the row is bound by: id, hash, scope, shop, mode and end. (Taking a revocation back, and putting an older row back
+    /// whole, is not seen: who writes to the database can do both.)
+    pub fn binding(&self, vault: &Vault) -> Result<[u8; 32], Error> {
+        let text = |id: Option<String>| id.unwrap_or_default();
+        let fields = [
+            self.id.to_string().into_bytes(),
+            self.hash.0.clone(),
+            self.scope.as_str().into(),
+            text(self.shop_id.map(|id| id.to_string())).into(),
+            text(self.mode.map(|mode| mode.as_str().to_owned())).into(),
+            text(self.expires_us.map(|end| end.to_string())).into(),
+        ];
+        let mut message = Vec::new();
+        for field in fields {
+            // With its length: no two rows have one message.
+            message.extend_from_slice(&u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
+            message.extend_from_slice(&field);
+        }
+        vault.mac(PURPOSE, &message)
+    }
+
+    /// The row with its binding, to be stored.
+    pub fn bound(mut self, vault: &Vault) -> Result<Self, Error> {
+        self.binding = Blob(self.binding(vault)?.to_vec());
+        Ok(self)
+    }
+
+    /// Whether the row is as it was made.
+    pub fn is_bound(&self, vault: &Vault) -> Result<bool, Error> {
+        Ok(vault::same(&self.binding.0, &self.binding(vault)?))
+    }
+
     /// Whether it lets anybody in at this moment.
     pub fn is_valid(&self, now_us: i64) -> bool {
         self.revoked_us.is_none() && self.expires_us.is_none_or(|end| now_us < end)

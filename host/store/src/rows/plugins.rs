@@ -3,7 +3,7 @@
 
 use payhost_core::id::{ChannelId, ShopId};
 
-use crate::table::{Table, table};
+use crate::table::{Table, table, word};
 use crate::{Blob, Error, Json, Later, Tx, params};
 
 table! {
@@ -40,13 +40,28 @@ table! {
     }
 }
 
+word! {
+    /// Who talks to an origin.
+    pub enum GrantKind {
+        /// The plugin itself, through the host.
+        Host = "host",
+        /// The buyer's browser, because of the plugin.
+        Browser = "browser",
+    }
+}
+
 table! {
-    /// An origin that the operator lets a plugin talk to.
+    /// An origin that the operator lets a plugin talk to, or send buyers to.
     pub struct PluginGrant in "plugin_grant" {
         /// The plugin.
         plugin_id: String,
+        /// Who talks to it.
+        kind: GrantKind,
         /// The origin.
         origin: String,
+        /// In the browser: what for, a JSON list of words as the operator saw them. A later version of the plugin gets no
+        /// more by declaring more.
+        uses: Json,
         /// Since when.
         granted_us: i64,
     }
@@ -100,26 +115,25 @@ pub fn list(tx: &mut Tx<'_>) -> Result<Vec<Plugin>, Error> {
     Plugin::select(tx, "ORDER BY id", params![])
 }
 
-/// Lets a plugin talk to an origin.
-pub fn grant(tx: &mut Tx<'_>, plugin_id: &str, origin: &str, now_us: i64) -> Result<(), Error> {
-    let row = PluginGrant { plugin_id: plugin_id.to_owned(), origin: origin.to_owned(), granted_us: now_us };
-    row.insert_with(tx, " ON CONFLICT (plugin_id, origin) DO NOTHING").map(|_| ())
+/// Grants an origin; one that is granted already is granted for these uses from now on.
+pub fn grant(tx: &mut Tx<'_>, grant: &PluginGrant) -> Result<(), Error> {
+    let tail = " ON CONFLICT (plugin_id, kind, origin) DO UPDATE SET uses = excluded.uses, granted_us = excluded.granted_us";
+    grant.insert_with(tx, tail).map(|_| ())
 }
 
 /// Takes a grant back; tells whether there was one.
-pub fn revoke(tx: &mut Tx<'_>, plugin_id: &str, origin: &str) -> Result<bool, Error> {
-    let sql = "DELETE FROM plugin_grant WHERE plugin_id = $1 AND origin = $2";
-    tx.execute(sql, params![plugin_id, origin]).map(|rows| rows > 0)
+pub fn revoke(tx: &mut Tx<'_>, plugin_id: &str, kind: GrantKind, origin: &str) -> Result<bool, Error> {
+    let sql = "DELETE FROM plugin_grant WHERE plugin_id = $1 AND kind = $2 AND origin = $3";
+    tx.execute(sql, params![plugin_id, kind, origin]).map(|rows| rows > 0)
 }
 
-/// A plugin's grants by origin.
+/// A plugin's grants by kind and origin.
 pub fn grants(tx: &mut Tx<'_>, plugin_id: &str) -> Result<Vec<PluginGrant>, Error> {
-    PluginGrant::select(tx, "WHERE plugin_id = $1 ORDER BY origin", params![plugin_id])
+    PluginGrant::select(tx, "WHERE plugin_id = $1 ORDER BY kind, origin", params![plugin_id])
 }
 
 /// The grants of a channel's plugin, taken later.
 pub fn ask_grants_of(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId) -> Result<Later<PluginGrant>, Error> {
-    let tail =
-        "WHERE plugin_id = (SELECT plugin_id FROM channel WHERE shop_id = $1 AND id = $2) ORDER BY origin";
+    let tail = "WHERE plugin_id = (SELECT plugin_id FROM channel WHERE shop_id = $1 AND id = $2) ORDER BY kind, origin";
     PluginGrant::settings_later(tx, tail, params![shop, channel])
 }

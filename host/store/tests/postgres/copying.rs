@@ -15,7 +15,7 @@ use payhost_store::rows::idempotency::{self, Idempotency, IdempotencyState};
 use payhost_store::rows::notices::{self, Notice, NoticeState};
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::{Mode, facts, jobs, meta, payments, plugins};
-use payhost_store::{Blob, Error, MasterKey, Options, Sealed, Store, Tx, Vault};
+use payhost_store::{Blob, Error, Json, MasterKey, Options, Sealed, Store, Tx, Vault};
 use serde_json::json;
 
 use crate::database;
@@ -40,7 +40,14 @@ async fn fill(store: &Store) {
         }
     }
     ok(store, |tx| {
-        plugins::grant(tx, "gateway", "https://gateway.example", 1)?;
+        let grant = plugins::PluginGrant {
+            plugin_id: "gateway".to_owned(),
+            kind: plugins::GrantKind::Browser,
+            origin: "https://gateway.example".to_owned(),
+            uses: Json::of(&["script"])?,
+            granted_us: 1,
+        };
+        plugins::grant(tx, &grant)?;
         let map = GatewayMap {
             origin: "https://gateway.example".to_owned(),
             connect: "127.0.0.1:1".to_owned(),
@@ -66,6 +73,7 @@ fn per_shop(tx: &mut Tx<'_>, world: World, at: u8) -> Result<(), Error> {
         hint: "abcd".to_owned(),
         created_us: 0,
         expires_us: None,
+        binding: Blob(vec![at, 0]),
         revoked_us: None,
     };
     api_keys::insert(tx, &key)?;

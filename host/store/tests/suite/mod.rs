@@ -95,6 +95,8 @@ macro_rules! cases {
                 an_idempotency_key_belongs_to_one_request,
                 an_expired_idempotency_key_is_free,
                 a_component_never_changes_and_a_plugin_moves_between_versions,
+                a_grant_is_of_a_kind_and_for_the_uses_that_were_seen,
+                a_key_whose_row_was_edited_is_not_bound_to_it,
                 a_secrets_version_rises_with_every_change,
                 a_revision_keeps_what_a_channel_was_set_to,
                 a_retired_secret_is_kept_while_a_payment_may_need_it,

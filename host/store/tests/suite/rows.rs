@@ -10,9 +10,9 @@ use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::gateway_map::{self, GatewayMap};
 use payhost_store::rows::idempotency::{self, Begun, Idempotency, IdempotencyState};
 use payhost_store::rows::payments::{self, Payment};
-use payhost_store::rows::plugins::{self, Component};
+use payhost_store::rows::plugins::{self, Component, GrantKind, PluginGrant};
 use payhost_store::rows::{Mode, shops};
-use payhost_store::{Blob, Sealed};
+use payhost_store::{Blob, Json, Sealed, params};
 use serde_json::json;
 
 use super::Database;
@@ -31,7 +31,42 @@ fn operators_key(hash: u8) -> ApiKey {
         created_us: NOW_US,
         expires_us: Some(NOW_US + 10),
         revoked_us: None,
+        binding: Blob(vec![]),
     }
+}
+
+pub async fn a_key_whose_row_was_edited_is_not_bound_to_it(database: &Database) {
+    let (store, vault) = database.open_with_vault().await;
+    let (ours, theirs) = (world(&store).await, world(&store).await);
+    let ours_key =
+        ApiKey { shop_id: Some(ours.shop), scope: Scope::Shop, mode: Some(Mode::Test), ..operators_key(1) };
+    let (id, key) = (ours_key.id, ours_key.bound(&vault).unwrap());
+    let row = key.clone();
+    ok(&store, move |tx| api_keys::insert(tx, &row)).await;
+    let shop = format!("shop_id = '{}'", theirs.shop);
+    for (column, edit) in [
+        ("scope", "scope = 'operator', shop_id = NULL, mode = NULL"),
+        ("shop", shop.as_str()),
+        ("mode", "mode = 'live'"),
+        ("hash", "hash = binding"),
+        ("end", "expires_us = NULL"),
+        ("binding", "binding = hash"),
+    ] {
+        let (sql, row) = (format!("UPDATE api_key SET {edit} WHERE id = $1"), key.clone());
+        let found = ok(&store, move |tx| {
+            tx.execute(&sql, params![id])?;
+            let hash = if column == "hash" { &row.binding.0 } else { &row.hash.0 };
+            let found = api_keys::find(tx, hash.as_slice().try_into().unwrap())?;
+            tx.execute("DELETE FROM api_key WHERE id = $1", params![id])?;
+            api_keys::insert(tx, &row)?;
+            Ok(found.unwrap())
+        })
+        .await;
+        assert!(!found.is_bound(&vault).unwrap(), "{column}");
+    }
+    let renamed = ApiKey { name: "another".to_owned(), revoked_us: Some(1), ..key.clone() };
+    assert!(key.is_bound(&vault).unwrap() && renamed.is_bound(&vault).unwrap());
+    assert!(!ApiKey { id: operators_key(1).id, ..key }.is_bound(&vault).unwrap());
 }
 
 pub async fn a_key_is_found_by_its_hash_until_it_is_revoked(database: &Database) {
@@ -160,15 +195,34 @@ pub async fn a_component_never_changes_and_a_plugin_moves_between_versions(datab
         let plugin = plugins::get(tx, "gateway")?.unwrap();
         assert_eq!((plugin.active_digest.as_str(), plugin.installed_us, plugin.updated_us), ("d2", 1, 2));
         assert_eq!(plugins::list(tx)?, [plugin]);
-        plugins::grant(tx, "gateway", "https://b", 1)?;
-        plugins::grant(tx, "gateway", "https://a", 1)?;
-        plugins::grant(tx, "gateway", "https://a", 2)?;
-        let origins: Vec<String> =
-            plugins::grants(tx, "gateway")?.into_iter().map(|row| row.origin).collect();
-        assert_eq!(origins, ["https://a", "https://b"]);
-        assert!(
-            plugins::revoke(tx, "gateway", "https://a")? && !plugins::revoke(tx, "gateway", "https://a")?
-        );
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_grant_is_of_a_kind_and_for_the_uses_that_were_seen(database: &Database) {
+    let store = database.open();
+    ok(&store, |tx| {
+        plugins::add_component(tx, &component())?;
+        plugins::activate(tx, "gateway", DIGEST, 1)?;
+        let grant = |kind, origin: &str, uses: &[&str], granted_us| PluginGrant {
+            plugin_id: "gateway".to_owned(),
+            kind,
+            origin: origin.to_owned(),
+            uses: Json::of(&uses).unwrap(),
+            granted_us,
+        };
+        let (b, a) =
+            (grant(GrantKind::Host, "https://b", &[], 1), grant(GrantKind::Host, "https://a", &[], 1));
+        let first = grant(GrantKind::Browser, "https://b", &["img"], 1);
+        let again = grant(GrantKind::Browser, "https://b", &["img", "script"], 2);
+        for row in [&b, &a, &first, &again] {
+            plugins::grant(tx, row)?;
+        }
+        assert_eq!(plugins::grants(tx, "gateway")?, [again.clone(), a, b.clone()]);
+        let mut revoke = |kind| plugins::revoke(tx, "gateway", kind, "https://a");
+        assert!(!revoke(GrantKind::Browser)? && revoke(GrantKind::Host)? && !revoke(GrantKind::Host)?);
+        assert_eq!(plugins::grants(tx, "gateway")?, [again, b]);
         Ok(())
     })
     .await;

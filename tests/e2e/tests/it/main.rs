@@ -33,6 +33,7 @@ mod orders;
 mod payments;
 mod phone;
 mod plugin_call;
+mod plugins;
 mod postgres;
 mod resolution;
 mod returns;

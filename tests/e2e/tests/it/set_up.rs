@@ -23,10 +23,22 @@ fn refused(ended: &Ended, words: &str) {
     assert!(!ended.err.contains("panicked") && ended.out.is_empty(), "{} {}", ended.out, ended.err);
 }
 
+/// What was granted of what a plugin wants.
+fn grants(plugin: &Value, kind: &str) -> Vec<String> {
+    let wanted = plugin[kind].as_array().unwrap().iter();
+    wanted.filter(|one| one["granted"] == true).map(|one| text(one, "origin")).collect()
+}
+
 fn set_up(run: impl Fn(&[&str]) -> Ended) -> (String, String) {
     let plugin = run(&["plugin", "install", component().to_str().unwrap()]).json();
     assert_eq!((text(&plugin, "id"), plugin["hosts"][0]["granted"].clone()), ("inicis".into(), json!(false)));
     run(&["plugin", "grant", "inicis", "https://iniapi.inicis.com"]).json();
+    let granted =
+        run(&["plugin", "grant", "inicis", "https://mobile.inicis.com", "--kind", "browser"]).json();
+    assert_eq!(grants(&granted, "hosts"), ["https://iniapi.inicis.com"]);
+    assert_eq!(grants(&granted, "browser_origins"), ["https://mobile.inicis.com"]);
+    let all = run(&["plugin", "grant", "inicis", "--all"]).json();
+    assert_eq!((grants(&all, "hosts").len(), grants(&all, "browser_origins").len()), (7, 3));
     let words = ["gateway-map", "set", "https://iniapi.inicis.com", "--connect", "127.0.0.1:9"];
     run(&words).json();
     let shop = text(

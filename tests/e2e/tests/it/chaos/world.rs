@@ -15,7 +15,7 @@ use super::dump::{Dump, Source};
 use crate::stage::buyer::Return;
 use crate::stage::http::{Answer, Call, client};
 use crate::stage::process::{Process, binary, component};
-use crate::stage::{GATEWAY, GRANTS, LOOKUP, Shop, html, order, text};
+use crate::stage::{GATEWAY, LOOKUP, Shop, html, order, text};
 
 /// How long anything may take that takes a moment.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,9 +113,7 @@ impl World {
         let component = std::fs::read(component()).unwrap();
         let call = self.call("POST", "/v1/plugins").key(&self.operator_key());
         call.body("application/wasm", component).send().await.expect(201);
-        for origin in GRANTS {
-            self.operator("POST", "/v1/plugins/inicis/grants", json!({"origin": origin})).await.expect(200);
-        }
+        self.operator("POST", "/v1/plugins/inicis/grants", json!({"all": true})).await.expect(200);
         let ca = std::fs::read_to_string(text(gateway, "ca_file")).unwrap();
         for (origin, browser) in GATEWAY {
             let entry = json!({

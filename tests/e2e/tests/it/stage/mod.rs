@@ -45,14 +45,6 @@ pub const GATEWAY: &[(&str, bool)] = &[
     ("https://fcmobile.inicis.com", false),
     ("https://ksmobile.inicis.com", false),
 ];
-/// Origins that the plugin may call.
-pub const GRANTS: &[&str] = &[
-    "https://fcstdpay.inicis.com",
-    "https://ksstdpay.inicis.com",
-    "https://fcmobile.inicis.com",
-    "https://ksmobile.inicis.com",
-    "https://iniapi.inicis.com",
-];
 
 /// A shop of a stage.
 #[derive(Clone, Debug)]
@@ -258,9 +250,7 @@ impl Stage {
         let call =
             self.call("POST", "/v1/plugins").key(&self.operator_key()).body("application/wasm", component);
         call.send().await.expect(201);
-        for origin in GRANTS {
-            self.operator("POST", "/v1/plugins/inicis/grants", json!({"origin": origin})).await.expect(200);
-        }
+        self.operator("POST", "/v1/plugins/inicis/grants", json!({"all": true})).await.expect(200);
         for (origin, browser) in GATEWAY {
             let entry = json!({
                 "origin": origin, "connect": self.gateway.gateway_address.to_string(), "ca_pem": self.gateway.ca_pem,
