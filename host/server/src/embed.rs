@@ -60,13 +60,10 @@ impl Host {
     /// A shop's side, in a mode.
     ///
     /// # Errors
-    /// `not_found`; `forbidden` when the shop is switched off.
+    /// `not_found`, also when the shop was removed. A suspended shop reads and cancels, and sells nothing.
     pub async fn shop(&self, id: ShopId, mode: Mode) -> Result<Shop, Problem> {
         let row = self.store().read(move |tx| shops::get(tx, id)).await?;
-        let row = row.ok_or_else(|| Problem::not_found("shop"))?;
-        if row.disabled_us.is_some() {
-            return Err(Problem::new("forbidden", "this shop is switched off"));
-        }
+        row.filter(|row| row.removed_us.is_none()).ok_or_else(|| Problem::not_found("shop"))?;
         Ok(Shop { host: self.clone(), caller: ShopCaller { shop_id: id, mode, key_id: None } })
     }
 }

@@ -29,8 +29,9 @@
 //! # Inside
 //!
 //! One folder is one capability, with its use cases, routes and pages together: `payments`, `checkout`, `channels`, `plugins`,
-//! `shops`, `vbank`, `webhooks`; `jobs` and `http` hold what all of them share, and [`Host`] is what every use case stands on.
+//! `shops`, `vbank`, `webhooks`, `attention` (what waits for a person); `jobs` and `http` hold what all of them share, and [`Host`] is what every use case stands on.
 
+mod attention;
 mod channels;
 mod checkout;
 #[doc(hidden)] // The `payhost` program; no part of the API.

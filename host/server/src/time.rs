@@ -59,6 +59,18 @@ pub fn parse_moment(text: &str) -> Option<i64> {
     Some(moment.timestamp().as_microsecond())
 }
 
+/// A bound of a span of time, in microseconds: RFC 3339, or a date in Seoul, of which the first moment is meant or, with `end`,
+/// the first moment of the next day.
+pub fn bound(text: &str, end: bool) -> Option<i64> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Some(moment.as_microsecond());
+    }
+    let date: Date = if text.len() == "2026-11-21".len() { text.parse().ok()? } else { return None };
+    let date = if end { date.tomorrow().ok()? } else { date };
+    let first = date.at(0, 0, 0, 0).to_zoned(TimeZone::get("Asia/Seoul").ok()?).ok()?;
+    Some(first.timestamp().as_microsecond())
+}
+
 /// RFC 3339 as buyers read it: `2026-11-21 23:59`, in Seoul. Anything else stays as it is.
 pub fn in_seoul(text: &str) -> String {
     let seoul = TimeZone::get("Asia/Seoul").ok();
@@ -82,6 +94,14 @@ mod tests {
     #[test]
     fn a_date_alone_means_the_end_of_that_day_in_seoul() {
         assert_eq!(rfc3339(parse_moment("2026-11-21").unwrap()), "2026-11-21T14:59:00Z");
+    }
+
+    #[test]
+    fn a_day_in_seoul_is_from_its_midnight_to_the_next() {
+        assert_eq!(rfc3339(bound("2026-11-21", false).unwrap()), "2026-11-20T15:00:00Z");
+        assert_eq!(rfc3339(bound("2026-11-21", true).unwrap()), "2026-11-21T15:00:00Z");
+        assert_eq!(bound("2026-11-21T00:00:00Z", true), bound("2026-11-21T00:00:00Z", false));
+        assert_eq!(bound("yesterday", false), None);
     }
 
     #[test]

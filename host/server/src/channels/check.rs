@@ -39,7 +39,8 @@ impl From<Text> for Words {
     }
 }
 
-fn words(ko: impl Into<String>, en: impl Into<String>) -> Words {
+/// A sentence in both languages.
+pub fn words(ko: impl Into<String>, en: impl Into<String>) -> Words {
     Words { ko: ko.into(), en: en.into() }
 }
 

@@ -46,6 +46,8 @@ pub struct Ready {
     pub key: ShopKey,
     /// The revision of the channel whose settings and secrets these are.
     pub revision: i64,
+    /// Whether its shop may take new payments.
+    pub selling: bool,
     settings: BTreeMap<String, String>,
     secrets: Vec<(String, u32, Zeroizing<String>)>,
     egress: Arc<EgressPolicy>,
@@ -265,7 +267,7 @@ impl Ready {
         digest: Option<&str>,
         plugin: Option<Arc<Plugin>>,
     ) -> Result<Self, Problem> {
-        let Rows { shop: _, channel, grants, map, key, revision, secrets: sealed } = rows;
+        let Rows { shop, channel, grants, map, key, revision, secrets: sealed } = rows;
         let mut secrets = Vec::new();
         for row in sealed {
             let bytes = Place::Secret(channel.id, &row.name, row.version).open(&key, &row.sealed)?;
@@ -289,6 +291,7 @@ impl Ready {
             plugin,
             key,
             revision: revision.number,
+            selling: shop.is_selling(),
             secrets,
             egress: Arc::new(egress),
             granted: Arc::new(granted),

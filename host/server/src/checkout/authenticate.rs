@@ -177,7 +177,7 @@ async fn hold(
             journal(tx, host, &ready_in, *of, read)?;
         }
         let busy = attempts::open_of(tx, payment.shop_id, payment.id)?.is_some();
-        if let Some(reason) = refusal(host, &payment, busy) {
+        if let Some(reason) = refusal(host, &ready_in, &payment, busy) {
             return refuse(tx, host, payment, &mut checkout, reason);
         }
         let mut change = Change::begin(host, payment, Some(&ready_in));

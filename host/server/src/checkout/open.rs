@@ -95,9 +95,12 @@ pub async fn load(host: &Host, id: PaymentId) -> Result<Option<Opened>, Problem>
 type Shut = (StatusCode, &'static str);
 
 /// Why a payment cannot be paid now.
-fn closed(host: &Host, payment: &Payment, t: &'static Words) -> Option<Shut> {
+fn closed(host: &Host, shop: &Shop, payment: &Payment, t: &'static Words) -> Option<Shut> {
     match payment.state {
         PaymentState::Paid | PaymentState::PartiallyCancelled => Some((StatusCode::CONFLICT, t.already_paid)),
+        PaymentState::Created | PaymentState::Pending if !shop.is_selling() => {
+            Some((StatusCode::SERVICE_UNAVAILABLE, t.shop_suspended))
+        }
         PaymentState::Created | PaymentState::Pending if payment.expires_us > host.now_us() => None,
         PaymentState::Created
         | PaymentState::Pending
@@ -118,7 +121,7 @@ pub async fn show(
         return Ok(result::bad_link());
     };
     let head = head(&opened);
-    Ok(match closed(&host, &opened.payment, head.t) {
+    Ok(match closed(&host, &opened.shop, &opened.payment, head.t) {
         None => checkout_page(StatusCode::OK, &head, None, true),
         // To look at what is paid is no conflict.
         Some((StatusCode::CONFLICT, words)) => checkout_page(StatusCode::OK, &head, Some(words), false),
@@ -147,15 +150,13 @@ pub async fn open(
         tx.keep_settings()?;
         let Some(payment) = payment_rows::get_of_any_shop(tx, id)? else { return Ok(None) };
         // What cannot be paid any more says so, however it stands with its channel.
-        let (shop, rows) = match closed(&host_in, &payment, words(&payment.language)) {
-            Some(shut) => (shops::get(tx, payment.shop_id)?, Err(shut)),
-            None => {
-                let rows = Rows::read(tx, host_in.vault(), payment.shop_id, payment.channel_id, None)?;
-                (Some(rows.shop().clone()), Ok(rows))
-            }
+        let opened = Opened::of(tx, payment)?;
+        let payment = &opened.payment;
+        let rows = match closed(&host_in, &opened.shop, payment, words(&payment.language)) {
+            Some(shut) => Err(shut),
+            None => Ok(Rows::read(tx, host_in.vault(), payment.shop_id, payment.channel_id, None)?),
         };
-        let shop = shop.ok_or(Error::NotFound { what: "shop" })?;
-        Ok::<_, Error>(Some((Opened { payment, shop }, rows)))
+        Ok::<_, Error>(Some((opened, rows)))
     });
     let Some((opened, rows)) = found.await.map_err(Rows::problem)? else { return Ok(result::bad_link()) };
     let head = head(&opened);
@@ -219,6 +220,7 @@ async fn begin(
     let warnings = begun.as_ref().map(|begun| begun.warnings.clone()).unwrap_or_default();
     let of = JournalOf { call, at_ms: now_ms, payment: Some(id), attempt: None };
     let journaled = journaled(host, &ready, of, &called);
+    let shop = opened.shop.clone();
     let written = host.store().transact(move |tx| {
         let host = &host_in;
         journaled.write(tx)?;
@@ -230,7 +232,7 @@ async fn begin(
         if open.first(tx)?.is_some() {
             return Ok(Some((StatusCode::CONFLICT, t.busy)));
         }
-        if let Some(shut) = closed(host, &payment, t) {
+        if let Some(shut) = closed(host, &shop, &payment, t) {
             return Ok(Some(shut));
         }
         if checkouts.all(tx)?.len() >= CHECKOUTS_MAX {

@@ -250,6 +250,7 @@ fn explanation(t: &Words, stored: &Value) -> Option<String> {
     let words = match stored.get("reason").and_then(Value::as_str)? {
         "already_paid" => t.already_paid,
         "not_payable" => t.not_payable,
+        "shop_suspended" => t.shop_suspended,
         "busy" => t.busy,
         "not_confirmed" => t.not_confirmed,
         "gateway_unreachable" | "plugin_failed" | "overloaded" | "misconfigured" => t.unavailable,

@@ -68,6 +68,8 @@ pub struct Words {
     pub already_paid: &'static str,
     /// Over.
     pub not_payable: &'static str,
+    /// The shop takes no payments now.
+    pub shop_suspended: &'static str,
     /// Running elsewhere.
     pub busy: &'static str,
     /// A return that the gateway did not make.
@@ -135,6 +137,7 @@ const KO: Words = Words {
     ),
     reference: "문의 번호",
     already_paid: "이미 결제가 완료된 주문입니다.",
+    shop_suspended: "지금은 이 상점에서 결제할 수 없습니다. 상점에 문의해 주세요.",
     not_payable: "더 이상 결제할 수 없는 주문입니다. 상점으로 돌아가 다시 주문해 주세요.",
     busy: "다른 창에서 이 주문의 결제가 진행되고 있습니다. 이 창에서는 결제되지 않았습니다.",
     close_this: "이 창을 닫으셔도 됩니다.",
@@ -193,6 +196,7 @@ const EN: Words = Words {
     ),
     reference: "Reference",
     already_paid: "This order is already paid.",
+    shop_suspended: "This shop takes no payments at the moment. Please ask the shop.",
     not_payable: "This order can no longer be paid. Please go back to the shop and order again.",
     busy: "This order is being paid in another window. Nothing was charged here.",
     close_this: "You may close this window.",

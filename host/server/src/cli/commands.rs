@@ -1,12 +1,66 @@
 //! Commands as requests. Invariant: a command adds nothing to what its request says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use payhost_core::id::{CallId, ChannelId, KeyId, NoticeId, PaymentId, ShopId};
+use payhost_core::id::{CallId, ChannelId, KeyId, NoticeId, ShopId};
 use serde_json::{Map, Value, json};
 
 use super::client::{ApiBody, ApiRequest};
+
+/// For which shop a command is. A shop's own key (`--key sk_…`) says both.
+#[derive(Args, Clone)]
+pub struct OfShop {
+    /// The shop.
+    #[arg(long, env = "PAYHOST_SHOP")]
+    pub shop: Option<ShopId>,
+    /// `test` or `live`.
+    #[arg(long, default_value = "test", env = "PAYHOST_MODE")]
+    pub mode: String,
+}
+
+/// Which part of a list.
+#[derive(Args, Clone, Default)]
+pub struct Paging {
+    /// At most so many (up to 100; default 20).
+    #[arg(long)]
+    pub limit: Option<u32>,
+    /// From behind this item on: what the page before printed at its end.
+    #[arg(long)]
+    pub after: Option<String>,
+    /// All of it, page by page.
+    #[arg(long, conflicts_with_all = ["limit", "after"])]
+    pub all: bool,
+}
+
+/// A query of what was given.
+#[derive(Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Adds a value if there is one.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Option<impl std::fmt::Display>) -> Self {
+        self.0.extend(value.map(|value| (name.to_owned(), value.to_string())));
+        self
+    }
+
+    /// A page.
+    #[must_use]
+    pub fn page(self, page: &Paging) -> Self {
+        let limit = if page.all { Some(100) } else { page.limit };
+        self.with("limit", limit).with("after", page.after.as_ref())
+    }
+
+    /// A path with it.
+    pub fn on(self, path: &str) -> String {
+        if self.0.is_empty() {
+            return path.to_owned();
+        }
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(self.0).finish();
+        format!("{path}?{query}")
+    }
+}
 
 /// `payhost shop …`
 #[derive(Subcommand)]
@@ -24,7 +78,48 @@ pub enum ShopCommand {
         allowed_origins: Vec<String>,
     },
     /// Lists shops.
-    List,
+    List {
+        /// Those that were removed.
+        #[arg(long)]
+        removed: bool,
+        /// Which part.
+        #[command(flatten)]
+        page: Paging,
+    },
+    /// Shows a shop.
+    Show {
+        /// Its id.
+        id: ShopId,
+    },
+    /// Changes a shop; what is not named stays.
+    Update {
+        /// Its id.
+        id: ShopId,
+        /// A new name.
+        #[arg(long)]
+        name: Option<String>,
+        /// A new address of its checkout host; empty: this host's.
+        #[arg(long)]
+        public_url: Option<String>,
+        /// All origins that may hear of results from now on.
+        #[arg(long = "allowed-origin")]
+        allowed_origins: Vec<String>,
+    },
+    /// Lets a shop sell nothing from now on; it still cancels and hears.
+    Suspend {
+        /// Its id.
+        id: ShopId,
+    },
+    /// Lets a suspended shop sell again.
+    Resume {
+        /// Its id.
+        id: ShopId,
+    },
+    /// Removes a shop of which nothing is open: its keys end, its rows stay.
+    Remove {
+        /// Its id.
+        id: ShopId,
+    },
 }
 
 impl ShopCommand {
@@ -36,9 +131,31 @@ impl ShopCommand {
                     json!({"name": name, "public_url": public_url, "allowed_origins": allowed_origins});
                 ApiRequest::json("POST", "/v1/shops", body)
             }
-            Self::List => ApiRequest::get("/v1/shops"),
+            Self::List { removed, page } => {
+                let query = Query::default().with("removed", removed.then_some(true)).page(page);
+                ApiRequest::get(query.on("/v1/shops")).paged(page)
+            }
+            Self::Show { id } => ApiRequest::get(format!("/v1/shops/{id}")),
+            Self::Update { id, name, public_url, allowed_origins } => {
+                let mut body = Map::new();
+                body.extend(name.clone().map(|name| ("name".to_owned(), json!(name))));
+                body.extend(public_url.clone().map(|url| ("public_url".to_owned(), json!(url))));
+                if !allowed_origins.is_empty() {
+                    body.insert("allowed_origins".to_owned(), json!(allowed_origins));
+                }
+                ApiRequest::json("PATCH", format!("/v1/shops/{id}"), Value::Object(body))
+            }
+            Self::Suspend { id } => suspended(*id, true),
+            Self::Resume { id } => suspended(*id, false),
+            Self::Remove { id } => {
+                ApiRequest { verb: "DELETE", ..ApiRequest::get(format!("/v1/shops/{id}")) }
+            }
         })
     }
+}
+
+fn suspended(id: ShopId, suspended: bool) -> ApiRequest {
+    ApiRequest::json("PATCH", format!("/v1/shops/{id}"), json!({"suspended": suspended}))
 }
 
 /// `payhost key …`
@@ -131,6 +248,8 @@ pub enum PluginCommand {
         #[arg(long, default_value = "host")]
         kind: String,
     },
+    /// What plugin calls cost, in all and by shop.
+    Figures,
     /// Runs one function of a component file, without an installation.
     Call(super::plugin_call::CallArguments),
 }
@@ -145,6 +264,7 @@ impl PluginCommand {
                 ApiRequest { verb: "POST", body: ApiBody::Component(bytes), ..ApiRequest::get(path) }
             }
             Self::List => ApiRequest::get("/v1/plugins"),
+            Self::Figures => ApiRequest::get("/v1/plugins/figures"),
             Self::Call(_) => return Err("a call runs here, not through the API".to_owned()),
             Self::Grant { plugin, all: true, .. } => {
                 ApiRequest::json("POST", format!("/v1/plugins/{plugin}/grants"), json!({"all": true}))
@@ -166,15 +286,12 @@ impl PluginCommand {
 pub enum ChannelCommand {
     /// Makes a channel.
     Create {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
         /// Plugin id.
         #[arg(long)]
         plugin: String,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
         /// What the shop calls it.
         #[arg(long)]
         name: Option<String>,
@@ -187,12 +304,9 @@ pub enum ChannelCommand {
     },
     /// Changes settings of a channel.
     Update {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
         /// Its id.
         id: ChannelId,
         /// `key=value`, `key=@FILE`, or `key=` to clear.
@@ -204,30 +318,80 @@ pub enum ChannelCommand {
     },
     /// Lists a shop's channels.
     List {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
     },
+    /// Shows a channel.
+    Show(OneChannel),
+    /// Looks a channel over and says what to do.
+    Check(OneChannel),
+    /// Lets new payments use it.
+    Enable(OneChannel),
+    /// Lets no new payment use it; what is open goes on.
+    Disable(OneChannel),
+    /// Makes it the default for its purposes.
+    Default(OneChannel),
+    /// Goes over to the plugin's active version.
+    Upgrade(OneChannel),
+    /// Looks every hour for what the gateway changed by itself.
+    Watch {
+        /// Which.
+        #[command(flatten)]
+        one: OneChannel,
+        /// No more.
+        #[arg(long)]
+        off: bool,
+    },
+}
+
+/// A channel of a shop.
+#[derive(Args)]
+pub struct OneChannel {
+    /// Whose.
+    #[command(flatten)]
+    of: OfShop,
+    /// Its id.
+    id: ChannelId,
+}
+
+impl OneChannel {
+    fn request(&self, verb: &'static str, tail: &str, body: Option<Value>) -> ApiRequest {
+        let path = format!("/v1/channels/{}{tail}", self.id);
+        let request = match body {
+            Some(body) => ApiRequest::json(verb, path, body),
+            None => ApiRequest { verb, ..ApiRequest::get(path) },
+        };
+        request.for_shop(self.of.shop, &self.of.mode)
+    }
+
+    fn change(&self, body: Value) -> ApiRequest {
+        self.request("PATCH", "", Some(body))
+    }
 }
 
 impl ChannelCommand {
     /// The request.
     pub fn request(&self) -> Result<ApiRequest, String> {
         Ok(match self {
-            Self::Create { shop, plugin, mode, name, preset, settings } => {
+            Self::Create { of, plugin, name, preset, settings } => {
                 let settings = read_settings(settings)?;
                 let body = json!({"plugin": plugin, "name": name, "preset": preset, "settings": settings});
-                ApiRequest::json("POST", "/v1/channels", body).for_shop(*shop, mode)
+                ApiRequest::json("POST", "/v1/channels", body).for_shop(of.shop, &of.mode)
             }
-            Self::Update { shop, mode, id, settings, notice_forward_url } => {
+            Self::Update { of, id, settings, notice_forward_url } => {
                 let settings = read_settings(settings)?;
                 let body = json!({"settings": settings, "notice_forward_url": notice_forward_url});
-                ApiRequest::json("PATCH", format!("/v1/channels/{id}"), body).for_shop(*shop, mode)
+                ApiRequest::json("PATCH", format!("/v1/channels/{id}"), body).for_shop(of.shop, &of.mode)
             }
-            Self::List { shop, mode } => ApiRequest::get("/v1/channels").for_shop(*shop, mode),
+            Self::List { of } => ApiRequest::get("/v1/channels").for_shop(of.shop, &of.mode),
+            Self::Show(one) => one.request("GET", "", None),
+            Self::Check(one) => one.request("POST", "/check", None),
+            Self::Enable(one) => one.change(json!({"enabled": true})),
+            Self::Disable(one) => one.change(json!({"enabled": false})),
+            Self::Default(one) => one.change(json!({"default": true})),
+            Self::Upgrade(one) => one.change(json!({"upgrade": true})),
+            Self::Watch { one, off } => one.change(json!({"watch": !off})),
         })
     }
 }
@@ -255,15 +419,23 @@ fn read_settings(given: &[String]) -> Result<Map<String, Value>, String> {
 pub enum NoticeCommand {
     /// Lists what gateways sent to a shop's channels, newest first.
     List {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
         /// Only those in a state, as `held`.
         #[arg(long)]
         state: Option<String>,
+        /// Which part.
+        #[command(flatten)]
+        page: Paging,
+    },
+    /// Shows a notice.
+    Show {
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
+        /// Its id.
+        id: NoticeId,
     },
     /// Believes a notice that the host did not believe: its deposit becomes a fact.
     Accept(DecisionArguments),
@@ -292,102 +464,23 @@ impl NoticeCommand {
             ApiRequest::json("POST", format!("/v1/notices/{}/{word}", given.id), body)
         };
         match self {
-            Self::List { shop, mode, state } => {
-                let query = state.as_ref().map(|state| format!("?state={state}")).unwrap_or_default();
-                ApiRequest::get(format!("/v1/notices{query}")).for_shop(*shop, mode)
+            Self::List { of, state, page } => {
+                let query = Query::default().with("state", state.as_ref()).page(page);
+                ApiRequest::get(query.on("/v1/notices")).for_shop(of.shop, &of.mode).paged(page)
             }
+            Self::Show { of, id } => ApiRequest::get(format!("/v1/notices/{id}")).for_shop(of.shop, &of.mode),
             Self::Accept(given) => decide("accept", given),
             Self::Dismiss(given) => decide("dismiss", given),
         }
     }
 }
 
-/// `payhost payment …`
-#[derive(Subcommand)]
-pub enum PaymentCommand {
-    /// Shows a payment.
-    Show {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
-        /// Its id.
-        id: PaymentId,
-    },
-    /// Lists a shop's payments, newest first.
-    List {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
-    },
-    /// Ends a doubt by what you found out at the gateway.
-    Resolve(ResolveArguments),
-}
-
-/// `payhost payment resolve …`
-#[derive(Args)]
-pub struct ResolveArguments {
-    /// The payment.
-    id: PaymentId,
-    /// `approved`, `not_approved`, `cancelled` or `not_cancelled`.
-    finding: String,
-    /// The gateway's number of the sale or the cancel.
-    #[arg(long)]
-    gateway_ref: Option<String>,
-    /// Minor units, as the gateway shows them.
-    #[arg(long)]
-    amount: Option<i64>,
-    /// How it was paid, as `card`.
-    #[arg(long)]
-    method: Option<String>,
-    /// When, RFC 3339.
-    #[arg(long)]
-    at: Option<String>,
-    /// What was seen where.
-    #[arg(long)]
-    note: String,
-    /// Who looked.
-    #[arg(long)]
-    by: String,
-}
-
-impl PaymentCommand {
-    /// The request.
-    pub fn request(&self) -> Result<ApiRequest, String> {
-        Ok(match self {
-            Self::Show { shop, mode, id } => {
-                ApiRequest::get(format!("/v1/payments/{id}")).for_shop(*shop, mode)
-            }
-            Self::List { shop, mode } => ApiRequest::get("/v1/payments").for_shop(*shop, mode),
-            Self::Resolve(found) => {
-                let method = found.method.as_ref().map(|kind| json!({"kind": kind}));
-                let body = json!({
-                    "finding": found.finding, "gateway_ref": found.gateway_ref, "amount": found.amount,
-                    "method": method, "at": found.at, "note": found.note, "by": found.by,
-                });
-                // The same finding again is the same request.
-                let key = format!("resolve {} {}", found.id, found.finding);
-                let path = format!("/v1/payments/{}/resolve", found.id);
-                ApiRequest { idempotency_key: Some(key), ..ApiRequest::json("POST", path, body) }
-            }
-        })
-    }
-}
-
 /// `payhost reconcile …`
 #[derive(Args)]
 pub struct ReconcileArguments {
-    /// The shop.
-    #[arg(long)]
-    shop: ShopId,
-    /// `test` or `live`.
-    #[arg(long, default_value = "test")]
-    mode: String,
+    /// Whose.
+    #[command(flatten)]
+    of: OfShop,
     /// The channel.
     #[arg(long)]
     channel: ChannelId,
@@ -404,7 +497,7 @@ impl ReconcileArguments {
     pub fn request(&self, after: Option<&str>) -> ApiRequest {
         let body =
             json!({"channel_id": self.channel, "date": self.date, "apply": self.apply, "after": after});
-        ApiRequest::json("POST", "/v1/reconciliations", body).for_shop(self.shop, &self.mode)
+        ApiRequest::json("POST", "/v1/reconciliations", body).for_shop(self.of.shop, &self.of.mode)
     }
 }
 
@@ -456,6 +549,12 @@ pub enum GatewayMapCommand {
         #[arg(long)]
         browser_origin: Option<String>,
     },
+    /// Sets all entries of a file: what a simulator prints when it is ready, or `{"gateway_map": [{"origin", "connect", "ca_file"?,
+    /// "browser_origin"?}]}`.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
     /// Lists the map.
     List,
     /// Removes an origin from the map.
@@ -479,6 +578,7 @@ impl GatewayMapCommand {
                 });
                 ApiRequest::json("PUT", "/v1/gateway-map", body)
             }
+            Self::Import { .. } => return Err("an import is several requests".to_owned()),
             Self::List => ApiRequest::get("/v1/gateway-map"),
             Self::Remove { origin } => {
                 ApiRequest::json("DELETE", "/v1/gateway-map", json!({"origin": origin}))
@@ -487,25 +587,25 @@ impl GatewayMapCommand {
     }
 }
 
-/// An answer for a person: members line by line, lists item by item.
-pub fn readable(answer: &Value) -> String {
-    match answer {
-        Value::Object(members) => match members.get("data").and_then(Value::as_array) {
-            Some(items) if items.is_empty() => "(none)".to_owned(),
-            Some(items) => items.iter().map(readable).collect::<Vec<_>>().join("\n\n"),
-            None => members.iter().filter_map(line).collect::<Vec<_>>().join("\n"),
-        },
-        Value::Null => "done".to_owned(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => answer.to_string(),
-    }
-}
-
-fn line((name, value): (&String, &Value)) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(format!("{name}: {text}")),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            Some(format!("{name}: {value}"))
-        }
-    }
+/// The requests of `gateway-map import`.
+pub fn import_gateway_map(file: &Path) -> Result<Vec<ApiRequest>, String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+    let map: Value = serde_json::from_str(&text).map_err(|error| named(&error))?;
+    let entries = map.get("gateway_map").and_then(Value::as_array);
+    let entries = entries.ok_or_else(|| named(&"it has no list `gateway_map`"))?;
+    entries
+        .iter()
+        .map(|entry| {
+            let of = |name: &str| entry.get(name).and_then(Value::as_str);
+            let ca_pem = of("ca_file")
+                .map(|ca| std::fs::read_to_string(ca).map_err(|error| format!("{ca}: {error}")))
+                .transpose()?;
+            let body = json!({
+                "origin": of("origin"), "connect": of("connect"), "ca_pem": ca_pem,
+                "browser_origin": of("browser_origin"),
+            });
+            Ok(ApiRequest::json("PUT", "/v1/gateway-map", body))
+        })
+        .collect()
 }

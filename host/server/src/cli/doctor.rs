@@ -5,7 +5,8 @@ use payhost_core::id::{ChannelId, ShopId};
 use serde_json::{Value, json};
 
 use super::Arguments;
-use super::client::{ApiRequest, send};
+use super::client::{ApiRequest, Failure, send};
+use super::output::Language;
 
 /// `payhost doctor …`
 #[derive(Args)]
@@ -19,29 +20,36 @@ pub struct DoctorArguments {
 }
 
 /// Checks the channels; the texts come from the host and the plugins.
-pub async fn run(arguments: &Arguments, doctor: &DoctorArguments) -> Result<Value, String> {
+pub async fn run(arguments: &Arguments, doctor: &DoctorArguments) -> Result<Value, Failure> {
     let mut reports = Vec::new();
-    for shop in shops(arguments, doctor).await? {
-        for mode in ["test", "live"] {
-            let listed = send(arguments, ApiRequest::get("/v1/channels").for_shop(shop, mode)).await?;
-            for channel in items(&listed) {
-                let id = channel.get("id").and_then(Value::as_str).unwrap_or_default();
-                if doctor.channel.is_some_and(|wanted| wanted.to_string() != id) {
-                    continue;
-                }
-                let request =
-                    ApiRequest { verb: "POST", ..ApiRequest::get(format!("/v1/channels/{id}/check")) };
-                let report = send(arguments, request.for_shop(shop, mode)).await?;
-                reports.push(
-                    json!({"shop": shop, "channel": id, "name": channel.get("name"), "report": report}),
-                );
+    for (shop, mode) in scopes(arguments, doctor).await? {
+        let listed = send(arguments, ApiRequest::get("/v1/channels").for_shop(shop, mode)).await?;
+        for channel in items(&listed) {
+            let id = channel.get("id").and_then(Value::as_str).unwrap_or_default();
+            if doctor.channel.is_some_and(|wanted| wanted.to_string() != id) {
+                continue;
             }
+            let request = ApiRequest { verb: "POST", ..ApiRequest::get(format!("/v1/channels/{id}/check")) };
+            let report = send(arguments, request.for_shop(shop, mode)).await?;
+            reports.push(json!({"shop": shop, "channel": id, "name": channel.get("name"), "report": report}));
         }
     }
     Ok(Value::from(reports))
 }
 
-async fn shops(arguments: &Arguments, doctor: &DoctorArguments) -> Result<Vec<ShopId>, String> {
+/// Whose channels: a shop's own key says it, else all shops' in both modes.
+async fn scopes(
+    arguments: &Arguments,
+    doctor: &DoctorArguments,
+) -> Result<Vec<(Option<ShopId>, &'static str)>, Failure> {
+    if arguments.url.is_some() && arguments.key.as_deref().is_some_and(|key| key.starts_with("sk_")) {
+        return Ok(vec![(None, "")]);
+    }
+    let shops = shops(arguments, doctor).await?;
+    Ok(shops.into_iter().flat_map(|shop| ["test", "live"].map(|mode| (Some(shop), mode))).collect())
+}
+
+async fn shops(arguments: &Arguments, doctor: &DoctorArguments) -> Result<Vec<ShopId>, Failure> {
     if let Some(shop) = doctor.shop {
         return Ok(vec![shop]);
     }
@@ -71,22 +79,74 @@ pub fn has_errors(reports: &Value) -> bool {
     reports.iter().any(|report| report.pointer("/report/ok") == Some(&Value::Bool(false)))
 }
 
-/// The reports for a person.
-pub fn readable(reports: &Value) -> String {
+/// The reports for a person: what is so of the whole host once, at the top; then channel by channel.
+pub fn readable(reports: &Value, language: Language) -> String {
+    let reports = reports.as_array().map(Vec::as_slice).unwrap_or_default();
+    if reports.is_empty() {
+        return language.choose("아직 채널이 없습니다", "no channels yet").to_owned();
+    }
     let mut text = String::new();
-    for report in reports.as_array().map(Vec::as_slice).unwrap_or_default() {
+    let shared = shared(reports);
+    if !shared.is_empty() {
+        text.push_str(language.choose("모든 채널\n", "every channel\n"));
+        shared.iter().for_each(|finding| text.push_str(&lines(finding, language)));
+    }
+    for report in reports {
         let of = |name: &str| report.get(name).and_then(Value::as_str).unwrap_or_default();
         text.push_str(&format!("{} {}\n", of("channel"), of("name")));
-        let findings =
-            report.pointer("/report/findings").and_then(Value::as_array).cloned().unwrap_or_default();
-        for finding in findings {
-            let at =
-                |path: &str| finding.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-            text.push_str(&format!("  {:8}{}\n", at("/severity"), at("/text/ko")));
-            if !at("/remedy/ko").is_empty() {
-                text.push_str(&format!("          → {}\n", at("/remedy/ko")));
-            }
+        let own: Vec<&Value> = findings(report).iter().filter(|finding| !shared.contains(finding)).collect();
+        if own.is_empty() {
+            text.push_str(language.choose("  이상 없음\n", "  nothing to do\n"));
         }
+        own.into_iter().for_each(|finding| text.push_str(&lines(finding, language)));
     }
-    if text.is_empty() { "no channels yet".to_owned() } else { text }
+    text
+}
+
+fn findings(report: &Value) -> &[Value] {
+    report.pointer("/report/findings").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Findings that every one of several channels has.
+fn shared(reports: &[Value]) -> Vec<&Value> {
+    let Some((first, rest)) = reports.split_first().filter(|(_, rest)| !rest.is_empty()) else {
+        return Vec::new();
+    };
+    let everywhere = |finding: &&Value| rest.iter().all(|report| findings(report).contains(finding));
+    findings(first).iter().filter(everywhere).collect()
+}
+
+fn lines(finding: &Value, language: Language) -> String {
+    let at = |path: &str| finding.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let word = language.choose("/ko", "/en");
+    let mut text = format!("  {:8}{}\n", at("/severity"), at(&format!("/text{word}")));
+    let remedy = at(&format!("/remedy{word}"));
+    if !remedy.is_empty() {
+        text.push_str(&format!("          → {remedy}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_channel_has_is_said_once_and_in_the_terminals_language() {
+        let finding = |words: &str| {
+            json!({"severity": "warning", "text": {"ko": format!("한 {words}"), "en": format!("en {words}")},
+                   "remedy": {"ko": "고치세요", "en": "mend it"}})
+        };
+        let report = |channel: &str, findings: Vec<Value>| json!({"channel": channel, "name": "가게", "report": {"ok": true, "findings": findings}});
+        let both = json!([
+            report("chn_1", vec![finding("grant"), finding("own")]),
+            report("chn_2", vec![finding("grant")]),
+        ]);
+        let text = readable(&both, Language::En);
+        assert_eq!(text.matches("en grant").count(), 1, "{text}");
+        assert!(text.contains("en own") && text.contains("nothing to do") && !text.contains('한'), "{text}");
+        let text = readable(&both, Language::Ko);
+        assert!(text.contains("한 grant") && text.contains("고치세요") && !text.contains("en "), "{text}");
+        assert_eq!(readable(&json!([]), Language::En), "no channels yet");
+    }
 }

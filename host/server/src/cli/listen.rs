@@ -2,6 +2,10 @@
 //! webhook; it reads the API and writes nothing, so that endpoints and their deliveries stay as they are.
 
 use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -10,7 +14,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::Arguments;
-use super::client::{self, ApiRequest};
+use super::client::{self, ApiRequest, Failure};
 use crate::time::{Clock, SystemClock};
 use crate::webhooks::Secret;
 
@@ -25,24 +29,33 @@ pub struct ListenArguments {
     /// Address on this machine, such as `http://127.0.0.1:3000/webhooks`.
     #[arg(long)]
     forward_to: Url,
-    /// The shop.
-    #[arg(long)]
-    shop: ShopId,
+    /// The shop; with a shop's own key it is known.
+    #[arg(long, env = "PAYHOST_SHOP")]
+    shop: Option<ShopId>,
     /// `test` or `live`.
-    #[arg(long, default_value = "test")]
+    #[arg(long, default_value = "test", env = "PAYHOST_MODE")]
     mode: String,
+    /// File with the secret that signs (`whsec_…`); made if it is not there. Absent: a new secret, which is printed.
+    #[arg(long)]
+    secret_file: Option<PathBuf>,
 }
 
 /// Forwards until Ctrl-C.
-pub async fn run(arguments: &Arguments, listen: &ListenArguments) -> Result<(), String> {
+pub async fn run(arguments: &Arguments, listen: &ListenArguments) -> Result<(), Failure> {
     if listen.forward_to.scheme() != "http" {
-        return Err("--forward-to: an address on this machine, which begins with http://".to_owned());
+        return Err("--forward-to: an address on this machine, which begins with http://".into());
     }
-    let secret = Secret::new();
-    let local = crate::http::client::loopback().map_err(|error| error.to_string())?;
+    let (secret, named) = match &listen.secret_file {
+        None => (Secret::new(), None),
+        Some(file) => (secret_of(file)?, Some(file.display())),
+    };
+    let local = crate::http::client::for_commands()?;
     let mut seen: HashSet<String> = HashSet::new();
     news(arguments, listen, &mut seen, 1).await?;
-    println!("listening; events are signed with this secret: {}", secret.shown());
+    match named {
+        Some(file) => println!("listening; events are signed with the secret in {file}"),
+        None => println!("listening; events are signed with this secret: {}", secret.shown()),
+    }
     loop {
         for event in news(arguments, listen, &mut seen, PAGES).await? {
             let (name, id) = (text(&event, "type"), text(&event, "id"));
@@ -53,6 +66,24 @@ pub async fn run(arguments: &Arguments, listen: &ListenArguments) -> Result<(), 
             _ = tokio::signal::ctrl_c() => return Ok(()),
             () = tokio::time::sleep(REST) => {}
         }
+    }
+}
+
+/// The secret in a file, which only its user may read; made if it is not there.
+fn secret_of(file: &Path) -> Result<Secret, String> {
+    let named = |error: &dyn std::fmt::Display| format!("--secret-file {}: {error}", file.display());
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    match made {
+        Ok(mut made) => {
+            let secret = Secret::new();
+            made.write_all(secret.shown().as_bytes()).map_err(|error| named(&error))?;
+            Ok(secret)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+            Secret::read(text.trim()).ok_or_else(|| named(&"it has no secret (whsec_…)"))
+        }
+        Err(error) => Err(named(&error)),
     }
 }
 
@@ -67,7 +98,7 @@ async fn news(
     listen: &ListenArguments,
     seen: &mut HashSet<String>,
     pages: usize,
-) -> Result<Vec<Value>, String> {
+) -> Result<Vec<Value>, Failure> {
     let mut found = Vec::new();
     let mut after = String::new();
     for _ in 0..pages {

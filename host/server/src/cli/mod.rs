@@ -6,6 +6,8 @@ mod commands;
 mod db;
 mod doctor;
 mod listen;
+mod output;
+mod payment;
 mod plugin_call;
 mod serve;
 mod webhook;
@@ -14,15 +16,20 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
+use url::Url;
+
+use self::client::{ApiRequest, Failure};
+use self::commands::{OfShop, Paging, Query};
 
 pub use commands::{
-    ChannelCommand, GatewayMapCommand, KeyCommand, NoticeCommand, PaymentCommand, PluginCommand,
-    ReconcileArguments, ReplayArguments, ResolveArguments, ShopCommand,
+    ChannelCommand, GatewayMapCommand, KeyCommand, NoticeCommand, PluginCommand, ReconcileArguments,
+    ReplayArguments, ShopCommand,
 };
 pub use db::{CopyArguments, DbCommand};
 pub use listen::ListenArguments;
+pub use payment::PaymentCommand;
 pub use serve::ServeArguments;
 pub use webhook::{TriggerArguments, WebhookCommand};
 
@@ -41,9 +48,18 @@ pub struct Arguments {
     /// Default: a SQLite file in the data folder. Hosts that share a PostgreSQL need the same master key and a data folder each.
     #[arg(long, global = true, env = "PAYHOST_DATABASE", hide_env_values = true)]
     pub database: Option<String>,
-    /// Print the API's JSON.
+    /// Address of a host elsewhere, `https://pay.example`, instead of the one of the data folder; needs a key.
+    #[arg(long, global = true, env = "PAYHOST_URL")]
+    pub url: Option<Url>,
+    /// Key for that host: an operator's (`op_…`), or a shop's own (`sk_…`), which says for which shop and mode a command is.
+    #[arg(long, global = true, env = "PAYHOST_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Print the API's JSON, of an error too.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Print only this member of the answer, for scripts: `id`, `amount.paid`.
+    #[arg(long, global = true, conflicts_with = "json")]
+    pub print: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -91,6 +107,12 @@ pub enum Command {
     Db(DbCommand),
     /// Looks every channel over and says what to do.
     Doctor(doctor::DoctorArguments),
+    /// What waits for a person: payments in doubt, notices that were not believed, endpoints and channels that do not work.
+    Attention(AttentionArguments),
+    /// How the host stands, in numbers.
+    Figures,
+    /// Any request of the API.
+    Api(ApiArguments),
     /// Prints the OpenAPI document.
     Openapi,
 }
@@ -102,9 +124,15 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
+    let json = arguments.json;
     match runtime.block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(words) => fail(&words),
+        Err(Failure { words, problem }) if json => {
+            let problem = problem.unwrap_or_else(|| json!({"code": "command_failed", "detail": words}));
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+        Err(Failure { words, .. }) => fail(&words),
     }
 }
 
@@ -113,10 +141,16 @@ fn fail(words: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(arguments: Arguments) -> Result<(), String> {
+async fn run(arguments: Arguments) -> Result<(), Failure> {
     let json = arguments.json;
+    let print = arguments.print.clone();
+    let shown = |answer: &Value| match &print {
+        Some(path) => output::cell(answer, path),
+        None if json => answer.to_string(),
+        None => output::readable(answer),
+    };
     let request = match &arguments.command {
-        Command::Serve(serve) => return serve::run(&arguments, serve).await,
+        Command::Serve(serve) => return Ok(serve::run(&arguments, serve).await?),
         Command::Listen(listen) => return listen::run(&arguments, listen).await,
         Command::Openapi => {
             println!("{}", crate::http::openapi::document());
@@ -124,9 +158,10 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         }
         Command::Doctor(doctor) => {
             let reports = doctor::run(&arguments, doctor).await?;
-            println!("{}", if json { reports.to_string() } else { doctor::readable(&reports) });
+            let language = output::Language::of_terminal();
+            println!("{}", if json { reports.to_string() } else { doctor::readable(&reports, language) });
             let failed = doctor::has_errors(&reports);
-            return if failed { Err("a channel has an error".to_owned()) } else { Ok(()) };
+            return if failed { Err("a channel has an error".into()) } else { Ok(()) };
         }
         Command::Db(command) => {
             let report = db::run(command).await?;
@@ -139,7 +174,22 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         }
         Command::Reconcile(day) => {
             let compared = reconcile(&arguments, day).await?;
-            println!("{}", if json { compared.to_string() } else { commands::readable(&compared) });
+            println!("{}", shown(&compared));
+            return Ok(());
+        }
+        Command::GatewayMap(GatewayMapCommand::Import { file }) => {
+            let requests = commands::import_gateway_map(file)?;
+            let mut data = Vec::new();
+            for request in requests {
+                data.push(client::send(&arguments, request).await?);
+            }
+            println!("{}", shown(&json!({"data": data, "next": null})));
+            return Ok(());
+        }
+        Command::Payment(PaymentCommand::List(list)) if list.csv => {
+            let answer = client::send_all(&arguments, list.request()).await?;
+            let items = answer.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
+            print!("{}", output::csv(&items, payment::CSV)?);
             return Ok(());
         }
         Command::Shop(command) => command.request(),
@@ -152,14 +202,81 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Command::Trigger(trigger) => trigger.request(),
         Command::Replay(command) => command.request(),
         Command::GatewayMap(command) => command.request(),
+        Command::Attention(waits) => Ok(waits.request()),
+        Command::Figures => Ok(ApiRequest::get("/v1/figures")),
+        Command::Api(any) => any.request(),
     }?;
-    let answer = client::send(&arguments, request).await?;
-    println!("{}", if json { answer.to_string() } else { commands::readable(&answer) });
+    let answer = client::send_all(&arguments, request).await?;
+    println!("{}", shown(&answer));
     Ok(())
 }
 
+/// `payhost attention …`
+#[derive(Args)]
+pub struct AttentionArguments {
+    /// Only this shop's. Absent: all shops'.
+    #[command(flatten)]
+    of: OfShop,
+    /// Only `payment_needs_operator`, `payment_in_doubt`, `notice`, `endpoint_off` or `channel_cannot_sell`.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Which part.
+    #[command(flatten)]
+    page: Paging,
+}
+
+impl AttentionArguments {
+    fn request(&self) -> ApiRequest {
+        let query = Query::default().with("kind", self.kind.as_ref()).page(&self.page);
+        let request = ApiRequest::get(query.on("/v1/attention")).paged(&self.page);
+        request.for_shop(self.of.shop, &self.of.mode)
+    }
+}
+
+/// `payhost api …`
+#[derive(Args)]
+pub struct ApiArguments {
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    #[arg(value_parser = ["GET", "POST", "PUT", "PATCH", "DELETE"])]
+    verb: String,
+    /// Path with query, as `/v1/events?limit=5`.
+    path: String,
+    /// JSON, or `@FILE`.
+    #[arg(long)]
+    body: Option<String>,
+    /// Name of the request, where the route takes one.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+    /// For which shop.
+    #[command(flatten)]
+    of: OfShop,
+}
+
+impl ApiArguments {
+    fn request(&self) -> Result<ApiRequest, String> {
+        const VERBS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
+        let verb = VERBS.iter().find(|verb| **verb == self.verb).ok_or("no such verb")?;
+        let text = match self.body.as_deref().map(|text| (text, text.strip_prefix('@'))) {
+            None => None,
+            Some((_, Some(file))) => {
+                Some(std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?)
+            }
+            Some((text, None)) => Some(text.to_owned()),
+        };
+        let request = match text {
+            None => ApiRequest { verb, ..ApiRequest::get(&self.path) },
+            Some(text) => {
+                let body = serde_json::from_str(&text).map_err(|error| format!("--body: {error}"))?;
+                ApiRequest::json(verb, &self.path, body)
+            }
+        };
+        let request = request.for_shop(self.of.shop, &self.of.mode);
+        Ok(ApiRequest { idempotency_key: self.idempotency_key.clone(), ..request })
+    }
+}
+
 /// All pages of a comparison, with how many payments there are of each verdict.
-async fn reconcile(arguments: &Arguments, day: &ReconcileArguments) -> Result<Value, String> {
+async fn reconcile(arguments: &Arguments, day: &ReconcileArguments) -> Result<Value, Failure> {
     let mut data = Vec::new();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let mut after: Option<String> = None;

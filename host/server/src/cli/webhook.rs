@@ -5,18 +5,16 @@ use payhost_core::id::{EndpointId, ShopId};
 use serde_json::json;
 
 use super::client::ApiRequest;
+use super::commands::OfShop;
 
 /// `payhost webhook …`
 #[derive(Subcommand)]
 pub enum WebhookCommand {
     /// Makes an endpoint and prints its secret, once.
     Create {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
         /// Where events go. Absent: to the `webhook_url` of each payment.
         #[arg(long)]
         url: Option<String>,
@@ -29,54 +27,39 @@ pub enum WebhookCommand {
     },
     /// Lists a shop's endpoints.
     List {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
     },
     /// Shows what was sent to an endpoint.
     Deliveries {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
         /// Its id.
         id: EndpointId,
     },
     /// Makes a new secret and prints it, once; the old one signs beside it for a day.
     Rotate {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
         /// Its id.
         id: EndpointId,
     },
     /// Switches an endpoint on again.
     Enable {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
         /// Its id.
         id: EndpointId,
     },
     /// Removes an endpoint with its deliveries.
     Remove {
-        /// The shop.
-        #[arg(long)]
-        shop: ShopId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: String,
+        /// Whose.
+        #[command(flatten)]
+        of: OfShop,
         /// Its id.
         id: EndpointId,
     },
@@ -87,25 +70,25 @@ impl WebhookCommand {
     pub fn request(&self) -> Result<ApiRequest, String> {
         const BASE: &str = "/v1/webhook-endpoints";
         Ok(match self {
-            Self::Create { shop, mode, url, name, events } => {
+            Self::Create { of, url, name, events } => {
                 let body = json!({"url": url, "name": name, "events": events});
-                ApiRequest::json("POST", BASE, body).for_shop(*shop, mode)
+                ApiRequest::json("POST", BASE, body).for_shop(of.shop, &of.mode)
             }
-            Self::List { shop, mode } => ApiRequest::get(BASE).for_shop(*shop, mode),
-            Self::Deliveries { shop, mode, id } => {
-                ApiRequest::get(format!("{BASE}/{id}/deliveries")).for_shop(*shop, mode)
+            Self::List { of } => ApiRequest::get(BASE).for_shop(of.shop, &of.mode),
+            Self::Deliveries { of, id } => {
+                ApiRequest::get(format!("{BASE}/{id}/deliveries")).for_shop(of.shop, &of.mode)
             }
-            Self::Rotate { shop, mode, id } => {
+            Self::Rotate { of, id } => {
                 ApiRequest::json("POST", format!("{BASE}/{id}/rotate-secret"), json!({}))
-                    .for_shop(*shop, mode)
+                    .for_shop(of.shop, &of.mode)
             }
-            Self::Enable { shop, mode, id } => {
+            Self::Enable { of, id } => {
                 ApiRequest::json("PATCH", format!("{BASE}/{id}"), json!({"enabled": true}))
-                    .for_shop(*shop, mode)
+                    .for_shop(of.shop, &of.mode)
             }
-            Self::Remove { shop, mode, id } => {
+            Self::Remove { of, id } => {
                 let request = ApiRequest { verb: "DELETE", ..ApiRequest::get(format!("{BASE}/{id}")) };
-                request.for_shop(*shop, mode)
+                request.for_shop(of.shop, &of.mode)
             }
         })
     }
@@ -116,9 +99,9 @@ impl WebhookCommand {
 pub struct TriggerArguments {
     /// Name of the event, such as `payment.paid`.
     event: String,
-    /// The shop.
-    #[arg(long)]
-    shop: ShopId,
+    /// The shop; with a shop's own key it is known.
+    #[arg(long, env = "PAYHOST_SHOP")]
+    shop: Option<ShopId>,
 }
 
 impl TriggerArguments {

@@ -1,5 +1,6 @@
 //! Who is asking. Invariant: a shop's key reaches its own shop in its own mode and nothing else; an operator may act for a shop
-//! by naming it; a wrong key and no key are the same 401.
+//! by naming it; a wrong key and no key are the same 401. A suspended shop is still let in: it reads and cancels what it sold
+//! (what sells looks at `Shop::is_selling`).
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
@@ -104,8 +105,9 @@ pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
     match (key.scope, key.shop_id, key.mode) {
         (Scope::Operator, None, None) => operator(host, bearer).await,
         (Scope::Shop, Some(shop_id), Some(mode)) => {
-            if shop.is_none_or(|shop| shop.disabled_us.is_some()) {
-                return Err(Problem::new("forbidden", "this shop is switched off; ask the operator"));
+            // A removed shop's keys were revoked; this is for certainty.
+            if shop.is_none_or(|shop| shop.removed_us.is_some()) {
+                return Err(unauthorized());
             }
             Ok(Caller::Shop(ShopCaller { shop_id, mode, key_id: Some(key.id) }))
         }

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::host::Host;
-use crate::{channels, institutions, payments, plugins, shops, vbank, webhooks};
+use crate::{attention, channels, institutions, payments, plugins, shops, vbank, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -37,6 +37,7 @@ impl Modify for Keys {
 /// The API's routes with their description.
 pub fn routes() -> OpenApiRouter<Host> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .merge(attention::routes())
         .merge(payments::routes())
         .merge(vbank::routes())
         .merge(channels::routes())

@@ -78,6 +78,8 @@ const CODES: &[(&str, u16, &str)] = &[
     ("idempotency_mismatch", 422, "This key was used with another request"),
     ("idempotency_key_required", 400, "This request needs an Idempotency-Key"),
     ("no_channel", 409, "There is no channel for this payment"),
+    ("shop_suspended", 403, "This shop takes no payments now"),
+    ("shop_in_use", 409, "Something of this shop is still open"),
     ("channel_incomplete", 409, "The channel's settings are not complete"),
     ("gateway_refused", 402, "The gateway refused"),
     ("plugin_refused", 422, "The plugin cannot do this"),

@@ -93,7 +93,7 @@ async fn begin(
         if completed.first(tx)?.is_some() {
             return Ok(None);
         }
-        if let Some(reason) = refusal(host, &payment, open_attempt.first(tx)?.is_some()) {
+        if let Some(reason) = refusal(host, &ready_in, &payment, open_attempt.first(tx)?.is_some()) {
             refuse(tx, host, payment, &mut checkout, reason)?;
             return Ok(None);
         }
@@ -116,10 +116,12 @@ async fn begin(
     Ok(begun.await?)
 }
 
-/// Why a return may not be completed: rule 6, and time. `busy`: an attempt of the payment is open.
-pub fn refusal(host: &Host, payment: &Payment, busy: bool) -> Option<&'static str> {
+/// Why a return may not be completed: rule 6, time, and a shop that sells nothing now. `busy`: an attempt of the payment is open.
+pub fn refusal(host: &Host, ready: &Ready, payment: &Payment, busy: bool) -> Option<&'static str> {
     if payment.paid > payment.cancelled {
         Some("already_paid")
+    } else if !ready.selling {
+        Some("shop_suspended")
     } else if !payment.state.is_payable() || payment.expires_us <= host.now_us() {
         Some("not_payable")
     } else {

@@ -46,7 +46,7 @@ pub const EXPIRES_MAX_US: i64 = 90 * EXPIRES_US;
 /// Most bytes of metadata and of options, as JSON.
 const JSON_MAX: usize = 8 * 1024;
 /// How money is paid: the registry `method` of the contract.
-const METHODS: &[&str] =
+pub const METHODS: &[&str] =
     &["card", "transfer", "virtual_account", "phone", "easy_pay", "gift_voucher", "points"];
 /// Longest part of the buyer, in characters.
 const BUYER_MAX: usize = 255;
@@ -321,6 +321,10 @@ fn in_transaction(
         Err(problem) => return Ok(Err(problem)),
     };
     let shop = shop.one(tx, "shop")?;
+    if !shop.is_selling() {
+        let words = "this shop takes no payments now: the operator suspended it; what it sold can be read and cancelled";
+        return Ok(Err(Problem::new("shop_suspended", words)));
+    }
     if let Some(open) = payments::holder(open.all(tx)?) {
         let is_late = |open: &Payment| open.state.is_payable() && open.expires_us <= host.now_us();
         // Its time is over and its job has not come to it yet; an open attempt keeps it, for money may turn out to be held. Under

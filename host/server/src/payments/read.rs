@@ -5,14 +5,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use axum::response::IntoResponse;
-use payhost_core::PaymentState;
 use payhost_core::id::PaymentId;
+use payhost_core::{PaymentState, Resolution};
 use payhost_store::rows::payments::{self, Filter, Payment};
 use payhost_store::rows::{Order, attempts, calls, channels, events, facts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::create::METHODS;
 use super::model::{PaymentOut, Support};
 use crate::checkout::token;
 use crate::host::Host;
@@ -20,7 +21,7 @@ use crate::http::auth::{Bearer, Caller, ShopCaller, identify};
 use crate::http::json::{Params, PathId};
 use crate::http::page::{Page, limit, page};
 use crate::http::problem::Problem;
-use crate::time::rfc3339;
+use crate::time::{bound, rfc3339};
 
 /// Shows a payment. A browser may ask with the payment's client token.
 #[utoipa::path(
@@ -90,6 +91,9 @@ pub async fn support(host: &Host, row: &Payment) -> Support {
     )
 }
 
+/// Longest text that is looked for, in characters.
+const TEXT_MAX: usize = 100;
+
 /// Which payments.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -99,6 +103,19 @@ pub struct ListParams {
     pub order_id: Option<String>,
     /// Only those in a state.
     pub state: Option<String>,
+    /// Only those whose `resolution` is this: `in_doubt`, `needs_operator` or `none`.
+    pub resolution: Option<String>,
+    /// Only those paid so, or to be paid so: the `kind` of a method, as `card`.
+    pub method: Option<String>,
+    /// Only those of this total, in minor units.
+    pub total: Option<i64>,
+    /// Only those with this text in their order id or order name.
+    #[param(max_length = 100)]
+    pub text: Option<String>,
+    /// Only those made at or after this moment: RFC 3339, or a date, which means 00:00 in Seoul.
+    pub from: Option<String>,
+    /// Only those made until this moment: RFC 3339, or a date, which means the whole day in Seoul.
+    pub until: Option<String>,
     /// At most 100; default 20.
     pub limit: Option<u32>,
     /// The cursor of the page before.
@@ -126,11 +143,36 @@ pub async fn list(
             PaymentState::parse(text).ok_or_else(|| Problem::field("state", "not a state of a payment"))?,
         ),
     };
+    let resolution = match &params.resolution {
+        None => None,
+        Some(text) => Some(
+            Resolution::parse(text)
+                .ok_or_else(|| Problem::field("resolution", "none, in_doubt or needs_operator"))?,
+        ),
+    };
+    if params.method.as_ref().is_some_and(|kind| !METHODS.contains(&kind.as_str())) {
+        return Err(Problem::field("method", format!("one of: {}", METHODS.join(", "))));
+    }
+    if params.text.as_ref().is_some_and(|text| text.is_empty() || text.chars().count() > TEXT_MAX) {
+        return Err(Problem::field("text", format!("1 to {TEXT_MAX} characters")));
+    }
+    let moment = |field: &str, text: &Option<String>, end: bool| match text {
+        None => Ok(None),
+        Some(text) => bound(text, end).map(Some).ok_or_else(|| Problem::field(field, "RFC 3339 or a date")),
+    };
+    let from_us = moment("from", &params.from, false)?;
+    let until_us = moment("until", &params.until, true)?;
     let rows = host.store().read(move |tx| {
         let filter = Filter {
             mode: caller.mode,
             order_id: params.order_id.as_deref(),
             state,
+            resolution,
+            method: params.method.as_deref(),
+            total: params.total,
+            text: params.text.as_deref(),
+            from_us,
+            until_us,
             order: Order::NewestFirst,
             after,
             limit: i64::from(limit) + 1,

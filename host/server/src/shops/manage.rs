@@ -1,20 +1,22 @@
-//! `/v1/shops`. Invariant: only the operator makes and lists shops.
+//! `/v1/shops`. Invariant: only the operator makes, changes, suspends and removes shops; a suspended shop sells nothing, but
+//! cancels and is told; a removed one leaves its rows, which the operator reads and cancels.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::ShopId;
 use payhost_store::rows::shops::{self, Shop};
+use payhost_store::rows::{api_keys, channels, endpoints};
 use payhost_store::{Error, Json as Stored};
 use serde::{Deserialize, Serialize};
 use url::Url;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::checkout::source::WebOrigin;
 use crate::host::Host;
 use crate::http::auth::Operator;
-use crate::http::json::{Body, Params};
-use crate::http::page::{Page, PageParams, limit, page};
+use crate::http::json::{Body, Params, PathId};
+use crate::http::page::{Page, limit, page};
 use crate::http::problem::Problem;
 use crate::http::text;
 use crate::payments::create::web_address;
@@ -54,13 +56,27 @@ pub struct ShopOut {
     pub public_url: Option<String>,
     /// Origins that may hear of results.
     pub allowed_origins: Vec<String>,
+    /// `active`, `suspended` (sells nothing, cancels and hears) or `removed`.
+    pub state: String,
     /// RFC 3339.
     pub created_at: String,
+    /// Since when it sells nothing, RFC 3339.
+    pub suspended_at: Option<String>,
+    /// Since when it is no tenant any more, RFC 3339.
+    pub removed_at: Option<String>,
 }
 
 impl From<Shop> for ShopOut {
     fn from(row: Shop) -> Self {
+        let state = match (row.removed_us, row.suspended_us) {
+            (Some(_), _) => "removed",
+            (None, Some(_)) => "suspended",
+            (None, None) => "active",
+        };
         Self {
+            state: state.to_owned(),
+            suspended_at: row.suspended_us.map(rfc3339),
+            removed_at: row.removed_us.map(rfc3339),
             id: row.id.to_string(),
             name: row.name,
             public_url: row.public_url,
@@ -91,6 +107,13 @@ pub fn origin(field: &str, text: &str) -> Result<String, Problem> {
     Ok(origin)
 }
 
+fn origins(given: &[String]) -> Result<Vec<String>, Problem> {
+    if given.len() > ORIGINS_MAX {
+        return Err(Problem::field("allowed_origins", format!("at most {ORIGINS_MAX}")));
+    }
+    given.iter().map(|text| origin("allowed_origins", text)).collect()
+}
+
 /// Makes a shop.
 #[utoipa::path(
     post, path = "/v1/shops", tag = "set-up", request_body = ShopIn,
@@ -104,11 +127,7 @@ pub async fn create(
     let input = body.value;
     name("name", &input.name)?;
     let public_url = input.public_url.as_deref().map(|url| origin("public_url", url)).transpose()?;
-    if input.allowed_origins.len() > ORIGINS_MAX {
-        return Err(Problem::field("allowed_origins", format!("at most {ORIGINS_MAX}")));
-    }
-    let origins = input.allowed_origins.iter().map(|text| origin("allowed_origins", text));
-    let origins = origins.collect::<Result<Vec<_>, _>>()?;
+    let origins = origins(&input.allowed_origins)?;
     let id = host.new_id(ShopId::new);
     let row = Shop {
         id,
@@ -117,7 +136,8 @@ pub async fn create(
         allowed_origins: Stored::of(&origins)?,
         data_key: host.vault().new_data_key(id)?,
         created_us: host.now_us(),
-        disabled_us: None,
+        suspended_us: None,
+        removed_us: None,
     };
     let shown = ShopOut::from(row.clone());
     let made: Result<(), Error> = host.store().transact(move |tx| shops::insert(tx, &row)).await;
@@ -125,21 +145,163 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
+/// A change of a shop.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ShopPatch {
+    /// A new name.
+    #[serde(default)]
+    #[schema(max_length = 100)]
+    pub name: Option<String>,
+    /// A new address of its checkout host; an empty text: this host's.
+    #[serde(default)]
+    pub public_url: Option<String>,
+    /// All origins that may hear of results from now on.
+    #[serde(default)]
+    pub allowed_origins: Option<Vec<String>>,
+    /// `true`: it sells nothing from now on (no new payments, no windows, no approvals), and still cancels, reads, and hears of
+    /// deposits and events. `false`: it sells again.
+    #[serde(default)]
+    pub suspended: Option<bool>,
+}
+
+/// Shows a shop.
+#[utoipa::path(
+    get, path = "/v1/shops/{id}", tag = "set-up", params(("id" = String, Path, description = "`shop_…`")),
+    responses((status = 200, body = ShopOut), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn read(
+    State(host): State<Host>,
+    _: Operator,
+    PathId(id): PathId<ShopId>,
+) -> Result<Json<ShopOut>, Problem> {
+    let row = host.store().read(move |tx| shops::get(tx, id)).await?;
+    Ok(Json(row.ok_or_else(|| Problem::not_found("shop"))?.into()))
+}
+
+/// Changes a shop; what is absent stays.
+#[utoipa::path(
+    patch, path = "/v1/shops/{id}", tag = "set-up", request_body = ShopPatch,
+    params(("id" = String, Path, description = "`shop_…`")),
+    responses((status = 200, body = ShopOut), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn update(
+    State(host): State<Host>,
+    _: Operator,
+    PathId(id): PathId<ShopId>,
+    body: Body<ShopPatch>,
+) -> Result<Json<ShopOut>, Problem> {
+    let patch = body.value;
+    if let Some(text) = &patch.name {
+        name("name", text)?;
+    }
+    let address = patch.public_url.as_deref().filter(|url| !url.is_empty());
+    let address = address.map(|url| origin("public_url", url)).transpose()?;
+    let origins = patch.allowed_origins.as_deref().map(origins).transpose()?;
+    let now_us = host.now_us();
+    let changed = host.store().transact(move |tx| {
+        let Some(mut row) = shops::lock(tx, id)? else { return Ok(Err(Problem::not_found("shop"))) };
+        if row.removed_us.is_some() {
+            return Ok(Err(Problem::new(
+                "conflict",
+                "this shop was removed; nothing of it changes any more",
+            )));
+        }
+        row.name = patch.name.unwrap_or(row.name);
+        if patch.public_url.is_some() {
+            row.public_url = address;
+        }
+        if let Some(origins) = origins {
+            row.allowed_origins = Stored::of(&origins)?;
+        }
+        row.suspended_us = match patch.suspended {
+            Some(true) => row.suspended_us.or(Some(now_us)),
+            Some(false) => None,
+            None => row.suspended_us,
+        };
+        shops::update(tx, &row)?;
+        Ok::<_, Error>(Ok(row))
+    });
+    Ok(Json(changed.await??.into()))
+}
+
+/// Removes a shop of which nothing is open: its keys end, its endpoints and channels are switched off. Its rows stay, and the
+/// operator still reads and cancels what it sold.
+#[utoipa::path(
+    delete, path = "/v1/shops/{id}", tag = "set-up", params(("id" = String, Path, description = "`shop_…`")),
+    responses((status = 200, body = ShopOut), (status = "default", description = "A problem", body = Problem))
+)]
+pub async fn remove(
+    State(host): State<Host>,
+    _: Operator,
+    PathId(id): PathId<ShopId>,
+) -> Result<Json<ShopOut>, Problem> {
+    let now_us = host.now_us();
+    let removed = host.store().transact(move |tx| {
+        let Some(mut row) = shops::lock(tx, id)? else { return Ok(Err(Problem::not_found("shop"))) };
+        if row.removed_us.is_some() {
+            return Ok(Ok(row));
+        }
+        let in_use = shops::in_use(tx, id)?;
+        if in_use.any() {
+            return Ok(Err(still_open(in_use)));
+        }
+        row.removed_us = Some(now_us);
+        shops::update(tx, &row)?;
+        api_keys::revoke_all(tx, id, now_us)?;
+        endpoints::disable_all(tx, id, "shop_removed", now_us)?;
+        channels::disable_all(tx, id, now_us)?;
+        Ok::<_, Error>(Ok(row))
+    });
+    Ok(Json(removed.await??.into()))
+}
+
+fn still_open(in_use: shops::InUse) -> Problem {
+    let shops::InUse { payable, awaiting_deposit, unresolved, jobs } = in_use;
+    let counts = [
+        (payable, "payments can still be paid (cancel them, or suspend the shop and wait until they expire)"),
+        (awaiting_deposit, "accounts wait for a deposit (close them)"),
+        (unresolved, "payments are in doubt or wait for a person"),
+        (jobs, "jobs are to be done"),
+    ];
+    let open: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect();
+    Problem::new("shop_in_use", format!("nothing was removed: {}", open.join("; ")))
+}
+
+/// Which shops.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ShopParams {
+    /// `true`: only removed shops. Absent: all others.
+    pub removed: Option<bool>,
+    /// At most so many (1 to 100, default 20).
+    pub limit: Option<u32>,
+    /// The cursor `next` of the page before.
+    pub after: Option<String>,
+}
+
 /// Lists shops, in the order in which they were made.
 #[utoipa::path(
-    get, path = "/v1/shops", tag = "set-up", params(PageParams),
+    get, path = "/v1/shops", tag = "set-up", params(ShopParams),
     responses((status = 200, body = Page<ShopOut>), (status = "default", description = "A problem", body = Problem))
 )]
 pub async fn list(
     State(host): State<Host>,
     _: Operator,
-    Params(params): Params<PageParams>,
+    Params(params): Params<ShopParams>,
 ) -> Result<Json<Page<ShopOut>>, Problem> {
     let limit = limit(params.limit)?;
     let after = match &params.after {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| Problem::field("after", "not a cursor of this list"))?),
     };
-    let rows = host.store().read(move |tx| shops::list(tx, after, i64::from(limit) + 1)).await?;
+    let removed = params.removed.unwrap_or(false);
+    let rows = host.store().read(move |tx| shops::list(tx, removed, after, i64::from(limit) + 1)).await?;
     Ok(Json(page(rows.into_iter().map(ShopOut::from).collect(), limit, |shop| shop.id.clone())))
 }

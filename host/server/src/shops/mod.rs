@@ -13,6 +13,7 @@ use crate::host::Host;
 pub fn routes() -> OpenApiRouter<Host> {
     OpenApiRouter::new()
         .routes(routes!(manage::create, manage::list))
+        .routes(routes!(manage::read, manage::update, manage::remove))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
 }

@@ -177,13 +177,15 @@ async fn begin(
         }
         let payment = locked(tx, ready.channel.shop_id, id)?;
         let busy = attempts::open_of(tx, payment.shop_id, payment.id)?.is_some();
-        if let Some(reason) = refusal(host, &payment, busy) {
+        if let Some(reason) = refusal(host, ready, &payment, busy) {
             key.forget(tx)?;
             let words = format!("no account can be opened for this payment: {reason}; nothing was sent");
-            return Ok(Err(Problem::new(
-                if reason == "busy" { "payment_busy" } else { "not_payable" },
-                words,
-            )));
+            let code = match reason {
+                "busy" => "payment_busy",
+                "shop_suspended" => reason,
+                _ => "not_payable",
+            };
+            return Ok(Err(Problem::new(code, words)));
         }
         let shop = shops::get(tx, payment.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
         let buyer = Place::Buyer(payment.id).open_json(&ready.key, &payment.buyer)?;

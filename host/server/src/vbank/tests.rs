@@ -218,7 +218,8 @@ impl World {
                 allowed_origins: Json::from(json!([])),
                 data_key: Sealed::from_bytes(vec![1]),
                 created_us: NOW_US,
-                disabled_us: None,
+                suspended_us: None,
+                removed_us: None,
             };
             shops::insert(tx, &row)?;
             let row = Channel {

@@ -33,6 +33,12 @@ impl Secret {
         format!("whsec_{}", STANDARD.encode(&*self.0))
     }
 
+    /// From how the shop keeps it, `whsec_…`.
+    pub fn read(text: &str) -> Option<Self> {
+        let bytes = Zeroizing::new(STANDARD.decode(text.strip_prefix("whsec_")?).ok()?);
+        (!bytes.is_empty()).then_some(Self(bytes))
+    }
+
     /// `v1,…` over `id.timestamp.body`.
     pub fn sign(&self, id: &str, timestamp_s: i64, body: &str) -> String {
         // HMAC takes a key of any length; rather no signature than a wrong one.

@@ -133,7 +133,8 @@ impl Scene {
             allowed_origins: Stored::of(&json!([])).unwrap(),
             data_key: host.vault().new_data_key(shop).unwrap(),
             created_us: 0,
-            disabled_us: None,
+            suspended_us: None,
+            removed_us: None,
         };
         host.store().transact(move |tx| shops::insert(tx, &row)).await.unwrap();
         Self { host, clock, shop, _folder: folder }

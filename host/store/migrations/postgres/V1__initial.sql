@@ -24,7 +24,8 @@ CREATE TABLE shop (
     allowed_origins TEXT COLLATE "C" NOT NULL,
     data_key BYTEA NOT NULL,
     created_us BIGINT NOT NULL,
-    disabled_us BIGINT
+    suspended_us BIGINT,
+    removed_us BIGINT
 );
 
 CREATE TABLE api_key (
@@ -446,6 +447,9 @@ CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS 
 -- What strangers send is counted, so that they cannot fill the disk.
 CREATE INDEX notice_strange ON notice (channel_id, created_us)
     WHERE listed = 0 AND state NOT IN ('received', 'read', 'applied');
+-- Those that wait for a person, over all shops.
+CREATE INDEX notice_for_a_person ON notice (id)
+    WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
 -- What is over is thrown away, or loses its message.
 CREATE INDEX notice_kept ON notice (created_us) WHERE raw IS NOT NULL;
 CREATE UNIQUE INDEX notice_id ON notice (id);

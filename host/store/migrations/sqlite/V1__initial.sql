@@ -19,7 +19,8 @@ CREATE TABLE shop (
     allowed_origins TEXT NOT NULL,
     data_key BLOB NOT NULL,
     created_us INTEGER NOT NULL,
-    disabled_us INTEGER
+    suspended_us INTEGER,
+    removed_us INTEGER
 ) STRICT;
 
 CREATE TABLE api_key (
@@ -436,6 +437,9 @@ CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS 
 -- What strangers send is counted, so that they cannot fill the disk.
 CREATE INDEX notice_strange ON notice (channel_id, created_us)
     WHERE listed = 0 AND state NOT IN ('received', 'read', 'applied');
+-- Those that wait for a person, over all shops.
+CREATE INDEX notice_for_a_person ON notice (id)
+    WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
 -- What is over is thrown away, or loses its message.
 CREATE INDEX notice_kept ON notice (created_us) WHERE raw IS NOT NULL;
 

@@ -107,6 +107,12 @@ pub fn list(tx: &mut Tx<'_>, shop: Option<ShopId>) -> Result<Vec<ApiKey>, Error>
     }
 }
 
+/// Refuses all keys of a shop from now on.
+pub fn revoke_all(tx: &mut Tx<'_>, shop: ShopId, now_us: i64) -> Result<(), Error> {
+    let sql = "UPDATE api_key SET revoked_us = $1 WHERE shop_id = $2 AND revoked_us IS NULL";
+    tx.execute(sql, params![now_us, shop]).map(|_| ())
+}
+
 /// Refuses a key of this shop (or of the operator) from now on; tells whether there was one.
 pub fn revoke(tx: &mut Tx<'_>, shop: Option<ShopId>, id: KeyId, now_us: i64) -> Result<bool, Error> {
     let changed = match shop {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use payhost_core::id::{ChannelId, ShopId};
 
-use super::Mode;
+use super::{Mode, scoped};
 use crate::table::{Table, table, word};
 use crate::{Error, Json, Later, Sealed, Tx, params};
 
@@ -142,6 +142,18 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId) -> Result<Vec<Channel>, Error> {
     Channel::select(tx, "WHERE shop_id = $1 ORDER BY id", params![shop])
 }
 
+/// Channels that are on, of shops that sell, of a shop and mode or of all, in the order of their ids, behind one of them.
+pub fn in_use(
+    tx: &mut Tx<'_>,
+    scope: Option<(ShopId, Mode)>,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Channel>, Error> {
+    let condition =
+        "enabled = 1 AND shop_id IN (SELECT id FROM shop WHERE removed_us IS NULL AND suspended_us IS NULL)";
+    scoped(tx, scope, condition, after, limit)
+}
+
 /// Changes what may change: plugin version, name, purposes, settings, switches.
 pub fn update(tx: &mut Tx<'_>, channel: &Channel) -> Result<(), Error> {
     let sql = "UPDATE channel SET plugin_digest = $1, name = $2, purposes = $3, settings = $4, enabled = $5, watch = $6, \
@@ -164,6 +176,12 @@ pub fn update(tx: &mut Tx<'_>, channel: &Channel) -> Result<(), Error> {
         ],
     )?;
     if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "channel" }) }
+}
+
+/// Switches all channels of a shop off, in both modes.
+pub fn disable_all(tx: &mut Tx<'_>, shop: ShopId, now_us: i64) -> Result<(), Error> {
+    let sql = "UPDATE channel SET enabled = 0, watch = 0, updated_us = $1 WHERE shop_id = $2";
+    tx.execute(sql, params![now_us, shop]).map(|_| ())
 }
 
 /// Makes a channel the default of its shop for a mode and purpose.

@@ -5,7 +5,7 @@
 
 use payhost_core::id::{EndpointId, ShopId};
 
-use super::Mode;
+use super::{Mode, scoped};
 use crate::table::{Table, table};
 use crate::{Error, Json, Sealed, Tx, params};
 
@@ -73,6 +73,13 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId, mode: Mode) -> Result<Vec<Endpoint>, 
     Endpoint::select(tx, tail, params![shop, mode])
 }
 
+/// Switches all endpoints of a shop off, in both modes.
+pub fn disable_all(tx: &mut Tx<'_>, shop: ShopId, reason: &str, now_us: i64) -> Result<(), Error> {
+    let sql = "UPDATE webhook_endpoint SET enabled = 0, disabled_reason = $1, due_us = NULL, updated_us = $2 \
+               WHERE shop_id = $3 AND deleted_us IS NULL";
+    tx.execute(sql, params![reason, now_us, shop]).map(|_| ())
+}
+
 /// Writes what may change: address, name, events, secrets, enabled with its reason, failing.
 pub fn update(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), Error> {
     let sql = "UPDATE webhook_endpoint SET url = $1, name = $2, events = $3, secret = $4, old_secret = $5, \
@@ -95,6 +102,18 @@ pub fn update(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), Error> {
     ];
     let changed = tx.execute(sql, values)?;
     if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "endpoint" }) }
+}
+
+/// Endpoints that the host switched off, of a shop and mode or of all, in the order of their ids, behind one of them.
+pub fn switched_off(
+    tx: &mut Tx<'_>,
+    scope: Option<(ShopId, Mode)>,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Endpoint>, Error> {
+    let condition = "enabled = 0 AND disabled_reason IS NOT NULL AND deleted_us IS NULL AND \
+                     shop_id IN (SELECT id FROM shop WHERE removed_us IS NULL)";
+    scoped(tx, scope, condition, after, limit)
 }
 
 /// Something is due at this time.

@@ -20,7 +20,10 @@ pub mod payments;
 pub mod plugins;
 pub mod shops;
 
-use crate::table::word;
+use payhost_core::id::ShopId;
+
+use crate::table::{Table, word};
+use crate::{Error, ToValue, Tx, Value};
 
 word! {
     /// Test or live money.
@@ -30,6 +33,24 @@ word! {
         /// Real money.
         Live = "live",
     }
+}
+
+/// Rows that meet a condition, of a shop and mode or of all shops, in the order of their ids, behind one of them (empty: from the
+/// first). For lists over all shops, which only the operator sees.
+fn scoped<T: Table>(
+    tx: &mut Tx<'_>,
+    scope: Option<(ShopId, Mode)>,
+    condition: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<T>, Error> {
+    let mut values: Vec<Value> = vec![after.to_owned().to_value(), limit.to_value()];
+    let mut of_shop = "";
+    if let Some((shop, mode)) = scope {
+        values.extend([shop.to_value(), mode.to_value()]);
+        of_shop = " AND shop_id = $3 AND mode = $4";
+    }
+    T::select(tx, &format!("WHERE {condition} AND id > $1{of_shop} ORDER BY id LIMIT $2"), &values)
 }
 
 /// How often an insert that met a row which was gone when it was read is tried. Each round needs another transaction to end

@@ -3,7 +3,7 @@
 
 use payhost_core::id::{ChannelId, NoticeId, PaymentId, ShopId};
 
-use super::Mode;
+use super::{Mode, scoped};
 use crate::table::{Table, table, word};
 use crate::{Error, Json, Sealed, ToValue, Tx, Value, params};
 
@@ -212,6 +212,16 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter) -> Result<Vec<Notice
         }
     }
     Notice::select(tx, &tail, &values)
+}
+
+/// Notices that wait for a person, of a shop and mode or of all, in the order of their ids, behind one of them.
+pub fn for_a_person(
+    tx: &mut Tx<'_>,
+    scope: Option<(ShopId, Mode)>,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Notice>, Error> {
+    scoped(tx, scope, "state IN ('mismatched', 'held', 'unconfirmed', 'unreadable')", after, limit)
 }
 
 /// Writes what may change, if the state is still `from`; `false` otherwise.

@@ -4,7 +4,7 @@
 use payhost_core::id::{ChannelId, CheckoutId, PaymentId, ShopId};
 use payhost_core::{Currency, PaymentState, Resolution};
 
-use super::{Mode, Order};
+use super::{Mode, Order, scoped};
 use crate::table::{Table, table, word};
 use crate::{Error, Json, Later, Sealed, ToValue, Tx, Value, params};
 
@@ -172,6 +172,18 @@ pub struct Filter<'a> {
     pub order_id: Option<&'a str>,
     /// Only in this state.
     pub state: Option<PaymentState>,
+    /// Only those whose last attempt stands so.
+    pub resolution: Option<Resolution>,
+    /// Only those paid so or, while nobody paid, to be paid so: a `kind` of a method.
+    pub method: Option<&'a str>,
+    /// Only those of this total, minor units.
+    pub total: Option<i64>,
+    /// Only those with this text in their order id or order name, in any case.
+    pub text: Option<&'a str>,
+    /// Only those made at or after this moment.
+    pub from_us: Option<i64>,
+    /// Only those made before this moment.
+    pub until_us: Option<i64>,
     /// Which way.
     pub order: Order,
     /// Only what comes behind this one.
@@ -188,20 +200,37 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter<'_>) -> Result<Vec<Pa
     };
     let mut tail = "WHERE shop_id = $1 AND mode = $2".to_owned();
     let mut values: Vec<Value> = params![shop, filter.mode].to_vec();
+    // Methods are kept as JSON that begins with their kind.
+    let method = filter.method.map(|kind| format!("{{\"kind\":\"{}\"%", like(kind)));
+    let text = filter.text.map(|text| format!("%{}%", like(&text.to_lowercase())));
     let conditions = [
-        (" AND order_id = $", filter.order_id.map(ToValue::to_value)),
-        (" AND state = $", filter.state.map(|state| state.to_value())),
-        (&*format!(" AND id {behind} $"), filter.after.map(|id| id.to_value())),
-        (&*format!(" ORDER BY id {direction} LIMIT $"), Some(filter.limit.to_value())),
+        ("AND order_id = {}", filter.order_id.map(ToValue::to_value)),
+        ("AND state = {}", filter.state.map(|state| state.to_value())),
+        ("AND resolution = {}", filter.resolution.map(|resolution| resolution.to_value())),
+        (r"AND COALESCE(paid_method, method) LIKE {} ESCAPE '\'", method.map(|method| method.to_value())),
+        ("AND total = {}", filter.total.map(|total| total.to_value())),
+        (
+            r"AND (LOWER(order_id) LIKE {} ESCAPE '\' OR LOWER(order_name) LIKE {} ESCAPE '\')",
+            text.map(|text| text.to_value()),
+        ),
+        ("AND created_us >= {}", filter.from_us.map(|us| us.to_value())),
+        ("AND created_us < {}", filter.until_us.map(|us| us.to_value())),
+        (&*format!("AND id {behind} {{}}"), filter.after.map(|id| id.to_value())),
+        (&*format!("ORDER BY id {direction} LIMIT {{}}"), Some(filter.limit.to_value())),
     ];
     for (text, value) in conditions {
         if let Some(value) = value {
             values.push(value);
-            tail.push_str(text);
-            tail.push_str(&values.len().to_string());
+            tail.push(' ');
+            tail.push_str(&text.replace("{}", &format!("${}", values.len())));
         }
     }
     Payment::select(tx, &tail, &values)
+}
+
+/// A text as LIKE reads it to the letter.
+fn like(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 /// Payments of a channel that the gateway approved in a time, in the order of their ids, behind one of them.
@@ -226,6 +255,20 @@ pub fn unresolved(tx: &mut Tx<'_>) -> Result<Vec<(Resolution, i64, i64)>, Error>
     let sql = "SELECT resolution, COUNT(*), MIN(updated_us) FROM payment WHERE resolution <> 'none' \
                GROUP BY resolution ORDER BY resolution";
     tx.query(sql, params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+}
+
+/// Payments that stand so, of a shop and mode or of all, in the order of their ids, behind one of them. Not for
+/// [`Resolution::None`], which nearly all have.
+pub fn with_resolution(
+    tx: &mut Tx<'_>,
+    scope: Option<(ShopId, Mode)>,
+    resolution: Resolution,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Payment>, Error> {
+    // The word stands in the text, so that the index over these few rows is found.
+    let condition = format!("resolution = '{}'", resolution.as_str());
+    scoped(tx, scope, &condition, after, limit)
 }
 
 /// Writes what may change, if nobody else did since it was read; raises `version` here and there and sets `updated_us`.

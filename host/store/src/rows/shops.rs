@@ -1,4 +1,5 @@
-//! `shop`: the tenants. Invariant: a shop's data key never changes without re-sealing what it sealed.
+//! `shop`: the tenants. Invariant: a shop's data key never changes without re-sealing what it sealed; a shop's row stays for
+//! ever, for its sales do.
 
 use payhost_core::id::ShopId;
 
@@ -20,8 +21,17 @@ table! {
         data_key: Sealed,
         /// When it was made.
         created_us: i64,
-        /// Since when it takes no payments.
-        disabled_us: Option<i64>,
+        /// Since when it sells nothing; what it sold can be cancelled, and its notices are heard.
+        suspended_us: Option<i64>,
+        /// Since when it is no tenant any more: nobody but the operator reads and cancels what it sold.
+        removed_us: Option<i64>,
+    }
+}
+
+impl Shop {
+    /// Whether it may take new payments.
+    pub fn is_selling(&self) -> bool {
+        self.suspended_us.is_none() && self.removed_us.is_none()
     }
 }
 
@@ -52,21 +62,56 @@ pub fn ask_of_key(tx: &mut Tx<'_>, hash: &[u8; 32]) -> Result<Later<Shop>, Error
     Shop::settings_later(tx, tail, params![Blob(hash.to_vec())])
 }
 
-/// All shops after an id, in order of their ids.
-pub fn list(tx: &mut Tx<'_>, after: Option<ShopId>, limit: i64) -> Result<Vec<Shop>, Error> {
-    match after {
-        None => Shop::select(tx, "ORDER BY id LIMIT $1", params![limit]),
-        Some(after) => Shop::select(tx, "WHERE id > $1 ORDER BY id LIMIT $2", params![after, limit]),
+/// Shops after an id, in order of their ids; `removed` says whether those that are none any more or all others.
+pub fn list(tx: &mut Tx<'_>, removed: bool, after: Option<ShopId>, limit: i64) -> Result<Vec<Shop>, Error> {
+    let not = if removed { "NOT " } else { "" };
+    let tail = format!("WHERE removed_us IS {not}NULL AND id > $1 ORDER BY id LIMIT $2");
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    Shop::select(tx, &tail, params![after, limit])
+}
+
+/// Changes what a person may change: name, address, origins, suspended, removed.
+pub fn update(tx: &mut Tx<'_>, shop: &Shop) -> Result<(), Error> {
+    let sql = "UPDATE shop SET name = $1, public_url = $2, allowed_origins = $3, suspended_us = $4, removed_us = $5 \
+               WHERE id = $6";
+    let s = shop;
+    let values = params![s.name, s.public_url, s.allowed_origins, s.suspended_us, s.removed_us, s.id];
+    let changed = tx.execute(sql, values)?;
+    if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "shop" }) }
+}
+
+/// What still needs a shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InUse {
+    /// Payments that can still be paid.
+    pub payable: i64,
+    /// Payments with an account that waits for its deposit.
+    pub awaiting_deposit: i64,
+    /// Payments in doubt, or that wait for a person.
+    pub unresolved: i64,
+    /// Jobs that find something out or send something on.
+    pub jobs: i64,
+}
+
+impl InUse {
+    /// Whether anything does.
+    pub fn any(&self) -> bool {
+        self.payable > 0 || self.awaiting_deposit > 0 || self.unresolved > 0 || self.jobs > 0
     }
 }
 
-/// Changes what a person may change: name, address, origins, disabled.
-pub fn update(tx: &mut Tx<'_>, shop: &Shop) -> Result<(), Error> {
-    let sql =
-        "UPDATE shop SET name = $1, public_url = $2, allowed_origins = $3, disabled_us = $4 WHERE id = $5";
-    let changed = tx
-        .execute(sql, params![shop.name, shop.public_url, shop.allowed_origins, shop.disabled_us, shop.id])?;
-    if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "shop" }) }
+/// Counts it. Jobs that only end payments or look over them ([`InUse::payable`] counts these) are none of it.
+pub fn in_use(tx: &mut Tx<'_>, id: ShopId) -> Result<InUse, Error> {
+    let mut count = |sql: &str| tx.query_one(sql, params![id], |row| row.get::<i64>(0));
+    let of_payments = "SELECT COUNT(*) FROM payment WHERE shop_id = $1 AND ";
+    Ok(InUse {
+        payable: count(&format!("{of_payments} state IN ('created', 'pending')"))?,
+        awaiting_deposit: count(&format!("{of_payments} state = 'awaiting_deposit'"))?,
+        unresolved: count(&format!("{of_payments} resolution <> 'none'"))?,
+        jobs: count(
+            "SELECT COUNT(*) FROM job WHERE shop_id = $1 AND state = 'waiting' AND kind IN ('resolve', 'notice', 'forward')",
+        )?,
+    })
 }
 
 /// Its wrapped data key.

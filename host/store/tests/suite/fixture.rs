@@ -57,7 +57,8 @@ pub fn shop(id: ShopId) -> Shop {
         allowed_origins: json_of(json!([])),
         data_key: Sealed::from_bytes(vec![1]),
         created_us: NOW_US,
-        disabled_us: None,
+        suspended_us: None,
+        removed_us: None,
     }
 }
 

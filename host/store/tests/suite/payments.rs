@@ -162,7 +162,20 @@ pub async fn another_shops_payment_is_not_there(database: &Database) {
 }
 
 fn filter(order: Order) -> Filter<'static> {
-    Filter { mode: Mode::Test, order_id: None, state: None, order, after: None, limit: 2 }
+    Filter {
+        mode: Mode::Test,
+        order_id: None,
+        state: None,
+        resolution: None,
+        method: None,
+        total: None,
+        text: None,
+        from_us: None,
+        until_us: None,
+        order,
+        after: None,
+        limit: 2,
+    }
 }
 
 async fn five(world: World, store: &payhost_store::Store) -> Vec<Payment> {

@@ -273,8 +273,8 @@ pub async fn the_default_channel_is_found_by_purpose(database: &Database) {
         let changed = channels::Channel { enabled: false, name: "새 이름".to_owned(), ..second };
         channels::update(tx, &changed)?;
         assert_eq!(channels::get_of_any_shop(tx, changed.id)?, Some(changed));
-        assert_eq!(shops::list(tx, None, 10)?.len(), 2);
-        assert_eq!(shops::list(tx, Some(ours.shop), 10)?.len(), 1);
+        assert_eq!(shops::list(tx, false, None, 10)?.len(), 2);
+        assert_eq!(shops::list(tx, false, Some(ours.shop), 10)?.len(), 1);
         Ok(())
     })
     .await;

@@ -9,6 +9,7 @@
     reason = "tests: a surprise ends the test with its place"
 )]
 
+mod attention;
 mod browser;
 mod browser_deposits;
 mod browser_methods;
@@ -19,6 +20,7 @@ mod channels;
 mod chaos;
 mod chaos_smoke;
 mod checkout;
+mod commands;
 mod confirm;
 mod crash;
 mod deposits;
@@ -39,6 +41,7 @@ mod resolution;
 mod returns;
 mod secrets;
 mod set_up;
+mod shops;
 mod shutdown;
 mod stage;
 mod sync;

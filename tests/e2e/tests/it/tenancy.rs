@@ -31,6 +31,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("POST", "/v1/payments/{payment}/resolve", For::Operator),
     ("POST", "/v1/reconciliations", For::Shop),
     ("GET", "/v1/figures", For::Operator),
+    ("GET", "/v1/attention", For::Both),
     ("POST", "/v1/payments/{payment}/virtual-account", For::Shop),
     ("POST", "/v1/payments/{payment}/virtual-account/close", For::Shop),
     ("POST", "/v1/payments/{payment}/refund-link", For::Shop),
@@ -68,6 +69,9 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("DELETE", "/v1/gateway-map", For::Operator),
     ("GET", "/v1/shops", For::Operator),
     ("POST", "/v1/shops", For::Operator),
+    ("GET", "/v1/shops/{shop}", For::Operator),
+    ("PATCH", "/v1/shops/{shop}", For::Operator),
+    ("DELETE", "/v1/shops/{shop}", For::Operator),
     ("GET", "/v1/keys", For::Operator),
     ("POST", "/v1/keys", For::Operator),
     ("DELETE", "/v1/keys/{key}", For::Operator),
@@ -75,7 +79,7 @@ const ROUTES: &[(&str, &str, For)] = &[
 
 /// `/v1/payments/{id}` for `/v1/payments/{payment}`.
 fn documented(path: &str) -> String {
-    ["{payment}", "{channel}", "{plugin}", "{key}", "{call}", "{endpoint}", "{event}", "{notice}"]
+    ["{payment}", "{channel}", "{plugin}", "{key}", "{call}", "{endpoint}", "{event}", "{notice}", "{shop}"]
         .iter()
         .fold(path.to_owned(), |path, name| path.replace(name, "{id}"))
 }
@@ -110,6 +114,7 @@ impl Scene {
             ("{channel}", self.stage.shop.channel.clone()),
             ("{plugin}", "inicis".to_owned()),
             ("{key}", self.key_id.clone()),
+            ("{shop}", self.stage.shop.id.clone()),
             ("{endpoint}", self.endpoint.clone()),
             ("{event}", self.event.clone()),
             ("{call}", "call_00000000000000000000000000".to_owned()),

@@ -1,0 +1,270 @@
+//! Answers for people. Invariant: a list is a table of what a person looks for, one line an item, and says when there is more;
+//! nothing is printed in one line that nobody could read; with `--json` the API's own words are printed instead.
+
+use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
+
+/// Longest text of a cell or of a member, in characters.
+const LONGEST: usize = 100;
+/// Most members of a list that are written out.
+const ITEMS: usize = 12;
+
+/// The language of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Korean.
+    Ko,
+    /// English.
+    En,
+}
+
+impl Language {
+    /// As the environment says: the first of LC_ALL, LC_MESSAGES and LANG that is set.
+    pub fn of_terminal() -> Self {
+        let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
+        Self::of_locale(&set.into_iter().find(|text| !text.is_empty()).unwrap_or_default())
+    }
+
+    fn of_locale(locale: &str) -> Self {
+        if locale.to_ascii_lowercase().starts_with("ko") { Self::Ko } else { Self::En }
+    }
+
+    /// The one of two texts.
+    pub fn choose<'a>(self, ko: &'a str, en: &'a str) -> &'a str {
+        match self {
+            Self::Ko => ko,
+            Self::En => en,
+        }
+    }
+}
+
+/// Columns of lists, by the prefix of their items' ids; a path leads into an item.
+const COLUMNS: &[(&str, &[&str])] = &[
+    (
+        "pay",
+        &[
+            "id",
+            "order_id",
+            "state",
+            "resolution",
+            "amount.total",
+            "amount.currency",
+            "method.kind",
+            "created_at",
+        ],
+    ),
+    ("shop", &["id", "name", "state", "created_at"]),
+    ("key", &["id", "name", "mode", "hint", "created_at", "revoked_at"]),
+    ("chn", &["id", "name", "plugin", "mode", "enabled", "default_for", "missing"]),
+    ("ntc", &["id", "state", "payment_id", "source", "times", "reason", "created_at"]),
+    ("whe", &["id", "url", "name", "enabled", "disabled_reason"]),
+    ("evt", &["id", "type", "timestamp"]),
+];
+/// Of what waits for a person.
+const ATTENTION: &[&str] = &["kind", "id", "shop_id", "mode", "order_id", "reason", "since", "next_try_at"];
+/// Of plugins.
+const PLUGINS: &[&str] = &["id", "version", "author", "interfaces"];
+
+/// An answer for a person.
+pub fn readable(answer: &Value) -> String {
+    match answer {
+        Value::Object(members) => match members.get("data").and_then(Value::as_array) {
+            Some(items) if items.is_empty() => "(none)".to_owned(),
+            Some(items) => list(items, members.get("next").and_then(Value::as_str)),
+            None => block(answer, 0),
+        },
+        Value::Null => "done".to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => answer.to_string(),
+    }
+}
+
+fn list(items: &[Value], next: Option<&str>) -> String {
+    let text = match columns(items) {
+        Some(columns) => table(items, columns),
+        None => items.iter().map(|item| block(item, 0)).collect::<Vec<_>>().join("\n\n"),
+    };
+    match next {
+        Some(next) => format!("{text}\n\nThere is more: --after {next} (or --all)"),
+        None => text,
+    }
+}
+
+fn columns(items: &[Value]) -> Option<&'static [&'static str]> {
+    let first = items.first()?;
+    if first.get("kind").is_some() && first.get("remedy").is_some() {
+        return Some(ATTENTION);
+    }
+    if first.get("interfaces").is_some() && first.get("version").is_some() {
+        return Some(PLUGINS);
+    }
+    let (prefix, _) = first.get("id")?.as_str()?.split_once('_')?;
+    COLUMNS.iter().find(|(known, _)| *known == prefix).map(|(_, columns)| *columns)
+}
+
+/// What stands at a path, as text; empty where there is nothing.
+pub fn cell(item: &Value, path: &str) -> String {
+    let found = if path.is_empty() {
+        Some(item)
+    } else {
+        path.split('.').try_fold(item, |value, name| value.get(name))
+    };
+    match found {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map_or_else(|| item.to_string(), ToOwned::to_owned))
+            .collect::<Vec<_>>()
+            .join(", "),
+        Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Object(_))) => other.to_string(),
+    }
+}
+
+/// Columns as wide as what stands in them; those in which nothing stands are left out.
+fn table(items: &[Value], columns: &[&str]) -> String {
+    let rows: Vec<Vec<String>> =
+        items.iter().map(|item| columns.iter().map(|path| shortened(&cell(item, path))).collect()).collect();
+    let used: Vec<(usize, String, usize)> = columns
+        .iter()
+        .enumerate()
+        .filter_map(|(at, path)| {
+            let widest = rows.iter().filter_map(|row| row.get(at)).map(|text| text.width()).max()?;
+            let title = path.rsplit('.').next().unwrap_or(path).to_uppercase();
+            (widest > 0).then(|| (at, title.clone(), widest.max(title.width())))
+        })
+        .collect();
+    let line = |cell_of: &dyn Fn(usize, &str) -> String| {
+        let cells = used.iter().map(|(at, title, wide)| {
+            let text = cell_of(*at, title);
+            let fill = wide.saturating_sub(text.width());
+            format!("{text}{}", " ".repeat(fill))
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(&|_, title| title.to_owned())];
+    lines.extend(rows.iter().map(|row| line(&|at, _| row.get(at).cloned().unwrap_or_default())));
+    lines.join("\n")
+}
+
+/// One line without control characters, and not longer than anybody reads.
+fn shortened(text: &str) -> String {
+    let mut line: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// Members line by line; what is inside them indented.
+fn block(value: &Value, depth: usize) -> String {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(_, value)| !is_empty(value))
+            .map(|(name, value)| match value {
+                Value::Object(_) => format!("{indent}{name}:\n{}", block(value, depth.saturating_add(1))),
+                Value::Array(items) if items.iter().any(Value::is_object) => {
+                    format!("{indent}{name}:\n{}", block(value, depth.saturating_add(1)))
+                }
+                Value::Array(_) => format!("{indent}{name}: {}", shortened(&cell(value, ""))),
+                // A secret is copied from here: it is never shortened.
+                Value::String(text) => format!("{indent}{name}: {text}"),
+                Value::Null | Value::Bool(_) | Value::Number(_) => format!("{indent}{name}: {value}"),
+            })
+            .collect::<Vec<_>>()
+            .join("\n"),
+        Value::Array(items) => {
+            let mut lines: Vec<String> =
+                items.iter().take(ITEMS).map(|item| one_line(item, &indent)).collect();
+            if items.len() > ITEMS {
+                lines.push(format!("{indent}… {} in all (--json shows them)", items.len()));
+            }
+            lines.join("\n")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => format!("{indent}{value}"),
+    }
+}
+
+/// The plain members of an item, in one line.
+fn one_line(item: &Value, indent: &str) -> String {
+    let Value::Object(members) = item else { return format!("{indent}{}", shortened(&item.to_string())) };
+    let plain =
+        members.iter().filter(|(_, value)| !value.is_object() && !value.is_array() && !value.is_null());
+    let words = plain.map(|(name, _)| format!("{name} {}", cell(item, name))).collect::<Vec<_>>().join(", ");
+    format!("{indent}- {}", shortened(&words))
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(members) => members.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// Items as comma-separated values (RFC 4180), a header first. A text that a spreadsheet would run as a formula is kept a text.
+pub fn csv(items: &[Value], columns: &[&str]) -> Result<String, String> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    writer.write_record(columns).map_err(|error| error.to_string())?;
+    for item in items {
+        let cells = columns.iter().map(|path| as_text(cell(item, path)));
+        writer.write_record(cells).map_err(|error| error.to_string())?;
+    }
+    let bytes = writer.into_inner().map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
+fn as_text(text: String) -> String {
+    let is_number = text.parse::<f64>().is_ok();
+    let is_formula = !is_number && text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if is_formula { format!("'{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_list_is_a_table_that_says_when_there_is_more() {
+        let payment = |order: &str| {
+            json!({"id": "pay_1", "order_id": order, "state": "paid", "resolution": "none",
+                   "amount": {"total": 1004, "currency": "KRW"}, "method": null, "created_at": "2026-11-30"})
+        };
+        let text = readable(&json!({"data": [payment("주문-1"), payment("A-22222")], "next": "pay_1"}));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("ID     ORDER_ID  STATE"), "{text}");
+        assert!(!text.contains("KIND"), "a column in which nothing stands is left out: {text}");
+        // Hangul takes two columns of a terminal.
+        assert!(lines[1].contains("주문-1    paid") && lines[2].contains("A-22222   paid"), "{text}");
+        assert!(text.ends_with("There is more: --after pay_1 (or --all)"), "{text}");
+        assert_eq!(readable(&json!({"data": [], "next": null})), "(none)");
+        assert_eq!(readable(&Value::Null), "done");
+    }
+
+    #[test]
+    fn a_secret_is_whole_and_a_long_list_is_not() {
+        let secret = "s".repeat(200);
+        let items: Vec<Value> = (0..40).map(|n| json!({"n": n, "text": "x".repeat(500)})).collect();
+        let text = readable(&json!({"id": "key_1", "secret": secret, "things": items, "none": []}));
+        assert!(text.contains(&secret) && text.contains("… 40 in all"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() < 230) && !text.contains("none"), "{text}");
+    }
+
+    #[test]
+    fn a_table_for_a_spreadsheet_runs_nothing() {
+        let items = [json!({"a": "=1+1", "b": {"c": "x, \"y\""}}), json!({"a": -5, "b": {"c": "줄\n바꿈"}})];
+        let text = csv(&items, &["a", "b.c"]).unwrap();
+        assert_eq!(text, "a,b.c\r\n'=1+1,\"x, \"\"y\"\"\"\r\n-5,\"줄\n바꿈\"\r\n");
+    }
+
+    #[test]
+    fn the_terminals_language_is_korean_or_english() {
+        assert_eq!(Language::of_locale("ko_KR.UTF-8"), Language::Ko);
+        assert_eq!(Language::of_locale("C.UTF-8"), Language::En);
+        assert_eq!(Language::of_locale(""), Language::En);
+    }
+}
