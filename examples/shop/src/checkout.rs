@@ -128,17 +128,17 @@ fn check(typed: &Typed, language: Language) -> Wrong {
     Wrong {
         name: unless(
             is_name(typed.name.trim()),
-            "이름을 1~30자로 적어 주세요.",
+            "이름을 1~30자로 입력해 주세요.",
             "Please give your name in 1 to 30 characters.",
         ),
         email: unless(
             is_email(typed.email.trim()),
-            "이메일 주소를 name@example.com 형식으로 적어 주세요.",
+            "이메일 주소를 name@example.com 형식으로 입력해 주세요.",
             "Please give an e-mail address such as name@example.com.",
         ),
         phone: unless(
             is_phone(typed.phone.trim()),
-            "전화번호를 010-1234-5678 형식으로 적어 주세요.",
+            "전화번호를 010-1234-5678 형식으로 입력해 주세요.",
             "Please give a phone number such as 010-1234-5678.",
         ),
     }

@@ -207,7 +207,7 @@ impl Error {
                     "There is already another payment for this order number. Please order again.",
                 ),
                 "not_cancellable" => ("취소할 수 없는 결제입니다.", "This payment cannot be cancelled."),
-                "gateway_refused" => ("결제사에서 거절했습니다.", "The payment company refused."),
+                "gateway_refused" => ("결제대행사(PG)에서 거절했습니다.", "The payment company refused."),
                 _ => ("결제 서비스가 요청을 처리하지 못했습니다.", "The payment service could not do this."),
             },
             Self::Unknown(_) => (

@@ -125,7 +125,7 @@ pub async fn set(
     let Some(quantity) = quantity else {
         let error = visitor
             .language
-            .t("수량은 1에서 99 사이의 숫자로 적어 주세요.", "The amount is a number from 1 to 99.");
+            .t("수량은 1에서 99 사이의 숫자로 입력해 주세요.", "The amount is a number from 1 to 99.");
         return page(
             StatusCode::UNPROCESSABLE_ENTITY,
             &CartPage { error: Some(error), ..CartPage::new(&shop, &visitor)? },

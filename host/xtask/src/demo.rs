@@ -24,18 +24,6 @@ pub struct Arguments {
     port: u16,
 }
 
-/// Origins of the gateway that the simulator stands for, and whether browsers go there.
-const GATEWAY: &[(&str, bool)] = &[
-    ("https://stdpay.inicis.com", true),
-    ("https://stgstdpay.inicis.com", true),
-    ("https://mobile.inicis.com", true),
-    ("https://fcstdpay.inicis.com", false),
-    ("https://ksstdpay.inicis.com", false),
-    ("https://fcmobile.inicis.com", false),
-    ("https://ksmobile.inicis.com", false),
-    ("https://iniapi.inicis.com", false),
-];
-
 /// Runs it until Ctrl-C.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let component = plugins::build()?.component("inicis");
@@ -120,18 +108,12 @@ impl Demo {
 
     /// What a person would do once with the command line. Doing it again changes nothing.
     fn set_up(&self, component: &Path, gateway: &Value) -> Result<PathBuf, Error> {
-        let ca_file = gateway.get("ca_file").and_then(Value::as_str).unwrap_or_default();
         // Built here again and again, in one version.
         self.cli(&["plugin", "install", "--replace", &component.display().to_string()])?;
         self.cli(&["plugin", "grant", "inicis", "--all"])?;
-        for (origin, browser) in GATEWAY {
-            let (connect, pages) = (self.address(3), self.origin(2));
-            let mut words = vec!["gateway-map", "set", origin, "--connect", &connect, "--ca", ca_file];
-            if *browser {
-                words.extend(["--browser-origin", pages.as_str()]);
-            }
-            self.cli(&words)?;
-        }
+        let map = self.folder("gateway.json");
+        write(&map, &gateway.to_string())?;
+        self.cli(&["gateway-map", "import", &map.display().to_string()])?;
         let key_file = self.folder("shop.key");
         if key_file.exists() {
             return Ok(key_file);

@@ -22,6 +22,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     tools::wasm_target()?;
     tools::cargo_tool("nextest", "cargo-nextest")?;
     tools::chromium()?;
+    tools::languages()?;
     if arguments.filter.is_none() {
         tools::cargo_tool("deny", "cargo-deny")?;
         checks()?;

@@ -35,6 +35,40 @@ pub fn cargo_tool(subcommand: &str, package: &'static str) -> Result<(), Error> 
         .map_err(|_| Error::Missing { what: package, remedy: format!("cargo install --locked {package}") })
 }
 
+/// Makes sure that the languages of the quick start are there, which a test follows: Node, PHP and Python.
+pub fn languages() -> Result<(), Error> {
+    const LANGUAGES: &[(&str, &str, &str)] = &[
+        ("node", "nodejs", "Node (`node` on the PATH), which the test of the quick start runs,"),
+        ("php", "php-cli", "PHP (`php` on the PATH), which the test of the quick start runs,"),
+        ("python3", "python3", "Python (`python3` on the PATH), which the test of the quick start runs,"),
+    ];
+    for (program, package, what) in LANGUAGES {
+        if !works(Command::new(program).arg("--version")) {
+            debian_packages(&[package], what)?;
+        }
+    }
+    Ok(())
+}
+
+/// Installs packages of Debian where that is possible, else says which.
+fn debian_packages(packages: &[&str], what: &'static str) -> Result<(), Error> {
+    let missing = || Error::Missing {
+        what,
+        remedy: format!(
+            "sudo apt-get install {}   (or your system's packages of these names)",
+            packages.join(" ")
+        ),
+    };
+    if !works(Command::new("apt-get").arg("--version")) || output(Command::new("id").arg("-u"))? != "0" {
+        return Err(missing());
+    }
+    step(Command::new("apt-get").args(["update", "-qq"]))?;
+    let install = ["install", "-y", "-qq", "--no-install-recommends"];
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(install).args(packages);
+    step(&mut command).map_err(|_| missing())
+}
+
 /// Makes sure that Chromium and its driver are there, for the browser tests.
 pub fn chromium() -> Result<(), Error> {
     let there = || {
@@ -44,17 +78,9 @@ pub fn chromium() -> Result<(), Error> {
     if there() {
         return Ok(());
     }
-    let missing = || Error::Missing {
-        what: "Chromium with its driver (`chromium` and `chromedriver` on the PATH)",
-        remedy: "sudo apt-get install chromium chromium-driver   (or your system's packages of these names)"
-            .to_owned(),
-    };
-    if !works(Command::new("apt-get").arg("--version")) || output(Command::new("id").arg("-u"))? != "0" {
-        return Err(missing());
-    }
-    step(Command::new("apt-get").args(["update", "-qq"]))?;
-    let install =
-        ["install", "-y", "-qq", "--no-install-recommends", "chromium", "chromium-driver", "fonts-noto-cjk"];
-    step(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(install))?;
-    if there() { Ok(()) } else { Err(missing()) }
+    let what = "Chromium with its driver (`chromium` and `chromedriver` on the PATH)";
+    let packages = ["chromium", "chromium-driver", "fonts-noto-cjk"];
+    debian_packages(&packages, what)?;
+    let remedy = "put `chromium` and `chromedriver` on the PATH".to_owned();
+    if there() { Ok(()) } else { Err(Error::Missing { what, remedy }) }
 }

@@ -129,6 +129,20 @@ pub struct Running {
 }
 
 impl Running {
+    /// For each name of the gateway that is served: where a host of payments connects to instead, and where browsers go. The form
+    /// is that of `payhost gateway-map import`.
+    pub fn gateway_map(&self) -> serde_json::Value {
+        let entry = |(name, pages): &(&str, bool)| {
+            serde_json::json!({
+                "origin": format!("https://{name}"),
+                "connect": self.gateway_address,
+                "ca_file": self.ca_file,
+                "browser_origin": pages.then_some(&self.browser_origin),
+            })
+        };
+        server::NAMES.iter().map(entry).collect()
+    }
+
     /// Stops accepting, lets open requests finish for a moment, and closes the ledger.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);

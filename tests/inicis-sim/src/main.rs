@@ -62,6 +62,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "browser_origin": running.browser_origin,
         "gateway_address": running.gateway_address,
         "ca_file": running.ca_file,
+        "gateway_map": running.gateway_map(),
     });
     writeln!(std::io::stdout(), "{ready}")?;
     std::io::stdout().flush()?;

@@ -43,6 +43,20 @@ pub enum Site {
     Gateway(Arc<HashMap<&'static str, Router>>),
 }
 
+/// The real host names that are served, and whether browsers go there.
+pub const NAMES: &[(&str, bool)] = &[
+    ("stdpay.inicis.com", true),
+    ("stgstdpay.inicis.com", true),
+    ("mobile.inicis.com", true),
+    ("stgmobile.inicis.com", true),
+    ("fcstdpay.inicis.com", false),
+    ("ksstdpay.inicis.com", false),
+    ("fcmobile.inicis.com", false),
+    ("ksmobile.inicis.com", false),
+    ("iniapi.inicis.com", false),
+    ("stginiapi.inicis.com", false),
+];
+
 impl Site {
     /// Script, window and `/_sim/`.
     pub fn browser(sim: &Shared) -> Self {
@@ -56,7 +70,7 @@ impl Site {
         let api = |idc| stdpay::api_router(sim.clone(), idc);
         let phone = || mobile::pages_router(sim.clone());
         let phone_api = |idc| mobile::api_router(sim.clone(), idc);
-        let hosts = [
+        let hosts: [(&str, Router); NAMES.len()] = [
             ("mobile.inicis.com", phone()),
             ("stgmobile.inicis.com", phone().merge(phone_api("stg"))),
             ("fcmobile.inicis.com", phone_api("fc")),

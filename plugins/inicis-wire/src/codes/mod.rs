@@ -186,17 +186,17 @@ const fn unknown(operation: Operation) -> Meaning {
         ),
         Operation::NetCancel => (
             Class::Other,
-            "결제사가 망취소를 받아들이지 않았습니다.",
+            "결제대행사(PG)가 망취소를 받아들이지 않았습니다.",
             "The gateway did not take the approval back.",
         ),
         Operation::Cancel => (
             Class::Other,
-            "취소되지 않았습니다. 결제사의 사유를 확인해 주세요.",
+            "취소되지 않았습니다. 결제대행사(PG)의 사유를 확인해 주세요.",
             "The sale was not cancelled. Look at the gateway's reason.",
         ),
         Operation::Inquire => (
             Class::Other,
-            "거래를 조회하지 못했습니다. 결제사의 사유를 확인해 주세요.",
+            "거래를 조회하지 못했습니다. 결제대행사(PG)의 사유를 확인해 주세요.",
             "The sale could not be asked about. Look at the gateway's reason.",
         ),
         Operation::Issue => (

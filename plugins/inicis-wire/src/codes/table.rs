@@ -33,19 +33,19 @@ pub(super) const SUFFIXES: [Row; 74] = [
     row(
         "105",
         Class::GatewayDown,
-        "결제사 내부 오류입니다. 잠시 후 다시 시도해 주세요.",
+        "결제대행사(PG) 내부 오류입니다. 잠시 후 다시 시도해 주세요.",
         "An error inside the gateway. Try again later.",
     ),
     row(
         "106",
         Class::GatewayDown,
-        "결제사 내부 오류입니다. 잠시 후 다시 시도해 주세요.",
+        "결제대행사(PG) 내부 오류입니다. 잠시 후 다시 시도해 주세요.",
         "An error inside the gateway. Try again later.",
     ),
     row(
         "108",
         Class::GatewayDown,
-        "결제사 내부 오류입니다. 잠시 후 다시 시도해 주세요.",
+        "결제대행사(PG) 내부 오류입니다. 잠시 후 다시 시도해 주세요.",
         "An error inside the gateway. Try again later.",
     ),
     row(
@@ -75,32 +75,32 @@ pub(super) const SUFFIXES: [Row; 74] = [
     row(
         "251",
         Class::Other,
-        "결제사가 요청을 해석하지 못했습니다.",
+        "결제대행사(PG)가 요청을 해석하지 못했습니다.",
         "The gateway could not parse the request.",
     ),
     row(
         "252",
         Class::Other,
-        "결제사가 요청을 검증하지 못했습니다.",
+        "결제대행사(PG)가 요청을 검증하지 못했습니다.",
         "The gateway could not verify the request.",
     ),
     row(
         "254",
         Class::Other,
-        "결제사가 응답을 검증하지 못했습니다.",
+        "결제대행사(PG)가 응답을 검증하지 못했습니다.",
         "The gateway could not verify a response.",
     ),
     row(
         "255",
         Class::Other,
-        "결제사가 응답을 만들지 못했습니다.",
+        "결제대행사(PG)가 응답을 만들지 못했습니다.",
         "The gateway could not build its response.",
     ),
     row("257", Class::Other, "상품 정보가 없습니다.", "The request has no goods."),
     row(
         "260",
         Class::Other,
-        "결제사가 모르는 요청 종류입니다.",
+        "결제대행사(PG)가 모르는 요청 종류입니다.",
         "The gateway does not know this kind of request.",
     ),
     row(

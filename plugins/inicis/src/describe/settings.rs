@@ -191,7 +191,7 @@ fn client_ip() -> SettingField {
             SettingType::Text,
             text("INIAPI 요청 IP", "Client address for INIAPI"),
             text(
-                "취소와 조회 요청에 적어 보내는 서버의 IPv4 주소(clientIp)입니다.",
+                "취소와 조회 요청에 넣어 보내는 서버의 IPv4 주소(clientIp)입니다.",
                 "The server's IPv4 address that cancels and inquiries name (clientIp).",
             ),
             &[],
