@@ -60,6 +60,7 @@ pub use payments::cancel::{AccountNumber, CancelIn, RefundAccountIn};
 pub use payments::create::PaymentIn;
 pub use payments::model::{
     AccountOut, AmountIn, AmountOut, BuyerIo, Cancellable, InstitutionOut, MethodIo, PaymentOut, TaxIn,
+    TaxLeft,
 };
 pub use plugins::figures::{FiguresOut, ShopFiguresOut};
 pub use plugins::gateway_map::MapEntry;

@@ -13,7 +13,7 @@ use payhost::{
     Cancellable, ChannelId, ChannelIn, ChannelOut, Clock, Created, FiguresOut, GatewayAnswer, Host,
     InstitutionOut, MapEntry, MethodIo, Mode, OpenError, Operator, PaymentId, PaymentIn, PaymentOut,
     PluginOut, Problem, RefundAccountIn, Shop, ShopFiguresOut, ShopId, ShopIn, ShopOut, SystemClock, TaxIn,
-    WantedOut, WebhookOptions,
+    TaxLeft, WantedOut, WebhookOptions,
 };
 use url::Url;
 
@@ -110,6 +110,7 @@ fn answered(
     ];
     let amount: AmountOut = payment.amount;
     let _: [i64; 4] = [amount.total, amount.paid, amount.cancelled, amount.cancellable];
+    let _: Option<Option<TaxLeft>> = payment.cancellable.as_ref().map(|cancellable| cancellable.tax);
     let _: (Option<Cancellable>, Option<InstitutionOut>, Option<AccountOut>) =
         (payment.cancellable, payment.issuer, payment.virtual_account);
     let _: (u16, &'static str, &String, &Option<String>) =

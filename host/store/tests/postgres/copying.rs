@@ -97,6 +97,7 @@ fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt
         assert!(facts::record(tx, &fact)?.is_new());
     }
     (payment.paid, payment.cancelled, payment.state) = (1000, 300, PaymentState::PartiallyCancelled);
+    (payment.cancelled_tax_free, payment.cancelled_vat) = (20, 10);
     payment.approved_checkout_id = attempt.checkout_id;
     payments::save(tx, &mut payment, NOW_US)?;
     let (now_ms, random) = fresh();
@@ -194,7 +195,16 @@ fn check(report: &Report) {
     assert!(report.tables.iter().all(|table| table.rows > 0), "every table is tested: {report:#?}");
     let of = |name: &str| report.tables.iter().find(|table| table.table == name).unwrap();
     assert_eq!((of("payment").rows, of("fact").rows, of("ledger_entry").rows), (210, 630, 840));
-    assert_eq!(of("payment").sums, [("total", 210_000), ("paid", 210_000), ("cancelled", 63_000)]);
+    assert_eq!(
+        of("payment").sums,
+        [
+            ("total", 210_000),
+            ("paid", 210_000),
+            ("cancelled", 63_000),
+            ("cancelled_tax_free", 4_200),
+            ("cancelled_vat", 2_100)
+        ]
+    );
     assert_eq!(of("ledger_entry").sums, [("amount", 0)]);
 }
 

@@ -18,6 +18,7 @@ pub async fn a_payment_reads_back_as_it_was_written(database: &Database) {
     payment.state = PaymentState::Paid;
     payment.resolution = Resolution::InDoubt;
     (payment.paid, payment.cancelled) = (1000, 400);
+    (payment.cancelled_tax_free, payment.cancelled_vat) = (30, 7);
     payment.gateway_ref = Some("tid".to_owned());
     payment.approved_checkout_id = Some(checkout.id);
     payment.approved_at_us = Some(5);
@@ -66,13 +67,15 @@ pub async fn amounts_are_guarded_by_the_database(database: &Database) {
     type Break = fn(&mut Payment);
     let store = database.open();
     let world = world(&store).await;
-    let table: [(&str, Break); 7] = [
+    let table: [(&str, Break); 9] = [
         ("payment_total_positive", |p| (p.total, p.tax_free) = (0, None)),
         ("payment_total_positive", |p| (p.total, p.tax_free) = (-1, None)),
         // Marked, so that only one rule is broken: which of several is told differs between the backends.
         ("payment_paid_not_negative", |p| (p.paid, p.resolution) = (-1, Resolution::InDoubt)),
         ("payment_cancelled_not_negative", |p| p.cancelled = -1),
         ("payment_cancelled_within_paid", |p| p.cancelled = 1),
+        ("payment_cancelled_tax_free_not_negative", |p| p.cancelled_tax_free = -1),
+        ("payment_cancelled_vat_not_negative", |p| p.cancelled_vat = -1),
         ("payment_tax_free_range", |p| p.tax_free = Some(1001)),
         ("payment_vat_range", |p| p.vat = Some(-1)),
     ];

@@ -17,7 +17,8 @@ async fn a_buyer_pays_by_card_and_the_shop_reads_it() {
     let paid = stage.payment(&created).await;
     assert_eq!((text(&paid, "state"), text(&paid, "resolution")), ("paid".into(), "none".into()));
     assert_eq!(paid["amount"]["paid"], 20_900);
-    let whole = json!({"amount": 20_900, "partial": true, "until": null, "needs_account": false});
+    let whole =
+        json!({"amount": 20_900, "partial": true, "until": null, "needs_account": false, "tax": null});
     assert_eq!(paid["cancellable"], whole);
     let sales = stage.sales(window.order_ref()).await;
     assert_eq!(sales.len(), 1);
