@@ -454,3 +454,31 @@ fn mappings(rows: &[GatewayMap]) -> Vec<Mapping> {
     };
     rows.iter().filter_map(read).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(origin: &str, uses: &[&str]) -> BrowserAccess {
+        let uses = uses.iter().map(|used| (*used).to_owned()).collect();
+        BrowserAccess { origin: origin.parse().unwrap(), uses }
+    }
+
+    fn grant(kind: GrantKind, origin: &str, uses: &[&str]) -> PluginGrant {
+        let (plugin_id, uses) = ("gw".to_owned(), Json::of(uses).unwrap());
+        PluginGrant { plugin_id, kind, origin: origin.to_owned(), uses, granted_us: 0 }
+    }
+
+    #[test]
+    fn a_later_version_gets_no_more_by_declaring_more() {
+        let (old, new, other) = ("https://old.example", "https://new.example", "https://other.example");
+        let declared = [access(old, &["img", "script"]), access(new, &["script"])];
+        let grants = [
+            grant(GrantKind::Browser, old, &["img", "frame"]),
+            grant(GrantKind::Host, new, &[]),
+            grant(GrantKind::Browser, other, &["script"]),
+        ];
+        assert_eq!(browser_access(&declared, &grants).unwrap(), [access(old, &["img"])]);
+        assert_eq!(parse_origins(&grants), [new.parse().unwrap()]);
+    }
+}
