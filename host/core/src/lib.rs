@@ -17,6 +17,11 @@ pub fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 
+/// What lower-case hex says; `None`: it is none.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    data_encoding::HEXLOWER.decode(text.as_bytes()).ok()
+}
+
 pub use fact::{Fact, FactKind};
 pub use money::{Currency, Money, MoneyError};
 pub use state::{PaymentState, Resolution, Standing};

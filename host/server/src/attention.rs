@@ -335,7 +335,7 @@ fn of_notice(row: Notice) -> AttentionOut {
 }
 
 fn of_endpoint(row: Endpoint) -> AttentionOut {
-    let since_us = row.failing_since_us.unwrap_or(row.updated_us);
+    let since_us = row.disabled_us.unwrap_or(row.updated_us);
     let mut item =
         AttentionOut::new(Kind::EndpointOff, row.id.to_string(), (row.shop_id, row.mode), since_us);
     item.detail = row.disabled_reason;

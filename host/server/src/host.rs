@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -16,6 +17,7 @@ use url::Url;
 use crate::http::problem::Problem;
 use crate::plugins::registry::Registry;
 use crate::time::{Clock, SystemClock};
+use crate::vbank::notify::NoticeLimits;
 use crate::webhooks;
 
 /// Why a host could not be opened, in words for the operator.
@@ -46,6 +48,8 @@ const COMPILED_MAX: u64 = 1 << 30;
 pub const SQLITE_FILE: &str = "payhost.sqlite";
 /// The variable that may hold the master key.
 const MASTER_KEY_VARIABLE: &str = "PAYHOST_MASTER_KEY";
+/// Jobs of a shop that are done at once when nobody says otherwise.
+const JOBS_PER_SHOP: usize = 16;
 /// How long records of plugin calls are kept when nobody says otherwise: 90 days.
 pub const JOURNAL_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
@@ -59,6 +63,8 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     journal_kept: Duration,
     calls_per_shop: usize,
+    jobs_per_shop: usize,
+    notice_limits: NoticeLimits,
     webhooks: webhooks::Options,
 }
 
@@ -108,6 +114,21 @@ impl Builder {
         self
     }
 
+    /// Jobs of one shop (asking about payments in doubt, verifying notices …) that this process does at once; the others wait for
+    /// their shop's turn. Default: 16, so that a shop whose gateway is silent delays nobody else.
+    #[must_use]
+    pub fn jobs_per_shop(mut self, most: usize) -> Self {
+        self.jobs_per_shop = most.max(1);
+        self
+    }
+
+    /// What is kept of messages that name no order of ours.
+    #[must_use]
+    pub fn notice_limits(mut self, limits: NoticeLimits) -> Self {
+        self.notice_limits = limits;
+        self
+    }
+
     /// Another clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -148,6 +169,10 @@ impl Builder {
             run_key: format!("op_run_{}", hex(&random::<32>())),
             settled: Notify::new(),
             jobs: Notify::new(),
+            forwards: Notify::new(),
+            jobs_per_shop: self.jobs_per_shop,
+            notice_limits: self.notice_limits,
+            proxy_seen: AtomicBool::new(false),
             webhooks: webhooks::Client::new(&self.webhooks)?,
             webhook_options: self.webhooks,
             finishing: TaskTracker::new(),
@@ -210,6 +235,10 @@ struct Inner {
     run_key: String,
     settled: Notify,
     jobs: Notify,
+    forwards: Notify,
+    jobs_per_shop: usize,
+    notice_limits: NoticeLimits,
+    proxy_seen: AtomicBool,
     webhooks: webhooks::Client,
     webhook_options: webhooks::Options,
     finishing: TaskTracker,
@@ -227,6 +256,8 @@ impl Host {
             clock: Arc::new(SystemClock),
             journal_kept: JOURNAL_KEPT,
             calls_per_shop: payhost_engine::Options::default().calls_per_shop,
+            jobs_per_shop: JOBS_PER_SHOP,
+            notice_limits: NoticeLimits::default(),
             webhooks: webhooks::Options::default(),
         }
     }
@@ -297,6 +328,26 @@ impl Host {
     /// Rings when a job may be due.
     pub(crate) fn jobs(&self) -> &Notify {
         &self.0.jobs
+    }
+
+    /// Rings when a notice is to be sent on.
+    pub(crate) fn forwards(&self) -> &Notify {
+        &self.0.forwards
+    }
+
+    /// Jobs of one shop that this process does at once.
+    pub(crate) fn jobs_per_shop(&self) -> usize {
+        self.0.jobs_per_shop
+    }
+
+    /// What is kept of messages that name no order of ours.
+    pub(crate) fn notice_limits(&self) -> NoticeLimits {
+        self.0.notice_limits
+    }
+
+    /// Tells the first time that it is called.
+    pub(crate) fn proxy_seen_first(&self) -> bool {
+        !self.0.proxy_seen.swap(true, Ordering::Relaxed)
     }
 
     /// What tells shops of events.

@@ -67,4 +67,5 @@ pub use plugins::gateway_map::MapEntry;
 pub use plugins::install::{BrowserOriginOut, PluginOut, WantedOut};
 pub use shops::manage::{ShopIn, ShopOut};
 pub use time::{Clock, SystemClock};
+pub use vbank::notify::NoticeLimits;
 pub use webhooks::Options as WebhookOptions;

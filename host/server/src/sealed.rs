@@ -44,7 +44,7 @@ impl Place<'_> {
             Self::Reading(id) => ("notice", "reading", id.to_string()),
             Self::Secret(id, name, version) => ("channel_secret", "sealed", secret_row(*id, name, *version)),
             Self::WebhookSecret(id) => ("webhook_endpoint", "secret", id.to_string()),
-            Self::OldWebhookSecret(id) => ("webhook_endpoint", "old_secret", id.to_string()),
+            Self::OldWebhookSecret(id) => ("webhook_endpoint", "old_secrets", id.to_string()),
         };
         work(&Cell { table, column, row: &row })
     }

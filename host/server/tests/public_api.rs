@@ -11,9 +11,9 @@ use ipnet::IpNet;
 use payhost::{
     AccountNumber, AccountOut, AmountIn, AmountOut, BrowserOriginOut, Builder, BuyerIo, CancelIn,
     Cancellable, ChannelId, ChannelIn, ChannelOut, Clock, Created, FiguresOut, GatewayAnswer, Host,
-    InstitutionOut, MapEntry, MethodIo, Mode, OpenError, Operator, PaymentId, PaymentIn, PaymentOut,
-    PluginOut, Problem, RefundAccountIn, Shop, ShopFiguresOut, ShopId, ShopIn, ShopOut, SystemClock, TaxIn,
-    TaxLeft, WantedOut, WebhookOptions,
+    InstitutionOut, MapEntry, MethodIo, Mode, NoticeLimits, OpenError, Operator, PaymentId, PaymentIn,
+    PaymentOut, PluginOut, Problem, RefundAccountIn, Shop, ShopFiguresOut, ShopId, ShopIn, ShopOut,
+    SystemClock, TaxIn, TaxLeft, WantedOut, WebhookOptions,
 };
 use url::Url;
 
@@ -31,6 +31,8 @@ async fn host(data: &str, shop: ShopId, stop: std::future::Ready<()>) -> Result<
     let _: fn(Builder, Vec<IpNet>) -> Builder = Builder::trusted_proxies;
     let _: fn(Builder, Duration) -> Builder = Builder::journal_kept;
     let _: fn(Builder, usize) -> Builder = Builder::calls_per_shop;
+    let _: fn(Builder, usize) -> Builder = Builder::jobs_per_shop;
+    let _: fn(Builder, NoticeLimits) -> Builder = Builder::notice_limits;
     let _: fn(Builder, Arc<dyn Clock>) -> Builder = Builder::clock;
     let host: Host = builder.clock(Arc::new(SystemClock)).open().await?;
     let _: fn(&Host) -> axum::Router = Host::router;

@@ -39,13 +39,15 @@ pub enum Name {
     Notices,
     /// Webhooks that one endpoint got and verified.
     Webhooks,
+    /// What a shop feels of another that floods.
+    Fairness,
 }
 
 impl Name {
     /// Whether it is measured at the whole host, as a program.
     fn is_load(self) -> bool {
         match self {
-            Self::Payments | Self::Notices | Self::Webhooks => true,
+            Self::Payments | Self::Notices | Self::Webhooks | Self::Fairness => true,
             Self::PluginCall | Self::Attacks | Self::ColdStart => false,
         }
     }

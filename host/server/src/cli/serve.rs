@@ -15,6 +15,7 @@ use url::Url;
 use super::Arguments;
 use super::client::{SERVER_FILE, ServerFile};
 use crate::host::Host;
+use crate::vbank::notify::NoticeLimits;
 use crate::{http, webhooks};
 
 /// How long open requests may take to end.
@@ -42,6 +43,20 @@ pub struct ServeArguments {
     /// else.
     #[arg(long, default_value_t = 250, env = "PAYHOST_CALLS_PER_SHOP", value_parser = clap::value_parser!(u32).range(1..))]
     pub calls_per_shop: u32,
+    /// Jobs of one shop (asking about payments in doubt, verifying notices) that this host does at once: a shop whose gateway is
+    /// silent, or to which much is sent, delays nobody else.
+    #[arg(long, default_value_t = 16, env = "PAYHOST_JOBS_PER_SHOP", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs_per_shop: u32,
+    /// Messages to `/notify/` that name no order of ours, from addresses that the plugin does not list, which are kept in an hour for
+    /// each channel. More are answered 429. What names an order of ours is never refused for them.
+    #[arg(long, default_value_t = 1000, env = "PAYHOST_NOTICE_STRANGE_PER_HOUR")]
+    pub notice_strange_per_hour: u32,
+    /// Bytes of such messages in an hour, for each channel.
+    #[arg(long, default_value_t = 1 << 20, env = "PAYHOST_NOTICE_STRANGE_BYTES_PER_HOUR")]
+    pub notice_strange_bytes_per_hour: u32,
+    /// How many days their digests and a few words of each are kept.
+    #[arg(long, default_value_t = 7, env = "PAYHOST_NOTICE_STRANGE_DAYS")]
+    pub notice_strange_days: u32,
     /// A private network (`127.0.0.0/8`, `10.1.0.0/16`) that webhooks may go to, also over plain http. May be given several
     /// times; in the variable, with commas.
     #[arg(long, value_delimiter = ',', env = "PAYHOST_WEBHOOK_ALLOW_NETWORK")]
@@ -52,13 +67,26 @@ pub struct ServeArguments {
     /// How long one try of a webhook may take.
     #[arg(long, default_value = "15s", env = "PAYHOST_WEBHOOK_TIMEOUT")]
     pub webhook_timeout: SignedDuration,
+    /// Webhook endpoints of one shop that are sent to at once, of those that work and of those that do not each: a shop with many
+    /// events, or with receivers that let them wait, delays nobody else.
+    #[arg(long, default_value_t = 8, env = "PAYHOST_WEBHOOKS_PER_SHOP", value_parser = clap::value_parser!(u32).range(1..))]
+    pub webhooks_per_shop: u32,
 }
 
 impl ServeArguments {
+    fn notice_limits(&self) -> NoticeLimits {
+        NoticeLimits {
+            strange_per_hour: self.notice_strange_per_hour,
+            strange_bytes_per_hour: self.notice_strange_bytes_per_hour,
+            strange_kept: Duration::from_secs(u64::from(self.notice_strange_days) * 24 * 3600),
+        }
+    }
+
     fn webhooks(&self) -> webhooks::Options {
         let mut options = webhooks::Options {
             allowed_networks: self.webhook_allow_network.clone(),
             timeout: self.webhook_timeout.unsigned_abs(),
+            per_shop: usize::try_from(self.webhooks_per_shop).unwrap_or(usize::MAX),
             ..webhooks::Options::default()
         };
         if !self.webhook_schedule.is_empty() {
@@ -89,10 +117,18 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
         .public_url(serve.public_url.clone().unwrap_or_else(|| own_url.clone()))
         .journal_kept(Duration::from_secs(u64::from(serve.journal_days) * 24 * 3600))
         .calls_per_shop(usize::try_from(serve.calls_per_shop).unwrap_or(usize::MAX))
+        .jobs_per_shop(usize::try_from(serve.jobs_per_shop).unwrap_or(usize::MAX))
+        .notice_limits(serve.notice_limits())
         .webhooks(serve.webhooks())
         .open()
         .await
         .map_err(|error| error.to_string())?;
+    if host.public_url().scheme() == "https" && serve.trusted_proxy.is_empty() {
+        tracing::warn!(
+            "the public address is https, which this host does not speak itself, and no proxy is trusted: name the one that does with \
+             --trusted-proxy, or every request seems to come from it"
+        );
+    }
     let server_file = arguments.data.join(SERVER_FILE);
     write_server_file(&server_file, own_url.as_str().trim_end_matches('/'), host.run_key())?;
     let (stop, stopped) = watch::channel(false);

@@ -90,6 +90,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("plugin_invalid", 422, "This file is not a plugin that can be installed"),
     ("unsupported_media_type", 415, "The body is of another type than expected"),
     ("payload_too_large", 413, "The request is too large"),
+    ("too_many_requests", 429, "There were too many requests"),
     ("timeout", 503, "The request took too long"),
     ("unavailable", 503, "The host cannot take this request now"),
     ("internal", 500, "Something went wrong in the host"),

@@ -1,26 +1,23 @@
 //! Work that must be done, whatever is killed. Invariant: a job is a row, written in the transaction that makes it necessary;
 //! a task that dies with the process is done again by the next one.
+//!
+//! [`lane`] claims jobs by shop in turn ([`turns`]): no shop's jobs delay another's.
 
+pub(crate) mod crowd;
+mod lane;
 pub mod tidy;
-
-use std::time::Duration;
+pub(crate) mod turns;
 
 use payhost_core::id::{AttemptId, ChannelId, CheckoutId, JobId, NoticeId, PaymentId, ShopId};
-use payhost_store::rows::jobs::{self as rows, Job, NewJob};
+use payhost_store::rows::jobs::{self as rows, Job, Lane, NewJob};
 use payhost_store::{Error, Json, Tx};
 use serde::{Deserialize, Serialize};
 
-use crate::host::{Host, hex, random};
+use crate::host::Host;
 use crate::{payments, vbank};
 
 /// How long a job may take before somebody else may do it, in microseconds.
 const LEASE_US: i64 = 60_000_000;
-/// Jobs that are done at once. Many, because those of a silent gateway wait for their time to run out.
-const BATCH: i64 = 64;
-/// Longest rest between two looks, in case a wake-up was lost.
-const REST: Duration = Duration::from_secs(1);
-/// Shortest rest, so that jobs which cannot be claimed do not keep a processor busy.
-const SHORTEST: Duration = Duration::from_millis(5);
 /// When a job that failed unexpectedly is tried again, in microseconds.
 const AGAIN_US: i64 = 15_000_000;
 
@@ -121,6 +118,20 @@ impl Task {
         }
     }
 
+    /// What asks nobody else's server but a gateway is in the lane that money waits for.
+    fn lane(&self) -> Lane {
+        match self {
+            Self::Forward { .. } => Lane::Forward,
+            Self::Look { .. }
+            | Self::Resolve { .. }
+            | Self::Unconfirmed { .. }
+            | Self::Expire { .. }
+            | Self::Notice { .. }
+            | Self::Watch { .. }
+            | Self::Tidy {} => Lane::Work,
+        }
+    }
+
     fn shop(&self) -> Option<ShopId> {
         match self {
             Self::Resolve { shop, .. }
@@ -140,6 +151,7 @@ pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result
     let key = task.key();
     let job = NewJob {
         id: host.new_id(JobId::new),
+        lane: task.lane(),
         kind: task.kind(),
         key: &key,
         shop_id: task.shop(),
@@ -149,78 +161,20 @@ pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result
     rows::enqueue(tx, &job, host.now_us())
 }
 
-/// Does jobs until `stop` rings; what is running then is finished first. A job that is slow, or panics, delays no other.
+/// Does jobs until `stop` rings; what is running then is finished first.
 pub async fn run(host: Host, stop: impl Future<Output = ()>) {
-    tokio::pin!(stop);
     tidy::ensure(&host).await;
-    let mut tasks = tokio::task::JoinSet::new();
-    loop {
-        let woken = host.jobs().notified();
-        let free = BATCH.saturating_sub(i64::try_from(tasks.len()).unwrap_or(BATCH));
-        let mut pause = REST;
-        match claim(&host, free).await {
-            Ok(found) => {
-                for (job, token) in found {
-                    tasks.spawn(one(host.clone(), job, token));
-                }
-                if free > 0 {
-                    pause = rest(&host).await;
-                }
-            }
-            Err(error) => tracing::error!(%error, "jobs cannot be read"),
-        }
-        tokio::select! {
-            biased;
-            () = &mut stop => break,
-            () = woken => {}
-            Some(ended) = tasks.join_next() => ended_badly(ended),
-            () = tokio::time::sleep(pause) => {}
-        }
-        // Every payment rings several times, and jobs end in crowds: one look and one claim for all of them.
-        tokio::select! {
-            biased;
-            () = &mut stop => break,
-            () = tokio::time::sleep(SHORTEST) => {}
-        }
-        while let Some(ended) = tasks.try_join_next() {
-            ended_badly(ended);
-        }
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended_badly(ended);
-    }
-}
-
-/// A job that panicked is still leased, and is done again when the lease ends.
-fn ended_badly(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a job panicked; it is done again");
-    }
-}
-
-/// Time until the next job is due.
-async fn rest(host: &Host) -> Duration {
-    let due = host.store().read(rows::next_due).await;
-    let left = due.ok().flatten().map(|due_us| due_us.saturating_sub(host.now_us()).max(0));
-    let left = left.and_then(|us| u64::try_from(us).ok()).map_or(REST, Duration::from_micros);
-    left.clamp(SHORTEST, REST)
-}
-
-async fn claim(host: &Host, limit: i64) -> Result<Vec<(Job, String)>, Error> {
-    if limit <= 0 {
-        return Ok(Vec::new());
-    }
-    let now_us = host.now_us();
-    // A look costs nothing; a claim costs a commit.
-    let due: Option<i64> = host.store().read(rows::next_due).await?;
-    if due.is_none_or(|due| due > now_us) {
-        return Ok(Vec::new());
-    }
-    let token = hex(&random::<16>());
-    let lease_until_us = now_us.saturating_add(LEASE_US);
-    let mine = token.clone();
-    let claim = host.store().transact(move |tx| rows::claim(tx, &[], now_us, lease_until_us, &mine, limit));
-    Ok(claim.await?.into_iter().map(|job| (job, token.clone())).collect())
+    let (tell, told) = tokio::sync::watch::channel(false);
+    let until = |mut told: tokio::sync::watch::Receiver<bool>| async move {
+        let _ = told.wait_for(|stop| *stop).await;
+    };
+    let stopping = async {
+        stop.await;
+        let _ = tell.send(true);
+    };
+    let work = lane::run(&host, Lane::Work, until(told.clone()));
+    let forward = lane::run(&host, Lane::Forward, until(told));
+    tokio::join!(work, forward, stopping);
 }
 
 async fn one(host: Host, job: Job, token: String) {

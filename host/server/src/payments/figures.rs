@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use payhost_core::Resolution;
 use payhost_store::Error;
-use payhost_store::rows::{jobs, payments};
+use payhost_store::rows::{endpoints, jobs, payments};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,6 +25,11 @@ pub struct Figures {
     pub unresolved_since: Option<String>,
     /// When the next job falls due, RFC 3339. Long in the past: jobs are not being done.
     pub next_job_at: Option<String>,
+    /// Webhook endpoints where nothing arrives now; their shops are told late.
+    pub endpoints_failing: i64,
+    /// Webhook endpoints that this host switched off because nothing arrived: their shops are told nothing any more, and may not
+    /// know it.
+    pub endpoints_switched_off: i64,
 }
 
 /// Shows how the host stands.
@@ -33,8 +38,10 @@ pub struct Figures {
     responses((status = 200, body = Figures), (status = "default", description = "A problem", body = Problem))
 )]
 pub async fn figures(State(host): State<Host>, _: Operator) -> Result<Json<Figures>, Problem> {
-    let read = host.store().read(|tx| Ok::<_, Error>((payments::unresolved(tx)?, jobs::next_due(tx)?)));
-    let (unresolved, next_us) = read.await?;
+    let read = host.store().read(|tx| {
+        Ok::<_, Error>((payments::unresolved(tx)?, jobs::next_due(tx)?, endpoints::standing(tx)?))
+    });
+    let (unresolved, next_us, receivers) = read.await?;
     let count = |wanted: Resolution| {
         unresolved.iter().find(|(resolution, ..)| *resolution == wanted).map_or(0, |(_, count, _)| *count)
     };
@@ -43,5 +50,7 @@ pub async fn figures(State(host): State<Host>, _: Operator) -> Result<Json<Figur
         needs_operator: count(Resolution::NeedsOperator),
         unresolved_since: unresolved.iter().map(|(.., since_us)| *since_us).min().map(rfc3339),
         next_job_at: next_us.map(rfc3339),
+        endpoints_failing: receivers.failing,
+        endpoints_switched_off: receivers.switched_off,
     }))
 }

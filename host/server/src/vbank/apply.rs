@@ -4,7 +4,7 @@
 use payhost_core::Resolution;
 use payhost_core::id::{NoticeId, ShopId};
 use payhost_core::kill::{self, Point};
-use payhost_engine::contract::vbank_notice::{NoticeFact, Received};
+use payhost_engine::contract::vbank_notice::{Notice as Message, NoticeFact, Received};
 use payhost_store::rows::checkouts::Checkout;
 use payhost_store::rows::notices::{self, ForwardState, Notice, NoticeState};
 use payhost_store::{Error, Tx};
@@ -44,9 +44,16 @@ async fn look(host: &Host, shop: ShopId, id: NoticeId) -> Result<Done, Problem> 
     }
     let ready = Ready::load(host, shop, notice.channel_id, None).await?;
     if notice.state == NoticeState::Received {
-        match read(host, &ready, &notice, Reader::Job).await? {
+        let reading = match &notice.raw {
+            Some(raw) => {
+                let message: Message = Place::Notice(id).open_json(&ready.key, raw)?;
+                read(host, &ready, &notice, &message, Reader::Job).await?
+            }
+            None => Reading::Failed("the message is gone".to_owned()),
+        };
+        match reading {
             Reading::Replied { .. } => {}
-            Reading::Refused(_) => return Ok(Done::Finished),
+            Reading::Refused(_) | Reading::TooMany => return Ok(Done::Finished),
             Reading::Failed(words) => {
                 let (state, last) = (NoticeState::Received, NoticeState::Unreadable);
                 return later(host, notice, state, last, words, None).await;
@@ -117,7 +124,7 @@ async fn take(host: &Host, ready: &Ready, mut notice: Notice, received: Received
         Ok::<_, Error>(())
     });
     ended.await?;
-    host.jobs().notify_one();
+    host.forwards().notify_one();
     host.settled().notify_waiters();
     Ok(Done::Finished)
 }

@@ -269,6 +269,18 @@ pub fn same_number(one: &str, other: &str) -> bool {
     digits(one) == digits(other)
 }
 
+/// Whether nothing more is done with a notice that names no order of ours: its message goes, its digest and a few words stay for
+/// some days.
+fn is_nobodys(notice: &Notice) -> bool {
+    use NoticeState as S;
+    let over = match notice.state {
+        S::UnknownOrder | S::Unreadable | S::Ignored | S::Refused => true,
+        S::Received | S::Read | S::Doubted | S::Applied | S::Mismatched | S::Held | S::Unconfirmed => false,
+        S::Dismissed => false,
+    };
+    over && notice.order_ref.is_none() && notice.payment_id.is_none() && notice.forward.is_none()
+}
+
 /// Ends a notice, or leaves it for another look. `false`: somebody else went on with it.
 pub fn end(
     tx: &mut Tx<'_>,
@@ -286,7 +298,15 @@ pub fn end(
     next.reason = reason.as_deref().map(storable);
     next.payment_id = checkout.map(|checkout| checkout.payment_id).or(notice.payment_id);
     next.updated_us = host.now_us();
-    notices::advance(tx, &next, notice.state)
+    let nobodys = is_nobodys(&next);
+    if nobodys {
+        next.reading = None;
+    }
+    let advanced = notices::advance(tx, &next, notice.state)?;
+    if advanced && nobodys {
+        notices::set_raw(tx, next.shop_id, next.id, None)?;
+    }
+    Ok(advanced)
 }
 
 /// Tells the shop and the operator of a notice that was not believed.

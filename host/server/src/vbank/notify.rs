@@ -1,8 +1,10 @@
-//! `/notify/{channel}`. Invariant: what a gateway sends is on disk before anything looks at it; the answer is the plugin's word
-//! and nothing around it, given only after that word is on disk too; the same message gets the same answer again and does
-//! nothing more (`design.md` "Money", rule 7).
+//! `/notify/{channel}`. Invariant: what a gateway sends is on disk before it is answered; the answer is the plugin's word and
+//! nothing around it, given only after that word is on disk too; the same message gets the same answer again and does
+//! nothing more (`design.md` "Money", rule 7). Who sends what names no order of ours fills no disk ([`NoticeLimits`]), and stops
+//! no message that names one.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
@@ -13,11 +15,11 @@ use payhost_core::id::{ChannelId, NoticeId};
 use payhost_core::kill::{self, Point};
 use payhost_engine::contract::vbank_notice::Notice as Message;
 use payhost_store::rows::channels;
-use payhost_store::rows::notices::{self, Notice, NoticeState};
+use payhost_store::rows::notices::{self, Amount, Notice, NoticeState};
 use payhost_store::{Error, Json};
 use sha2::{Digest, Sha256};
 
-use super::read::{Reader, Reading, read};
+use super::read::{Reader, Reading, is_ours, read};
 use super::{INTERFACE, source};
 use crate::channels::ready::{Ready, Rows};
 use crate::host::{Host, hex};
@@ -35,11 +37,37 @@ const PARAMETERS_MAX: usize = 1000;
 /// When the job looks at a notice whose reader died before it answered, in microseconds. Later than the gateway's patience, so
 /// that the job does not run beside the request.
 const LEFT_BEHIND_US: i64 = 60_000_000;
-/// Messages from addresses that the plugin does not list, and that came to nothing, which a channel takes in
-/// [`STRANGE_US`]. After that only listed addresses and known messages are heard, so that strangers cannot fill the disk.
-const STRANGE_MAX: i64 = 1000;
-/// An hour, in microseconds.
+/// An hour, in microseconds: for so long messages that name no order of their channel are counted ([`NoticeLimits`]).
 const STRANGE_US: i64 = 3600 * 1_000_000;
+
+/// What is kept of messages that come to `/notify/` from addresses that the plugin does not list and name no order of the channel:
+/// anybody can send such. A message that names one is heard whatever came before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NoticeLimits {
+    /// Messages in an hour, for each channel.
+    pub strange_per_hour: u32,
+    /// Their bytes.
+    pub strange_bytes_per_hour: u32,
+    /// How long their digests and a few words are kept.
+    pub strange_kept: Duration,
+}
+
+impl Default for NoticeLimits {
+    fn default() -> Self {
+        Self {
+            strange_per_hour: 1000,
+            strange_bytes_per_hour: 1 << 20,
+            strange_kept: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
+impl NoticeLimits {
+    fn strange(self) -> Amount {
+        Amount { messages: self.strange_per_hour.into(), bytes: self.strange_bytes_per_hour.into() }
+    }
+}
 
 /// Takes a notice; a `GET` without parameters only says that the address is right.
 pub async fn receive(State(host): State<Host>, PathId(id): PathId<ChannelId>, request: Request) -> Response {
@@ -69,23 +97,25 @@ pub async fn receive(State(host): State<Host>, PathId(id): PathId<ChannelId>, re
         body: body.to_vec(),
         source: address.map(|address| address.to_string()).unwrap_or_default(),
     };
+    source::warn_of_a_proxy(&host, address, &parts.headers);
     let listed = source::listed(&ready.plugin.descriptor().notice_sources, address);
-    let flood = !listed && strange >= STRANGE_MAX;
+    let flood = !listed && strange.is_full(host.notice_limits().strange(), size(&message));
     let host_in = host.clone();
     // A gateway that hangs up does not stop the reading.
     let answered = host.finish(async move { answer(&host_in, &ready, message, listed, flood).await }).await;
     answered.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// The channel, and how much that came to nothing came to it of late.
-async fn ready(host: &Host, id: ChannelId) -> Result<(Ready, i64), Problem> {
+/// The channel, and how much that names none of its orders came to it of late.
+async fn ready(host: &Host, id: ChannelId) -> Result<(Ready, Amount), Problem> {
     let since_us = host.now_us().saturating_sub(STRANGE_US);
+    let most = host.notice_limits().strange().messages;
     let vault = host.vault().clone();
     let found = host.store().read(move |tx| {
         tx.keep_settings()?;
         let Some(channel) = channels::get_of_any_shop(tx, id)? else { return Ok(None) };
         let rows = Rows::read(tx, &vault, channel.shop_id, channel.id, None)?;
-        Ok::<_, Error>(Some((rows, notices::strange(tx, id, since_us, STRANGE_MAX)?)))
+        Ok::<_, Error>(Some((rows, notices::strange(tx, id, since_us, most)?)))
     });
     let (rows, strange) = found.await.map_err(Rows::problem)?.ok_or_else(|| Problem::not_found("channel"))?;
     let ready = Ready::of(host, rows, None, None).await?;
@@ -103,10 +133,13 @@ async fn answer(
     let digest = digest(&message);
     if flood {
         let (channel, known) = (ready.channel.id, digest.clone());
-        if !host.store().read(move |tx| notices::is_known(tx, channel, &known)).await? {
+        // What names an order of ours is heard all the same: a gateway's notices look like everybody's behind a proxy that is
+        // not trusted, or from an address that the plugin does not list yet.
+        if !host.store().read(move |tx| notices::is_known(tx, channel, &known)).await?
+            && !is_ours(host, ready, &message).await?
+        {
             tracing::debug!(channel = %ready.channel.id, source = message.source, "a notice is not taken: a flood");
-            // The gateway repeats.
-            return Ok(plain(StatusCode::TOO_MANY_REQUESTS, "too many messages from unknown addresses"));
+            return Ok(too_many());
         }
     }
     let row = keep(host, ready, &message, digest, listed).await?;
@@ -119,8 +152,9 @@ async fn answer(
         // Nothing changed that could let the plugin read it otherwise.
         return Ok(refused());
     }
-    Ok(match read(host, ready, &row, Reader::Request).await? {
+    Ok(match read(host, ready, &row, &message, Reader::Request).await? {
         Reading::Replied { reply, kind } => typed(reply, &kind),
+        Reading::TooMany => too_many(),
         Reading::Refused(words) => {
             tracing::warn!(notice = %row.id, channel = %row.channel_id, %words, "a notice was refused");
             refused()
@@ -151,6 +185,8 @@ async fn keep(
         digest,
         source: message.source.clone(),
         listed,
+        size: size(message),
+        order_ref: None,
         raw: Some(Place::Notice(id).seal_json(&ready.key, message)?),
         times: 1,
         state: NoticeState::Received,
@@ -177,6 +213,17 @@ async fn keep(
         Ok::<_, Error>(row)
     });
     Ok(kept.await?)
+}
+
+/// The gateway repeats what is answered so.
+fn too_many() -> Response {
+    plain(StatusCode::TOO_MANY_REQUESTS, "too many messages from unknown addresses")
+}
+
+/// Bytes that keeping a message costs.
+fn size(message: &Message) -> i64 {
+    let bytes = message.body.len().saturating_add(message.query.len());
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// What makes two messages the same: everything but where they came from.

@@ -1,10 +1,15 @@
 //! What the plugin reads in a notice. Invariant: the reading and the reply are on disk, with the job that acts on them, before
-//! anybody is told; a plugin that fails leaves the notice as it was, to be read again.
+//! anybody is told; a plugin that fails leaves the notice as it was, to be read again. What names no order of ours leaves little
+//! behind: no record of the call, and, refused, not the message itself.
 
+use std::borrow::Cow;
+
+use payhost_core::id::{ChannelId, ShopId};
+use payhost_engine::Called;
 use payhost_engine::contract::types::PluginError;
 use payhost_engine::contract::vbank_notice::{Notice as Message, NoticeFact, RECEIVE, Received};
-use payhost_store::rows::channels;
-use payhost_store::rows::notices::{self, Notice, NoticeState};
+use payhost_store::rows::notices::{self, Amount, Notice, NoticeState};
+use payhost_store::rows::{channels, checkouts};
 use payhost_store::{Error, Json, Tx};
 use serde_json::{Value, json};
 
@@ -19,6 +24,9 @@ use crate::sealed::Place;
 const OLDER_MAX: i64 = 3;
 /// Most bytes of a reply.
 const REPLY_MAX: usize = 4096;
+/// Messages of one order from addresses that the plugin does not list, and their bytes, that are kept: who knows an order number
+/// can make up as many as he likes.
+const OF_ORDER_MAX: Amount = Amount { messages: 100, bytes: 256 * 1024 };
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,56 +50,118 @@ pub enum Reading {
     Refused(String),
     /// The plugin could not read it this time.
     Failed(String),
+    /// It is one of too many about one order; nothing of it is kept.
+    TooMany,
 }
 
-/// Lets the plugin read a notice that was not read yet: with the channel as it is, and, if it refuses, as it was when accounts
-/// were opened that still wait. (The merchant of a channel may have changed meanwhile, and its deposits come all the same.)
-pub async fn read(host: &Host, ready: &Ready, row: &Notice, by: Reader) -> Result<Reading, Problem> {
-    let mut reading = read_as(host, ready, row, by).await?;
-    if matches!(reading, Reading::Refused(_)) {
-        let (shop, id, digest) = (row.shop_id, row.channel_id, ready.plugin.digest().to_owned());
+/// What a plugin said, with the revision of the channel that it was asked with.
+struct Word<'a> {
+    ready: Cow<'a, Ready>,
+    of: JournalOf,
+    called: Called<Result<Received, PluginError>>,
+}
+
+impl Word<'_> {
+    fn result(&self) -> Result<&Received, PluginError> {
+        match &self.called.result {
+            Ok(word) => word.as_ref().map_err(Clone::clone),
+            Err(fault) => Err(PluginError::Unknown(fault.to_string())),
+        }
+    }
+
+    fn is_refusal(&self) -> bool {
+        matches!(self.result(), Err(PluginError::Forged(_) | PluginError::InvalidRequest(_)))
+    }
+}
+
+/// Lets the plugin read a message: with the channel as it is, and, if it refuses, as it was when accounts were opened that still
+/// wait. (The merchant of a channel may have changed meanwhile, and its deposits come all the same.)
+async fn ask<'a>(host: &Host, ready: &'a Ready, message: &Message) -> Result<Word<'a>, Problem> {
+    let mut word = ask_as(host, Cow::Borrowed(ready), message).await;
+    if word.is_refusal() {
+        let (shop, id) = (ready.channel.shop_id, ready.channel.id);
+        let digest = ready.plugin.digest().to_owned();
         let older = move |tx: &mut Tx<'_>| channels::awaited_revisions(tx, shop, id, OLDER_MAX);
-        let notice = row.id;
         for revision in host.store().read(older).await? {
             let then = Ready::load_as(host, shop, id, (&digest, revision)).await?;
-            let now = host.store().read(move |tx| notices::get(tx, shop, notice)).await?;
-            let Some(now) = now else { break };
-            reading = read_as(host, &then, &now, by).await?;
-            if !matches!(reading, Reading::Refused(_)) {
+            word = ask_as(host, Cow::Owned(then), message).await;
+            if !word.is_refusal() {
                 break;
             }
         }
     }
-    Ok(reading)
+    Ok(word)
 }
 
-async fn read_as(host: &Host, ready: &Ready, row: &Notice, by: Reader) -> Result<Reading, Problem> {
-    let Some(raw) = &row.raw else { return Ok(Reading::Failed("the message is gone".to_owned())) };
-    let message: Message = Place::Notice(row.id).open_json(&ready.key, raw)?;
+async fn ask_as<'a>(host: &Host, ready: Cow<'a, Ready>, message: &Message) -> Word<'a> {
     let moment = Moment::now(host);
     let of = JournalOf { call: moment.call, at_ms: moment.now_ms, payment: None, attempt: None };
+    let message = message.clone();
     let called = ready.call(host, &RECEIVE, moment, |context| (context, message)).await;
-    let word = match &called.result {
-        Ok(word) => word.clone(),
-        Err(fault) => Err(PluginError::Unknown(fault.to_string())),
-    };
+    Word { ready, of, called }
+}
+
+/// Whether a message names an order of its channel, as the plugin reads it. Nothing is written.
+pub async fn is_ours(host: &Host, ready: &Ready, message: &Message) -> Result<bool, Problem> {
+    let word = ask(host, ready, message).await?;
+    let Ok(received) = word.result() else { return Ok(false) };
+    let (received, shop, channel) = (received.clone(), ready.channel.shop_id, ready.channel.id);
+    let order = host.store().read(move |tx| order_of(tx, (shop, channel), &received)).await?;
+    Ok(order.is_some())
+}
+
+/// The first order number in a reading that is of this channel.
+fn order_of(
+    tx: &mut Tx<'_>,
+    (shop, channel): (ShopId, ChannelId),
+    received: &Received,
+) -> Result<Option<String>, Error> {
+    for fact in &received.facts {
+        let Some(order_ref) = order_ref(fact).filter(|order_ref| !order_ref.contains('\0')) else { continue };
+        let checkout = checkouts::by_order_ref_of_any_shop(tx, order_ref)?;
+        if checkout.is_some_and(|found| found.shop_id == shop && found.channel_id == channel) {
+            return Ok(Some(order_ref.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+fn order_ref(fact: &NoticeFact) -> Option<&str> {
+    match fact {
+        NoticeFact::Issued(a) => Some(&a.order_ref),
+        NoticeFact::Approved(a) => Some(&a.order_ref),
+        NoticeFact::Deposited(d) | NoticeFact::DepositCancelled(d) => Some(&d.order_ref),
+        NoticeFact::EscrowChanged(c) => Some(&c.order_ref),
+        NoticeFact::Ignored(_) => None,
+    }
+}
+
+/// Reads a notice that was not read yet, or was refused and may be read now.
+pub async fn read(
+    host: &Host,
+    ready: &Ready,
+    row: &Notice,
+    message: &Message,
+    by: Reader,
+) -> Result<Reading, Problem> {
+    let word = ask(host, ready, message).await?;
     let mut next = row.clone();
-    let reading = match word {
+    let reading = match word.result() {
         Ok(received) if received.reply.len() > REPLY_MAX => {
             Reading::Failed(format!("the plugin's reply is larger than {REPLY_MAX} bytes"))
         }
         // What the database cannot hold would stop the job for ever.
-        Ok(received) if has_nul(&serde_json::to_value(&received).unwrap_or_default()) => {
+        Ok(received) if has_nul(&serde_json::to_value(received).unwrap_or_default()) => {
             Reading::Failed("the plugin's reading has a NUL character".to_owned())
         }
         Ok(received) => {
             next.state = NoticeState::Read;
             next.reason = None;
-            next.reading = Some(Place::Reading(row.id).seal_json(&ready.key, &received)?);
-            next.summary = Json::from(summary(&received));
+            next.reading = Some(Place::Reading(row.id).seal_json(&ready.key, received)?);
+            next.summary = Json::from(summary(received));
             next.reply = Some(received.reply.clone());
             next.reply_type = Some(received.reply_type.clone());
-            Reading::Replied { reply: received.reply, kind: received.reply_type }
+            Reading::Replied { reply: received.reply.clone(), kind: received.reply_type.clone() }
         }
         Err(PluginError::Forged(words) | PluginError::InvalidRequest(words)) => {
             next.state = NoticeState::Refused;
@@ -107,31 +177,84 @@ async fn read_as(host: &Host, ready: &Ready, row: &Notice, by: Reader) -> Result
         next.state = NoticeState::Received;
         next.reason = Some(storable(words));
     }
-    let (host_in, from) = (host.clone(), row.state);
-    let journaled = journaled(host, ready, of, &called);
+    if row.raw.is_none() && next.state != NoticeState::Refused {
+        // It was refused before, and comes again.
+        next.raw = Some(Place::Notice(row.id).seal_json(&ready.key, message)?);
+    }
+    store(host, word, (row, next), reading, by).await
+}
+
+/// What became of the writing.
+enum Stored {
+    Written,
+    /// Somebody else read the same message at the same moment: its answer counts.
+    Known(Option<Box<Notice>>),
+    TooMany,
+}
+
+/// Writes what was read.
+async fn store(
+    host: &Host,
+    word: Word<'_>,
+    (row, mut next): (&Notice, Notice),
+    reading: Reading,
+    by: Reader,
+) -> Result<Reading, Problem> {
+    let (host_in, from, had_raw) = (host.clone(), row.state, row.raw.is_some());
+    // A refusal says all that there is to know, and a plugin that fails again says nothing new.
+    let worth = match &reading {
+        Reading::Replied { .. } => true,
+        Reading::Failed(_) => by == Reader::Request,
+        Reading::Refused(_) | Reading::TooMany => false,
+    };
+    let journaled = worth.then(|| journaled(host, &word.ready, word.of, &word.called));
+    let received = word.result().ok().filter(|_| next.state == NoticeState::Read).cloned();
     let stored = host.store().transact(move |tx| {
         let host = &host_in;
-        journaled.write(tx)?;
+        if let Some(received) = &received {
+            next.order_ref = order_of(tx, (next.shop_id, next.channel_id), received)?;
+        }
+        if let Some(order) = next.order_ref.as_deref().filter(|_| !next.listed)
+            && notices::of_order(tx, next.channel_id, order, OF_ORDER_MAX.messages)?
+                .is_full(OF_ORDER_MAX, next.size)
+            && notices::remove(tx, next.shop_id, next.id, from)?
+        {
+            return Ok(Stored::TooMany);
+        }
+        if let Some(journaled) = journaled
+            && (next.order_ref.is_some() || received.is_none())
+        {
+            journaled.write(tx)?;
+        }
         next.updated_us = host.now_us();
         if next.state != from {
             next.since_us = next.updated_us;
         }
         if notices::advance(tx, &next, from)? {
+            if next.state == NoticeState::Refused || !had_raw {
+                let raw = next.raw.as_ref().filter(|_| next.state != NoticeState::Refused);
+                notices::set_raw(tx, next.shop_id, next.id, raw)?;
+            }
             // The job knows by itself when it looks again.
             if next.state.is_open() && by == Reader::Request {
                 let due_us =
                     if next.state == NoticeState::Read { next.updated_us } else { again(next.updated_us) };
                 jobs::enqueue(tx, host, &Task::Notice { shop: next.shop_id, notice: next.id }, due_us)?;
             }
-            return Ok(None);
+            return Ok(Stored::Written);
         }
-        notices::get(tx, next.shop_id, next.id)
+        Ok(Stored::Known(notices::get(tx, next.shop_id, next.id)?.map(Box::new)))
     });
-    let stored: Result<Option<Notice>, Error> = stored.await;
+    let stored: Result<Stored, Error> = stored.await;
     host.jobs().notify_one();
-    // Somebody else read the same message at the same moment: its answer counts.
-    let other = stored?.and_then(|known| Some((known.reply?, known.reply_type?)));
-    Ok(other.map_or(reading, |(reply, kind)| Reading::Replied { reply, kind }))
+    Ok(match stored? {
+        Stored::Written => reading,
+        Stored::TooMany => Reading::TooMany,
+        Stored::Known(known) => {
+            let answer = known.and_then(|known| Some((known.reply?, known.reply_type?)));
+            answer.map_or(reading, |(reply, kind)| Reading::Replied { reply, kind })
+        }
+    })
 }
 
 fn has_nul(value: &Value) -> bool {

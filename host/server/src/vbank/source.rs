@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
+use crate::host::Host;
+
 /// The address of whoever sent a request: the peer's, or, from a trusted proxy, the last one in `X-Forwarded-For` that is no
 /// trusted proxy itself.
 pub fn address(peer: Option<SocketAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
@@ -26,6 +28,18 @@ pub fn address(peer: Option<SocketAddr>, headers: &HeaderMap, trusted: &[IpNet])
         }
     }
     Some(nearest)
+}
+
+/// Says once, where no proxy is trusted, that one seems to stand in front: every notice then seems to come from it.
+pub fn warn_of_a_proxy(host: &Host, address: Option<IpAddr>, headers: &HeaderMap) {
+    let named = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
+    if named && host.trusted_proxies().is_empty() && host.proxy_seen_first() {
+        tracing::warn!(
+            peer = address.map(|address| address.to_string()),
+            "a notice came with X-Forwarded-For or Forwarded, and no proxy is trusted: if a proxy of yours stands in front of this \
+             host, name its address with --trusted-proxy; until then every notice seems to come from it"
+        );
+    }
 }
 
 /// Whether a plugin's descriptor lists the address, alone or in a network.

@@ -538,6 +538,8 @@ async fn an_account_does_not_expire_while_a_notice_about_it_is_verified() {
         digest: "d".into(),
         source: String::new(),
         listed: false,
+        size: 1,
+        order_ref: None,
         raw: None,
         times: 1,
         state: NoticeState::Read,

@@ -1,5 +1,6 @@
 //! `/v1/webhook-endpoints`. Invariant: a secret is shown in the answer that makes it and never again; after a rotation the
-//! old one signs beside the new one until its time is over, so that no delivery is without a signature that the shop knows.
+//! old one signs beside the new one until its own time is over, however often it is rotated meanwhile, so that no delivery is
+//! without a signature that the shop knows.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,7 +8,7 @@ use axum::http::StatusCode;
 use payhost_core::id::{EndpointId, EventId, ShopId};
 use payhost_store::rows::Mode;
 use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
-use payhost_store::rows::endpoints::{self as rows, Endpoint};
+use payhost_store::rows::endpoints::{self as rows, Endpoint, OldSecret};
 use payhost_store::rows::shops;
 use payhost_store::{Error, Json as Stored, ShopKey, Tx};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ const URL_MAX: usize = 2048;
 const OLD_SECRET_S: u32 = 24 * 3600;
 /// Longest time that it may, in seconds: a week.
 const OLD_SECRET_MAX_S: u32 = 7 * OLD_SECRET_S;
+/// Most secrets that were replaced and sign still: each is a signature in every delivery.
+const OLD_SECRETS_MAX: usize = 4;
 /// Rows that are forgotten in one transaction.
 const FORGET: i64 = 500;
 
@@ -87,20 +90,32 @@ pub struct EndpointOut {
     /// What signs, `whsec_…`; only in the answer that makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// Until when the old secret signs beside the new one.
-    pub old_secret_until: Option<String>,
+    /// Secrets that were replaced sign beside the new one until these moments, RFC 3339, the first to end first.
+    pub old_secrets_until: Vec<String>,
     /// Whether events are sent.
     pub enabled: bool,
+    /// `on`; `slow` (it answers late: one event at a time is sent) or `failing` (nothing arrives: likewise); `off` (the shop
+    /// switched it off) or `switched_off` (the host did; `disabled_reason` says why).
+    pub state: String,
+    /// Since when it is so, unless it is `on`; RFC 3339.
+    pub state_since: Option<String>,
     /// Why it was switched off, when it was not the shop that did it.
     pub disabled_reason: Option<String>,
     /// Since when nothing arrived there.
     pub failing_since: Option<String>,
+    /// Since when it answers late.
+    pub slow_since: Option<String>,
+    /// Why the last try that failed did.
+    pub last_error: Option<String>,
+    /// When that was, RFC 3339.
+    pub last_error_at: Option<String>,
     /// RFC 3339.
     pub created_at: String,
 }
 
 impl EndpointOut {
     fn of(row: &Endpoint, now_us: i64, secret: Option<String>) -> Self {
+        let (state, since_us) = standing(row);
         Self {
             id: row.id.to_string(),
             mode: row.mode.as_str().to_owned(),
@@ -108,20 +123,45 @@ impl EndpointOut {
             name: row.name.clone(),
             events: row.events.to().unwrap_or_default(),
             secret,
-            old_secret_until: row.old_secret_until_us.filter(|until| *until > now_us).map(rfc3339),
+            old_secrets_until: signing(row, now_us).iter().map(|old| rfc3339(old.until_us)).collect(),
             enabled: row.enabled,
+            state: state.to_owned(),
+            state_since: since_us.map(rfc3339),
             disabled_reason: row.disabled_reason.clone(),
             failing_since: row.failing_since_us.map(rfc3339),
+            slow_since: row.slow_since_us.map(rfc3339),
+            last_error: row.last_error.clone(),
+            last_error_at: row.last_error_us.map(rfc3339),
             created_at: rfc3339(row.created_us),
         }
     }
+}
+
+/// How an endpoint stands, and since when.
+fn standing(row: &Endpoint) -> (&'static str, Option<i64>) {
+    match (row.enabled, &row.disabled_reason, row.failing_since_us, row.slow_since_us) {
+        (false, Some(_), ..) => ("switched_off", row.disabled_us),
+        (false, None, ..) => ("off", row.disabled_us),
+        (true, _, Some(since_us), _) => ("failing", Some(since_us)),
+        (true, _, None, Some(since_us)) => ("slow", Some(since_us)),
+        (true, _, None, None) => ("on", None),
+    }
+}
+
+/// Secrets that were replaced and sign still, the first to end first.
+fn signing(row: &Endpoint, now_us: i64) -> Vec<OldSecret> {
+    let mut old: Vec<OldSecret> = row.old_secrets.to().unwrap_or_default();
+    old.retain(|old| old.until_us > now_us);
+    old.sort_by_key(|old| old.until_us);
+    old
 }
 
 /// A new secret.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateIn {
-    /// For how many seconds the old secret signs as well: at most a week, default a day, 0 ends it at once.
+    /// For how many seconds the secret that is replaced signs as well: at most a week, default a day, 0 ends it at once. Those
+    /// that were replaced before sign until their own time is over; four of them may.
     #[serde(default)]
     pub old_secret_seconds: Option<u32>,
 }
@@ -248,11 +288,15 @@ pub async fn create(
             name: input.name,
             events,
             secret: Place::WebhookSecret(id).seal(&key, secret.bytes())?,
-            old_secret: None,
-            old_secret_until_us: None,
+            old_secrets: Stored::of(&Vec::<OldSecret>::new())?,
             enabled: true,
             disabled_reason: None,
+            disabled_us: None,
             failing_since_us: None,
+            given_up: 0,
+            slow_since_us: None,
+            last_error: None,
+            last_error_us: None,
             due_us: None,
             lease_until_us: None,
             lease_token: None,
@@ -315,7 +359,7 @@ async fn under_lock(
     host: &Host,
     caller: ShopCaller,
     id: EndpointId,
-    work: impl FnOnce(&mut Endpoint, &ShopKey) -> Result<(), Error> + Send + 'static,
+    work: impl FnOnce(&mut Endpoint, &ShopKey) -> Result<(), Problem> + Send + 'static,
 ) -> Result<Endpoint, Problem> {
     let (vault, now_us) = (host.vault().clone(), host.now_us());
     let changed = host.store().transact(move |tx| {
@@ -329,7 +373,7 @@ async fn under_lock(
         if row.enabled != before {
             rows::settle_due(tx, &row)?;
         }
-        Ok::<_, Error>(Some(row))
+        Ok::<_, Problem>(Some(row))
     });
     let row = changed.await?.ok_or_else(|| Problem::not_found("endpoint"))?;
     host.settled().notify_waiters();
@@ -357,14 +401,19 @@ pub async fn change(
         name("name", text)?;
     }
     let events = patch.events.as_deref().map(events).transpose()?;
+    let now_us = host.now_us();
     let row = under_lock(&host, caller, id, move |row, _| {
         row.url = patch.url.or(row.url.take());
         row.name = patch.name.unwrap_or(std::mem::take(&mut row.name));
         row.events = events.unwrap_or(row.events.clone());
         if let Some(enabled) = patch.enabled {
+            row.disabled_us =
+                if enabled { None } else { row.disabled_us.filter(|_| !row.enabled).or(Some(now_us)) };
             row.enabled = enabled;
             row.disabled_reason = None;
             row.failing_since_us = None;
+            row.given_up = 0;
+            row.slow_since_us = None;
         }
         Ok(())
     });
@@ -403,7 +452,8 @@ pub async fn remove(
     }
 }
 
-/// Makes a new secret, which is in this answer only. The old one signs beside it for a while.
+/// Makes a new secret, which is in this answer only. The one that it replaces signs beside it for a while, as do those that were
+/// replaced before.
 #[utoipa::path(
     post, path = "/v1/webhook-endpoints/{id}/rotate-secret", tag = "webhooks", request_body = RotateIn,
     params(("id" = String, Path, description = "`wep_…`")),
@@ -420,17 +470,28 @@ pub async fn rotate(
     if seconds > OLD_SECRET_MAX_S {
         return Err(Problem::field("old_secret_seconds", format!("at most {OLD_SECRET_MAX_S}")));
     }
-    let until_us = host.now_us().saturating_add(i64::from(seconds).saturating_mul(1_000_000));
+    let now_us = host.now_us();
+    let until_us = now_us.saturating_add(i64::from(seconds).saturating_mul(1_000_000));
     let secret = Secret::new();
     let shown = secret.shown();
     let row = under_lock(&host, caller, id, move |row, key| {
-        let old = Place::WebhookSecret(id).open(key, &row.secret)?;
-        row.old_secret = if seconds == 0 { None } else { Some(Place::OldWebhookSecret(id).seal(key, &old)?) };
-        row.old_secret_until_us = row.old_secret.as_ref().map(|_| until_us);
+        let mut old = signing(row, now_us);
+        if seconds > 0 {
+            if let (true, Some(first)) = (old.len() >= OLD_SECRETS_MAX, old.first()) {
+                let words = format!(
+                    "{OLD_SECRETS_MAX} secrets that were replaced still sign; rotate again after {}, or with old_secret_seconds: 0",
+                    rfc3339(first.until_us)
+                );
+                return Err(Problem::new("conflict", words));
+            }
+            let replaced = Place::WebhookSecret(id).open(key, &row.secret)?;
+            old.push(OldSecret::new(&Place::OldWebhookSecret(id).seal(key, &replaced)?, until_us));
+        }
+        row.old_secrets = Stored::of(&old)?;
         row.secret = Place::WebhookSecret(id).seal(key, secret.bytes())?;
         Ok(())
     });
-    Ok(Json(EndpointOut::of(&row.await?, host.now_us(), Some(shown))))
+    Ok(Json(EndpointOut::of(&row.await?, now_us, Some(shown))))
 }
 
 /// Which deliveries.

@@ -18,30 +18,29 @@ struct Listener {
     chosen: Vec<String>,
 }
 
-/// Hands up to `limit` events on; tells how many.
-pub fn expand(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<usize, Error> {
-    let taken = events::take_from_outbox(tx, limit)?;
-    let mut listening: HashMap<(ShopId, Mode), Vec<Listener>> = HashMap::new();
-    let mut woken: BTreeSet<(ShopId, EndpointId)> = BTreeSet::new();
+/// Hands up to `limit` events of a shop on; tells how many.
+pub fn expand(tx: &mut Tx<'_>, shop: ShopId, now_us: i64, limit: i64) -> Result<usize, Error> {
+    let taken = events::take_from_outbox(tx, shop, limit)?;
+    let mut listening: HashMap<Mode, Vec<Listener>> = HashMap::new();
+    let mut woken: BTreeSet<EndpointId> = BTreeSet::new();
     for outbox in &taken {
-        let Some(event) = events::get(tx, outbox.shop_id, outbox.event_id)? else { continue };
-        let place = (event.shop_id, event.mode);
-        if let std::collections::hash_map::Entry::Vacant(vacant) = listening.entry(place) {
-            vacant.insert(listeners(tx, place)?);
+        let Some(event) = events::get(tx, shop, outbox.event_id)? else { continue };
+        if let std::collections::hash_map::Entry::Vacant(vacant) = listening.entry(event.mode) {
+            vacant.insert(listeners(tx, (shop, event.mode))?);
         }
-        for listener in listening.get(&place).into_iter().flatten() {
+        for listener in listening.get(&event.mode).into_iter().flatten() {
             if !wants(&listener.chosen, &event.name) {
                 continue;
             }
             if let Some(delivery) = delivery(tx, &listener.endpoint, &event, now_us)?
                 && deliveries::insert_new(tx, &delivery)?
             {
-                woken.insert((event.shop_id, listener.endpoint.id));
+                woken.insert(listener.endpoint.id);
             }
         }
     }
-    // In one order on every node, so that two of them do not wait for each other.
-    for (shop, endpoint) in woken {
+    // In one order on every node (and shops come in theirs), so that two of them do not wait for each other.
+    for endpoint in woken {
         endpoints::wake(tx, shop, endpoint, now_us)?;
     }
     Ok(taken.len())

@@ -41,6 +41,9 @@ pub struct Options {
     pub schedule: Vec<Duration>,
     /// How long one try may take.
     pub timeout: Duration,
+    /// Endpoints of one shop that are sent to at once, of those that work and of those that do not each. Default: 8, so that a
+    /// shop with many events, or with receivers that let them wait, delays nobody else.
+    pub per_shop: usize,
 }
 
 impl Default for Options {
@@ -49,6 +52,7 @@ impl Default for Options {
             allowed_networks: Vec::new(),
             schedule: schedule::DEFAULT.iter().copied().map(Duration::from_secs).collect(),
             timeout: Duration::from_secs(15),
+            per_shop: 8,
         }
     }
 }

@@ -1,14 +1,14 @@
 //! `POST /v1/events/samples`. Invariant: a sample exists in test mode only, is marked in its body, belongs to no payment, and
-//! takes the same way as a true event.
+//! takes the same way as a true event; events stay for ever, so that a shop makes only so many.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{ChannelId, EventId, PaymentId};
+use payhost_store::Json as Stored;
 use payhost_store::rows::Mode;
 use payhost_store::rows::endpoints;
 use payhost_store::rows::events::{self as rows, Event};
-use payhost_store::{Error, Json as Stored};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -24,6 +24,8 @@ use crate::time::rfc3339;
 
 /// Won of the sample.
 const TOTAL: i64 = 20_900;
+/// Samples that a shop makes in an hour.
+const HOURLY: i64 = 1_000;
 
 /// A sample event.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -66,7 +68,12 @@ pub async fn create(
         created_us: host.now_us(),
     };
     let shown = EventOut::of(&event)?;
+    let hour_ago = EventId::new(host.now_ms().saturating_sub(3600 * 1000), [0; 10]);
     let made = host.store().transact(move |tx| {
+        if rows::loose_since(tx, event.shop_id, hour_ago, HOURLY)? >= HOURLY {
+            let words = format!("a shop makes at most {HOURLY} samples in an hour");
+            return Err(Problem::new("too_many_requests", words));
+        }
         let mut listens = false;
         for endpoint in endpoints::list(tx, event.shop_id, event.mode)? {
             let chosen: Vec<String> = endpoint.events.to()?;
@@ -75,7 +82,7 @@ pub async fn create(
         if listens {
             rows::insert(tx, &event)?;
         }
-        Ok::<_, Error>(listens)
+        Ok::<_, Problem>(listens)
     });
     if !made.await? {
         let words = "the shop has no endpoint with an address that is switched on and chose this event";

@@ -9,6 +9,8 @@ use super::client::Answer;
 
 /// Waits before each try, in seconds: at once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h; 75.6 h in all.
 pub const DEFAULT: &[u64] = &[0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+/// Events that must have been tried in vain, with nothing arriving between them, before an endpoint is switched off.
+pub const IN_VAIN: i64 = 3;
 /// Longest wait that a receiver may ask for.
 const RETRY_AFTER_MAX_US: i64 = 24 * 3600 * 1_000_000;
 /// By how much a wait is stretched or shortened, so that a crowd does not come back together: a fifth.

@@ -17,10 +17,11 @@ use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::shops::{self, Shop};
 use payhost_store::{Error, Json as Stored};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use super::Options;
-use super::run::drain;
+use super::run::{drain, run};
 use super::sign::Secret;
 use crate::Host;
 use crate::host::random;
@@ -74,6 +75,12 @@ struct Receiver {
     clock: Arc<Moving>,
     at_once: Arc<AtomicUsize>,
     most_at_once: Arc<AtomicUsize>,
+    /// How long it takes to answer, by the host's clock.
+    takes_us: Arc<AtomicI64>,
+    /// Requests are answered one for each permit; none: at once.
+    held: Option<Arc<Semaphore>>,
+    /// A permit for each request that came.
+    came: Arc<Semaphore>,
 }
 
 impl Receiver {
@@ -97,6 +104,11 @@ async fn receive(State(this): State<Receiver>, headers: HeaderMap, body: String)
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
+    this.came.add_permits(1);
+    if let Some(held) = &this.held {
+        held.acquire().await.unwrap().forget();
+    }
+    this.clock.0.fetch_add(this.takes_us.load(SeqCst), SeqCst);
     this.at_once.fetch_sub(1, SeqCst);
     this.got.lock().unwrap().push(Got { headers, body, at_us: this.clock.now_us() });
     let (status, headers, body) = *this.reply.lock().unwrap();
@@ -105,6 +117,22 @@ async fn receive(State(this): State<Receiver>, headers: HeaderMap, body: String)
         answer.headers_mut().insert(*name, value.parse().unwrap());
     }
     answer
+}
+
+async fn new_shop(host: &Host) -> ShopId {
+    let shop = host.new_id(ShopId::new);
+    let row = Shop {
+        id: shop,
+        name: "가게".to_owned(),
+        public_url: None,
+        allowed_origins: Stored::of(&json!([])).unwrap(),
+        data_key: host.vault().new_data_key(shop).unwrap(),
+        created_us: 0,
+        suspended_us: None,
+        removed_us: None,
+    };
+    host.store().transact(move |tx| shops::insert(tx, &row)).await.unwrap();
+    shop
 }
 
 /// A host with a shop.
@@ -117,31 +145,28 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Self {
+        Self::with_timeout(Duration::from_secs(5)).await
+    }
+
+    async fn with_timeout(timeout: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Moving(AtomicI64::new(SystemClock.now_us())));
-        let options = Options {
-            allowed_networks: vec!["127.0.0.0/8".parse().unwrap()],
-            timeout: Duration::from_secs(5),
-            ..Options::default()
-        };
+        let options =
+            Options { allowed_networks: vec!["127.0.0.0/8".parse().unwrap()], timeout, ..Options::default() };
         let host = Host::builder(folder.path()).clock(clock.clone()).webhooks(options).open().await.unwrap();
-        let shop = host.new_id(ShopId::new);
-        let row = Shop {
-            id: shop,
-            name: "가게".to_owned(),
-            public_url: None,
-            allowed_origins: Stored::of(&json!([])).unwrap(),
-            data_key: host.vault().new_data_key(shop).unwrap(),
-            created_us: 0,
-            suspended_us: None,
-            removed_us: None,
-        };
-        host.store().transact(move |tx| shops::insert(tx, &row)).await.unwrap();
+        let shop = new_shop(&host).await;
         Self { host, clock, shop, _folder: folder }
     }
 
     async fn receiver(&self) -> (Receiver, String) {
+        self.receiver_that(None).await
+    }
+
+    async fn receiver_that(&self, held: Option<Arc<Semaphore>>) -> (Receiver, String) {
         let receiver = Receiver {
+            takes_us: Arc::default(),
+            came: Arc::new(Semaphore::new(0)),
+            held,
             got: Arc::default(),
             reply: Arc::new(Mutex::new((204, &[], ""))),
             clock: self.clock.clone(),
@@ -156,12 +181,16 @@ impl Scene {
     }
 
     async fn call(&self, verb: &str, path: &str, body: Value) -> (u16, Value) {
+        self.call_of(self.shop, verb, path, body).await
+    }
+
+    async fn call_of(&self, shop: ShopId, verb: &str, path: &str, body: Value) -> (u16, Value) {
         let request = Request::builder()
             .method(verb)
             .uri(path)
             .header(header::AUTHORIZATION, format!("Bearer {}", self.host.run_key()))
             .header(header::CONTENT_TYPE, "application/json")
-            .header("payhost-shop", self.shop.to_string())
+            .header("payhost-shop", shop.to_string())
             .header("payhost-mode", "test")
             .body(Body::from(body.to_string()))
             .unwrap();
@@ -172,8 +201,12 @@ impl Scene {
     }
 
     async fn endpoint(&self, url: &str, chosen: &[&str]) -> Value {
-        let (status, made) =
-            self.call("POST", "/v1/webhook-endpoints", json!({"url": url, "events": chosen})).await;
+        self.endpoint_of(self.shop, url, chosen).await
+    }
+
+    async fn endpoint_of(&self, shop: ShopId, url: &str, chosen: &[&str]) -> Value {
+        let body = json!({"url": url, "events": chosen});
+        let (status, made) = self.call_of(shop, "POST", "/v1/webhook-endpoints", body).await;
         assert_eq!(status, 201, "{made}");
         made
     }
@@ -189,9 +222,13 @@ impl Scene {
     }
 
     async fn happen(&self, name: &'static str) -> EventId {
+        self.happen_in(self.shop, name).await
+    }
+
+    async fn happen_in(&self, shop: ShopId, name: &'static str) -> EventId {
         let event = Event {
             id: EventId::new(self.host.now_ms(), random()),
-            shop_id: self.shop,
+            shop_id: shop,
             mode: Mode::Test,
             payment_id: None,
             sequence: None,
@@ -267,13 +304,17 @@ async fn an_endpoint_where_nothing_arrives_is_switched_off_after_the_schedule_an
     scene.endpoint(&alive_url, &["webhook_endpoint.disabled"]).await;
     dead.answer(500);
     let began_us = scene.clock.now_us();
-    scene.happen("payment.paid").await;
+    let first = scene.happen("payment.paid").await.to_string();
+    for _ in 0..2 {
+        scene.happen("payment.created").await;
+    }
     drain(&scene.host).await;
     // Small steps where the waits are short, so that each try is made about when it is due.
     scene.pass(10 * SECOND_US, 10).await;
     scene.pass(HOUR_US, 120).await;
     scene.pass(95 * HOUR_US, 950).await;
-    let at_s: Vec<i64> = dead.got().iter().map(|got| (got.at_us - began_us) / SECOND_US).collect();
+    let tries = dead.got().into_iter().filter(|got| got.id() == first);
+    let at_s: Vec<i64> = tries.map(|got| (got.at_us - began_us) / SECOND_US).collect();
     assert_eq!(at_s.len(), 10, "{at_s:?}");
     let mut waits = vec![0_i64];
     waits.extend(at_s.windows(2).map(|pair| pair[1] - pair[0]));
@@ -286,11 +327,17 @@ async fn an_endpoint_where_nothing_arrives_is_switched_off_after_the_schedule_an
     let shown = scene.shown(&endpoint).await;
     assert_eq!(shown["enabled"], false, "{shown}");
     assert!(shown["disabled_reason"].as_str().unwrap().contains("nothing arrived"), "{shown}");
-    let delivery = &scene.deliveries(&endpoint).await[0];
+    assert_eq!((&shown["state"], &shown["last_error"]), (&json!("switched_off"), &json!("answered 500")));
+    assert!(shown["state_since"].is_string() && shown["last_error_at"].is_string(), "{shown}");
+    let (_, figures) = scene.call("GET", "/v1/figures", Value::Null).await;
+    assert_eq!((&figures["endpoints_switched_off"], &figures["endpoints_failing"]), (&json!(1), &json!(0)));
+    let deliveries = scene.deliveries(&endpoint).await;
+    let delivery = deliveries.iter().find(|delivery| delivery["event_id"] == first.as_str()).unwrap();
     assert_eq!(
         (&delivery["state"], &delivery["tries"], &delivery["status"]),
         (&json!("failed"), &json!(10), &json!(500))
     );
+    let sent = dead.count();
     let told = alive.got();
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].json()["type"], "webhook_endpoint.disabled");
@@ -300,7 +347,7 @@ async fn an_endpoint_where_nothing_arrives_is_switched_off_after_the_schedule_an
     let from = scene.host.now_us();
     let missed = scene.happen("payment.cancelled").await;
     scene.pass(HOUR_US, 4).await;
-    assert_eq!(dead.count(), 10);
+    assert_eq!(dead.count(), sent);
     dead.answer(200);
     let path = format!("/v1/webhook-endpoints/{}", endpoint["id"].as_str().unwrap());
     let range = json!({"from": crate::time::rfc3339(from - SECOND_US)});
@@ -311,7 +358,147 @@ async fn an_endpoint_where_nothing_arrives_is_switched_off_after_the_schedule_an
     assert_eq!((status, resent), (200, json!({"deliveries": 1})));
     drain(&scene.host).await;
     assert!(dead.got().iter().any(|got| got.id() == missed.to_string()));
-    assert_eq!(scene.shown(&endpoint).await["disabled_reason"], Value::Null);
+    let shown = scene.shown(&endpoint).await;
+    assert_eq!((&shown["disabled_reason"], &shown["state"]), (&Value::Null, &json!("on")));
+    let (_, figures) = scene.call("GET", "/v1/figures", Value::Null).await;
+    assert_eq!(figures["endpoints_switched_off"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_event_that_a_receiver_cannot_take_switches_nothing_off() {
+    let scene = Scene::start().await;
+    let (receiver, url) = scene.receiver().await;
+    let endpoint = scene.endpoint(&url, &["*"]).await;
+    receiver.answer(500);
+    scene.happen("payment.paid").await;
+    drain(&scene.host).await;
+    scene.pass(10 * SECOND_US, 10).await;
+    scene.pass(100 * HOUR_US, 1_000).await;
+    assert_eq!(receiver.count(), 10, "the whole schedule");
+    assert_eq!(scene.deliveries(&endpoint).await[0]["state"], "failed");
+    let shown = scene.shown(&endpoint).await;
+    assert_eq!((&shown["enabled"], &shown["state"]), (&json!(true), &json!("failing")), "{shown}");
+    assert_eq!(
+        (&shown["last_error"], &shown["failing_since"]),
+        (&json!("answered 500"), &shown["state_since"])
+    );
+    let (_, figures) = scene.call("GET", "/v1/figures", Value::Null).await;
+    assert_eq!((&figures["endpoints_failing"], &figures["endpoints_switched_off"]), (&json!(1), &json!(0)));
+    // Others are accepted: nothing counts any more, however many are refused one by one.
+    for _ in 0..3 {
+        receiver.answer(204);
+        scene.happen("payment.created").await;
+        drain(&scene.host).await;
+        assert_eq!(scene.shown(&endpoint).await["state"], "on");
+        receiver.answer(500);
+        scene.happen("payment.paid").await;
+        scene.pass(10 * SECOND_US, 10).await;
+        scene.pass(100 * HOUR_US, 1_000).await;
+        assert_eq!(scene.shown(&endpoint).await["state"], "failing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_answers_late_is_shown_and_gets_one_event_at_a_time_until_it_is_quick() {
+    let scene = Scene::start().await;
+    let (receiver, url) = scene.receiver().await;
+    let endpoint = scene.endpoint(&url, &["*"]).await;
+    let ten = async || {
+        for _ in 0..10 {
+            scene.happen("payment.paid").await;
+        }
+        receiver.most_at_once.store(0, SeqCst);
+        drain(&scene.host).await;
+        receiver.most_at_once.load(SeqCst)
+    };
+    receiver.takes_us.store(5 * SECOND_US + 1, SeqCst);
+    scene.happen("payment.paid").await;
+    drain(&scene.host).await;
+    let shown = scene.shown(&endpoint).await;
+    assert_eq!((&shown["state"], &shown["enabled"]), (&json!("slow"), &json!(true)), "{shown}");
+    assert_eq!((&shown["slow_since"], &shown["failing_since"]), (&shown["state_since"], &Value::Null));
+    assert_eq!(ten().await, 1);
+    assert_eq!(scene.shown(&endpoint).await["slow_since"], shown["slow_since"], "since the first");
+    receiver.takes_us.store(0, SeqCst);
+    scene.happen("payment.paid").await;
+    drain(&scene.host).await;
+    assert_eq!(scene.shown(&endpoint).await["state"], "on");
+    let most = ten().await;
+    assert!((2..=8).contains(&most), "{most}");
+    assert!(scene.deliveries(&endpoint).await.iter().all(|delivery| delivery["state"] == "delivered"));
+}
+
+/// A shop whose 16 receivers take what is sent and never answer.
+async fn hanging(scene: &Scene, held: &Arc<Semaphore>) -> (ShopId, Vec<Receiver>) {
+    let shop = new_shop(&scene.host).await;
+    let mut receivers = Vec::new();
+    for _ in 0..16 {
+        let (receiver, url) = scene.receiver_that(Some(held.clone())).await;
+        scene.endpoint_of(shop, &url, &["*"]).await;
+        receivers.push(receiver);
+    }
+    (shop, receivers)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receivers_that_never_answer_delay_no_other_shop_and_one_shop_has_only_its_share() {
+    let scene = Scene::with_timeout(Duration::from_secs(600)).await;
+    let (receiver, url) = scene.receiver().await;
+    scene.endpoint(&url, &["*"]).await;
+    let held = Arc::new(Semaphore::new(0));
+    let mut floods = Vec::new();
+    for _ in 0..4 {
+        let (shop, receivers) = hanging(&scene, &held).await;
+        for _ in 0..20 {
+            scene.happen_in(shop, "payment.paid").await;
+        }
+        floods.push(receivers);
+    }
+    let stop = Arc::new(Semaphore::new(0));
+    let (host, stopped) = (scene.host.clone(), stop.clone());
+    let runner = tokio::spawn(run(host, async move { stopped.acquire().await.unwrap().forget() }));
+    let came = |receivers: &[Receiver]| {
+        receivers.iter().map(|receiver| receiver.came.available_permits()).sum::<usize>()
+    };
+    let all_hang = async {
+        // Eight tries at each of eight endpoints of each shop.
+        while floods.iter().any(|receivers| came(receivers) < 64) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all_hang).await.expect("the flood is on its way");
+    let victim = async {
+        for number in 1..=3 {
+            scene.happen("payment.paid").await;
+            receiver.came.acquire_many(number).await.unwrap().forget();
+            receiver.came.add_permits(usize::try_from(number).unwrap());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), victim).await.expect("another shop is told meanwhile");
+    let counts: Vec<usize> = floods.iter().map(|receivers| came(receivers)).collect();
+    assert_eq!(counts, [64; 4], "nothing of the flood was answered, and no shop has more than its share");
+    held.add_permits(Semaphore::MAX_PERMITS / 2);
+    stop.add_permits(1);
+    runner.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_with_much_to_send_lets_others_have_their_turn() {
+    let scene = Scene::start().await;
+    let (receiver, url) = scene.receiver().await;
+    let endpoint = scene.endpoint(&url, &["*"]).await;
+    // Each answer takes a fifth of a turn: the claim ends long before the events do.
+    receiver.takes_us.store(200_000, SeqCst);
+    for _ in 0..40 {
+        scene.happen("payment.paid").await;
+    }
+    let before_us = scene.clock.now_us();
+    super::run::once(&scene.host).await;
+    let took_us = scene.clock.now_us() - before_us;
+    assert!(receiver.count() < 40 && took_us < 4 * SECOND_US, "{} in {took_us} us", receiver.count());
+    drain(&scene.host).await;
+    assert_eq!(receiver.count(), 40);
+    assert_eq!(scene.shown(&endpoint).await["state"], "on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -341,6 +528,72 @@ async fn during_a_rotation_both_secrets_sign_and_afterwards_the_new_one_alone() 
     assert!(got.is_signed_with(again["secret"].as_str().unwrap()) && !got.is_signed_with(new));
     let (status, problem) = scene.call("POST", &path, json!({"old_secret_seconds": 604_801})).await;
     assert_eq!((status, &problem["field"]), (400, &json!("old_secret_seconds")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_signs_until_its_own_day_is_over_however_often_it_is_rotated() {
+    let scene = Scene::start().await;
+    let (receiver, url) = scene.receiver().await;
+    let made = scene.endpoint(&url, &["*"]).await;
+    let path = format!("/v1/webhook-endpoints/{}/rotate-secret", made["id"].as_str().unwrap());
+    let secret = |shown: &Value| shown["secret"].as_str().unwrap().to_owned();
+    let mut secrets = vec![secret(&made)];
+    let begun_us = scene.clock.now_us();
+    for hours in 0..4 {
+        scene.clock.0.store(begun_us + hours * HOUR_US, SeqCst);
+        let (status, rotated) = scene.call("POST", &path, json!({})).await;
+        assert_eq!(status, 200, "{rotated}");
+        secrets.push(secret(&rotated));
+    }
+    let shown = scene.shown(&made).await;
+    let ends = |us: &[i64]| {
+        json!(us.iter().map(|hours| crate::time::rfc3339(begun_us + hours * HOUR_US)).collect::<Vec<_>>())
+    };
+    assert_eq!(shown["old_secrets_until"], ends(&[24, 25, 26, 27]));
+    let signers = async || {
+        scene.happen("payment.paid").await;
+        drain(&scene.host).await;
+        let got = receiver.got().pop().unwrap();
+        secrets.iter().map(|secret| got.is_signed_with(secret)).collect::<Vec<_>>()
+    };
+    assert_eq!(signers().await, [true; 5], "the deployed one, and all that were rotated too early");
+    // A fifth old one is refused with words, and nothing changes; ending the current one at once is possible.
+    let (status, problem) = scene.call("POST", &path, json!({})).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("conflict")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains(ends(&[24])[0].as_str().unwrap()), "{problem}");
+    assert_eq!(signers().await, [true; 5]);
+    scene.clock.0.store(begun_us + 24 * HOUR_US + SECOND_US, SeqCst);
+    assert_eq!(signers().await, [false, true, true, true, true], "each ends for itself");
+    let (status, _) = scene.call("POST", &path, json!({"old_secret_seconds": 0})).await;
+    assert_eq!(status, 200);
+    assert_eq!(signers().await, [false, true, true, true, false], "the one that was replaced, at once");
+    scene.clock.0.store(begun_us + 26 * HOUR_US + SECOND_US, SeqCst);
+    assert_eq!(signers().await, [false, false, false, true, false]);
+    assert_eq!(scene.shown(&made).await["old_secrets_until"], ends(&[27]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn samples_of_a_shop_are_counted() {
+    let scene = Scene::start().await;
+    let (_receiver, url) = scene.receiver().await;
+    scene.endpoint(&url, &["*"]).await;
+    let sample = async || scene.call("POST", "/v1/events/samples", json!({"type": "payment.paid"})).await;
+    for _ in 0..999 {
+        scene.happen("payment.paid").await;
+    }
+    assert_eq!(sample().await.0, 201, "the thousandth event of no payment");
+    let (status, problem) = sample().await;
+    assert_eq!((status, &problem["code"]), (429, &json!("too_many_requests")), "{problem}");
+    let other = new_shop(&scene.host).await;
+    scene.endpoint_of(other, &url, &["*"]).await;
+    let body = json!({"type": "payment.paid"});
+    assert_eq!(
+        scene.call_of(other, "POST", "/v1/events/samples", body).await.0,
+        201,
+        "another shop's are its own"
+    );
+    scene.clock.0.fetch_add(HOUR_US + SECOND_US, SeqCst);
+    assert_eq!(sample().await.0, 201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

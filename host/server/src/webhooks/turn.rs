@@ -1,20 +1,20 @@
 //! One endpoint's turn. Invariant: it sends only while it holds the endpoint's lease, and what came of a try is written before
-//! the lease is given back; a try whose end was not written is made again.
+//! the lease is given back; a try whose end was not written is made again. A turn is short: with more to send the endpoint
+//! stands behind those that waited.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use payhost_core::id::EventId;
+use payhost_core::id::{EventId, ShopId};
 use payhost_core::kill::{self, Point};
 use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
-use payhost_store::rows::endpoints::{self, Endpoint};
+use payhost_store::rows::endpoints::{self, Endpoint, Health, OldSecret};
 use payhost_store::rows::events::{self, Event};
 use payhost_store::{Error, Json as Stored, Tx};
 use serde_json::{Value, json};
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::client::Answer;
 use super::events::EventOut;
@@ -24,8 +24,12 @@ use super::sign::{Secret, signatures};
 use crate::host::{Host, random};
 use crate::sealed::Place;
 
-/// Tries that run at once at an endpoint where things arrive. Where nothing arrives, it is one.
+/// Tries that run at once at an endpoint that takes what it is sent. Where nothing arrives, or late, it is one.
 const WIDTH: usize = 8;
+/// How long a turn begins tries, in microseconds.
+const TURN_US: i64 = 1_000_000;
+/// An answer that takes longer is a slow one, in microseconds.
+const SLOW_US: i64 = 5_000_000;
 /// Deliveries that are read at once.
 const PART: i64 = 64;
 /// Time for storing what came of the last try, in microseconds.
@@ -52,7 +56,10 @@ pub struct Turn {
     /// From here on no try is begun.
     until_us: i64,
     secrets: Vec<Secret>,
+    /// Nothing arrives there.
     failing: AtomicBool,
+    /// Its answers take long.
+    slow: AtomicBool,
     /// The endpoint was switched off meanwhile.
     off: AtomicBool,
 }
@@ -61,9 +68,25 @@ impl Turn {
     /// Begins with an endpoint that was claimed with this token.
     pub fn new(host: Host, endpoint: Endpoint, token: String) -> Self {
         let lease_until_us = endpoint.lease_until_us.unwrap_or_default();
-        let until_us = lease_until_us.saturating_sub(timeout_us(&host)).saturating_sub(MARGIN_US);
+        let last_us = lease_until_us.saturating_sub(timeout_us(&host)).saturating_sub(MARGIN_US);
+        let until_us = last_us.min(host.now_us().saturating_add(TURN_US));
         let failing = AtomicBool::new(endpoint.failing_since_us.is_some());
-        Self { host, endpoint, token, until_us, secrets: Vec::new(), failing, off: AtomicBool::new(false) }
+        let slow = AtomicBool::new(endpoint.slow_since_us.is_some());
+        Self {
+            host,
+            endpoint,
+            token,
+            until_us,
+            secrets: Vec::new(),
+            failing,
+            slow,
+            off: AtomicBool::new(false),
+        }
+    }
+
+    /// Whose turn it is.
+    pub fn shop(&self) -> ShopId {
+        self.endpoint.shop_id
     }
 
     /// Sends what is due, as long as `stopping` says no and the lease lasts, and gives the endpoint back.
@@ -74,10 +97,11 @@ impl Turn {
             tracing::error!(endpoint = %id, %error, "webhooks cannot be sent; they are tried again");
         }
         let (shop, token) = (self.endpoint.shop_id, self.token);
-        let edge = EventId::new(host.now_ms().saturating_sub(KEPT_MS), [0; 10]);
+        let now_us = host.now_us();
+        let edge = EventId::new((now_us / 1000).saturating_sub(KEPT_MS), [0; 10]);
         let released = host.store().transact(move |tx| {
             deliveries::forget(tx, (shop, id), edge, FORGET)?;
-            endpoints::release(tx, shop, id, &token)
+            endpoints::release(tx, shop, id, &token, now_us)
         });
         let released: Result<bool, Error> = released.await;
         match released {
@@ -122,7 +146,7 @@ impl Turn {
     }
 
     fn may_begin(&self, running: usize, stopping: &AtomicBool) -> bool {
-        let width = if self.failing.load(Relaxed) { 1 } else { WIDTH };
+        let width = if self.failing.load(Relaxed) || self.slow.load(Relaxed) { 1 } else { WIDTH };
         running < width
             && !self.off.load(Relaxed)
             && !stopping.load(Relaxed)
@@ -135,11 +159,11 @@ impl Turn {
         let opened = self.host.store().read(move |tx| {
             let key = vault.shop_key(tx, endpoint.shop_id)?;
             let mut opened = vec![Place::WebhookSecret(endpoint.id).open(&key, &endpoint.secret)?];
-            let old = endpoint.old_secret.filter(|_| endpoint.old_secret_until_us > Some(now_us));
-            if let Some(old) = old {
-                opened.push(Place::OldWebhookSecret(endpoint.id).open(&key, &old)?);
+            let old: Vec<OldSecret> = endpoint.old_secrets.to()?;
+            for old in old.iter().rev().filter(|old| old.until_us > now_us) {
+                opened.push(Place::OldWebhookSecret(endpoint.id).open(&key, &old.sealed()?)?);
             }
-            Ok::<Vec<Zeroizing<Vec<u8>>>, Error>(opened)
+            Ok::<_, Error>(opened)
         });
         Ok(opened.await?.into_iter().map(Secret::of).collect())
     }
@@ -206,25 +230,21 @@ impl Turn {
     }
 
     /// Writes what came of a try. Many payments' addresses behind one endpoint say nothing about each other: such an endpoint
-    /// is never called failing.
+    /// is never called failing, or slow.
     async fn store(&self, row: Delivery, before: i64, next: Next, now_us: i64) -> Result<(), Error> {
         let own = self.endpoint.url.is_some();
-        let failed = own && next != Next::Delivered;
-        let changed = own && self.failing.swap(failed, Relaxed) != failed;
-        let (host, since_us) = (self.host.clone(), failed.then_some(now_us));
+        let health = self.health(&row, next);
+        let host = self.host.clone();
         let written = self.host.store().transact(move |tx| {
             if !deliveries::record(tx, &row, before)? {
                 return Ok(false);
             }
-            let (shop, id) = (row.shop_id, row.endpoint_id);
-            if changed {
-                endpoints::set_failing(tx, shop, id, since_us)?;
-            }
-            if !own {
-                return Ok(false);
+            if let Some(health) = &health {
+                endpoints::note(tx, row.shop_id, row.endpoint_id, health, now_us)?;
             }
             match next {
-                Next::Delivered | Next::Again(_) => Ok(false),
+                Next::Again(_) | Next::Delivered => Ok(false),
+                Next::GivenUp | Next::Gone if !own => Ok(false),
                 Next::Gone => switch_off(tx, &host, &row, "the receiver answered 410 Gone").map(|()| true),
                 Next::GivenUp => give_up(tx, &host, &row, now_us),
             }
@@ -233,6 +253,24 @@ impl Turn {
             self.off.store(true, Relaxed);
         }
         Ok(())
+    }
+
+    /// What a try said of the receiver, if that is news.
+    fn health(&self, row: &Delivery, next: Next) -> Option<Health> {
+        let own = self.endpoint.url.is_some();
+        match next {
+            Next::Delivered => {
+                let slow = row.took_us > Some(SLOW_US);
+                let failed = self.failing.swap(false, Relaxed);
+                let was_slow = self.slow.swap(own && slow, Relaxed);
+                (own && (failed || was_slow != slow)).then_some(Health::Took { slow })
+            }
+            Next::Again(_) | Next::GivenUp | Next::Gone => {
+                self.failing.fetch_or(own, Relaxed);
+                let error = row.error.clone().unwrap_or_default();
+                Some(Health::Refused { error, failing: own })
+            }
+        }
     }
 }
 
@@ -247,17 +285,21 @@ fn refusal(status: u16) -> Option<String> {
     }
 }
 
-/// A schedule is over. If nothing arrived for all of its time, the endpoint is switched off; tells whether it was.
+/// A schedule is over. If nothing arrived for all of its time, and several events were in vain, the endpoint is switched off;
+/// tells whether it was. One event that its receiver cannot take says nothing of the others, also where no other happened.
 fn give_up(tx: &mut Tx<'_>, host: &Host, row: &Delivery, now_us: i64) -> Result<bool, Error> {
-    // Under its lock: another try may have arrived this very moment.
-    let endpoint = endpoints::lock(tx, row.shop_id, row.endpoint_id)?;
-    let since_us = endpoint.and_then(|endpoint| endpoint.failing_since_us).unwrap_or(now_us);
+    // Counting locks it: another try may have arrived this very moment.
+    let Some(endpoint) = endpoints::gave_up(tx, row.shop_id, row.endpoint_id)? else { return Ok(false) };
+    let since_us = endpoint.failing_since_us.unwrap_or(now_us);
     let patience_us = schedule::patience_us(&host.webhook_options().schedule);
-    if now_us.saturating_sub(since_us) < patience_us {
+    if endpoint.given_up < schedule::IN_VAIN || now_us.saturating_sub(since_us) < patience_us {
         return Ok(false);
     }
-    switch_off(tx, host, row, "nothing arrived there for the whole time in which an event is tried")
-        .map(|()| true)
+    let reason = format!(
+        "nothing arrived there for the whole time in which an event is tried, and {} events were tried in vain",
+        endpoint.given_up
+    );
+    switch_off(tx, host, row, &reason).map(|()| true)
 }
 
 /// Switches an endpoint off, and tells the shop's other endpoints and the operator's log.
@@ -268,6 +310,7 @@ fn switch_off(tx: &mut Tx<'_>, host: &Host, row: &Delivery, reason: &str) -> Res
     }
     endpoint.enabled = false;
     endpoint.disabled_reason = Some(reason.to_owned());
+    endpoint.disabled_us = Some(host.now_us());
     endpoint.updated_us = host.now_us();
     endpoints::update(tx, &endpoint)?;
     endpoints::settle_due(tx, &endpoint)?;

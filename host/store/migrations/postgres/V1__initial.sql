@@ -338,6 +338,8 @@ CREATE TABLE event (
     CONSTRAINT event_of_payment_is_numbered CHECK ((payment_id IS NULL) = (sequence IS NULL))
 );
 CREATE UNIQUE INDEX event_sequence ON event (shop_id, payment_id, sequence);
+-- Samples are counted: events stay for ever.
+CREATE INDEX event_loose ON event (shop_id, id) WHERE payment_id IS NULL;
 
 -- Where a shop is told of events. Without url: at the address that each payment brings (payment.webhook_url).
 CREATE TABLE webhook_endpoint (
@@ -348,11 +350,15 @@ CREATE TABLE webhook_endpoint (
     name TEXT COLLATE "C" NOT NULL,
     events TEXT COLLATE "C" NOT NULL,
     secret BYTEA NOT NULL,
-    old_secret BYTEA,
-    old_secret_until_us BIGINT,
+    old_secrets TEXT COLLATE "C" NOT NULL,
     enabled BIGINT NOT NULL CONSTRAINT webhook_endpoint_enabled_bool CHECK (enabled IN (0, 1)),
     disabled_reason TEXT COLLATE "C",
+    disabled_us BIGINT,
     failing_since_us BIGINT,
+    given_up BIGINT NOT NULL,
+    slow_since_us BIGINT,
+    last_error TEXT COLLATE "C",
+    last_error_us BIGINT,
     due_us BIGINT,
     lease_until_us BIGINT,
     lease_token TEXT COLLATE "C",
@@ -365,6 +371,9 @@ CREATE UNIQUE INDEX webhook_endpoint_id ON webhook_endpoint (id);
 CREATE UNIQUE INDEX webhook_endpoint_of_payments ON webhook_endpoint (shop_id, mode)
     WHERE url IS NULL AND deleted_us IS NULL;
 CREATE INDEX webhook_endpoint_due ON webhook_endpoint (due_us) WHERE due_us IS NOT NULL;
+-- For the figures: receivers where nothing arrives, and those that are told nothing any more.
+CREATE INDEX webhook_endpoint_failing ON webhook_endpoint (failing_since_us) WHERE failing_since_us IS NOT NULL;
+CREATE INDEX webhook_endpoint_off ON webhook_endpoint (shop_id, id) WHERE disabled_reason IS NOT NULL;
 
 -- Events that have not been handed to the shop's endpoints yet.
 CREATE TABLE webhook_outbox (
@@ -419,6 +428,8 @@ CREATE TABLE notice (
     digest TEXT COLLATE "C" NOT NULL,
     source TEXT COLLATE "C" NOT NULL,
     listed BIGINT NOT NULL CONSTRAINT notice_listed_bool CHECK (listed IN (0, 1)),
+    size BIGINT NOT NULL,
+    order_ref TEXT COLLATE "C",
     raw BYTEA,
     times BIGINT NOT NULL CONSTRAINT notice_times_positive CHECK (times >= 1),
     state TEXT COLLATE "C" NOT NULL CONSTRAINT notice_state_known CHECK (state IN (
@@ -444,9 +455,11 @@ CREATE TABLE notice (
 CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
 CREATE INDEX notice_list ON notice (shop_id, mode, id);
 CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS NOT NULL;
--- What strangers send is counted, so that they cannot fill the disk.
-CREATE INDEX notice_strange ON notice (channel_id, created_us)
-    WHERE listed = 0 AND state NOT IN ('received', 'read', 'applied');
+-- What strangers send is counted, so that they cannot fill the disk: messages that name no order of the channel, and those that
+-- name one.
+CREATE INDEX notice_strange ON notice (channel_id, created_us, size) WHERE listed = 0 AND order_ref IS NULL;
+CREATE INDEX notice_of_order ON notice (channel_id, order_ref, size) WHERE listed = 0 AND order_ref IS NOT NULL;
+CREATE INDEX notice_nobodys ON notice (created_us) WHERE order_ref IS NULL;
 -- Those that wait for a person, over all shops.
 CREATE INDEX notice_for_a_person ON notice (id)
     WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
@@ -481,6 +494,7 @@ CREATE UNIQUE INDEX call_id ON call (id);
 
 CREATE TABLE job (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    lane TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     key TEXT COLLATE "C" NOT NULL,
     shop_id TEXT COLLATE "C",
@@ -500,7 +514,11 @@ CREATE TABLE job (
 CREATE UNIQUE INDEX job_key ON job (key);
 -- Whose gateway did not answer: the oldest asks often, and when one is answered all fall due.
 CREATE INDEX job_silent ON job (gateway, silent_us) WHERE silent_us IS NOT NULL;
-CREATE INDEX job_due ON job (due_us) WHERE state = 'waiting';
+-- What a shop has due, and which shop comes next: a claim reads no other shop's jobs.
+CREATE INDEX job_shop ON job (lane, shop_id, due_us) WHERE state = 'waiting';
+-- No job was tried less than never. Only who asks in order of time says so: no plan for one shop's jobs can take this index,
+-- and read past a hundred thousand of another's.
+CREATE INDEX job_due ON job (lane, due_us, shop_id) WHERE state = 'waiting' AND tries >= 0;
 CREATE INDEX job_done ON job (updated_us) WHERE state = 'done';
 
 -- What happened stays: nobody changes or removes it, not even a hand in a shell.

@@ -327,6 +327,8 @@ CREATE TABLE event (
     CONSTRAINT event_of_payment_is_numbered CHECK ((payment_id IS NULL) = (sequence IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX event_sequence ON event (shop_id, payment_id, sequence);
+-- Samples are counted: events stay for ever.
+CREATE INDEX event_loose ON event (shop_id, id) WHERE payment_id IS NULL;
 
 -- Where a shop is told of events. Without url: at the address that each payment brings (payment.webhook_url).
 CREATE TABLE webhook_endpoint (
@@ -337,11 +339,15 @@ CREATE TABLE webhook_endpoint (
     name TEXT NOT NULL,
     events TEXT NOT NULL,
     secret BLOB NOT NULL,
-    old_secret BLOB,
-    old_secret_until_us INTEGER,
+    old_secrets TEXT NOT NULL,
     enabled INTEGER NOT NULL CONSTRAINT webhook_endpoint_enabled_bool CHECK (enabled IN (0, 1)),
     disabled_reason TEXT,
+    disabled_us INTEGER,
     failing_since_us INTEGER,
+    given_up INTEGER NOT NULL,
+    slow_since_us INTEGER,
+    last_error TEXT,
+    last_error_us INTEGER,
     due_us INTEGER,
     lease_until_us INTEGER,
     lease_token TEXT,
@@ -354,6 +360,9 @@ CREATE UNIQUE INDEX webhook_endpoint_id ON webhook_endpoint (id);
 CREATE UNIQUE INDEX webhook_endpoint_of_payments ON webhook_endpoint (shop_id, mode)
     WHERE url IS NULL AND deleted_us IS NULL;
 CREATE INDEX webhook_endpoint_due ON webhook_endpoint (due_us) WHERE due_us IS NOT NULL;
+-- For the figures: receivers where nothing arrives, and those that are told nothing any more.
+CREATE INDEX webhook_endpoint_failing ON webhook_endpoint (failing_since_us) WHERE failing_since_us IS NOT NULL;
+CREATE INDEX webhook_endpoint_off ON webhook_endpoint (shop_id, id) WHERE disabled_reason IS NOT NULL;
 
 -- Events that have not been handed to the shop's endpoints yet.
 CREATE TABLE webhook_outbox (
@@ -408,6 +417,8 @@ CREATE TABLE notice (
     digest TEXT NOT NULL,
     source TEXT NOT NULL,
     listed INTEGER NOT NULL CONSTRAINT notice_listed_bool CHECK (listed IN (0, 1)),
+    size INTEGER NOT NULL,
+    order_ref TEXT,
     raw BLOB,
     times INTEGER NOT NULL CONSTRAINT notice_times_positive CHECK (times >= 1),
     state TEXT NOT NULL CONSTRAINT notice_state_known CHECK (state IN (
@@ -434,9 +445,11 @@ CREATE UNIQUE INDEX notice_id ON notice (id);
 CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
 CREATE INDEX notice_list ON notice (shop_id, mode, id);
 CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS NOT NULL;
--- What strangers send is counted, so that they cannot fill the disk.
-CREATE INDEX notice_strange ON notice (channel_id, created_us)
-    WHERE listed = 0 AND state NOT IN ('received', 'read', 'applied');
+-- What strangers send is counted, so that they cannot fill the disk: messages that name no order of the channel, and those that
+-- name one.
+CREATE INDEX notice_strange ON notice (channel_id, created_us, size) WHERE listed = 0 AND order_ref IS NULL;
+CREATE INDEX notice_of_order ON notice (channel_id, order_ref, size) WHERE listed = 0 AND order_ref IS NOT NULL;
+CREATE INDEX notice_nobodys ON notice (created_us) WHERE order_ref IS NULL;
 -- Those that wait for a person, over all shops.
 CREATE INDEX notice_for_a_person ON notice (id)
     WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
@@ -468,6 +481,7 @@ CREATE INDEX call_kept ON call (kept_until_us) WHERE record IS NOT NULL;
 
 CREATE TABLE job (
     id TEXT NOT NULL PRIMARY KEY,
+    lane TEXT NOT NULL,
     kind TEXT NOT NULL,
     key TEXT NOT NULL,
     shop_id TEXT,
@@ -487,7 +501,11 @@ CREATE TABLE job (
 CREATE UNIQUE INDEX job_key ON job (key);
 -- Whose gateway did not answer: the oldest asks often, and when one is answered all fall due.
 CREATE INDEX job_silent ON job (gateway, silent_us) WHERE silent_us IS NOT NULL;
-CREATE INDEX job_due ON job (due_us) WHERE state = 'waiting';
+-- What a shop has due, and which shop comes next: a claim reads no other shop's jobs.
+CREATE INDEX job_shop ON job (lane, shop_id, due_us) WHERE state = 'waiting';
+-- No job was tried less than never. Only who asks in order of time says so: no plan for one shop's jobs can take this index,
+-- and read past a hundred thousand of another's.
+CREATE INDEX job_due ON job (lane, due_us, shop_id) WHERE state = 'waiting' AND tries >= 0;
 CREATE INDEX job_done ON job (updated_us) WHERE state = 'done';
 
 -- What happened stays: nobody changes or removes it, not even a hand in a shell.

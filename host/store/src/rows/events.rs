@@ -66,20 +66,45 @@ pub fn any_in_outbox(tx: &mut Tx<'_>) -> Result<bool, Error> {
     tx.query_opt("SELECT 1 FROM webhook_outbox LIMIT 1", &[], |_| Ok(())).map(|found| found.is_some())
 }
 
-/// Takes up to `limit` events out of the outbox, those of a shop in order: what is not handed on in this transaction is lost.
-pub fn take_from_outbox(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Outbox>, Error> {
+/// Shops with events in the outbox, up to `limit` of them, in order of their ids from behind one.
+pub fn shops_in_outbox(tx: &mut Tx<'_>, after: Option<ShopId>, limit: i64) -> Result<Vec<ShopId>, Error> {
+    let next = |after: &str| {
+        format!(
+            "SELECT o.shop_id FROM webhook_outbox AS o WHERE o.shop_id > {after} ORDER BY o.shop_id LIMIT 1"
+        )
+    };
+    // From shop to shop in the index, without reading the events between.
+    let sql = format!(
+        "WITH RECURSIVE walk (shop_id, step) AS (SELECT ({}), 1 UNION ALL SELECT ({}), walk.step + 1 FROM walk \
+         WHERE walk.shop_id IS NOT NULL AND walk.step < $2) SELECT shop_id FROM walk WHERE shop_id IS NOT NULL",
+        next("$1"),
+        next("walk.shop_id"),
+    );
+    let after = after.map_or(Value::Text(String::new()), |shop| shop.to_value());
+    tx.query(&sql, &[after, limit.to_value()], |row| row.get(0))
+}
+
+/// Takes up to `limit` events of a shop out of the outbox, in order: what is not handed on in this transaction is lost.
+pub fn take_from_outbox(tx: &mut Tx<'_>, shop: ShopId, limit: i64) -> Result<Vec<Outbox>, Error> {
     // Materialized, so that PostgreSQL looks once, as in `jobs::claim`.
     let sql = format!(
-        "WITH taken AS MATERIALIZED (SELECT shop_id, event_id FROM webhook_outbox ORDER BY shop_id, event_id \
-         LIMIT $1{}) DELETE FROM webhook_outbox WHERE (shop_id, event_id) IN (SELECT shop_id, event_id FROM taken) \
+        "WITH taken AS MATERIALIZED (SELECT shop_id, event_id FROM webhook_outbox WHERE shop_id = $1 ORDER BY event_id \
+         LIMIT $2{}) DELETE FROM webhook_outbox WHERE (shop_id, event_id) IN (SELECT shop_id, event_id FROM taken) \
          RETURNING {}",
         tx.for_update_skip_locked(),
         Outbox::COLUMNS,
     );
-    let mut taken = tx.query(&sql, params![limit], Outbox::read)?;
+    let mut taken = tx.query(&sql, params![shop, limit], Outbox::read)?;
     // RETURNING promises no order.
-    taken.sort_by_key(|outbox| (outbox.shop_id, outbox.event_id));
+    taken.sort_by_key(|outbox| outbox.event_id);
     Ok(taken)
+}
+
+/// How many events of a shop from one on are of no payment, counted up to `most`.
+pub fn loose_since(tx: &mut Tx<'_>, shop: ShopId, from: EventId, most: i64) -> Result<i64, Error> {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM event WHERE shop_id = $1 AND payment_id IS NULL AND id >= $2 \
+               LIMIT $3) AS counted";
+    tx.query_one(sql, params![shop, from, most], |row| row.get(0))
 }
 
 /// An event of a shop.

@@ -2,11 +2,16 @@
 //! enqueue; of those who run it only the one with the newest token may end it.
 //!
 //! A job is claimed by moving its `due_us` to the end of the lease, so an abandoned one falls due by itself.
+//!
+//! Jobs are claimed by shop ([`look`], then [`claim`]): however many are due of one, a look reads a bounded part of them, sees
+//! the others within a few looks, and a claim reads what it takes.
+
+use std::collections::HashMap;
 
 use payhost_core::id::{JobId, ShopId};
 
 use crate::table::{Table, table, word};
-use crate::{Error, Json, ToValue, Tx, Value, params};
+use crate::{Error, Json, Later, ToValue, Tx, Value, params};
 
 word! {
     /// How a job stands.
@@ -20,11 +25,23 @@ word! {
     }
 }
 
+word! {
+    /// Jobs of one lane never wait for those of another.
+    pub enum Lane {
+        /// Everything that money waits for.
+        Work = "work",
+        /// Messages that are sent on to somebody else's server, which may be slow.
+        Forward = "forward",
+    }
+}
+
 table! {
     /// One job.
     pub struct Job in "job" {
         /// Its id.
         id: JobId,
+        /// In which lane it is done.
+        lane: Lane,
         /// What to do.
         kind: String,
         /// What it is about: there is one job per key.
@@ -70,6 +87,8 @@ impl Job {
 pub struct NewJob<'a> {
     /// Its id (kept only when the key is new).
     pub id: JobId,
+    /// In which lane to do it (kept only when the key is new).
+    pub lane: Lane,
     /// What to do.
     pub kind: &'a str,
     /// What it is about.
@@ -87,8 +106,8 @@ pub struct NewJob<'a> {
 /// being done → it is done once more afterwards, at this time or when it retries, whichever is earlier, with the new payload;
 /// done or dead → it starts anew.
 pub fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>, now_us: i64) -> Result<(), Error> {
-    let sql = "INSERT INTO job (id, kind, key, shop_id, payload, due_us, tries, state, created_us, updated_us) \
-               VALUES ($1, $2, $3, $4, $5, $6, 0, 'waiting', $7, $7) ON CONFLICT (key) DO UPDATE SET \
+    let sql = "INSERT INTO job (id, lane, kind, key, shop_id, payload, due_us, tries, state, created_us, updated_us) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 'waiting', $8, $8) ON CONFLICT (key) DO UPDATE SET \
                kind = excluded.kind, payload = excluded.payload, updated_us = excluded.updated_us, state = 'waiting', \
                due_us = CASE WHEN job.state <> 'waiting' THEN excluded.due_us \
                    WHEN job.lease_token IS NOT NULL OR job.due_us < excluded.due_us THEN job.due_us \
@@ -97,43 +116,148 @@ pub fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>, now_us: i64) -> Result<(), Err
                    WHEN job.again_us < excluded.due_us THEN job.again_us ELSE excluded.due_us END, \
                tries = CASE WHEN job.state <> 'waiting' THEN 0 ELSE job.tries END, \
                last_error = CASE WHEN job.state <> 'waiting' THEN NULL ELSE job.last_error END";
-    let values = params![job.id, job.kind, job.key, job.shop_id, job.payload, job.due_us, now_us];
+    let values = params![job.id, job.lane, job.kind, job.key, job.shop_id, job.payload, job.due_us, now_us];
     tx.execute_later(sql, values)
 }
 
-/// Claims up to `limit` due jobs of these kinds (of all, when there are none named), earliest first. `token` must be
-/// random and new for each claim; it fences: whoever claims a job later makes it worthless.
-pub fn claim(
-    tx: &mut Tx<'_>,
-    kinds: &[&str],
-    now_us: i64,
-    lease_until_us: i64,
-    token: &str,
-    limit: i64,
-) -> Result<Vec<Job>, Error> {
-    let mut values: Vec<Value> = params![now_us].to_vec();
-    let mut of_kinds = String::new();
-    if !kinds.is_empty() {
-        let places: Vec<String> = (2..).zip(kinds).map(|(at, _)| format!("${at}")).collect();
-        of_kinds = format!("AND kind IN ({}) ", places.join(", "));
-        values.extend(kinds.iter().map(ToValue::to_value));
+/// Due jobs that a look reads, the oldest first. When there are fewer, it saw all of them.
+const OLDEST: i64 = 128;
+/// And the newest, when there are more: what came just now is there, however much waits before it.
+const NEWEST: i64 = 32;
+/// Shops that a look goes past then, from where the last look ended: whatever stands in the way, each has its turn.
+const WALK: i64 = 256;
+
+/// What is due in a lane, as far as one look sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Shops with something due (`None`: the host itself), in no order, each once, and how many of its jobs there may be.
+    pub shops: Vec<(Option<ShopId>, i64)>,
+    /// Where the next look goes on.
+    pub walked: Option<ShopId>,
+    /// When the next job falls due, if none is.
+    pub next_us: Option<i64>,
+}
+
+/// Looks for what is due; `walked` is the last look's.
+pub fn look(tx: &mut Tx<'_>, lane: Lane, now_us: i64, walked: Option<ShopId>) -> Result<Due, Error> {
+    let mut found = HashMap::new();
+    let oldest = ends(tx, lane, now_us, ("", OLDEST), &mut found)?;
+    if oldest < OLDEST {
+        let next_us = if oldest == 0 { next_due_in(tx, lane)? } else { None };
+        return Ok(Due { shops: found.into_iter().collect(), walked, next_us });
     }
-    values.extend([limit.to_value(), lease_until_us.to_value(), token.to_value()]);
-    let at = kinds.len();
-    let (limit, lease, token) = (at.saturating_add(2), at.saturating_add(3), at.saturating_add(4));
-    // Materialized, so that PostgreSQL looks for due jobs once: a subquery that locks could run again and claim more.
+    ends(tx, lane, now_us, ("DESC ", NEWEST), &mut found)?;
+    let (shops, walked) = walk(tx, lane, now_us, walked)?;
+    found.extend(shops.into_iter().map(|shop| (Some(shop), 0)));
+    let own = "SELECT 1 FROM job WHERE lane = $1 AND shop_id IS NULL AND state = 'waiting' AND due_us <= $2 LIMIT 1";
+    if tx.query_opt(own, params![lane, now_us], |_| Ok(()))?.is_some() {
+        found.insert(None, 0);
+    }
+    // How many there are of each was not counted.
+    Ok(Due { shops: found.into_keys().map(|shop| (shop, i64::MAX)).collect(), walked, next_us: None })
+}
+
+/// Counts the shops of the jobs at one end of what is due; how many jobs that were.
+fn ends(
+    tx: &mut Tx<'_>,
+    lane: Lane,
+    now_us: i64,
+    (order, limit): (&str, i64),
+    found: &mut HashMap<Option<ShopId>, i64>,
+) -> Result<i64, Error> {
     let sql = format!(
-        "WITH due AS MATERIALIZED (SELECT id FROM job WHERE state = 'waiting' AND due_us <= $1 {of_kinds}\
-         ORDER BY due_us, id LIMIT ${limit}{}) \
-         UPDATE job SET due_us = ${lease}, lease_until_us = ${lease}, lease_token = ${token}, tries = tries + 1, \
-         updated_us = $1 WHERE id IN (SELECT id FROM due) RETURNING {}",
-        tx.for_update_skip_locked(),
-        Job::COLUMNS,
+        "SELECT shop_id FROM job WHERE lane = $1 AND state = 'waiting' AND tries >= 0 AND due_us <= $2 \
+         ORDER BY due_us {order}LIMIT $3"
     );
-    let mut jobs = tx.query(&sql, &values, Job::read)?;
+    let shops = tx.query(&sql, params![lane, now_us, limit], |row| row.get::<Option<ShopId>>(0))?;
+    let count = i64::try_from(shops.len()).unwrap_or(i64::MAX);
+    for shop in shops {
+        let jobs = found.entry(shop).or_insert(0_i64);
+        *jobs = jobs.saturating_add(1);
+    }
+    Ok(count)
+}
+
+/// Goes from shop to shop in the index, without reading the jobs between; gives those with something due, and where to go on.
+fn walk(
+    tx: &mut Tx<'_>,
+    lane: Lane,
+    now_us: i64,
+    from: Option<ShopId>,
+) -> Result<(Vec<ShopId>, Option<ShopId>), Error> {
+    let next = |after: &str| {
+        format!(
+            "SELECT job.shop_id FROM job WHERE job.lane = $1 AND job.state = 'waiting' AND job.shop_id > {after} \
+             ORDER BY job.shop_id LIMIT 1"
+        )
+    };
+    let sql = format!(
+        "WITH RECURSIVE walk (shop_id, step) AS (SELECT ({}), 1 UNION ALL SELECT ({}), walk.step + 1 FROM walk \
+         WHERE walk.shop_id IS NOT NULL AND walk.step < $3) \
+         SELECT walk.shop_id, CASE WHEN EXISTS (SELECT 1 FROM job WHERE job.lane = $1 AND job.state = 'waiting' \
+         AND job.shop_id = walk.shop_id AND job.due_us <= $4) THEN 1 ELSE 0 END FROM walk WHERE walk.shop_id IS NOT NULL",
+        next("$2"),
+        next("walk.shop_id"),
+    );
+    let from = from.map_or(Value::Text(String::new()), |shop| shop.to_value());
+    let values = [lane.to_value(), from, WALK.to_value(), now_us.to_value()];
+    let passed = tx.query(&sql, &values, |row| Ok((row.get::<ShopId>(0)?, row.get::<bool>(1)?)))?;
+    let end = i64::try_from(passed.len()).unwrap_or(i64::MAX) < WALK;
+    let last = passed.last().map(|(shop, _)| *shop).filter(|_| !end);
+    Ok((passed.into_iter().filter_map(|(shop, due)| due.then_some(shop)).collect(), last))
+}
+
+/// Who claims, and until when.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// In which lane.
+    pub lane: Lane,
+    /// Now.
+    pub now_us: i64,
+    /// The jobs are the claimer's until then.
+    pub lease_until_us: i64,
+    /// Random and new for each claim; it fences: whoever claims a job later makes it worthless.
+    pub token: &'a str,
+}
+
+/// Claims due jobs of shops, of each up to so many, the earliest first.
+pub fn claim(tx: &mut Tx<'_>, by: &Claim<'_>, shops: &[(Option<ShopId>, i64)]) -> Result<Vec<Job>, Error> {
+    let mut asked = Vec::with_capacity(shops.len());
+    for (shop, limit) in shops {
+        asked.push(claim_of(tx, by, *shop, *limit)?);
+    }
+    let mut jobs = Vec::new();
+    for claimed in asked {
+        jobs.extend(claimed.all(tx)?);
+    }
     // RETURNING promises no order.
     jobs.sort_by_key(|job| (job.created_us, job.id));
     Ok(jobs)
+}
+
+fn claim_of(tx: &mut Tx<'_>, by: &Claim<'_>, shop: Option<ShopId>, limit: i64) -> Result<Later<Job>, Error> {
+    let Claim { lane, now_us, lease_until_us, token } = *by;
+    let mut values: Vec<Value> = params![lane].to_vec();
+    let of = match shop {
+        Some(shop) => {
+            values.push(shop.to_value());
+            "= $2"
+        }
+        None => "IS NULL",
+    };
+    let at = values.len();
+    values.extend([now_us.to_value(), limit.to_value(), lease_until_us.to_value(), token.to_value()]);
+    let [now, limit, lease, token] = [1, 2, 3, 4].map(|more: usize| at.saturating_add(more));
+    // Materialized, so that PostgreSQL looks for due jobs once: a subquery that locks could run again and claim more.
+    let sql = format!(
+        "WITH due AS MATERIALIZED (SELECT id FROM job WHERE lane = $1 AND shop_id {of} AND state = 'waiting' \
+         AND due_us <= ${now} ORDER BY due_us LIMIT ${limit}{}) \
+         UPDATE job SET due_us = ${lease}, lease_until_us = ${lease}, lease_token = ${token}, tries = tries + 1, \
+         updated_us = ${now} WHERE id IN (SELECT id FROM due) RETURNING {}",
+        tx.for_update_skip_locked(),
+        Job::COLUMNS,
+    );
+    tx.query_later(&sql, &values, Job::read)
 }
 
 // A row that is named by its key has its state compared as a parameter: beside a literal PostgreSQL may take the partial index
@@ -174,9 +298,18 @@ pub fn give_up(tx: &mut Tx<'_>, id: JobId, token: &str, error: &str, now_us: i64
 
 /// When the next job falls due (perhaps in the past).
 pub fn next_due(tx: &mut Tx<'_>) -> Result<Option<i64>, Error> {
+    let mut next_us = None;
+    for (lane, _) in Lane::TABLE {
+        next_us = next_us.into_iter().chain(next_due_in(tx, *lane)?).min();
+    }
+    Ok(next_us)
+}
+
+fn next_due_in(tx: &mut Tx<'_>, lane: Lane) -> Result<Option<i64>, Error> {
     // Not MIN, for which PostgreSQL reads all of them as long as it knows nothing of the table.
-    let sql = "SELECT due_us FROM job WHERE state = 'waiting' ORDER BY due_us LIMIT 1";
-    tx.query_opt(sql, params![], |row| row.get(0))
+    let sql =
+        "SELECT due_us FROM job WHERE lane = $1 AND state = 'waiting' AND tries >= 0 ORDER BY due_us LIMIT 1";
+    tx.query_opt(sql, params![lane], |row| row.get(0))
 }
 
 /// The job of a key.

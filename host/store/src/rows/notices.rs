@@ -1,5 +1,5 @@
-//! `notice`: messages that gateways send. Invariant: the same message to the same channel is one row for ever, and what it
-//! said is kept as it came.
+//! `notice`: messages that gateways send. Invariant: the same message to the same channel is one row, and what it said of an
+//! order of ours is kept as it came. What names none leaves its digest and a few words, and those for days only.
 
 use payhost_core::id::{ChannelId, NoticeId, PaymentId, ShopId};
 
@@ -84,7 +84,11 @@ table! {
         source: String,
         /// Whether the plugin lists that address.
         listed: bool,
-        /// The message, sealed; gone when it was over long ago.
+        /// Bytes of the message.
+        size: i64,
+        /// The order of the channel that it names, once it was read; none: no order of ours.
+        order_ref: Option<String>,
+        /// The message, sealed; gone when it was over long ago, or names no order of ours.
         raw: Option<Sealed>,
         /// How often it came.
         times: i64,
@@ -135,12 +139,52 @@ pub fn is_known(tx: &mut Tx<'_>, channel: ChannelId, digest: &str) -> Result<boo
     Ok(tx.query_opt(sql, params![channel, digest], |row| row.get::<i64>(0))?.is_some())
 }
 
-/// How many messages that came to a channel since a time, from addresses that its plugin does not list, came to nothing;
-/// counted up to `most`.
-pub fn strange(tx: &mut Tx<'_>, channel: ChannelId, since_us: i64, most: i64) -> Result<i64, Error> {
-    let sql = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM notice WHERE channel_id = $1 AND created_us > $2 AND listed = 0 \
-               AND state NOT IN ('received', 'read', 'applied') LIMIT $3) AS counted";
-    tx.query_one(sql, params![channel, since_us, most], |row| row.get(0))
+/// Messages and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    /// How many.
+    pub messages: i64,
+    /// How many bytes together.
+    pub bytes: i64,
+}
+
+impl Amount {
+    /// Whether another message of this size would be too much.
+    pub fn is_full(self, most: Self, size: i64) -> bool {
+        self.messages >= most.messages || self.bytes.saturating_add(size) > most.bytes
+    }
+}
+
+/// What came to a channel since a time from addresses that its plugin does not list, and names no order of the channel (or was
+/// not read yet); counted up to `most` messages.
+pub fn strange(tx: &mut Tx<'_>, channel: ChannelId, since_us: i64, most: i64) -> Result<Amount, Error> {
+    let what = "channel_id = $1 AND created_us > $2 AND listed = 0 AND order_ref IS NULL LIMIT $3";
+    amount(tx, what, params![channel, since_us, most])
+}
+
+/// What came about an order of a channel from addresses that its plugin does not list; counted up to `most` messages.
+pub fn of_order(tx: &mut Tx<'_>, channel: ChannelId, order_ref: &str, most: i64) -> Result<Amount, Error> {
+    let what = "channel_id = $1 AND order_ref = $2 AND listed = 0 AND order_ref IS NOT NULL LIMIT $3";
+    amount(tx, what, params![channel, order_ref, most])
+}
+
+fn amount(tx: &mut Tx<'_>, what: &str, values: &[Value]) -> Result<Amount, Error> {
+    let sql = format!(
+        "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM (SELECT size FROM notice WHERE {what}) AS counted"
+    );
+    tx.query_one(&sql, values, |row| Ok(Amount { messages: row.get(0)?, bytes: row.get(1)? }))
+}
+
+/// Keeps the message, or throws it away.
+pub fn set_raw(tx: &mut Tx<'_>, shop: ShopId, id: NoticeId, raw: Option<&Sealed>) -> Result<(), Error> {
+    let sql = "UPDATE notice SET raw = $1 WHERE shop_id = $2 AND id = $3";
+    tx.execute_later(sql, params![raw.cloned(), shop, id])
+}
+
+/// Takes a notice away that nothing came of, if it is still in this state; tells whether it was.
+pub fn remove(tx: &mut Tx<'_>, shop: ShopId, id: NoticeId, from: NoticeState) -> Result<bool, Error> {
+    let sql = "DELETE FROM notice WHERE shop_id = $1 AND id = $2 AND state = $3";
+    tx.execute(sql, params![shop, id, from]).map(|rows| rows == 1)
 }
 
 /// A notice by its id alone, for the operator.
@@ -148,23 +192,29 @@ pub fn get_of_any_shop(tx: &mut Tx<'_>, id: NoticeId) -> Result<Option<Notice>, 
     Notice::select_opt(tx, "WHERE id = $1", params![id])
 }
 
-/// Throws away up to `limit` messages that came before a time and are over: of those that were nobody's payment nothing is
-/// left, of the others what happened, without the message. Tells how many.
-pub fn forget(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
-    let sql = "WITH old AS MATERIALIZED (SELECT id FROM notice WHERE created_us < $1 AND raw IS NOT NULL \
-               AND payment_id IS NULL AND state IN ('refused', 'unknown_order', 'unreadable') \
+/// Throws away up to `limit` notices that came before a time, are over, and name no order of ours. Tells how many.
+pub fn forget_strange(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
+    let sql = "WITH old AS MATERIALIZED (SELECT id FROM notice WHERE created_us < $1 AND order_ref IS NULL \
+               AND payment_id IS NULL AND state IN ('refused', 'unknown_order', 'unreadable', 'ignored') \
                AND (forward IS NULL OR forward <> 'waiting') ORDER BY created_us LIMIT $2) \
                DELETE FROM notice WHERE id IN (SELECT id FROM old)";
-    let gone = tx.execute(sql, params![before_us, limit])?;
+    tx.execute(sql, params![before_us, limit])
+}
+
+/// Throws away up to `limit` messages that came before a time and are over; what they did stays. Tells how many.
+pub fn forget(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
     let sql = "WITH old AS MATERIALIZED (SELECT id FROM notice WHERE created_us < $1 AND raw IS NOT NULL \
                AND state IN ('applied', 'ignored', 'dismissed') ORDER BY created_us LIMIT $2) \
                UPDATE notice SET raw = NULL, reading = NULL WHERE id IN (SELECT id FROM old)";
-    Ok(gone.saturating_add(tx.execute(sql, params![before_us, limit])?))
+    tx.execute(sql, params![before_us, limit])
 }
 
-/// Writes how the forwarding of a notice came out, while it waits; `false`: it does not.
+/// Writes how the forwarding of a notice came out, while it waits; `false`: it does not. What was taken there is theirs: the
+/// message goes.
 pub fn forwarded(tx: &mut Tx<'_>, notice: &Notice) -> Result<bool, Error> {
-    let sql = "UPDATE notice SET forward = $1, forward_status = $2, forwarded_us = $3 \
+    let sql = "UPDATE notice SET forward = $1, forward_status = $2, forwarded_us = $3, \
+               raw = CASE WHEN $1 = 'forwarded' THEN NULL ELSE raw END, \
+               reading = CASE WHEN $1 = 'forwarded' THEN NULL ELSE reading END \
                WHERE shop_id = $4 AND id = $5 AND forward = 'waiting'";
     let n = notice;
     let values = params![n.forward, n.forward_status, n.forwarded_us, n.shop_id, n.id];
@@ -228,8 +278,8 @@ pub fn for_a_person(
 #[must_use = "false means that somebody else went on with it"]
 pub fn advance(tx: &mut Tx<'_>, notice: &Notice, from: NoticeState) -> Result<bool, Error> {
     let sql = "UPDATE notice SET state = $1, reading = $2, reply = $3, reply_type = $4, summary = $5, payment_id = $6, \
-               reason = $7, forward = COALESCE(forward, $8), since_us = $9, updated_us = $10 \
-               WHERE shop_id = $11 AND id = $12 AND state = $13";
+               reason = $7, forward = COALESCE(forward, $8), since_us = $9, updated_us = $10, order_ref = $11 \
+               WHERE shop_id = $12 AND id = $13 AND state = $14";
     let n = notice;
     let values = params![
         n.state,
@@ -242,6 +292,7 @@ pub fn advance(tx: &mut Tx<'_>, notice: &Notice, from: NoticeState) -> Result<bo
         n.forward,
         n.since_us,
         n.updated_us,
+        n.order_ref,
         n.shop_id,
         n.id,
         from

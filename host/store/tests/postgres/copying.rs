@@ -121,6 +121,8 @@ fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt
         digest: payment.id.to_string(),
         source: "203.0.113.9".to_owned(),
         listed: false,
+        size: 1,
+        order_ref: None,
         raw: Some(Sealed::from_bytes(vec![0, 255])),
         times: 1,
         state: NoticeState::Applied,

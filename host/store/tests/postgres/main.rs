@@ -12,6 +12,7 @@ mod breaks;
 mod copying;
 mod flights;
 mod nodes;
+mod plans;
 mod schema;
 mod settings;
 #[path = "../suite/mod.rs"]

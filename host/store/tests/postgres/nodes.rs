@@ -12,7 +12,7 @@ use payhost_store::rows::{Mode, jobs, meta, payments};
 use payhost_store::{Blob, Error, Options, Store};
 use tokio::task::JoinSet;
 
-use crate::suite::fixture::{NOW_US, World, err, job, ok, world};
+use crate::suite::fixture::{NOW_US, World, claim_all, err, job, ok, world};
 use crate::{database, shared};
 
 async fn two_nodes() -> (Store, Store, World) {
@@ -55,9 +55,7 @@ async fn a_job_is_claimed_by_one_node_only() {
     let mut claims = BTreeMap::<String, u32>::new();
     loop {
         let claimed = at_once(&one, &two, |at| {
-            move |tx: &mut payhost_store::Tx<'_>| {
-                jobs::claim(tx, &["resolve"], 1000, 9000, &format!("token {at}"), 3)
-            }
+            move |tx: &mut payhost_store::Tx<'_>| claim_all(tx, 1000, 9000, &format!("token {at}"), 3)
         })
         .await;
         assert!(claimed.iter().all(|jobs| jobs.len() <= 3));
@@ -81,7 +79,7 @@ async fn a_job_that_another_node_is_claiming_is_passed_over() {
     let (go_on, gate) = mpsc::channel::<()>();
     let holding = tokio::spawn(async move {
         one.transact(move |tx| -> Result<_, Error> {
-            let jobs = jobs::claim(tx, &[], 10, 90, "one", 1)?;
+            let jobs = claim_all(tx, 10, 90, "one", 1)?;
             claimed.send(()).unwrap();
             gate.recv().unwrap();
             Ok(jobs)
@@ -89,7 +87,7 @@ async fn a_job_that_another_node_is_claiming_is_passed_over() {
         .await
     });
     tokio::task::spawn_blocking(move || at_work.recv().unwrap()).await.unwrap();
-    let others = ok(&two, |tx| jobs::claim(tx, &[], 10, 90, "two", 10)).await;
+    let others = ok(&two, |tx| claim_all(tx, 10, 90, "two", 10)).await;
     go_on.send(()).unwrap();
     let first = holding.await.unwrap().unwrap();
     assert_eq!((first.len(), others.len()), (1, 1), "the second node did not wait");

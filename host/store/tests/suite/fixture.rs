@@ -13,7 +13,7 @@ use payhost_store::rows::channels::{self, Channel, InDoubt};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::endpoints::Endpoint;
 use payhost_store::rows::facts::FactRow;
-use payhost_store::rows::jobs::NewJob;
+use payhost_store::rows::jobs::{self, Claim, Job, Lane, NewJob};
 use payhost_store::rows::payments::{self, Confirm, Payment};
 use payhost_store::rows::plugins::{self, Component};
 use payhost_store::rows::shops::{self, Shop};
@@ -237,11 +237,15 @@ impl World {
             name: "주문".to_owned(),
             events: json_of(json!(["*"])),
             secret: Sealed::from_bytes(vec![1]),
-            old_secret: None,
-            old_secret_until_us: None,
+            old_secrets: json_of(json!([])),
             enabled: true,
             disabled_reason: None,
+            disabled_us: None,
             failing_since_us: None,
+            given_up: 0,
+            slow_since_us: None,
+            last_error: None,
+            last_error_us: None,
             due_us: None,
             lease_until_us: None,
             lease_token: None,
@@ -271,6 +275,7 @@ impl World {
 pub fn job(key: &str, due_us: i64) -> NewJob<'_> {
     NewJob {
         id: job_id(),
+        lane: Lane::Work,
         kind: "resolve",
         key,
         shop_id: None,
@@ -293,4 +298,17 @@ pub async fn err<T: Send + std::fmt::Debug + 'static>(
     work: impl FnOnce(&mut payhost_store::Tx<'_>) -> Result<T, Error> + Send + 'static,
 ) -> Error {
     store.transact(work).await.unwrap_err()
+}
+
+/// Claims what is due in the lane that money waits for, up to so many jobs of each shop.
+pub fn claim_all(
+    tx: &mut payhost_store::Tx<'_>,
+    now_us: i64,
+    lease_until_us: i64,
+    token: &str,
+    limit: i64,
+) -> Result<Vec<Job>, Error> {
+    let due = jobs::look(tx, Lane::Work, now_us, None)?;
+    let shops: Vec<_> = due.shops.into_iter().map(|(shop, _)| (shop, limit)).collect();
+    jobs::claim(tx, &Claim { lane: Lane::Work, now_us, lease_until_us, token }, &shops)
 }

@@ -1,11 +1,13 @@
 //! Jobs.
 
-use payhost_store::Error;
-use payhost_store::Store;
-use payhost_store::rows::jobs::{self, Job, JobState, NewJob};
+use std::collections::{BTreeMap, BTreeSet};
+
+use payhost_core::id::ShopId;
+use payhost_store::rows::jobs::{self, Claim, Job, JobState, Lane, NewJob};
+use payhost_store::{Error, Store, Tx};
 
 use super::Database;
-use super::fixture::{NOW_US, err, job, ok};
+use super::fixture::{NOW_US, claim_all, err, job, ok, shop_id};
 
 const LEASE: i64 = 30;
 
@@ -14,7 +16,7 @@ async fn enqueue(store: &Store, key: &'static str, due_us: i64) {
 }
 
 async fn claim(store: &Store, now_us: i64, token: &'static str) -> Vec<Job> {
-    ok(store, move |tx| jobs::claim(tx, &[], now_us, now_us + LEASE, token, 10)).await
+    ok(store, move |tx| claim_all(tx, now_us, now_us + LEASE, token, 10)).await
 }
 
 async fn finish(store: &Store, job: &Job, token: &'static str) -> bool {
@@ -113,23 +115,100 @@ pub async fn a_job_given_up_is_not_claimed(database: &Database) {
     assert!(claim(&store, 10_000, "t2").await.is_empty());
 }
 
-pub async fn claims_are_limited_by_kind_and_number(database: &Database) {
+fn of(shop: ShopId, key: &str, due_us: i64) -> NewJob<'_> {
+    NewJob { shop_id: Some(shop), ..job(key, due_us) }
+}
+
+const fn by(token: &str) -> Claim<'_> {
+    Claim { lane: Lane::Work, now_us: 100, lease_until_us: 100 + LEASE, token }
+}
+
+pub async fn a_claim_takes_of_each_shop_so_many_of_its_earliest_jobs_and_of_its_own_lane(
+    database: &Database,
+) {
     let store = database.open();
-    ok(&store, |tx| {
+    let [one, two, none] = [shop_id(), shop_id(), shop_id()];
+    ok(&store, move |tx| {
         for (at, key) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            let kind = if key == "b" { "other" } else { "resolve" };
-            let due_us = 100 - i64::try_from(at).unwrap();
-            jobs::enqueue(tx, &NewJob { kind, ..job(key, due_us) }, 0)?;
+            jobs::enqueue(tx, &of(one, key, 100 - i64::try_from(at).unwrap()), 0)?;
         }
-        Ok(())
+        jobs::enqueue(tx, &of(two, "e", 1), 0)?;
+        jobs::enqueue(tx, &of(two, "early", 101), 0)?;
+        jobs::enqueue(tx, &NewJob { lane: Lane::Forward, ..of(two, "sent on", 1) }, 0)?;
+        jobs::enqueue(tx, &job("own", 1), 0)
     })
     .await;
     let keys = |found: Vec<Job>| found.into_iter().map(|job| job.key).collect::<Vec<_>>();
-    let two = ok(&store, |tx| jobs::claim(tx, &["resolve", "unused"], 100, 130, "t1", 2)).await;
-    assert_eq!(keys(two), ["c", "d"], "the earliest two of the kind");
-    let other = ok(&store, |tx| jobs::claim(tx, &["other"], 100, 130, "t2", 2)).await;
-    assert_eq!(keys(other), ["b"]);
-    assert_eq!(keys(claim(&store, 100, "t3").await), ["a"]);
+    let shops = move |lane| move |tx: &mut Tx<'_>| Ok(jobs::look(tx, lane, 100, None)?.shops);
+    let due: BTreeMap<_, _> = ok(&store, shops(Lane::Work)).await.into_iter().collect();
+    assert_eq!(due, BTreeMap::from([(None, 1), (Some(one), 4), (Some(two), 1)]), "all of them, counted");
+    assert_eq!(ok(&store, shops(Lane::Forward)).await, [(Some(two), 1)]);
+    let wanted = [(Some(one), 2), (Some(two), 9), (Some(none), 9)];
+    let claimed = ok(&store, move |tx| jobs::claim(tx, &by("t1"), &wanted)).await;
+    assert_eq!(keys(claimed), ["c", "d", "e"], "the earliest two of one shop, all of the other");
+    assert_eq!(keys(ok(&store, |tx| jobs::claim(tx, &by("t2"), &[(None, 9)])).await), ["own"]);
+    assert_eq!(keys(claim(&store, 100, "t3").await), ["a", "b"]);
+    let sent_on = Claim { lane: Lane::Forward, ..by("t4") };
+    let sent_on = ok(&store, move |tx| jobs::claim(tx, &sent_on, &[(Some(two), 9)])).await;
+    assert_eq!(keys(sent_on), ["sent on"]);
+}
+
+/// Far more than a look reads are due of one shop, and were before all others.
+async fn flood(store: &Store, shop: ShopId) {
+    ok(store, move |tx| {
+        (0..400).try_for_each(|at| jobs::enqueue(tx, &of(shop, &format!("flood {at}"), at % 50), 0))
+    })
+    .await;
+}
+
+fn shops_of(due: &jobs::Due) -> BTreeSet<Option<ShopId>> {
+    let shops: BTreeSet<_> = due.shops.iter().map(|(shop, _)| *shop).collect();
+    assert_eq!(shops.len(), due.shops.len(), "each shop once");
+    shops
+}
+
+pub async fn a_job_that_fell_due_just_now_is_seen_behind_a_flood(database: &Database) {
+    let store = database.open();
+    // The last of its kind in the walk's order, so that only its time speaks for it.
+    let mut shops: Vec<ShopId> = (0..600).map(|_| shop_id()).collect();
+    let (last, flooding) = (shops.pop().unwrap(), shops.remove(0));
+    flood(&store, flooding).await;
+    ok(&store, move |tx| {
+        for (at, shop) in shops.iter().enumerate() {
+            jobs::enqueue(tx, &of(*shop, &format!("later {at}"), 1_000_000), 0)?;
+        }
+        jobs::enqueue(tx, &of(last, "new", 100), 0)
+    })
+    .await;
+    let due = ok(&store, |tx| jobs::look(tx, Lane::Work, 100, None)).await;
+    assert_eq!(shops_of(&due), BTreeSet::from([Some(flooding), Some(last)]));
+}
+
+pub async fn a_few_looks_see_every_shop_whatever_floods(database: &Database) {
+    let store = database.open();
+    let shops: Vec<ShopId> = (0..600).map(|_| shop_id()).collect();
+    let (flooding, waiting) = (shops[300], shops.clone());
+    ok(&store, move |tx| {
+        // Older than nothing and younger than nothing of the flood: neither end of what is due shows them.
+        for (at, shop) in waiting.iter().enumerate() {
+            jobs::enqueue(tx, &of(*shop, &format!("waits {at}"), 25), 0)?;
+        }
+        jobs::enqueue(tx, &job("own", 25), 0)
+    })
+    .await;
+    flood(&store, flooding).await;
+    let (mut seen, mut walked) = (BTreeSet::new(), None);
+    for looks in 1.. {
+        let due = ok(&store, move |tx| jobs::look(tx, Lane::Work, 100, walked)).await;
+        assert!(shops_of(&due).contains(&None), "the host's own work is there in each");
+        seen.extend(shops_of(&due).into_iter().flatten());
+        walked = due.walked;
+        if walked.is_none() {
+            assert_eq!(looks, 3, "600 shops by 256");
+            break;
+        }
+    }
+    assert_eq!(seen, shops.into_iter().collect());
 }
 
 pub async fn the_next_due_time_is_known(database: &Database) {
@@ -182,7 +261,7 @@ pub async fn the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_an
         assert_eq!(due(tx, "d")?, 903);
         // One that is being done is not touched.
         jobs::silence(tx, "c", Some("other/test"), NOW_US)?;
-        let taken = jobs::claim(tx, &[], NOW_US + 1_000_000, NOW_US + 2_000_000, "t", 9)?;
+        let taken = claim_all(tx, NOW_US + 1_000_000, NOW_US + 2_000_000, "t", 9)?;
         assert_eq!(taken.len(), 4);
         assert_eq!(jobs::wake(tx, "other/test", NOW_US, 5, 0)?, 0);
         Ok(())
@@ -196,14 +275,14 @@ pub async fn finished_jobs_are_thrown_away_in_batches(database: &Database) {
         for key in ["a", "b", "c"] {
             jobs::enqueue(tx, &job(key, NOW_US), NOW_US)?;
         }
-        let taken = jobs::claim(tx, &[], NOW_US, NOW_US + 9, "t", 2)?;
+        let taken = claim_all(tx, NOW_US, NOW_US + 9, "t", 2)?;
         for job in &taken {
             assert!(jobs::finish(tx, job.id, "t", NOW_US + 1)?);
         }
         assert_eq!(jobs::purge_done(tx, NOW_US + 1, 9)?, 0);
         assert_eq!((jobs::purge_done(tx, NOW_US + 2, 1)?, jobs::purge_done(tx, NOW_US + 2, 1)?), (1, 1));
         assert_eq!(jobs::purge_done(tx, NOW_US + 2, 1)?, 0);
-        assert_eq!(jobs::claim(tx, &[], NOW_US, NOW_US + 9, "u", 9)?.len(), 1);
+        assert_eq!(claim_all(tx, NOW_US, NOW_US + 9, "u", 9)?.len(), 1);
         Ok(())
     })
     .await;

@@ -5,6 +5,7 @@
 pub mod attempts;
 pub mod fixture;
 pub mod jobs;
+pub mod notices;
 pub mod payments;
 pub mod rows;
 pub mod transactions;
@@ -85,11 +86,15 @@ macro_rules! cases {
                 a_done_job_starts_anew_when_enqueued,
                 a_job_put_off_keeps_its_error_and_its_tries,
                 a_job_given_up_is_not_claimed,
-                claims_are_limited_by_kind_and_number,
+                a_claim_takes_of_each_shop_so_many_of_its_earliest_jobs_and_of_its_own_lane,
+                a_job_that_fell_due_just_now_is_seen_behind_a_flood,
+                a_few_looks_see_every_shop_whatever_floods,
                 the_next_due_time_is_known,
                 a_rolled_back_enqueue_leaves_no_job,
                 the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_answers,
                 finished_jobs_are_thrown_away_in_batches;
+            notices: messages_that_name_no_order_are_counted_with_their_bytes_and_those_of_an_order_by_it,
+                what_named_no_order_goes_and_what_named_one_loses_only_its_message;
             rows: a_key_is_found_by_its_hash_until_it_is_revoked,
                 a_key_has_a_shop_or_is_the_operators,
                 an_idempotency_key_belongs_to_one_request,
@@ -108,7 +113,10 @@ macro_rules! cases {
                 an_endpoint_is_claimed_when_due_and_by_one_only,
                 a_lost_lease_lets_another_take_the_endpoint_and_fences_the_first,
                 a_delivery_that_comes_during_a_turn_is_not_forgotten_at_its_end,
-                failing_endpoints_stand_in_a_queue_of_their_own,
+                endpoints_that_fail_or_are_slow_stand_in_a_queue_of_their_own,
+                endpoints_are_claimed_by_shop_and_one_with_more_to_send_goes_to_the_end,
+                events_are_handed_on_by_shop_whatever_one_has,
+                endpoints_that_were_switched_off_are_counted_and_listed_until_somebody_acts,
                 an_endpoint_that_is_switched_off_is_never_due,
                 a_shop_has_one_endpoint_without_address_in_a_mode,
                 a_try_is_written_once_and_over_the_one_before,

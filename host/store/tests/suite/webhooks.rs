@@ -1,11 +1,13 @@
 //! Endpoints, the outbox and deliveries.
 
+use std::collections::BTreeMap;
+
 use payhost_core::id::{EndpointId, EventId};
-use payhost_store::Store;
 use payhost_store::rows::Mode;
 use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
-use payhost_store::rows::endpoints::{self, Endpoint};
+use payhost_store::rows::endpoints::{self, Claim, Endpoint, Health, Queue, Standing};
 use payhost_store::rows::events::{self, Event, Outbox};
+use payhost_store::{Store, Tx};
 use serde_json::json;
 
 use super::Database;
@@ -64,12 +66,23 @@ async fn add(store: &Store, world: World, id: EndpointId, due_us: i64) -> EventI
     .await
 }
 
-async fn claim(store: &Store, failing: bool, now_us: i64, token: &'static str) -> Vec<Endpoint> {
-    ok(store, move |tx| endpoints::claim(tx, failing, now_us, now_us + LEASE, token, 10)).await
+/// Claims all that is due in a queue.
+fn claim_in(
+    tx: &mut Tx<'_>,
+    queue: Queue,
+    now_us: i64,
+    token: &str,
+) -> Result<Vec<Endpoint>, payhost_store::Error> {
+    let due = endpoints::due(tx, queue, now_us)?;
+    endpoints::claim(tx, &Claim { queue, now_us, lease_until_us: now_us + LEASE, token }, &due)
 }
 
-async fn release(store: &Store, world: World, id: EndpointId, token: &'static str) -> bool {
-    ok(store, move |tx| endpoints::release(tx, world.shop, id, token)).await
+async fn claim(store: &Store, now_us: i64, token: &'static str) -> Vec<Endpoint> {
+    ok(store, move |tx| claim_in(tx, Queue::Working, now_us, token)).await
+}
+
+async fn release(store: &Store, world: World, id: EndpointId, token: &'static str, now_us: i64) -> bool {
+    ok(store, move |tx| endpoints::release(tx, world.shop, id, token, now_us)).await
 }
 
 async fn get(store: &Store, world: World, id: EndpointId) -> Endpoint {
@@ -88,48 +101,49 @@ pub async fn an_event_is_handed_on_once_and_only_where_somebody_listens(database
         for event in [&second, &first, &event(listens, Mode::Live), &event(silent, Mode::Test)] {
             events::insert(tx, event)?;
         }
-        assert!(events::any_in_outbox(tx)?);
         Ok([first.id, second.id].map(|event_id| Outbox { shop_id: listens.shop, event_id }))
     })
     .await;
-    let taken = ok(&store, |tx| {
-        let mut taken = events::take_from_outbox(tx, 1)?;
-        taken.extend(events::take_from_outbox(tx, 10)?);
+    let taken = ok(&store, move |tx| {
+        assert_eq!(events::shops_in_outbox(tx, None, 9)?, [listens.shop]);
+        let mut taken = events::take_from_outbox(tx, listens.shop, 1)?;
+        taken.extend(events::take_from_outbox(tx, listens.shop, 10)?);
         Ok(taken)
     })
     .await;
     assert_eq!(taken, wanted, "in order of their ids");
-    assert!(!ok(&store, events::any_in_outbox).await);
+    assert_eq!(ok(&store, |tx| events::shops_in_outbox(tx, None, 9)).await, []);
 }
 
 pub async fn an_endpoint_is_claimed_when_due_and_by_one_only(database: &Database) {
     let store = database.open();
     let (world, id) = scene(&store, 100).await;
     assert_eq!(ok(&store, |tx| endpoints::next_due_after(tx, 99)).await, Some(100));
-    assert!(claim(&store, false, 99, "t1").await.is_empty());
-    assert!(ok(&store, |tx| endpoints::any_claimable(tx, false, 100)).await);
-    assert_eq!(claim(&store, false, 100, "t1").await.len(), 1);
-    assert!(!ok(&store, |tx| endpoints::any_claimable(tx, false, 100)).await);
-    assert!(claim(&store, false, 100, "t2").await.is_empty());
-    assert!(release(&store, world, id, "t1").await);
-    assert_eq!(claim(&store, false, 100, "t3").await.len(), 1, "its delivery still waits");
+    assert!(claim(&store, 99, "t1").await.is_empty());
+    let due = |tx: &mut Tx<'_>| endpoints::due(tx, Queue::Working, 100);
+    assert_eq!(ok(&store, due).await, [(world.shop, 1)]);
+    assert_eq!(claim(&store, 100, "t1").await.len(), 1);
+    assert_eq!(ok(&store, due).await, []);
+    assert!(claim(&store, 100, "t2").await.is_empty());
+    assert!(release(&store, world, id, "t1", 100).await);
+    assert_eq!(claim(&store, 100, "t3").await.len(), 1, "its delivery still waits");
 }
 
 pub async fn a_lost_lease_lets_another_take_the_endpoint_and_fences_the_first(database: &Database) {
     let store = database.open();
     let (world, id) = scene(&store, 100).await;
-    assert_eq!(claim(&store, false, 100, "t1").await.len(), 1);
-    assert!(claim(&store, false, 100 + LEASE - 1, "t2").await.is_empty());
-    assert_eq!(claim(&store, false, 100 + LEASE, "t2").await.len(), 1);
-    assert!(!release(&store, world, id, "t1").await);
+    assert_eq!(claim(&store, 100, "t1").await.len(), 1);
+    assert!(claim(&store, 100 + LEASE - 1, "t2").await.is_empty());
+    assert_eq!(claim(&store, 100 + LEASE, "t2").await.len(), 1);
+    assert!(!release(&store, world, id, "t1", 130).await);
     assert_eq!(get(&store, world, id).await.lease_token.as_deref(), Some("t2"));
-    assert!(release(&store, world, id, "t2").await);
+    assert!(release(&store, world, id, "t2", 130).await);
 }
 
 pub async fn a_delivery_that_comes_during_a_turn_is_not_forgotten_at_its_end(database: &Database) {
     let store = database.open();
     let (world, id) = scene(&store, 100).await;
-    let claimed = claim(&store, false, 100, "t1").await;
+    let claimed = claim(&store, 100, "t1").await;
     assert_eq!(claimed[0].due_us, Some(100));
     let first = ok(&store, move |tx| deliveries::due(tx, (world.shop, id), 100, 10)).await;
     ok(&store, move |tx| {
@@ -138,25 +152,139 @@ pub async fn a_delivery_that_comes_during_a_turn_is_not_forgotten_at_its_end(dat
     })
     .await;
     add(&store, world, id, 110).await;
-    assert!(claim(&store, false, 111, "t2").await.is_empty(), "the lease still holds");
-    assert!(release(&store, world, id, "t1").await);
+    assert!(claim(&store, 111, "t2").await.is_empty(), "the lease still holds");
+    assert!(release(&store, world, id, "t1", 105).await);
     assert_eq!(get(&store, world, id).await.due_us, Some(110));
-    assert_eq!(claim(&store, false, 111, "t2").await.len(), 1);
+    assert_eq!(claim(&store, 111, "t2").await.len(), 1);
 }
 
-pub async fn failing_endpoints_stand_in_a_queue_of_their_own(database: &Database) {
+pub async fn endpoints_that_fail_or_are_slow_stand_in_a_queue_of_their_own(database: &Database) {
     let store = database.open();
     let (world, id) = scene(&store, 100).await;
+    let note = |health: Health, now_us: i64| {
+        ok(&store, move |tx| {
+            endpoints::note(tx, world.shop, id, &health, now_us)?;
+            Ok(endpoints::get(tx, world.shop, id)?.unwrap())
+        })
+    };
+    let refused = |error: &str, failing| Health::Refused { error: error.to_owned(), failing };
+    let now = note(refused("no", false), 40).await;
+    assert_eq!(
+        (now.failing_since_us, now.last_error.as_deref(), now.last_error_us),
+        (None, Some("no"), Some(40))
+    );
+    note(refused("500", true), 50).await;
+    let now = note(refused("503", true), 70).await;
+    assert_eq!((now.failing_since_us, now.last_error_us), (Some(50), Some(70)), "since the first failure");
+    assert!(claim(&store, 100, "t1").await.is_empty());
+    let ailing = |token| ok(&store, move |tx| claim_in(tx, Queue::Ailing, 100, token));
+    assert_eq!(ailing("t1").await.len(), 1);
+    assert!(release(&store, world, id, "t1", 100).await);
+    let gave_up = ok(&store, move |tx| endpoints::gave_up(tx, world.shop, id)).await.unwrap();
+    assert_eq!(gave_up.given_up, 1);
+    note(Health::Took { slow: true }, 80).await;
+    let now = note(Health::Took { slow: true }, 90).await;
+    assert_eq!((now.failing_since_us, now.given_up, now.slow_since_us), (None, 0, Some(80)));
+    assert!(claim(&store, 100, "t2").await.is_empty());
+    assert_eq!(ailing("t2").await.len(), 1);
+    assert!(release(&store, world, id, "t2", 100).await);
+    assert_eq!(note(Health::Took { slow: false }, 95).await.slow_since_us, None);
+    assert_eq!(claim(&store, 100, "t3").await.len(), 1);
+}
+
+pub async fn endpoints_are_claimed_by_shop_and_one_with_more_to_send_goes_to_the_end(database: &Database) {
+    let store = database.open();
+    let ((one, first), (two, other)) = (scene(&store, 10).await, scene(&store, 30).await);
+    let second = endpoint_id();
+    ok(&store, move |tx| endpoints::insert(tx, &one.endpoint(second))).await;
+    add(&store, one, second, 20).await;
+    let due = ok(&store, |tx| endpoints::due(tx, Queue::Working, 100)).await;
+    assert_eq!(BTreeMap::from_iter(due), BTreeMap::from([(one.shop, 2), (two.shop, 1)]));
+    let ids = |claimed: Vec<Endpoint>| claimed.into_iter().map(|endpoint| endpoint.id).collect::<Vec<_>>();
+    let claim_one = |token: &'static str| {
+        ok(&store, move |tx| {
+            let by = Claim { queue: Queue::Working, now_us: 100, lease_until_us: 130, token };
+            endpoints::claim(tx, &by, &[(one.shop, 1), (two.shop, 1)])
+        })
+    };
+    assert_eq!(ids(claim_one("t1").await), [first, other], "of each shop the one that waits longest");
+    assert!(release(&store, one, first, "t1", 100).await);
+    assert_eq!(get(&store, one, first).await.due_us, Some(100));
+    assert_eq!(ids(claim_one("t2").await), [second], "not the one that had its turn");
+}
+
+pub async fn events_are_handed_on_by_shop_whatever_one_has(database: &Database) {
+    let store = database.open();
+    let mut worlds = vec![world(&store).await, world(&store).await, world(&store).await];
+    worlds.sort_by_key(|world| world.shop);
+    let shops: Vec<_> = worlds.iter().map(|world| world.shop).collect();
+    let wanted = shops.clone();
     ok(&store, move |tx| {
-        endpoints::set_failing(tx, world.shop, id, Some(50))?;
-        endpoints::set_failing(tx, world.shop, id, Some(70))
+        for (world, events) in worlds.iter().zip([200, 1, 2]) {
+            endpoints::insert(tx, &world.endpoint(endpoint_id()))?;
+            for _ in 0..events {
+                events::insert(tx, &event(*world, Mode::Test))?;
+            }
+        }
+        assert_eq!(events::shops_in_outbox(tx, None, 9)?, wanted);
+        assert_eq!(events::shops_in_outbox(tx, None, 2)?, wanted[..2]);
+        assert_eq!(events::shops_in_outbox(tx, Some(wanted[0]), 9)?, wanted[1..]);
+        let counts = [40, 40, 40]
+            .iter()
+            .zip(&wanted)
+            .map(|(limit, shop)| events::take_from_outbox(tx, *shop, *limit).map(|taken| taken.len()));
+        assert_eq!(counts.collect::<Result<Vec<_>, _>>()?, [40, 1, 2]);
+        assert_eq!(events::shops_in_outbox(tx, None, 9)?, wanted[..1]);
+        Ok(())
     })
     .await;
-    assert_eq!(get(&store, world, id).await.failing_since_us, Some(50), "since the first failure");
-    assert!(claim(&store, false, 100, "t1").await.is_empty());
-    assert_eq!(claim(&store, true, 100, "t1").await.len(), 1);
-    ok(&store, move |tx| endpoints::set_failing(tx, world.shop, id, None)).await;
-    assert_eq!(get(&store, world, id).await.failing_since_us, None);
+    ok(&store, move |tx| {
+        let all = events::loose_since(tx, shops[0], EventId::new(0, [0; 10]), 500)?;
+        assert_eq!((all, events::loose_since(tx, shops[0], EventId::new(0, [0; 10]), 9)?), (200, 9));
+        assert_eq!(events::loose_since(tx, shops[0], EventId::new(i64::MAX >> 16, [0; 10]), 9)?, 0);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn endpoints_that_were_switched_off_are_counted_and_listed_until_somebody_acts(
+    database: &Database,
+) {
+    let store = database.open();
+    let (one, two) = (world(&store).await, world(&store).await);
+    ok(&store, move |tx| {
+        let mut made = Vec::new();
+        for (world, off_us, reason) in [
+            (one, Some(5), Some("410")),
+            (one, Some(6), None),
+            (two, Some(7), Some("in vain")),
+            (two, None, None),
+        ] {
+            let endpoint = Endpoint {
+                enabled: off_us.is_none(),
+                disabled_us: off_us,
+                disabled_reason: reason.map(str::to_owned),
+                ..world.endpoint(endpoint_id())
+            };
+            endpoints::insert(tx, &endpoint)?;
+            made.push(endpoint);
+        }
+        let failing = Health::Refused { error: "500".to_owned(), failing: true };
+        endpoints::note(tx, two.shop, made[3].id, &failing, 9)?;
+        assert_eq!(endpoints::standing(tx)?, Standing { failing: 1, switched_off: 2 });
+        let (first, third) = (made[0].id, made[2].id);
+        let listed = |tx: &mut Tx<'_>, scope| {
+            let rows = endpoints::switched_off(tx, scope, "", 9)?;
+            Ok::<_, payhost_store::Error>(rows.into_iter().map(|row| row.id).collect::<Vec<_>>())
+        };
+        assert_eq!(listed(tx, None)?, [first, third]);
+        assert_eq!(listed(tx, Some((one.shop, Mode::Test)))?, [first]);
+        endpoints::update(tx, &Endpoint { enabled: true, disabled_reason: None, ..made.remove(0) })?;
+        assert!(endpoints::retire(tx, two.shop, third, 8)?);
+        assert_eq!(endpoints::standing(tx)?, Standing { failing: 1, switched_off: 0 });
+        Ok(())
+    })
+    .await;
 }
 
 pub async fn an_endpoint_that_is_switched_off_is_never_due(database: &Database) {
@@ -170,11 +298,11 @@ pub async fn an_endpoint_that_is_switched_off_is_never_due(database: &Database) 
             endpoints::settle_due(tx, &endpoint)
         })
     };
-    assert_eq!(claim(&store, false, 100, "t1").await.len(), 1);
+    assert_eq!(claim(&store, 100, "t1").await.len(), 1);
     switch(false).await;
     add(&store, world, id, 90).await;
-    assert!(release(&store, world, id, "t1").await);
-    assert!(claim(&store, false, i64::MAX - LEASE, "t2").await.is_empty());
+    assert!(release(&store, world, id, "t1", 100).await);
+    assert!(claim(&store, i64::MAX - LEASE, "t2").await.is_empty());
     switch(true).await;
     assert_eq!(get(&store, world, id).await.due_us, Some(90));
 }
@@ -237,7 +365,7 @@ pub async fn a_removed_endpoint_is_not_there_and_leaves_nothing(database: &Datab
         assert!(!endpoints::retire(tx, world.shop, id, 1)?);
         assert_eq!(endpoints::get(tx, world.shop, id)?, None);
         assert_eq!(endpoints::list(tx, world.shop, Mode::Test)?, []);
-        assert!(endpoints::claim(tx, false, 1000, 2000, "t", 10)?.is_empty());
+        assert!(claim_in(tx, Queue::Working, 1000, "t")?.is_empty());
         assert_eq!(
             (deliveries::forget_all(tx, world.shop, id, 1)?, deliveries::forget_all(tx, world.shop, id, 9)?),
             (1, 1)

@@ -26,6 +26,7 @@ mod crash;
 mod deposits;
 mod doubt;
 mod embed;
+mod fairness;
 mod foreign_cancels;
 mod links;
 mod methods;

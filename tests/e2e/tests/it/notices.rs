@@ -12,7 +12,7 @@ use crate::stage::deposit::{
     TOTAL, awaiting, count, deposit, forged, in_state, noticed, notices, notify_url, sim, stage, told,
 };
 use crate::stage::receiver::{Manner, Receiver};
-use crate::stage::{Stage, eventually, text};
+use crate::stage::{Stage, data, eventually, text};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -198,15 +198,11 @@ async fn what_no_person_can_accept_is_dismissed_and_stays_so() {
     assert_eq!(stage.payment(&created).await["state"], "awaiting_deposit");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn strangers_cannot_fill_the_disk_and_the_gateway_is_heard_all_the_same() {
-    let stage = stage().await;
-    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
-    let url = notify_url(&stage, &stage.shop);
-    let known = forged("older-cart-0", TOTAL, "123");
-    assert_eq!(stage.call("POST", &url).form(&known).send().await.status, 200);
-    let garbage = (0..1_050).map(|number| {
-        let fields = vec![("no_oid".to_owned(), format!("x{number}"))];
+/// Sends junk that names no order; how many were refused as one too many.
+async fn junk(stage: &Stage, messages: usize, bytes: usize) -> usize {
+    let url = notify_url(stage, &stage.shop);
+    let garbage = (0..messages).map(|number| {
+        let fields = vec![("no_oid".to_owned(), format!("x{number}-{}", "x".repeat(bytes)))];
         stage.call("POST", &url).form(&fields).send()
     });
     let mut refused = 0;
@@ -215,20 +211,98 @@ async fn strangers_cannot_fill_the_disk_and_the_gateway_is_heard_all_the_same() 
         assert!([400, 429].contains(&answer.status), "{}", answer.text);
         refused += usize::from(answer.status == 429);
     }
-    drop(answers);
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_cannot_fill_the_disk_and_a_deposit_is_heard_all_the_same() {
+    let stage = stage().await;
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    let url = notify_url(&stage, &stage.shop);
+    let known = forged("older-cart-0", TOTAL, "123");
+    assert_eq!(stage.call("POST", &url).form(&known).send().await.status, 200);
+    let refused = junk(&stage, 1_050, 0).await;
     assert!((20..=60).contains(&refused), "{refused} were not taken");
-    // What is known is answered as before, and the deposit waits for the gateway's next try.
+    // What is known is answered as before, what names no order is not taken, and the deposit is, from the same address.
     assert_eq!(stage.call("POST", &url).form(&known).send().await.text, "OK");
-    let made = deposit(&stage, &oid, json!({})).await;
-    let path = format!("notices/{}", notice_id(&made));
-    let sent = sim(&stage, "GET", &path, json!({})).await.expect(200);
-    assert_eq!((&sent["tries"][0]["status"], &sent["accepted"]), (&json!(429), &json!(false)), "{sent}");
-    assert_eq!(stage.payment(&created).await["state"], "awaiting_deposit");
+    assert_eq!(stage.call("POST", &url).form(&forged("older-cart-1", TOTAL, "123")).send().await.status, 429);
+    deposit(&stage, &oid, json!({})).await;
+    in_state(&stage, &stage.shop, &created, "paid").await;
     // The same refused message is not read again, and is one row.
-    let first = vec![("no_oid".to_owned(), "x0".to_owned())];
+    let first = vec![("no_oid".to_owned(), "x0-".to_owned())];
     assert_eq!(stage.call("POST", &url).form(&first).send().await.status, 400);
     let page = stage.get("/v1/notices?state=refused&limit=100").await.expect(200);
     assert_eq!(page["data"].as_array().unwrap().len(), 100);
+}
+
+/// A number that a statement gives.
+fn number(stage: &Stage, sql: &str) -> i64 {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let file = data(stage.folder.path()).join("payhost.sqlite");
+    let file = rusqlite::Connection::open_with_flags(file, flags).unwrap();
+    file.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_names_no_order_a_digest_and_a_few_words_stay_and_big_junk_is_stopped_by_its_bytes() {
+    let stage = Stage::serving(&["--notice-strange-bytes-per-hour", "200000"]).await;
+    let stage = told(stage).await;
+    let url = notify_url(&stage, &stage.shop);
+    stage.call("POST", &url).form(&forged("older-cart-0", TOTAL, "123")).send().await;
+    noticed(&stage, "unknown_order").await;
+    let calls = number(&stage, "SELECT COUNT(*) FROM call");
+    // Three of 60 KB; another one would be too much, and sixteen at once may overshoot by what is being read.
+    let refused = junk(&stage, 40, 60_000).await;
+    assert!((40 - 3 - 15..=40 - 3).contains(&refused), "{refused} of 40 were not taken");
+    let kept = number(&stage, "SELECT COUNT(*) FROM notice");
+    assert_eq!(usize::try_from(kept).unwrap(), 40 - refused + 1);
+    assert_eq!(number(&stage, "SELECT COUNT(*) FROM notice WHERE raw IS NOT NULL OR reading IS NOT NULL"), 0);
+    assert_eq!(number(&stage, "SELECT COUNT(*) FROM notice WHERE length(digest) = 64 AND size > 100"), kept);
+    assert_eq!(number(&stage, "SELECT COUNT(*) FROM call"), calls, "no record of reading them");
+    let notice = &notices(&stage, &stage.shop, "?state=unknown_order").await[0];
+    assert_eq!((&notice["facts"][0]["order_ref"], &notice["times"]), (&json!("older-cart-0"), &json!(1)));
+    // What names an order of ours is kept whole.
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    deposit(&stage, &oid, json!({})).await;
+    in_state(&stage, &stage.shop, &created, "paid").await;
+    assert_eq!(number(&stage, "SELECT COUNT(*) FROM notice WHERE state = 'applied' AND raw IS NOT NULL"), 1);
+    let records = "SELECT COUNT(*) FROM call WHERE function = 'receive' AND record IS NOT NULL";
+    assert_eq!(number(&stage, records), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knows_an_order_number_makes_up_a_hundred_messages_about_it_and_stops_no_other_order() {
+    let stage = stage().await;
+    let (_, own) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-2", "pc").await;
+    let url = notify_url(&stage, &stage.shop);
+    let mut answers = Vec::new();
+    for number in 0..105 {
+        let forged = forged(&own, TOTAL, &format!("999{number}"));
+        answers.push(stage.call("POST", &url).form(&forged).send().await.status);
+    }
+    assert_eq!(answers, [vec![200; 100], vec![429; 5]].concat());
+    deposit(&stage, &oid, json!({})).await;
+    in_state(&stage, &stage.shop, &created, "paid").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_is_not_trusted_is_told_to_the_operator_once() {
+    let stage = stage().await;
+    let url = notify_url(&stage, &stage.shop);
+    for number in 0..3 {
+        let call = stage.call("POST", &url).header("x-forwarded-for", "203.0.113.7");
+        call.form(&forged(&format!("older-cart-{number}"), TOTAL, "123")).send().await;
+    }
+    let log = std::fs::read_to_string(stage.folder.path().join("payhost.log")).unwrap();
+    assert_eq!(log.matches("no proxy is trusted").count(), 1, "{log}");
+    let trusting = Stage::serving(&["--trusted-proxy", "127.0.0.1"]).await;
+    let url = notify_url(&trusting, &trusting.shop);
+    let call = trusting.call("POST", &url).header("x-forwarded-for", "203.0.113.7");
+    call.form(&forged("older-cart-0", TOTAL, "123")).send().await;
+    assert_eq!(noticed(&trusting, "unknown_order").await["source"], "203.0.113.7");
+    let log = std::fs::read_to_string(trusting.folder.path().join("payhost.log")).unwrap();
+    assert!(!log.contains("no proxy is trusted"), "{log}");
 }
 
 /// A body of `name=value` pairs that is sent as it stands.

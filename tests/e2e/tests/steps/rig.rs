@@ -358,10 +358,17 @@ impl Rig {
     pub async fn jobs(&self, looks: usize) {
         for _ in 0..looks {
             let now_us = SystemClock.now_us() + self.clock.ahead_us.load(Ordering::SeqCst);
-            let claim = self
-                .host
-                .store()
-                .transact(move |tx| jobs::claim(tx, &[], now_us, now_us + 60_000_000, "t", 50));
+            let claim = self.host.store().transact(move |tx| {
+                let mut claimed = Vec::new();
+                for (lane, _) in jobs::Lane::TABLE {
+                    let due = jobs::look(tx, *lane, now_us, None)?;
+                    let shops: Vec<_> = due.shops.into_iter().map(|(shop, _)| (shop, 50)).collect();
+                    let lease_until_us = now_us + 60_000_000;
+                    let by = jobs::Claim { lane: *lane, now_us, lease_until_us, token: "t" };
+                    claimed.extend(jobs::claim(tx, &by, &shops)?);
+                }
+                Ok::<_, Error>(claimed)
+            });
             for job in claim.await.unwrap() {
                 let task: Task = job.payload.to().unwrap();
                 let mut done = None;

@@ -35,6 +35,11 @@ impl Orders {
 
 /// `POST /v1/payments`; `more` goes over the usual order. The payment and its amount.
 pub async fn create(place: &Place, orders: &Orders, more: &[(&str, Value)]) -> (Value, i64) {
+    create_as(place, &place.shop.key, orders, more).await
+}
+
+/// The same with another shop's key.
+pub async fn create_as(place: &Place, key: &str, orders: &Orders, more: &[(&str, Value)]) -> (Value, i64) {
     let (order_id, total) = orders.next();
     let mut body = json!({
         "order_id": order_id, "order_name": "수제 잼 외 1건", "amount": {"total": total},
@@ -44,7 +49,8 @@ pub async fn create(place: &Place, orders: &Orders, more: &[(&str, Value)]) -> (
     for (name, value) in more {
         body[*name] = value.clone();
     }
-    let created = json_of(place.post("/v1/payments", &body), 201).await;
+    let request = place.client.post(format!("{}/v1/payments", place.url)).bearer_auth(key).json(&body);
+    let created = json_of(request, 201).await;
     assert_eq!(created["amount"]["total"], total, "{created}");
     (created, total)
 }

@@ -14,6 +14,7 @@
 
 mod books;
 mod buyer;
+mod fairness;
 #[path = "../figures.rs"]
 mod figures;
 mod http;
@@ -45,7 +46,7 @@ struct Arguments {
     /// The INICIS component.
     #[arg(long)]
     inicis: PathBuf,
-    /// Only this: `payments`, `notices` or `webhooks`.
+    /// Only this: `payments`, `notices`, `webhooks` or `fairness`.
     #[arg(long)]
     only: Option<String>,
     /// Where the figures go besides.
@@ -70,5 +71,8 @@ async fn main() {
     }
     if wanted("webhooks") {
         webhooks::run(&built, &mut figures).await;
+    }
+    if wanted("fairness") {
+        fairness::run(&built, &mut figures).await;
     }
 }

@@ -8,10 +8,10 @@ use encoding_rs::EUC_KR;
 use serde_json::json;
 
 use super::books;
-use super::buyer::{Made, Orders, create};
+use super::buyer::{Made, Orders, create_as};
 use super::figures::Figures;
 use super::http::{json_of, text, text_of};
-use super::place::{Backend, Built, Place};
+use super::place::{Backend, Built, Place, Shop};
 
 /// Connections that the gateway holds.
 const CONNECTIONS: usize = 64;
@@ -25,16 +25,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// `notices.answered`: deposits that were stored and answered; `notices.applied`: the same until every payment is paid.
 pub async fn run(built: &Built, figures: &mut Figures) {
     let mut place = Arc::new(Place::start(built, Backend::Sqlite).await);
-    let url = format!("{}/notify/{}", place.url, place.channel);
+    let url = format!("{}/notify/{}", place.url, place.shop.channel);
     // The simulator makes the notices and keeps them: they are sent from here.
     let settings = json!({"urls": {MID: url}, "notice": {"hold": true}});
     json_of(place.client.patch(format!("{}/vbank/settings", place.control)).json(&settings), 200).await;
     let orders = Arc::new(Orders::default());
-    let (made, notices): (Vec<Vec<Made>>, Vec<Vec<Message>>) =
-        each_of((0..CONNECTIONS).collect(), |_| deposited(Arc::clone(&place), Arc::clone(&orders)))
-            .await
-            .into_iter()
-            .unzip();
+    let (made, notices): (Vec<Vec<Made>>, Vec<Vec<Message>>) = each_of((0..CONNECTIONS).collect(), |_| {
+        deposited(Arc::clone(&place), place.shop.clone(), Arc::clone(&orders), EACH)
+    })
+    .await
+    .into_iter()
+    .unzip();
     let count = CONNECTIONS * EACH;
     let begun = Instant::now();
     each_of(notices, |mine| send(Arc::clone(&place), mine)).await;
@@ -67,21 +68,37 @@ where
 }
 
 /// A notice as it goes over the wire.
-struct Message {
+#[derive(Clone)]
+pub struct Message {
+    /// The order that it names.
+    pub order_ref: String,
     url: String,
     kind: String,
     body: String,
 }
 
-/// Payments with accounts into which somebody paid, and what the gateway has to say of it.
-async fn deposited(place: Arc<Place>, orders: Arc<Orders>) -> (Vec<Made>, Vec<Message>) {
+impl Message {
+    /// Sends it; it must be accepted.
+    pub async fn send(&self, place: &Place) {
+        let request = place.client.post(&self.url).header("content-type", &self.kind).body(self.body.clone());
+        assert_eq!(text_of(request, 200).await, "OK");
+    }
+}
+
+/// Payments of a shop with accounts into which somebody paid, and what the gateway has to say of it.
+pub async fn deposited(
+    place: Arc<Place>,
+    shop: Shop,
+    orders: Arc<Orders>,
+    count: usize,
+) -> (Vec<Made>, Vec<Message>) {
     let (mut made, mut messages) = (Vec::new(), Vec::new());
-    for _ in 0..EACH {
+    for _ in 0..count {
         let method = ("method", json!({"kind": "virtual_account"}));
-        let (created, amount) = create(&place, &orders, &[method]).await;
+        let (created, amount) = create_as(&place, &shop.key, &orders, &[method]).await;
         let payment = text(&created, "id");
         let path = format!("/v1/payments/{payment}/virtual-account");
-        let issue = place.post(&path, &json!({"bank": "088", "holder": "홍길동"}));
+        let issue = place.post_as(&shop, &path, &json!({"bank": "088", "holder": "홍길동"}));
         let issued = json_of(issue.header("idempotency-key", &payment), 200).await;
         let account = text(&issued["virtual_account"], "number");
         let deposit =
@@ -90,12 +107,15 @@ async fn deposited(place: Arc<Place>, orders: Arc<Orders>) -> (Vec<Made>, Vec<Me
         let notice = json_of(place.client.get(format!("{}/notices/{id}", place.control)), 200).await;
         made.push(Made { payment, amount, legs: [Duration::ZERO; 4] });
         let fields: Vec<(String, String)> = serde_json::from_value(notice["fields"].clone()).unwrap();
+        let order_ref = fields.iter().find(|(name, _)| name == "no_oid").expect("a PC notice").1.clone();
         let body = form_urlencoded::Serializer::new(String::new())
             .encoding_override(Some(&|text: &str| EUC_KR.encode(text).0))
             .extend_pairs(fields)
             .finish();
         messages.push(Message {
-            url: text(&notice, "url"),
+            order_ref,
+            // One merchant has one address; shops that share one are told apart here.
+            url: format!("{}/notify/{}", place.url, shop.channel),
             kind: text(&notice["dress"], "content_type"),
             body,
         });
@@ -105,7 +125,6 @@ async fn deposited(place: Arc<Place>, orders: Arc<Orders>) -> (Vec<Made>, Vec<Me
 
 async fn send(place: Arc<Place>, messages: Vec<Message>) {
     for message in messages {
-        let request = place.client.post(message.url).header("content-type", message.kind).body(message.body);
-        assert_eq!(text_of(request, 200).await, "OK");
+        message.send(&place).await;
     }
 }

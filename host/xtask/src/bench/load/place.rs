@@ -40,14 +40,23 @@ const GATEWAY: &[(&str, bool)] = &[
     ("https://iniapi.inicis.com", false),
 ];
 
+/// A shop.
+#[derive(Clone, Default)]
+pub struct Shop {
+    /// `shop_…`.
+    pub id: String,
+    /// Its key.
+    pub key: String,
+    /// Its channel.
+    pub channel: String,
+}
+
 /// A host, a gateway and a shop.
 pub struct Place {
     /// The host's address.
     pub url: String,
-    /// The shop's key.
-    pub key: String,
-    /// The shop's channel.
-    pub channel: String,
+    /// The first shop.
+    pub shop: Shop,
     /// The simulator's control API.
     pub control: String,
     /// The load generator's client.
@@ -80,8 +89,7 @@ impl Place {
         let (host, ready) = Program::start(&mut command, &path.join("payhost.log"));
         let mut place = Self {
             url: text(&ready, "url"),
-            key: String::new(),
-            channel: String::new(),
+            shop: Shop::default(),
             control: format!("{}/_sim", text(&gateway, "browser_origin")),
             client: client(),
             database,
@@ -97,8 +105,7 @@ impl Place {
 
     /// What an operator and a shop do once.
     async fn set_up(&mut self, plugin: &Path, gateway: &Value) {
-        let file = std::fs::read_to_string(self.folder.path().join("payhost/server.json")).unwrap();
-        let operator = text(&serde_json::from_str(&file).unwrap(), "key");
+        let operator = self.operator();
         let post = |path: &str| self.client.post(format!("{}{path}", self.url)).bearer_auth(&operator);
         let component = std::fs::read(plugin).unwrap();
         let install = post("/v1/plugins").header("content-type", "application/wasm").body(component);
@@ -113,16 +120,36 @@ impl Place {
             let put = self.client.put(format!("{}/v1/gateway-map", self.url)).bearer_auth(&operator);
             json_of(put.json(&entry), 200).await;
         }
-        let shop = json_of(post("/v1/shops").json(&json!({"name": "가게"})), 201).await;
-        let body = json!({"shop_id": shop["id"], "mode": "test", "name": "bench"});
-        self.key = text(&json_of(post("/v1/keys").json(&body), 201).await, "secret");
-        let body = json!({"plugin": "inicis", "preset": "test_pay"});
-        self.channel = text(&json_of(self.post("/v1/channels", &body), 201).await, "id");
+        self.shop = self.new_shop("가게").await;
     }
 
-    /// A request of the shop.
+    /// The operator's key.
+    fn operator(&self) -> String {
+        let file = std::fs::read_to_string(self.folder.path().join("payhost/server.json")).unwrap();
+        text(&serde_json::from_str(&file).unwrap(), "key")
+    }
+
+    /// Another shop with a channel of the preset `test_pay`.
+    pub async fn new_shop(&self, name: &str) -> Shop {
+        let operator = self.operator();
+        let post = |path: &str| self.client.post(format!("{}{path}", self.url)).bearer_auth(&operator);
+        let shop = json_of(post("/v1/shops").json(&json!({"name": name})), 201).await;
+        let body = json!({"shop_id": shop["id"], "mode": "test", "name": "bench"});
+        let key = text(&json_of(post("/v1/keys").json(&body), 201).await, "secret");
+        let mut shop = Shop { id: text(&shop, "id"), key, channel: String::new() };
+        let body = json!({"plugin": "inicis", "preset": "test_pay"});
+        shop.channel = text(&json_of(self.post_as(&shop, "/v1/channels", &body), 201).await, "id");
+        shop
+    }
+
+    /// A request of the first shop.
     pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
-        self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.key).json(body)
+        self.post_as(&self.shop, path, body)
+    }
+
+    /// A request of a shop.
+    pub fn post_as(&self, shop: &Shop, path: &str, body: &Value) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url)).bearer_auth(&shop.key).json(body)
     }
 
     /// Where the host keeps its SQLite file.
