@@ -134,11 +134,25 @@ impl Form {
 
 /// Text of unknown charset for a person: UTF-8, else CP949 with replacement characters; at most 500 characters.
 pub fn words(bytes: &[u8]) -> String {
-    let text = match std::str::from_utf8(bytes) {
+    korean(bytes).chars().filter(|c| !c.is_control()).take(500).collect()
+}
+
+/// The same where the letter counts: a control character is shown as a blank or as what cannot be read, never left out, so that
+/// `00` with a tab behind it is not `00`.
+pub(crate) fn letters(bytes: &[u8]) -> String {
+    let shown = |c: char| match (c.is_control(), c.is_whitespace()) {
+        (false, _) => c,
+        (true, true) => ' ',
+        (true, false) => char::REPLACEMENT_CHARACTER,
+    };
+    korean(bytes).chars().map(shown).take(500).collect()
+}
+
+fn korean(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => encoding_rs::EUC_KR.decode_without_bom_handling(bytes).0,
-    };
-    text.chars().filter(|c| !c.is_control()).take(500).collect()
+    }
 }
 
 fn decode(text: &[u8]) -> Vec<u8> {

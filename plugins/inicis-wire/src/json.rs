@@ -1,24 +1,37 @@
-//! Invariant: an answer is one JSON object; a name that came twice with different values is never believed.
+//! Invariant: an answer is one JSON object; a name that came twice is never believed, wherever in the answer it stands.
 //!
 //! The official sample reads the approval as one flat object of strings (`inicis.md §1.7`); INIAPI sends numbers as strings
-//! and null values in failures (`inicis.md §5.1, §5.2`). Numbers, null and text are therefore all read as text.
+//! and null values in failures (`inicis.md §5.1, §5.2`). Numbers, null and text are therefore all read as text, except where
+//! the letter counts ([`Object::exact`]): a number is no code.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::Unclear;
+use crate::refusal::Members;
 
 /// Most bytes of an answer that we read.
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// A JSON object.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Object {
-    values: BTreeMap<String, Value>,
-    contradictory: Vec<String>,
+    values: BTreeMap<String, Node>,
+    doubled: BTreeSet<String>,
+}
+
+/// A value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Node {
+    Null,
+    Text(String),
+    /// A number or a truth value, as text.
+    Other(String),
+    List(Vec<Node>),
+    Object(Object),
 }
 
 impl Object {
@@ -36,17 +49,19 @@ impl Object {
         })
     }
 
-    /// Text of a field: absent when it is missing, null or empty; an error when it is contradictory or not a plain value.
-    pub fn text(&self, name: &str) -> Result<Option<String>, Unclear> {
-        if self.contradictory.iter().any(|n| n == name) {
-            return Err(Unclear(format!("the answer has two different values of {name}")));
+    fn once(&self, name: &str) -> Result<Option<&Node>, Unclear> {
+        if self.doubled.contains(name) {
+            return Err(Unclear(format!("{name} is there twice")));
         }
-        match self.values.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone()).filter(|t| !t.is_empty())),
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(Value::Bool(value)) => Ok(Some(value.to_string())),
-            Some(Value::Array(_) | Value::Object(_)) => Err(Unclear(format!("{name} is not a plain value"))),
+        Ok(self.values.get(name))
+    }
+
+    /// Text of a field: absent when it is missing, null or empty; an error when it came twice or is not a plain value.
+    pub fn text(&self, name: &str) -> Result<Option<String>, Unclear> {
+        match self.once(name)? {
+            None | Some(Node::Null) => Ok(None),
+            Some(Node::Text(text) | Node::Other(text)) => Ok(Some(text.clone()).filter(|t| !t.is_empty())),
+            Some(Node::List(_) | Node::Object(_)) => Err(Unclear(format!("{name} is not a plain value"))),
         }
     }
 
@@ -76,17 +91,57 @@ impl Object {
     }
 
     /// A list of objects; missing and null are an empty list.
-    pub fn objects(&self, name: &str) -> Result<Vec<Self>, Unclear> {
-        match self.values.get(name) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::Array(items)) => items
+    pub fn objects(&self, name: &str) -> Result<Vec<&Self>, Unclear> {
+        match self.once(name)? {
+            None | Some(Node::Null) => Ok(Vec::new()),
+            Some(Node::List(items)) => items
                 .iter()
-                .map(|item| serde_json::from_value(item.clone()))
-                .collect::<Result<_, _>>()
-                .map_err(|_| Unclear(format!("{name} is not a list of objects"))),
-            Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
-            Some(_) => Err(Unclear(format!("{name} is not a list"))),
+                .map(|item| match item {
+                    Node::Object(object) => Ok(object),
+                    Node::Null | Node::Text(_) | Node::Other(_) | Node::List(_) => {
+                        Err(Unclear(format!("{name} is not a list of objects")))
+                    }
+                })
+                .collect(),
+            Some(Node::Text(text)) if text.is_empty() => Ok(Vec::new()),
+            Some(Node::Text(_) | Node::Other(_) | Node::Object(_)) => {
+                Err(Unclear(format!("{name} is not a list")))
+            }
         }
+    }
+}
+
+impl Members for Object {
+    fn exact(&self, name: &str) -> Result<Option<&str>, Unclear> {
+        match self.once(name)? {
+            None | Some(Node::Null) => Ok(None),
+            Some(Node::Text(text)) => Ok(Some(text)),
+            Some(Node::Other(_) | Node::List(_) | Node::Object(_)) => {
+                Err(Unclear(format!("{name} is not text")))
+            }
+        }
+    }
+
+    fn is_there(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    fn is_filled(&self, name: &str) -> bool {
+        match self.values.get(name) {
+            None | Some(Node::Null) => self.doubled.contains(name),
+            Some(Node::Text(text)) => !text.trim().is_empty() || self.doubled.contains(name),
+            Some(Node::Other(_) | Node::List(_) | Node::Object(_)) => true,
+        }
+    }
+
+    fn twin(&self) -> Option<&str> {
+        let mut names: Vec<&String> = self.values.keys().collect();
+        names.sort_by_key(|name| name.to_ascii_lowercase());
+        let alike = names.windows(2).find_map(|pair| match pair {
+            [one, other] if one.eq_ignore_ascii_case(other) => Some(*one),
+            _ => None,
+        });
+        self.doubled.first().or(alike).map(String::as_str)
     }
 }
 
@@ -98,30 +153,79 @@ pub fn digits(text: &str) -> Option<i64> {
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut object = Object::default();
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    match object.values.get(&name) {
-                        Some(first) if *first != value => object.contradictory.push(name),
-                        Some(_) => {}
-                        None => {
-                            object.values.insert(name, value);
-                        }
-                    }
-                }
-                Ok(object)
+        match Node::deserialize(deserializer)? {
+            Node::Object(object) => Ok(object),
+            Node::Null | Node::Text(_) | Node::Other(_) | Node::List(_) => {
+                Err(D::Error::custom("not an object"))
             }
         }
+    }
+}
 
-        deserializer.deserialize_map(Fields)
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Other(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Other(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Other(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        // Never digits alone: 1e3 was not written as an amount.
+        Ok(Node::Other(format!("{value:?}")))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Node, E> {
+        Ok(Node::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut object = Object::default();
+        while let Some((name, value)) = map.next_entry::<String, Node>()? {
+            match object.values.entry(name) {
+                Entry::Occupied(known) => {
+                    object.doubled.insert(known.key().clone());
+                }
+                Entry::Vacant(free) => {
+                    free.insert(value);
+                }
+            }
+        }
+        Ok(Node::Object(object))
     }
 }

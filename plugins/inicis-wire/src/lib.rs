@@ -23,7 +23,10 @@ pub mod order;
 pub mod pc;
 pub mod receipt;
 pub mod recipe;
+pub mod refusal;
 pub mod text;
+
+pub use refusal::KnownRefusal;
 
 /// A sentence in the two languages of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,8 @@ pub struct Sentence {
 #[must_use = "an unclear answer may hide a moved payment"]
 pub struct Unclear(pub String);
 
-/// A "no" that the gateway gave in so many words.
+/// A "no" in so many words. At the window it is a stranger's word and enough, because nothing was asked for yet; in an answer it
+/// counts only as a [`KnownRefusal`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct No {
     /// The gateway's code; of INIAPI the six digits where it gave them (`inicis.md §5.2`).

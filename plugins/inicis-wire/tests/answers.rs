@@ -132,13 +132,13 @@ fn a_decline_is_a_decline_and_r201_is_not() {
     else {
         panic!()
     };
-    assert_eq!((no.code.as_str(), no.message.as_str()), ("500645", "한도초과"));
-    assert_eq!(codes::meaning(&no.code, Operation::Approve).class, Class::Limit);
+    assert_eq!((no.code(), no.message()), ("500645", "한도초과"));
+    assert_eq!(codes::meaning(no.code(), Operation::Approve).class, Class::Limit);
     assert_eq!(approval::read(200, br#"{"resultCode":"R201"}"#), Ok(Answer::AlreadyApproved));
     assert_eq!(codes::meaning("V801", Operation::Authenticate).class, Class::Declined);
     assert_eq!(
         codes::meaning("999623", Operation::Approve).class,
-        Class::Declined,
+        Class::Other,
         "not a network that we know"
     );
 }
@@ -171,7 +171,7 @@ fn a_net_cancel_is_reversed_only_by_0000_for_our_order() {
     assert_eq!(read(r#"{"resultCode":"0000","tid":"x","moid":"order-1"}"#), Ok(NetCancelled::Reversed));
     assert_eq!(read(r#"{"resultCode":"0000"}"#), Ok(NetCancelled::Reversed));
     assert!(read(r#"{"resultCode":"0000","moid":"order-2"}"#).is_err());
-    assert!(matches!(read(r#"{"resultCode":"500623"}"#), Ok(NetCancelled::Refused(_))));
+    assert!(matches!(read(r#"{"resultCode":"500623","resultMsg":""}"#), Ok(NetCancelled::Refused(_))));
 }
 
 #[test]
@@ -181,10 +181,10 @@ fn the_captured_refund_answers_are_read() {
     assert_eq!((refunded.at_ms, refunded.left, refunded.more.len()), (Some(1_644_421_299_000), None, 0));
     let refused = r#"{"resultCode":"01","resultMsg":"기 취소 거래","cancelDate":"20220210","cancelTime":"004139","detailResultCode":"512626"}"#;
     let Ok(RefundAnswer::No(no)) = answer::read(200, refused.as_bytes()) else { panic!() };
-    assert_eq!((no.code.as_str(), no.message.as_str()), ("512626", "기 취소 거래"));
-    assert_eq!(codes::meaning(&no.code, Operation::Cancel).class, Class::AlreadyCancelled);
+    assert_eq!((no.code(), no.message()), ("512626", "기 취소 거래"));
+    assert_eq!(codes::meaning(no.code(), Operation::Cancel).class, Class::AlreadyCancelled);
     let bare = answer::read(200, br#"{"resultCode":"01","resultMsg":null,"detailResultCode":null}"#);
-    assert!(matches!(bare, Ok(RefundAnswer::No(no)) if no.code == "01"));
+    assert!(matches!(bare, Ok(RefundAnswer::No(no)) if no.code() == "01"));
 }
 
 #[test]
@@ -200,13 +200,13 @@ fn a_partial_refund_answer_says_what_is_left() {
 #[test]
 fn a_refund_that_may_have_moved_money_is_unclear() {
     for suffix in ["050", "051", "052", "055", "105", "106", "108", "127", "772"] {
-        let body = format!(r#"{{"resultCode":"01","detailResultCode":"500{suffix}"}}"#);
+        let body = format!(r#"{{"resultCode":"01","resultMsg":"","detailResultCode":"500{suffix}"}}"#);
         assert!(answer::read(200, body.as_bytes()).is_err(), "{suffix}");
     }
     for suffix in ["667", "714"] {
-        let body = format!(r#"{{"resultCode":"01","detailResultCode":"500{suffix}"}}"#);
+        let body = format!(r#"{{"resultCode":"01","resultMsg":"","detailResultCode":"500{suffix}"}}"#);
         let Ok(RefundAnswer::No(no)) = answer::read(200, body.as_bytes()) else { panic!() };
-        assert_eq!(codes::meaning(&no.code, Operation::Cancel).class, Class::TooLate);
+        assert_eq!(codes::meaning(no.code(), Operation::Cancel).class, Class::TooLate);
     }
 }
 
@@ -249,13 +249,31 @@ fn a_refund_on_its_way_is_the_end_of_the_sale_only_if_its_list_says_so() {
 }
 
 #[test]
+fn a_paid_deposit_is_an_account_though_its_method_is_missing() {
+    for (status, kind) in [
+        ("DEPOSIT_COMPLETED", Some("virtual_account")),
+        ("NON_DEPOSIT", Some("virtual_account")),
+        ("APPROVAL", None),
+    ] {
+        let body = format!(
+            r#"{{"resultCode":"SUCCESS","oid":"order-1","tid":"{TID}","price":"2000","transactionStatus":"{status}"}}"#
+        );
+        let Ok(Inquired::Found(sale)) = inquiry::read(200, body.as_bytes(), "INIpayTest") else { panic!() };
+        assert_eq!(sale.method.map(|method| method.kind), kind, "{status}");
+    }
+}
+
+#[test]
 fn only_no_such_sale_is_an_absence() {
-    let read =
-        |code: &str| inquiry::read(200, format!(r#"{{"resultCode":"{code}"}}"#).as_bytes(), "INIpayTest");
+    let read = |code: &str| {
+        let body = format!(r#"{{"resultCode":"{code}","resultMsg":null}}"#);
+        inquiry::read(200, body.as_bytes(), "INIpayTest")
+    };
     assert!(matches!(read("500623"), Ok(Inquired::NotFound(_))));
-    for code in ["500632", "01", "00", "623", "FAIL"] {
+    for code in ["500632", "01", "623", "FAIL"] {
         assert!(matches!(read(code), Ok(Inquired::No(_))), "{code}");
     }
+    assert!(read("00").is_err(), "the success of another product");
 }
 
 #[test]
@@ -317,7 +335,7 @@ fn the_suffix_table_has_each_code_of_the_reference_once() {
 
 #[test]
 fn the_words_of_a_no_have_a_limit() {
-    let body = format!(r#"{{"resultCode":"{}","resultMsg":"{}"}}"#, "9".repeat(9000), "가".repeat(9000));
+    let body = format!(r#"{{"resultCode":"9999","resultMsg":"{}"}}"#, "가".repeat(9000));
     let Ok(Answer::Declined(no)) = approval::read(200, body.as_bytes()) else { panic!() };
-    assert_eq!((no.code.chars().count(), no.message.chars().count()), (40, 500));
+    assert_eq!((no.code(), no.message().chars().count()), ("9999", 500));
 }

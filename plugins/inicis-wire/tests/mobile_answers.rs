@@ -182,7 +182,7 @@ fn an_explicit_no_is_a_no() {
     for words in ["MID와 TID가 일치하지 않습니다", "필수값 누락", ""] {
         let body = format!("P_STATUS=01&P_RMESG1={words}");
         let Ok(Answer::Declined(no)) = approval::read(200, body.as_bytes()) else { panic!() };
-        assert_eq!((no.code.as_str(), no.message.as_str()), ("01", words));
+        assert_eq!((no.code(), no.message()), ("01", words));
     }
 }
 
@@ -201,7 +201,7 @@ fn a_no_has_the_code_that_its_words_name_and_no_other() {
     ] {
         let body = format!("P_STATUS=01&P_RMESG1={words}");
         let Ok(Answer::Declined(no)) = approval::read(200, body.as_bytes()) else { panic!() };
-        assert_eq!((no.code.as_str(), no.message.as_str()), (code, words));
+        assert_eq!((no.code(), no.message()), (code, words));
     }
 }
 
@@ -257,7 +257,7 @@ fn a_net_cancel_names_the_authentication_and_is_signed_anew() {
     );
     assert_eq!(ask.body("a+b=".into()), expected);
     assert_eq!(approval::read_net_cancel(200, b"P_STATUS=00&P_RMESG1=&P_TID=x"), Ok(None));
-    assert_eq!(approval::read_net_cancel(200, b"P_STATUS=01&P_RMESG1=no").unwrap().unwrap().message, "no");
+    assert_eq!(approval::read_net_cancel(200, b"P_STATUS=01&P_RMESG1=no").unwrap().unwrap().message(), "no");
     assert!(approval::read_net_cancel(200, b"<html>").is_err());
     assert!(approval::read_net_cancel(504, b"P_STATUS=00").is_err());
 }

@@ -379,7 +379,7 @@ fn an_answer_to_an_issue_is_an_account_only_when_it_is_whole() {
     }
     assert!(issue::read(500, good.to_string().as_bytes()).is_err());
     let no = br#"{"resultCode":"01","resultMsg":"x","detailResultCode":"504619","tid":null}"#;
-    assert!(matches!(issue::read(200, no), Ok(IssueAnswer::No(no)) if no.code == "504619"));
+    assert!(matches!(issue::read(200, no), Ok(IssueAnswer::No(no)) if no.code() == "504619"));
     // Communication failure: nobody knows.
     assert!(issue::read(200, br#"{"resultCode":"01","resultMsg":"x","detailResultCode":"504055"}"#).is_err());
 }

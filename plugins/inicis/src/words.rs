@@ -1,9 +1,10 @@
-//! Invariant: what INICIS said goes to the host as it came, beside a class and a sentence from the tables.
+//! Invariant: what INICIS said goes to the host as it came, beside a class and a sentence from the tables. A no to something that
+//! was sent is made of a [`KnownRefusal`] only.
 
 use inicis_wire::codes::{self, Meaning, Operation};
 use inicis_wire::details::{Details as Read, Institution as Company};
 use inicis_wire::order::Unfit;
-use inicis_wire::{No, Sentence, Unclear, methods, receipt};
+use inicis_wire::{KnownRefusal, No, Sentence, Unclear, methods, receipt};
 
 use crate::bindings::payhost::plugin::types::{
     CashReceipt, Details, Institution, Method, Named, PluginError, Refusal, Text,
@@ -14,10 +15,18 @@ pub fn text(sentence: Sentence) -> Text {
     Text { ko: sentence.ko.to_owned(), en: sentence.en.to_owned() }
 }
 
-/// A no, explained. A mobile window that was left without words gets a sentence of its own (`inicis.md §2.4`).
-pub fn refusal(no: No, operation: Operation) -> Refusal {
-    let left = operation == Operation::Authenticate && no.code == "01" && no.message.is_empty();
-    let meaning = if left { codes::LEFT } else { codes::meaning(&no.code, operation) };
+/// A no to what was sent, explained.
+pub fn refusal(refused: KnownRefusal, operation: Operation) -> Refusal {
+    let meaning = codes::meaning(refused.code(), operation);
+    let no = refused.into_no();
+    explained(no.code, no.message, meaning)
+}
+
+/// A no of the window, explained: nothing was sent for it yet. A mobile window that was left without words gets a sentence of its
+/// own (`inicis.md §2.4`).
+pub fn unauthenticated(no: No) -> Refusal {
+    let left = no.code == "01" && no.message.is_empty();
+    let meaning = if left { codes::LEFT } else { codes::meaning(&no.code, Operation::Authenticate) };
     explained(no.code, no.message, meaning)
 }
 

@@ -1,6 +1,7 @@
 //! Invariant: what a person does in a window and what `POST /_sim/window` does are the same [`Choice`].
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::fault::{Kind, Operation};
 use crate::form::{Charset, Fields};
@@ -146,9 +147,10 @@ pub fn spoil(sim: &Sim, oid: &str, mut post: ReturnPost) -> ReturnPost {
     match sim.faults.take(Operation::ReturnPost, Some(oid)) {
         Some(Kind::WrongCharset) => post.charset = post.charset.other(),
         Some(Kind::MissingField { field }) => post.fields.retain(|(name, _)| *name != field),
-        Some(Kind::DoubledField { field }) => {
+        Some(Kind::DoubledField { field, value }) => {
             let twin = post.fields.iter().find(|(name, _)| *name == field).cloned();
-            post.fields.extend(twin);
+            let other = value.as_ref().and_then(Value::as_str).map(str::to_owned);
+            post.fields.extend(twin.map(|(name, same)| (name, other.unwrap_or(same))));
         }
         Some(Kind::WrongAmount) => change(&mut post, &["P_AMT"], &|old| format!("{old}0")),
         Some(Kind::WrongOrder) => change(&mut post, &["orderNumber"], &|old| format!("{old}X")),

@@ -39,6 +39,7 @@ const KINDS: &[&str] = &[
     "wrong_charset",
     "missing_field",
     "doubled_field",
+    "other_value",
     "empty_text",
     "wrong_host",
 ];

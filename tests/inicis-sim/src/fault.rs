@@ -7,6 +7,7 @@ mod exchange;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use exchange::{exchange, forced};
 
@@ -112,10 +113,20 @@ pub enum Kind {
         /// Its name.
         field: String,
     },
-    /// A field comes twice with the same value.
+    /// A field comes twice.
     DoubledField {
         /// Its name.
         field: String,
+        /// The second value; absent: the same again.
+        #[serde(default)]
+        value: Option<Value>,
+    },
+    /// A field has another value, whatever it was or whether it was there at all; an authSignature agrees.
+    OtherValue {
+        /// Its name.
+        field: String,
+        /// Any JSON; a text answer takes only text.
+        value: Value,
     },
     /// The text of the result is empty.
     EmptyText,
@@ -144,9 +155,12 @@ impl Kind {
             Self::WrongOrder | Self::WrongMid => {
                 matches!(operation, PayAuth | NetCancel | Inquiry | MobileApprove | ReturnPost)
             }
-            Self::DoubledField { .. } => {
-                matches!(operation, MobileApprove | MobileNetCancel | ReturnPost)
-            }
+            Self::DoubledField { .. } => true,
+            Self::OtherValue { value, .. } => match operation {
+                MobileApprove | MobileNetCancel => value.is_string(),
+                PayAuth | NetCancel | Refund | PartialRefund | Inquiry | Issue => true,
+                ReturnPost => false,
+            },
             Self::WrongCharset => {
                 matches!(operation, PayAuth | NetCancel | MobileApprove | MobileNetCancel | ReturnPost)
             }

@@ -1,5 +1,6 @@
 //! What an attempt came to. Invariant: the host's own network evidence outweighs the plugin's word, so that a bug, a crash or
-//! a lie of a plugin cannot turn money that may have moved into "failed" (`design.md` "Money", rule 4).
+//! a lie of a plugin cannot turn money that may have moved into "failed" (`design.md` "Money", rule 4). A no must be known: one that
+//! names a success, or a gateway that was not reached, is none once a write was answered.
 
 use payhost_core::Money;
 use payhost_engine::contract::types::{Outcome, PluginError, Refusal};
@@ -104,6 +105,20 @@ pub fn word<T: Clone>(result: &Result<Result<T, PluginError>, Fault>) -> Word<T>
     }
 }
 
+/// What gateways call success, whatever its case; a code of nothing but zeros is one too.
+const SUCCESSES: [&str; 5] = ["success", "succeeded", "ok", "approved", "true"];
+
+/// Whether a refusal that a plugin reports of an answered write is one. A plugin reads its gateway's codes by its gateway's tables,
+/// and may take a success in another spelling for a code that it does not know; and it may speak of another request than the one
+/// that moves money: of a question that was not sent, when the write before it was answered.
+fn is_a_no(refusal: &Refusal) -> bool {
+    let plain: String = refusal.code.chars().filter(|c| c.is_alphanumeric()).collect();
+    let zeros = !plain.is_empty() && plain.chars().all(|c| c == '0');
+    let success = zeros || SUCCESSES.iter().any(|word| plain.eq_ignore_ascii_case(word));
+    let unreached = refusal.code.is_empty() && refusal.class == "gateway_down";
+    !success && !unreached
+}
+
 /// The verdict of any attempt. `agrees` says whether a reported success is the one that was asked for.
 pub fn judge<T>(writes: WriteEvidence, word: Word<T>, agrees: impl FnOnce(&T) -> bool) -> Verdict<T> {
     match (writes, word) {
@@ -119,7 +134,9 @@ pub fn judge<T>(writes: WriteEvidence, word: Word<T>, agrees: impl FnOnce(&T) ->
                 Verdict::InDoubt(Doubt::Differs)
             }
         }
-        (WriteEvidence::Answered, Ok(Err(PluginError::Gateway(refusal)))) => Verdict::Declined(refusal),
+        (WriteEvidence::Answered, Ok(Err(PluginError::Gateway(refusal)))) if is_a_no(&refusal) => {
+            Verdict::Declined(refusal)
+        }
         (WriteEvidence::Answered, Ok(Err(_)) | Err(_)) => Verdict::InDoubt(Doubt::NotUnderstood),
     }
 }
@@ -135,6 +152,9 @@ pub fn judge_complete(
     match word {
         Ok(Ok(outcome @ (Outcome::Declined(_) | Outcome::CancelledByBuyer))) if unsent => {
             Verdict::Done(outcome)
+        }
+        Ok(Ok(Outcome::Declined(refusal))) if writes == WriteEvidence::Answered && !is_a_no(&refusal) => {
+            Verdict::InDoubt(Doubt::NotUnderstood)
         }
         word => judge(writes, word, |outcome| match outcome {
             Outcome::Approved(approval) => same(&approval.amount, &approval.order_ref, amount, order_ref),
@@ -204,6 +224,27 @@ mod tests {
             Verdict::NotSent(_) => "not sent",
             Verdict::InDoubt(doubt) => doubt.as_str(),
         }
+    }
+
+    #[test]
+    fn a_refusal_of_an_answered_write_that_names_a_success_is_no_refusal() {
+        let amount = Money::new(1000, Currency::KRW);
+        let verdicts = |code: &str, class: &str| {
+            let refusal = Refusal { code: code.into(), class: class.into(), ..refusal() };
+            let words = [Ok(Ok(Outcome::Declined(refusal.clone()))), Ok(Err(PluginError::Gateway(refusal)))];
+            words.map(|word| name(&judge_complete(WriteEvidence::Answered, word, amount, "ref")))
+        };
+        for code in
+            ["0", "00", "0000", "0000 ", " 0 ", "00.00", "SUCCESS", "success", "Ok", "approved", "TRUE"]
+        {
+            assert_eq!(verdicts(code, "declined"), ["not_understood"; 2], "{code:?}");
+        }
+        for code in ["01", "500645", "R201", "1", "unsuccessful", "NOT_OK", ""] {
+            assert_eq!(verdicts(code, "declined"), ["declined"; 2], "{code:?}");
+        }
+        // A gateway that was not reached answered nothing; one that answers that it is down did.
+        assert_eq!(verdicts("", "gateway_down"), ["not_understood"; 2]);
+        assert_eq!(verdicts("500652", "gateway_down"), ["declined"; 2]);
     }
 
     #[test]

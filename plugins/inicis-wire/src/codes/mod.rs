@@ -143,13 +143,20 @@ fn suffix(code: &str) -> Option<&str> {
     known.then(|| code.get(3..))?
 }
 
-/// What a code means.
+/// What a code means. One that is in no table is of the class `other`; the bare failure of the phone and of INIAPI (`01`, `inicis.md
+/// §0.2, §5.2`) is its operation's own.
 pub fn meaning(code: &str, operation: Operation) -> Meaning {
     let listed = match suffix(code) {
         Some(suffix) => table::SUFFIXES.iter().find(|row| row.code == suffix),
         None => WINDOW.iter().find(|row| row.code == code),
     };
-    listed.map_or_else(|| unknown(operation), |row| row.meaning)
+    let unlisted = || {
+        let meaning = unknown(operation);
+        // At the window nothing was asked for yet: every no there is the buyer's or the bank's.
+        let bare = code == "01" || operation == Operation::Authenticate;
+        if bare { meaning } else { Meaning { class: Class::Other, ..meaning } }
+    };
+    listed.map_or_else(unlisted, |row| row.meaning)
 }
 
 /// The code of a mobile "no", which has no field for one: `MX1002` … or six digits of the table where the words name them as a
@@ -216,6 +223,19 @@ pub const NOT_REACHED: Meaning = Meaning {
         en: "KG INICIS could not be reached. Nothing was paid or cancelled; try again later.",
     },
 };
+
+/// What success is called by INICIS's products, beside nothing but zeros (`0000`, `00`): `SUCCESS`, `02` of a deposit, and the codes
+/// of a cash receipt and of the telcos (`inicis.md §0.2, §8.4`).
+const SUCCESSES: [&str; 4] = ["SUCCESS", "2", "220000", "110000"];
+
+/// Whether a code is the success of any product in any spelling: other zeros, case, signs or blanks. Such a code is never read as
+/// a refusal; whether it is a yes, its own product's reader says.
+pub fn reads_as_success(code: &str) -> bool {
+    let plain: String =
+        code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
+    let plain = plain.trim_start_matches('0');
+    plain.is_empty() || SUCCESSES.contains(&plain)
+}
 
 /// Suffixes of a refused refund after which money may have moved all the same: lost connections and database errors between
 /// INICIS and the card company, a partial cancel that is "possibly a duplicate", a cancel that is running (`inicis.md §8.4`).

@@ -1,9 +1,10 @@
 //! Answers to a refund (`inicis.md §5.2`).
 //!
-//! Invariant: only `resultCode` `00` is a yes; a no whose code leaves open whether money moved is not a no.
+//! Invariant: only `resultCode` `00` is a yes, and only a [`KnownRefusal`] is a no: not one whose code leaves open whether money moved.
 
 use crate::json::Object;
-use crate::{No, Unclear, clock, codes};
+use crate::refusal::{self, Members as _};
+use crate::{KnownRefusal, Unclear, clock};
 
 /// A refund that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub enum RefundAnswer {
     /// `00`.
     Done(Refunded),
     /// No, and nothing moved.
-    No(No),
+    No(KnownRefusal),
 }
 
 const KEPT: [&str; 11] = [
@@ -48,24 +49,10 @@ pub fn read(status: u16, body: &[u8]) -> Result<RefundAnswer, Unclear> {
         return Err(Unclear(format!("INIAPI answered HTTP {status}")));
     }
     let fields = Object::parse(body)?;
-    if fields.required("resultCode")? == "00" {
+    if fields.exact("resultCode")? == Some("00") {
         return Ok(RefundAnswer::Done(done(&fields)));
     }
-    let no = refusal(&fields)?;
-    if codes::leaves_open(&no.code) {
-        return Err(Unclear(format!("INIAPI answered {}, which leaves open whether money moved", no.code)));
-    }
-    Ok(RefundAnswer::No(no))
-}
-
-/// A no of INIAPI: the six digits travel in `detailResultCode`, the reason in `resultMsg` (`inicis.md §5.2, §8.4`).
-pub fn refusal(fields: &Object) -> Result<No, Unclear> {
-    let detail = fields.text("detailResultCode")?;
-    let code = match detail {
-        Some(code) => code,
-        None => fields.required("resultCode")?,
-    };
-    Ok(No::new(&code, &fields.shown("resultMsg").unwrap_or_default()))
+    KnownRefusal::read(&refusal::REFUND, &fields).map(RefundAnswer::No)
 }
 
 fn done(fields: &Object) -> Refunded {

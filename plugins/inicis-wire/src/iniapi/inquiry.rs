@@ -1,9 +1,11 @@
 //! Answers to an inquiry of v2 (`inicis.md §6.1`).
 //!
-//! Invariant: only a whole answer with a state that we know is a sale; only a code that says "no such sale" is an absence.
+//! Invariant: only a whole answer with a state that we know is a sale; only a known refusal whose code says "no such sale" is an
+//! absence.
 
 use crate::json::Object;
-use crate::{No, Unclear, clock, codes, methods};
+use crate::refusal::{self, Members as _};
+use crate::{KnownRefusal, Unclear, clock, codes, methods};
 
 /// State of a sale at INICIS, in the host's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +74,9 @@ pub enum Inquired {
     /// This.
     Found(Box<Sale>),
     /// Code …623, no such sale (`inicis.md §8.4`).
-    NotFound(No),
+    NotFound(KnownRefusal),
     /// Another no: INICIS did not say whether the sale exists.
-    No(No),
+    No(KnownRefusal),
 }
 
 /// Reads the answer; `mid` is our merchant.
@@ -83,9 +85,9 @@ pub fn read(status: u16, body: &[u8], mid: &str) -> Result<Inquired, Unclear> {
         return Err(Unclear(format!("INIAPI answered HTTP {status}")));
     }
     let fields = Object::parse(body)?;
-    if fields.required("resultCode")? != "SUCCESS" {
-        let no = super::answer::refusal(&fields)?;
-        let absent = codes::says_no_such_sale(&no.code);
+    if fields.exact("resultCode")? != Some("SUCCESS") {
+        let no = KnownRefusal::read(&refusal::INQUIRY, &fields)?;
+        let absent = codes::says_no_such_sale(no.code());
         return Ok(if absent { Inquired::NotFound(no) } else { Inquired::No(no) });
     }
     if fields.text("mid")?.is_some_and(|answered| answered != mid) {
@@ -113,10 +115,17 @@ fn sale(fields: &Object) -> Result<Sale, Unclear> {
         state,
         price,
         cancellable: if partly { fields.amount("availablePartCancelPrice")? } else { None },
-        method: fields.shown("paymethod").and_then(|name| methods::of_pc_answer(&name, None)),
+        method: method(fields, &status),
         approved_at_ms: moment(fields, "approvedDate", "approvedTime"),
         cancels: cancels(fields, state, price)?,
     })
+}
+
+/// How it was paid. The states of a deposit tell of an account where `paymethod` does not (`inicis.md §6.1`).
+fn method(fields: &Object, status: &str) -> Option<methods::Method> {
+    let named = fields.shown("paymethod").and_then(|name| methods::of_pc_answer(&name, None));
+    let deposit = !matches!(status, "APPROVAL" | "CANCEL" | "PART_CANCEL");
+    named.or_else(|| deposit.then_some(methods::Method { kind: "virtual_account", provider: None }))
 }
 
 /// Nothing is held only where the list of refunds says so. (What `availablePartCancelPrice` says of a sale that knows no

@@ -3,14 +3,14 @@
 //! Invariant: what is hashed is what is sent; an answer is an account only when it says `00` and names the transaction, the
 //! account and the amount that was asked for. It does not name our order number.
 
-use super::answer::refusal;
 use super::v1::{Hashed, hash};
 use crate::details::{Account, Institution, bank};
 use crate::form::{self, Charset, Field};
 use crate::json::Object;
 use crate::order::{self, FALLBACK_GOODS, FALLBACK_NAME, Unfit, is_order_ref, named};
 use crate::recipe::Recipe;
-use crate::{No, Unclear, clock, codes, receipt};
+use crate::refusal::{self, Members as _};
+use crate::{KnownRefusal, Unclear, clock, receipt};
 
 /// Where accounts are opened.
 pub const URL: &str = "https://iniapi.inicis.com/api/v1/formpay";
@@ -176,7 +176,7 @@ pub enum IssueAnswer {
     /// `00`.
     Opened(Box<Opened>),
     /// No.
-    No(No),
+    No(KnownRefusal),
 }
 
 /// Reads the answer.
@@ -185,12 +185,8 @@ pub fn read(status: u16, body: &[u8]) -> Result<IssueAnswer, Unclear> {
         return Err(Unclear(format!("INIAPI answered HTTP {status}")));
     }
     let fields = Object::parse(body)?;
-    if fields.required("resultCode")? != "00" {
-        let no = refusal(&fields)?;
-        if codes::leaves_open(&no.code) {
-            return Err(Unclear(format!("INIAPI answered {}, which leaves open what was done", no.code)));
-        }
-        return Ok(IssueAnswer::No(no));
+    if fields.exact("resultCode")? != Some("00") {
+        return KnownRefusal::read(&refusal::ISSUE, &fields).map(IssueAnswer::No);
     }
     let tid = fields.required("tid")?;
     if !receipt::is_tid(&tid) {

@@ -1,12 +1,13 @@
 //! Taking the money of a mobile payment and taking it back (`inicis.md §2.5, §2.6`).
 //!
-//! Invariant: an answer is an approval only when it says `00` and names sale, merchant, order, amount and method. It carries no
-//! signature: merchant, order and amount are compared.
+//! Invariant: an answer is an approval only when it says `00` and names sale, merchant, order, amount and method; it is a no only as
+//! a [`KnownRefusal`]. It carries no signature: merchant, order and amount are compared.
 
 use super::nvp::Nvp;
 use crate::form::{self, Charset, Field};
 use crate::recipe::Recipe;
-use crate::{No, Unclear, clock, codes, methods, receipt};
+use crate::refusal::{self, Members as _, Shape};
+use crate::{KnownRefusal, Unclear, clock, methods, receipt};
 
 /// Content type of both posts.
 pub const CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
@@ -21,8 +22,8 @@ pub fn body(mid: &str, tid: &str) -> String {
 pub enum Answer {
     /// `00`.
     Approved(Box<Approved>),
-    /// `01`: an explicit no.
-    Declined(No),
+    /// `01`: an explicit no; nothing is paid.
+    Declined(KnownRefusal),
 }
 
 /// An approval as it was answered.
@@ -46,26 +47,22 @@ pub struct Approved {
 
 /// Reads the answer to an approval. Whatever is not clearly yes or no is unclear.
 pub fn read(status: u16, body: &[u8]) -> Result<Answer, Unclear> {
-    let (fields, no) = answered(status, body)?;
+    let (fields, no) = answered(status, body, &refusal::MOBILE_APPROVAL)?;
     match no {
         Some(no) => Ok(Answer::Declined(no)),
         None => approved(fields).map(|approved| Answer::Approved(Box::new(approved))),
     }
 }
 
-/// Fields of a yes, or the no. Only `00` and `01` are documented (`inicis.md §0.2`).
-fn answered(status: u16, body: &[u8]) -> Result<(Nvp, Option<No>), Unclear> {
+/// Fields of a yes, or the no. Only `00` and `01` are documented (`inicis.md §0.2`), and they count to the letter.
+fn answered(status: u16, body: &[u8], shape: &Shape) -> Result<(Nvp, Option<KnownRefusal>), Unclear> {
     if status != 200 {
         return Err(Unclear(format!("INICIS answered HTTP {status}")));
     }
     let fields = Nvp::parse(body)?;
-    let no = match fields.required("P_STATUS")? {
-        "00" => None,
-        "01" => {
-            let words = fields.shown("P_RMESG1").unwrap_or_default();
-            Some(No::new(&codes::mobile_code("01", &words), &words))
-        }
-        _ => return Err(Unclear("P_STATUS is neither 00 nor 01".into())),
+    let no = match fields.exact("P_STATUS")? {
+        Some("00") => None,
+        Some(_) | None => Some(KnownRefusal::read(shape, &fields)?),
     };
     Ok((fields, no))
 }
@@ -138,6 +135,6 @@ impl NetCancel<'_> {
 
 /// Reads the answer to a net cancel: the no, or nothing when the sale was there and is gone. Which words say "there was
 /// nothing" is not known.
-pub fn read_net_cancel(status: u16, body: &[u8]) -> Result<Option<No>, Unclear> {
-    answered(status, body).map(|(_, no)| no)
+pub fn read_net_cancel(status: u16, body: &[u8]) -> Result<Option<KnownRefusal>, Unclear> {
+    answered(status, body, &refusal::MOBILE_NET_CANCEL).map(|(_, no)| no)
 }

@@ -1,14 +1,17 @@
 //! Text answers of the mobile servers: `key=value&key=value`, values often not encoded (`inicis.md §2.5`).
 //!
-//! Invariant: any bytes give fields or an error; a field that came twice with different values is never believed.
+//! Invariant: any bytes give fields or an error; a field that came twice is never believed. (Values stand there unencoded, so
+//! that a buyer's own words with `&` in them could make a second one.)
 
 use crate::Unclear;
 use crate::form::{self, Form};
 use crate::json::{MAX_ANSWER_BYTES, digits};
+use crate::refusal::Members;
 
 /// Fields of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Nvp {
+    /// Names, and values with the blanks that stand around them.
     pairs: Vec<(String, String)>,
 }
 
@@ -39,14 +42,9 @@ impl Nvp {
         Self { pairs }
     }
 
-    /// Text of a field: absent when it is missing or empty; an error when it is there with two values.
+    /// Text of a field without the blanks around it: absent when it is missing or empty; an error when it is there twice.
     pub fn text(&self, name: &str) -> Result<Option<&str>, Unclear> {
-        let mut found = self.pairs.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
-        let first = found.next();
-        if found.any(|other| Some(other) != first) {
-            return Err(Unclear(format!("{name} is there with two different values")));
-        }
-        Ok(first.filter(|value| !value.is_empty()))
+        Ok(self.exact(name)?.map(str::trim).filter(|value| !value.is_empty()))
     }
 
     /// Text of a field that must be there.
@@ -65,6 +63,34 @@ impl Nvp {
     }
 }
 
+impl Members for Nvp {
+    fn exact(&self, name: &str) -> Result<Option<&str>, Unclear> {
+        let mut found = self.pairs.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        let first = found.next();
+        if found.next().is_some() {
+            return Err(Unclear(format!("{name} is there twice")));
+        }
+        Ok(first)
+    }
+
+    fn is_there(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(n, _)| n == name)
+    }
+
+    fn is_filled(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(n, value)| n == name && !value.trim().is_empty())
+    }
+
+    fn twin(&self) -> Option<&str> {
+        let mut names: Vec<&str> = self.pairs.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_by_key(|name| name.to_ascii_lowercase());
+        names.windows(2).find_map(|pair| match pair {
+            [one, other] if one.eq_ignore_ascii_case(other) => Some(*one),
+            _ => None,
+        })
+    }
+}
+
 /// A value that is ASCII and has a percent sign with two hex digits was encoded; any other stands as it came.
 fn text(value: &[u8]) -> String {
     let encoded = value.is_ascii()
@@ -74,9 +100,11 @@ fn text(value: &[u8]) -> String {
     if encoded {
         let mut pair = b"v=".to_vec();
         pair.extend_from_slice(value);
-        if let Ok(words) = Form::parse(&pair).and_then(|form| form.words("v")) {
-            return words.trim().to_owned();
+        if let Ok(Some(decoded)) =
+            Form::parse(&pair).map(|form| form.bytes("v").ok().flatten().map(form::letters))
+        {
+            return decoded;
         }
     }
-    form::words(value).trim().to_owned()
+    form::letters(value)
 }

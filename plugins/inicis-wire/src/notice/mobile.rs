@@ -1,12 +1,13 @@
 //! What is posted to `P_NOTI_URL` (`inicis.md §3.2`; approvals in one transaction `§2.7`).
 //!
 //! Invariant: for a virtual account `00` means that it was opened and `02` that money was paid in; for the methods of one
-//! transaction `00` is the approval itself. `01` is a failure and moves nothing.
+//! transaction `00` is the approval itself. `01` is a failure and moves nothing, unless it carries what only an approval has: that
+//! is kept for a person.
 
 use super::{Deposit, Fields, Issue, Notice, NoticeError, OK, Said, account_number};
 use crate::details;
 use crate::mobile::approval;
-use crate::{clock, receipt};
+use crate::{clock, receipt, refusal};
 
 /// Kept under INICIS's own names when they are not empty.
 const KEPT: [&str; 14] = [
@@ -33,7 +34,12 @@ pub(super) fn read(fields: Fields, mid: &str) -> Result<Notice, NoticeError> {
         ("00", true) => issue(&fields)?,
         ("02", true) => Said::Deposited(deposit(&fields)?),
         ("00", false) => approved(fields)?,
-        ("01", _) => Said::Ignored("a payment that failed (P_STATUS 01)"),
+        ("01", _) if !fields.is_filled_any(refusal::MOBILE_APPROVAL.only_when_done) => {
+            Said::Ignored("a payment that failed (P_STATUS 01)")
+        }
+        ("01", _) => {
+            return Err(NoticeError::Field("P_STATUS says failed, and yet there is an approval".to_owned()));
+        }
         _ => return Err(NoticeError::Field("P_STATUS is none that is documented for P_TYPE".to_owned())),
     };
     Ok(Notice { said, reply: OK })

@@ -12,6 +12,7 @@ use crate::details::Institution;
 use crate::form::{Form, FormError};
 use crate::mobile::approval::Approved;
 use crate::mobile::nvp::Nvp;
+use crate::refusal::Members as _;
 use crate::{Unclear, json, receipt};
 
 /// Most fields of a notice: ours, many times what INICIS sends.
@@ -170,6 +171,11 @@ impl Fields {
 
     fn shown(&self, name: &str) -> Option<String> {
         self.0.shown(name)
+    }
+
+    /// Whether any of these says something.
+    fn is_filled_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.0.is_filled(name))
     }
 
     fn required(&self, name: &str) -> Result<&str, NoticeError> {

@@ -1,12 +1,14 @@
 //! Taking the money and taking it back (`inicis.md §1.7–1.10`).
 //!
 //! Invariant: approval and net cancel send the same map to the letter, made of the ticket, the order and one moment; an answer
-//! is an approval only when it says `0000` and carries the signature that belongs to that moment.
+//! is an approval only when it says `0000` and carries the signature that belongs to that moment, and a no only as a
+//! [`KnownRefusal`].
 
 use crate::form::{self, Charset, Field};
 use crate::json::Object;
 use crate::recipe::{Algorithm, Part, Recipe, secret};
-use crate::{No, Unclear, clock, methods};
+use crate::refusal::{self, Members as _};
+use crate::{KnownRefusal, Unclear, clock, methods};
 
 /// The map of an approval, and of the net cancel that takes it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +71,7 @@ pub enum Answer {
     /// `R201`.
     AlreadyApproved,
     /// An explicit decline; nothing is paid and nothing is to be undone (`inicis.md §1.10`).
-    Declined(No),
+    Declined(KnownRefusal),
 }
 
 /// An approval as it was answered.
@@ -100,16 +102,11 @@ pub struct Approved {
 /// Reads the answer to an approval. Whatever is not clearly yes or no is unclear.
 pub fn read(status: u16, body: &[u8]) -> Result<Answer, Unclear> {
     let fields = answered(status, body)?;
-    let code = fields.required("resultCode")?;
-    match code.as_str() {
-        "0000" => approved(fields).map(|a| Answer::Approved(Box::new(a))),
-        ALREADY_APPROVED => Ok(Answer::AlreadyApproved),
-        _ => Ok(Answer::Declined(no(&code, &fields))),
+    match fields.exact("resultCode")? {
+        Some("0000") => approved(fields).map(|a| Answer::Approved(Box::new(a))),
+        Some(ALREADY_APPROVED) => Ok(Answer::AlreadyApproved),
+        Some(_) | None => KnownRefusal::read(&refusal::PC_APPROVAL, &fields).map(Answer::Declined),
     }
-}
-
-fn no(code: &str, fields: &Object) -> No {
-    No::new(code, &fields.shown("resultMsg").unwrap_or_default())
 }
 
 fn answered(status: u16, body: &[u8]) -> Result<Object, Unclear> {
@@ -203,16 +200,15 @@ impl Approved {
 pub enum NetCancelled {
     /// `0000`: the sale was there and is gone.
     Reversed,
-    /// Any other code. Which of them say "there was nothing" is not known (`inicis.md §1.10`).
-    Refused(No),
+    /// A known no. Which codes say "there was nothing" is not known (`inicis.md §1.10`).
+    Refused(KnownRefusal),
 }
 
 /// Reads the answer to a net cancel; `oid` is our order number.
 pub fn read_net_cancel(status: u16, body: &[u8], oid: &str) -> Result<NetCancelled, Unclear> {
     let fields = answered(status, body)?;
-    let code = fields.required("resultCode")?;
-    if code != "0000" {
-        return Ok(NetCancelled::Refused(no(&code, &fields)));
+    if fields.exact("resultCode")? != Some("0000") {
+        return KnownRefusal::read(&refusal::PC_NET_CANCEL, &fields).map(NetCancelled::Refused);
     }
     // The captured answers spell it `moid` (inicis.md §1.10); it may be missing, but it may not be another's.
     for name in ["moid", "MOID"] {

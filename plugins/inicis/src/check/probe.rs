@@ -8,7 +8,7 @@ use inicis_wire::iniapi::inquiry::{self, Inquired};
 use inicis_wire::iniapi::is_ipv4;
 use inicis_wire::iniapi::v2::{self, By};
 use inicis_wire::recipe::secret;
-use inicis_wire::{No, clock};
+use inicis_wire::{KnownRefusal, clock};
 
 use super::{finding, text};
 use crate::bindings::exports::payhost::plugin::plugin::{Finding, Severity};
@@ -25,7 +25,7 @@ enum Asked {
     /// INICIS knows the sale that we made up, or says that it does not.
     Answered,
     /// Another no.
-    No(No),
+    No(KnownRefusal),
     /// No answer, with the finding that says so.
     Silent(Finding),
 }
@@ -63,17 +63,17 @@ fn reached() -> Finding {
 }
 
 /// Whether the no is about our key or merchant.
-fn is_ours(no: &No) -> bool {
-    let class = codes::meaning(&no.code, Operation::Inquire).class;
+fn is_ours(no: &KnownRefusal) -> bool {
+    let class = codes::meaning(no.code(), Operation::Inquire).class;
     matches!(class, Class::Signature | Class::NotContracted)
 }
 
 /// A no to a question about a sale that does not exist.
-fn refused(no: &No) -> Finding {
-    let meaning = codes::meaning(&no.code, Operation::Inquire);
+fn refused(no: &KnownRefusal) -> Finding {
+    let meaning = codes::meaning(no.code(), Operation::Inquire);
     let says = |ko: &str, en: &str| Text {
-        ko: format!("{ko} ({}: {})", no.code, no.message),
-        en: format!("{en} ({}: {})", no.code, no.message),
+        ko: format!("{ko} ({}: {})", no.code(), no.message()),
+        en: format!("{en} ({}: {})", no.code(), no.message()),
     };
     if meaning.class == Class::Signature {
         let remedy = text(

@@ -7,7 +7,6 @@ mod mobile;
 mod pc;
 
 use inicis_wire::No;
-use inicis_wire::codes::Operation;
 use inicis_wire::details::Account as Read;
 use inicis_wire::form::{Field as WireField, Form};
 use inicis_wire::methods::{self, Request};
@@ -80,14 +79,14 @@ pub fn authenticate(
 ) -> Result<Authentication, PluginError> {
     Ok(match read_reply(context, order, callback)? {
         Reply::Pc(_) | Reply::Mobile(_) => Authentication::Authenticated(order.method.clone()),
-        Reply::Declined(no) => Authentication::Declined(words::refusal(no, Operation::Authenticate)),
+        Reply::Declined(no) => Authentication::Declined(words::unauthenticated(no)),
     })
 }
 
 /// Reads the return post and takes the money.
 pub fn complete(context: &Context, order: &Order, callback: &Callback) -> Result<Outcome, PluginError> {
     match read_reply(context, order, callback)? {
-        Reply::Declined(no) => Ok(Outcome::Declined(words::refusal(no, Operation::Authenticate))),
+        Reply::Declined(no) => Ok(Outcome::Declined(words::unauthenticated(no))),
         Reply::Pc(ticket) => pc::approve(context, order, &ticket),
         Reply::Mobile(ticket) => mobile::approve(context, order, &ticket),
     }

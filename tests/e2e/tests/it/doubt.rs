@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::stage::buyer::{Outcome, Window, pay};
 use crate::stage::http::Answer;
+use crate::stage::sale::order_ref;
 use crate::stage::{Shop, Stage, eventually, text};
 
 /// A payment that went wrong.
@@ -22,7 +24,7 @@ async fn try_to_pay(stage: &Stage, shop: &Shop, name: &str, faults: &[(&str, &st
     let window = stage.open(&created).await;
     for (operation, fault, more) in faults {
         let mut more = more.clone();
-        more["oid"] = json!(window.order_ref());
+        more["oid"] = json!(order_ref(&window));
         stage.fault(operation, fault, more).await;
     }
     let outcome = stage.come_back(&stage.choose(&window, pay()).await).await;
@@ -31,7 +33,7 @@ async fn try_to_pay(stage: &Stage, shop: &Shop, name: &str, faults: &[(&str, &st
 
 /// What the gateway holds for a checkout.
 async fn held(stage: &Stage, window: &Window) -> u64 {
-    stage.sales(window.order_ref()).await.iter().map(|sale| sale["remaining"].as_u64().unwrap()).sum()
+    stage.sales(order_ref(window)).await.iter().map(|sale| sale["remaining"].as_u64().unwrap()).sum()
 }
 
 /// The rule of this file, for a payment as it is now.
@@ -84,7 +86,7 @@ async fn an_approval_without_a_good_answer_is_undone_where_the_gateway_cannot_be
                 ("pending".into(), "none".into()),
                 "{fault}"
             );
-            assert_eq!(stage.sales(tried.window.order_ref()).await[0]["state"], "net_cancelled", "{fault}");
+            assert_eq!(stage.sales(order_ref(&tried.window)).await[0]["state"], "net_cancelled", "{fault}");
             books_agree(stage, shop, &tried, fault).await;
             // Nothing is held, so that the buyer may try again.
             let window = stage.open(&tried.created).await;
@@ -107,7 +109,7 @@ async fn an_approval_without_a_good_answer_is_found_where_the_gateway_can_be_ask
             assert_eq!(tried.outcome.result, "paid", "{fault}: {}", tried.outcome.words);
             books_agree(stage, shop, &tried, fault).await;
             let paid = stage.payment_as(shop, &tried.created).await;
-            assert_eq!(paid["gateway_ref"], stage.sales(tried.window.order_ref()).await[0]["tid"], "{fault}");
+            assert_eq!(paid["gateway_ref"], stage.sales(order_ref(&tried.window)).await[0]["tid"], "{fault}");
             // What was found by asking can be cancelled like any other payment.
             let cancelled = stage.cancel(shop, &tried.created, fault).await.expect(200);
             assert_eq!(cancelled["state"], "cancelled", "{fault}");
@@ -116,6 +118,142 @@ async fn an_approval_without_a_good_answer_is_found_where_the_gateway_can_be_ask
     });
     futures_util::future::join_all(all).await;
     assert!(stage.held().await.is_empty());
+}
+
+/// Success as another product writes it, or as nobody should; everything else of the answer is whole and rightly signed.
+fn clothes() -> Vec<Value> {
+    vec![
+        json!("00"),
+        json!("0"),
+        json!(0),
+        json!("0000 "),
+        json!(" 0000"),
+        json!("SUCCESS"),
+        json!("success"),
+        json!("02"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_in_other_clothes_is_undone_or_found_and_never_a_decline() {
+    let stage = Stage::start().await;
+    let lookup = stage.shop_with_lookup().await;
+    let cells = clothes().into_iter().flat_map(|code| [(code.clone(), false), (code, true)]);
+    let all = cells.enumerate().map(|(number, (code, can_ask))| {
+        let (stage, shop) = (&stage, if can_ask { &lookup } else { &stage.shop });
+        async move {
+            let what = format!("{code} {can_ask}");
+            let fault = [("pay_auth", "other_value", json!({"field": "resultCode", "value": code}))];
+            let tried = try_to_pay(stage, shop, &format!("A-{number}"), &fault).await;
+            let names = stage.names(shop, &tried.created).await;
+            assert!(!names.contains(&"complete declined".to_owned()), "{what}: {names:?}");
+            let (result, sale) = if can_ask { ("paid", "approved") } else { ("failed", "net_cancelled") };
+            assert_eq!(tried.outcome.result, result, "{what}: {}", tried.outcome.words);
+            assert_eq!(stage.sales(order_ref(&tried.window)).await[0]["state"], sale, "{what}");
+            books_agree(stage, shop, &tried, &what).await;
+            if !can_ask {
+                // The buyer pays again, once.
+                let window = stage.open(&tried.created).await;
+                assert_eq!(
+                    stage.come_back(&stage.choose(&window, pay()).await).await.result,
+                    "paid",
+                    "{what}"
+                );
+            }
+            let paid = stage.payment_as(shop, &tried.created).await;
+            assert_eq!(
+                paid["amount"]["paid"].as_i64().unwrap() - paid["amount"]["cancelled"].as_i64().unwrap(),
+                20_900
+            );
+        }
+    });
+    futures_util::future::join_all(all).await;
+    let held: u64 = stage.held().await.iter().map(|sale| sale["remaining"].as_u64().unwrap()).sum();
+    assert_eq!(held, 20_900 * 2 * u64::try_from(clothes().len()).unwrap(), "each payment once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phones_success_in_other_clothes_is_undone_or_found_and_never_a_decline() {
+    let stage = Stage::start().await;
+    let lookup = stage.shop_with_lookup().await;
+    let codes =
+        ["0", "0000", "00 ", "SUCCESS", "01"].into_iter().flat_map(|code| [(code, false), (code, true)]);
+    let all = codes.enumerate().map(|(number, (code, can_ask))| {
+        let (stage, shop) = (&stage, if can_ask { &lookup } else { &stage.shop });
+        async move {
+            let what = format!("{code} {can_ask}");
+            let more = json!({"device": "mobile"});
+            let created = stage.create_as(shop, &format!("A-{number}"), more).await.expect(201);
+            let window = stage.open(&created).await;
+            // `01` with everything that only an approval has.
+            let fault = json!({"oid": order_ref(&window), "field": "P_STATUS", "value": code});
+            stage.fault("mobile_approve", "other_value", fault).await;
+            let outcome = stage.come_back(&stage.choose(&window, pay()).await).await;
+            let (result, sale) = if can_ask { ("paid", "approved") } else { ("failed", "net_cancelled") };
+            assert_eq!(outcome.result, result, "{what}: {}", outcome.words);
+            assert_eq!(stage.sales(order_ref(&window)).await[0]["state"], sale, "{what}");
+            books_agree(stage, shop, &Tried { created, window, outcome }, &what).await;
+        }
+    });
+    futures_util::future::join_all(all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_s_success_in_other_clothes_is_found_and_never_a_refusal() {
+    let stage = Stage::start().await;
+    let all = [json!("0000"), json!(0), json!("00 "), json!("SUCCESS")].map(|code| {
+        let stage = &stage;
+        async move {
+            let what = code.to_string();
+            let tried = try_to_pay(stage, &stage.shop, &what, &[]).await;
+            let fault = json!({"oid": order_ref(&tried.window), "field": "resultCode", "value": code});
+            stage.fault("refund", "other_value", fault).await;
+            stage.cancel(&stage.shop, &tried.created, &what).await.expect(202);
+            let after = resolved(stage, &stage.shop, &tried.created, 30).await;
+            assert_eq!(after["state"], "cancelled", "{what}: {after}");
+            let again = stage.cancel(&stage.shop, &tried.created, &what).await.expect(200);
+            assert_eq!(again["state"], "cancelled", "{what}");
+            assert_eq!(held(stage, &tried.window).await, 0, "{what}");
+        }
+    });
+    futures_util::future::join_all(all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_declines_of_no_table_leave_no_doubt() {
+    let stage = Stage::start().await;
+    let codes = (0..200_u32).map(|number| {
+        let stage = &stage;
+        async move {
+            // Neither the suffix nor, of every other one, the network is in a table.
+            let code = format!("{}{}", if number % 2 == 0 { "500" } else { "987" }, 300 + number / 2);
+            let decline = [("pay_auth", "decline", json!({"code": code}))];
+            let tried = try_to_pay(stage, &stage.shop, &format!("A-{number}"), &decline).await;
+            assert_eq!(tried.outcome.result, "failed", "{code}: {}", tried.outcome.words);
+            let names = stage.names(&stage.shop, &tried.created).await;
+            assert!(names.contains(&"complete declined".to_owned()), "{code}: {names:?}");
+            assert!(!names.contains(&"payment.in_doubt".to_owned()), "{code}: {names:?}");
+        }
+    });
+    futures_util::stream::iter(codes).buffer_unordered(16).collect::<Vec<()>>().await;
+    assert_eq!(stage.count("declined").await, 200);
+    assert_eq!(stage.count("net_cancelled").await + stage.count("net_cancelled_early").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_is_found_without_a_method_is_believed_and_can_be_cancelled() {
+    let stage = Stage::start().await;
+    let shop = stage.shop_with_lookup().await;
+    let nameless = json!({"field": "paymethod", "value": "", "times": "always"});
+    let faults = [("pay_auth", "drop_after", json!({})), ("inquiry", "other_value", nameless)];
+    let tried = try_to_pay(&stage, &shop, "A-1", &faults).await;
+    assert_eq!(tried.outcome.result, "paid", "{}", tried.outcome.words);
+    let paid = stage.payment_as(&shop, &tried.created).await;
+    assert_eq!((text(&paid, "state"), text(&paid, "resolution")), ("paid".into(), "none".into()));
+    assert_eq!(paid["method"], Value::Null, "{paid}");
+    books_agree(&stage, &shop, &tried, "found without a method").await;
+    assert_eq!(stage.cancel(&shop, &tried.created, "k-1").await.expect(200)["state"], "cancelled");
+    assert_eq!(held(&stage, &tried.window).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,7 +350,8 @@ async fn an_undo_that_never_arrived_is_tried_again_until_nothing_is_held() {
     assert_eq!(held(&stage, &tried.window).await, 0);
 }
 
-/// INICIS documents no code that says "there is nothing to undo": a refusal of the second net cancel proves nothing.
+/// INICIS documents no code that says "there is nothing to undo": a refusal of the second net cancel proves nothing. Shop and buyer
+/// are told when the gateway is asked next.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undo_whose_answer_was_lost_stays_in_doubt() {
     let stage = Stage::start().await;
@@ -230,9 +369,45 @@ async fn an_undo_whose_answer_was_lost_stays_in_doubt() {
             let payment = stage.payment(&tried.created).await;
             assert_eq!(payment["resolution"], "in_doubt", "{fault}: {payment}");
             assert_eq!(held(stage, &tried.window).await, 0, "{fault}");
+            let next: jiff::Timestamp = text(&payment, "next_try_at").parse().unwrap();
+            let from_now = next.as_second() - jiff::Timestamp::now().as_second();
+            assert!((-60..=86_400).contains(&from_now), "{fault}: {payment}");
+            let reloaded = stage.outcome(&tried.outcome.url).await;
+            assert!(reloaded.words.contains("다음 확인20"), "{fault}: {}", reloaded.words);
         }
     });
     futures_util::future::join_all(all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_whose_answer_was_lost_ends_when_the_gateway_says_that_the_sale_is_gone() {
+    let stage = Stage::start().await;
+    let lookup = stage.shop_with_lookup().await;
+    let lost = ("pay_auth", "drop_after", json!({}));
+    let undone = ("net_cancel", "drop_after", json!({}));
+    // Where it can be asked: it does not find the sale at first, which is therefore undone, and shows it cancelled then.
+    let unfound = ("inquiry", "not_found", json!({}));
+    let asked = try_to_pay(&stage, &lookup, "A-1", &[lost.clone(), undone.clone(), unfound]).await;
+    // Where it cannot: the next undo is answered "already cancelled", by a code that INICIS documents.
+    let gone = ("net_cancel", "decline", json!({"code": "500626", "times": "always"}));
+    let refused = try_to_pay(&stage, &stage.shop, "A-2", &[lost.clone(), undone, gone.clone()]).await;
+    // Without an undo of ours before it somebody else cancelled it.
+    let elsewhere = try_to_pay(&stage, &stage.shop, "A-3", &[lost, gone]).await;
+    for (shop, tried, reason) in [
+        (&lookup, &asked, "undone"),
+        (&stage.shop, &refused, "undone"),
+        (&stage.shop, &elsewhere, "cancelled_at_gateway"),
+    ] {
+        let after = resolved(&stage, shop, &tried.created, 30).await;
+        assert_eq!(text(&after, "state"), "pending", "{reason}: {after}");
+        assert_eq!(after["next_try_at"], Value::Null, "{after}");
+        let timeline = stage.timeline(shop, &tried.created).await;
+        let failed = timeline.iter().find(|item| item["name"] == "checkout.failed").unwrap();
+        assert_eq!(failed["data"]["reason"], reason, "{timeline:#?}");
+    }
+    for tried in [&asked, &refused] {
+        assert_eq!(held(&stage, &tried.window).await, 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,7 +480,7 @@ async fn a_reload_is_answered_at_once_when_a_person_was_called() {
     let created = stage.create_as(&shop, "A-1", json!({})).await.expect(201);
     let window = stage.open(&created).await;
     for (operation, fault) in [("pay_auth", "drop_after"), ("net_cancel", "drop_before")] {
-        stage.fault(operation, fault, json!({"oid": window.order_ref(), "times": "always"})).await;
+        stage.fault(operation, fault, json!({"oid": order_ref(&window), "times": "always"})).await;
     }
     let back = stage.choose(&window, pay()).await;
     stage.come_back(&back).await;

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use super::{Hangup, Kind};
-use crate::answer::Answer;
+use crate::answer::{Answer, Format};
 use crate::ledger::LedgerError;
 
 /// The code of a decline that a fault asks for.
@@ -89,15 +89,36 @@ async fn spoil(kind: &Kind, mut answer: Answer) -> Response {
             answer.fields.shift_remove(field);
             whole(&answer)
         }
-        Kind::DoubledField { field } => {
-            let (kind, mut body) = answer.render();
-            body.extend(answer.charset.encode(&format!("&{field}={}", answer.text(field))));
-            ([(header::CONTENT_TYPE, kind)], body).into_response()
+        Kind::DoubledField { field, value } => doubled(&answer, field, value.as_ref()),
+        Kind::OtherValue { field, value } => {
+            answer.fields.insert(field.clone(), value.clone());
+            if field != "authSignature" && answer.fields.contains_key("authSignature") {
+                answer.sign();
+            }
+            whole(&answer)
         }
         Kind::EmptyText => altered(answer, &["resultMsg", "P_RMESG1"], |_| String::new()),
         // Already said by the operation itself, which was told so, or said by the window.
         Kind::Decline { .. } | Kind::NotFound | Kind::WrongHost => whole(&answer),
     }
+}
+
+/// The field once more, at the end of the answer.
+fn doubled(answer: &Answer, field: &str, value: Option<&Value>) -> Response {
+    let (kind, mut body) = answer.render();
+    let again = value.cloned().unwrap_or_else(|| Value::from(answer.text(field)));
+    let more = match answer.format {
+        Format::Json => {
+            body.truncate(body.len().saturating_sub(1));
+            format!(",{}:{again}}}", Value::from(field))
+        }
+        // What comes behind an XML document's end makes it none.
+        Format::Xml | Format::Nvp | Format::Text | Format::EncodedText => {
+            format!("&{field}={}", again.as_str().unwrap_or_default())
+        }
+    };
+    body.extend(answer.charset.encode(&more));
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
 fn plus_one(old: &str) -> String {

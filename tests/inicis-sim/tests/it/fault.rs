@@ -75,6 +75,25 @@ async fn bodies_that_are_no_answer() {
 }
 
 #[tokio::test]
+async fn a_success_can_come_in_other_clothes_and_a_member_twice() {
+    for value in [json!("00"), json!(0), json!("0000 "), json!(null)] {
+        let kind = json!({"fault": "other_value", "field": "resultCode", "value": value});
+        let (_rig, state, answer) = under(kind).await;
+        let answer: Value = answer.unwrap().json().await.unwrap();
+        assert_eq!((&answer["resultCode"], &answer["MOID"]), (&value, &json!("O-1")));
+        assert_eq!(state, "approved", "{value}");
+    }
+    for (more, second) in [(json!({}), "\"0000\""), (json!({"value": 7}), "7")] {
+        let mut kind = json!({"fault": "doubled_field", "field": "resultCode"});
+        kind.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (_rig, _, answer) = under(kind).await;
+        let body = answer.unwrap().text().await.unwrap();
+        assert!(body.starts_with("{\"resultCode\":\"0000\""), "{body}");
+        assert!(body.ends_with(&format!(",\"resultCode\":{second}}}")), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn cut_off_ends_before_the_announced_length_and_huge_announces_a_gibibyte() {
     let (_rig, _, answer) = under(json!({"fault": "cut_off"})).await;
     let answer = answer.unwrap();

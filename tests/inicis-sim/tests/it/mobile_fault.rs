@@ -39,6 +39,7 @@ async fn wrong_values_and_bodies_of_a_phone() {
         (json!({"fault": "wrong_order"}), "P_OID", "O-1X"),
         (json!({"fault": "wrong_mid"}), "P_MID", "WRONGmid00"),
         (json!({"fault": "missing_field", "field": "P_AMT"}), "P_AMT", ""),
+        (json!({"fault": "other_value", "field": "P_STATUS", "value": "0"}), "P_STATUS", "0"),
         (json!({"fault": "empty_text"}), "P_RMESG1", ""),
         (json!({"fault": "html"}), "P_STATUS", ""),
         (json!({"fault": "empty"}), "P_STATUS", ""),

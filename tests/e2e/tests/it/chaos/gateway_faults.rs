@@ -40,6 +40,7 @@ const FAULTS: &[&str] = &[
     "wrong_charset",
     "missing_field",
     "doubled_field",
+    "other_value",
     "empty_text",
     "wrong_host",
 ];
@@ -54,13 +55,37 @@ const OPERATIONS: &[&str] = &[
     "return_post",
 ];
 
+/// Success in other clothes: of another product, in another case, with blanks, with other zeros, as a number.
+const CLOTHES: &[&str] = &["00", "0000", "0", "0000 ", " 00", "SUCCESS", "success", "02", "000", "220000"];
+
+/// A code that is a success of the operation in no spelling of its own.
+fn dressed(operation: &str, run: u64) -> Value {
+    let own = match operation {
+        "pay_auth" | "net_cancel" => "0000",
+        "inquiry" => "SUCCESS",
+        _ => "00",
+    };
+    let others: Vec<&&str> = CLOTHES.iter().filter(|code| **code != own).collect();
+    let at = usize::try_from(run).unwrap();
+    // One in ten is a number, where the answer is JSON.
+    if at % 10 == 9 && !operation.starts_with("mobile") { json!(0) } else { json!(others[at % others.len()]) }
+}
+
 /// What a fault is told besides.
-fn details(operation: &str, fault: &str) -> Value {
+fn details(operation: &str, fault: &str, run: u64) -> Value {
     let phone = operation.starts_with("mobile");
     match fault {
         "slow" => json!({"ms": 700}),
         "drip" => json!({"ms": 1}),
+        // Every other code is in no table.
+        "decline" if run % 2 == 1 => json!({"code": "500999"}),
         "decline" => json!({"code": if operation.contains("refund") { "500400" } else { "500644" }}),
+        "other_value" if phone => json!({"field": "P_STATUS", "value": dressed(operation, run)}),
+        "other_value" => json!({"field": "resultCode", "value": dressed(operation, run)}),
+        "doubled_field" if run % 2 == 1 && operation != "return_post" => {
+            let field = if phone { "P_STATUS" } else { "resultCode" };
+            json!({"field": field, "value": "500644"})
+        }
         "missing_field" | "doubled_field" if phone => json!({"field": "P_TID"}),
         "missing_field" if operation.contains("auth") => json!({"field": "tid"}),
         "missing_field" | "doubled_field" => json!({"field": "resultCode"}),
@@ -81,7 +106,7 @@ pub async fn every_fault(asked: Asked) -> Vec<Row> {
         let mut counting = Counting::new(name);
         let mut cells = Vec::new();
         for fault in FAULTS {
-            if !world.fits(operation, fault, &details(operation, fault)).await {
+            if !world.fits(operation, fault, &details(operation, fault, 0)).await {
                 continue;
             }
             for run in 0..asked.runs(20) {
@@ -145,7 +170,7 @@ async fn one(
     };
     let created = world.create(shop, name, total).await?;
     let window = world.open(&created, device).await?;
-    let mut more = details(operation, fault);
+    let mut more = details(operation, fault, run);
     more["oid"] = json!(window.order_ref);
     let lost = json!({"oid": window.order_ref});
     match operation {
