@@ -7,6 +7,7 @@ pub mod cancels_seen;
 pub mod complete;
 pub mod confirm;
 pub mod create;
+pub mod details;
 pub mod expire;
 pub mod figures;
 pub mod finding;

@@ -5,7 +5,7 @@ use payhost_core::id::{CheckoutId, EventId, FactId};
 use payhost_core::state::{Standing, Sums, state_of};
 use payhost_core::{Fact, FactKind, Money, PaymentState, Resolution};
 use payhost_engine::contract::money::Cancellation;
-use payhost_engine::contract::types::{Approval, Refusal};
+use payhost_engine::contract::types::{Approval, Method, Refusal};
 use payhost_store::rows::attempts::Attempt;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::events;
@@ -15,6 +15,7 @@ use payhost_store::{Error, Json, Later, Tx};
 use serde_json::{Value, json};
 
 use super::cancel::CancelAsked;
+use super::details;
 use super::model::{PaymentOut, Support};
 use crate::channels::ready::Ready;
 use crate::host::Host;
@@ -255,9 +256,19 @@ pub fn approved(
     change.payment.gateway_ref = Some(approval.gateway_ref.clone());
     change.payment.approved_at_us = Some(approval.approved_at_ms.saturating_mul(1000));
     change.payment.approved_checkout_id = checkout;
-    change.payment.paid_method = Some(Json::of(&approval.method)?);
-    change.payment.details = Some(Json::of(&approval.details)?);
+    change.payment.paid_method = known_method(&approval.method).map(Json::of).transpose()?;
+    change.payment.details = Some(details::kept(&approval.details)?);
     Ok(Written::New)
+}
+
+/// The method of a sale where nobody says how it was paid: of no kind.
+pub fn unknown_method() -> Method {
+    Method { kind: String::new(), provider: None }
+}
+
+/// A method, unless it is not known.
+fn known_method(method: &Method) -> Option<&Method> {
+    Some(method).filter(|method| !method.kind.is_empty())
 }
 
 /// The gateway gave money back. Of several cancels of a sale this is the next one that is known here: others may have been

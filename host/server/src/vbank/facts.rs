@@ -19,6 +19,7 @@ use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::jobs::{self, Task};
 use crate::payments::attempt::locked;
+use crate::payments::details;
 use crate::payments::model::AccountOut;
 use crate::payments::settle::{self, Change, NewFact, Written, checkout_ended};
 
@@ -219,7 +220,7 @@ pub fn account_fact(
     let payment = &mut change.payment;
     payment.gateway_ref = Some(account.gateway_ref.clone());
     payment.deposit_deadline_us = account.deadline_ms.map(|ms| ms.saturating_mul(1000));
-    payment.details = Some(Json::of(&AccountOut::kept(account)?)?);
+    payment.details = Some(details::kept(&AccountOut::kept(account)?)?);
     let due_us = payment.deposit_deadline_us.unwrap_or(payment.expires_us);
     jobs::enqueue(tx, host, &Task::Expire { shop: payment.shop_id, payment: payment.id }, due_us)?;
     Ok(written)

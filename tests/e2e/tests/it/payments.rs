@@ -33,6 +33,28 @@ async fn a_buyer_pays_by_card_and_the_shop_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_card_number_that_arrives_open_is_kept_with_its_middle_hidden() {
+    const OPEN: &str = "4518420012341234";
+    let stage = Stage::start().await;
+    for (device, operation, field) in
+        [("pc", "pay_auth", "CARD_Num"), ("mobile", "mobile_approve", "P_CARD_NUM")]
+    {
+        let created = stage.create_as(&stage.shop, device, json!({"device": device})).await.expect(201);
+        let window = stage.open(&created).await;
+        stage.fault(operation, "other_value", json!({"field": field, "value": OPEN})).await;
+        let outcome = stage.come_back(&stage.choose(&window, pay()).await).await;
+        assert_eq!(outcome.result, "paid", "{device}: {}", outcome.words);
+        let paid = stage.payment(&created).await;
+        assert_eq!(paid["masked_number"], "45184200****1234", "{device}: {paid}");
+        let events = stage.get("/v1/events").await.expect(200);
+        let timeline = stage.timeline(&stage.shop, &created).await;
+        for shown in [paid.to_string(), events.to_string(), json!(timeline).to_string(), outcome.html] {
+            assert!(!shown.contains("12341234"), "{device}: {shown}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_amount_that_is_no_whole_number_above_zero_is_refused_and_named() {
     let stage = Stage::start().await;
     let bad = [
