@@ -79,6 +79,7 @@ fn send(
         return money::call(&refund.request(part, account).map_err(words::unfit)?, Effect::Write);
     }
     let paymethod = methods::iniapi(kind).ok_or_else(|| {
+        let kind = if kind.is_empty() { "a sale whose method nobody knows" } else { kind };
         PluginError::Unsupported(format!(
             "how INIAPI v1 cancels {kind} is not documented; use v2 (iniapi_version)"
         ))

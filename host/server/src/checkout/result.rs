@@ -6,9 +6,9 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use payhost_core::PaymentState;
 use payhost_core::id::{CheckoutId, PaymentId};
 use payhost_core::kill::{self, Point};
+use payhost_core::{PaymentState, Resolution};
 use payhost_engine::contract::types::Callback;
 use payhost_store::Error;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
@@ -27,7 +27,8 @@ use crate::host::{Host, hex, random};
 use crate::http::json::PathId;
 use crate::http::problem::Problem;
 use crate::payments::model::{PaymentOut, Support};
-use crate::time::in_seoul;
+use crate::payments::read::next_try_us;
+use crate::time::{in_seoul, rfc3339};
 
 /// What the address carries.
 #[derive(Debug, Default, Deserialize)]
@@ -144,16 +145,20 @@ pub async fn show(
         let payment = payment_rows::ask_of_checkout_of_any_shop(tx, id)?;
         let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
         let payment = payment.one(tx, "payment")?;
+        let next_us = match payment.resolution {
+            Resolution::InDoubt => next_try_us(tx, payment.shop_id, payment.id)?,
+            Resolution::None | Resolution::NeedsOperator => None,
+        };
         let opened = Opened::of(tx, payment)?;
-        Ok::<_, Error>(Some((opened, checkout)))
+        Ok::<_, Error>(Some((opened, checkout, next_us)))
     });
-    let Some((opened, checkout)) = found.await? else { return Ok(bad_link()) };
+    let Some((opened, checkout, next_us)) = found.await? else { return Ok(bad_link()) };
     // The account's number is looked at again until it is paid into.
     let waits = opened.payment.state == PaymentState::AwaitingDeposit;
     if until_us <= host.now_us() && !waits {
         return Ok(gone(words(&opened.payment.language)));
     }
-    result_page(&host, &opened, &checkout)
+    result_page(&host, &opened, &checkout, next_us)
 }
 
 /// The stable word of a checkout's end.
@@ -168,7 +173,13 @@ fn result_of(state: CheckoutState) -> &'static str {
     }
 }
 
-fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Response, Problem> {
+/// `next_us`: when the gateway is asked next about a payment in doubt.
+fn result_page(
+    host: &Host,
+    opened: &Opened,
+    checkout: &Checkout,
+    next_us: Option<i64>,
+) -> Result<Response, Problem> {
     let (payment, head) = (&opened.payment, head(opened));
     let t = head.t;
     let result = match (result_of(checkout.state), payment.state) {
@@ -198,7 +209,9 @@ fn result_page(host: &Host, opened: &Opened, checkout: &Checkout) -> Result<Resp
     let again = (result == "failed" || result == "cancelled_by_buyer") && payment.state.is_payable();
     let again = if again { Some(token::client(host, payment.id)?) } else { None };
     let again = again.map(|token| format!("/checkout/{}?token={token}", payment.id));
-    let lines = lines(t, result, PaymentOut::of(payment, Support::default()));
+    let mut shown = PaymentOut::of(payment, Support::default());
+    shown.next_try_at = next_us.map(rfc3339);
+    let lines = lines(t, result, shown);
     let origins: Vec<String> = opened.shop.allowed_origins.to().unwrap_or_default();
     let outcome =
         json!({"payment": payment.id, "result": result, "origins": origins, "return_url": return_url});
@@ -232,6 +245,7 @@ fn lines(t: &'static Words, result: &str, shown: PaymentOut) -> Vec<(&'static st
             (t.holder, Some(account.holder)),
             (t.deadline, account.deadline.map(|moment| in_seoul(&moment))),
         ],
+        ("in_doubt", _) => vec![(t.next_try, shown.next_try_at.map(|moment| in_seoul(&moment)))],
         _ => Vec::new(),
     };
     lines

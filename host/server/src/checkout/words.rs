@@ -96,6 +96,8 @@ pub struct Words {
     pub holder: &'static str,
     /// Label: until when.
     pub deadline: &'static str,
+    /// When the gateway is asked again.
+    pub next_try: &'static str,
 }
 
 const KO: Words = Words {
@@ -152,6 +154,7 @@ const KO: Words = Words {
     copy: ("계좌번호 복사", "복사했습니다"),
     holder: "예금주",
     deadline: "입금 기한",
+    next_try: "다음 확인",
 };
 
 const EN: Words = Words {
@@ -211,6 +214,7 @@ const EN: Words = Words {
     copy: ("Copy account number", "Copied"),
     holder: "Account holder",
     deadline: "Pay in before",
+    next_try: "Next check",
 };
 
 /// The words of a language tag: English for `en…`, else Korean.

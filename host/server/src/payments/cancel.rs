@@ -416,7 +416,9 @@ fn standing(
 fn charge(payment: &Payment, asked: &CancelAsked) -> Result<Charge, Problem> {
     let method: Option<Method> = payment.paid_method.as_ref().and_then(|method| method.to().ok());
     let gateway_ref = payment.gateway_ref.clone();
-    let (Some(method), Some(gateway_ref)) = (method, gateway_ref) else {
+    // A sale that was found by asking may have a method that nobody knows: it is given back all the same.
+    let method = method.unwrap_or_else(settle::unknown_method);
+    let Some(gateway_ref) = gateway_ref else {
         return Err(Problem::internal(&format!("{} is paid without a gateway reference", payment.id)));
     };
     let money = |minor| Money { minor, currency: payment.currency.to_string() };

@@ -15,7 +15,7 @@ use payhost_store::rows::payments::Payment;
 use super::attempt::{JournalOf, journal};
 use super::cancel::CancelAsked;
 use super::resolve::{Doubtful, Found, Heard, Step, Why};
-use super::undo;
+use super::{settle, undo};
 use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
 use crate::http::problem::Problem;
@@ -61,6 +61,10 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
         heard = if matches!(asked, Err(Silence::Failed(_))) { Heard::Silence } else { Heard::Answer };
         match asked {
             Ok(Some(sale)) => match judge(&doubtful.payment, &checkout.order_ref, sale) {
+                // An undo of ours was sent, and the sale that it was for is gone: it was that.
+                Ok(Found::Nothing(_)) if undos.last_ms.is_some() => {
+                    return Ok(Step::new(Found::Nothing("undone"), heard));
+                }
                 Ok(Found::Approved(_)) if undos.last_ms.is_some_and(|ms| ms + settles_ms > now_ms) => {
                     again_ms = undos.last_ms.map(|ms| ms.saturating_add(settles_ms));
                     "the sale is there, and an undo may be on its way".clone_into(&mut reason);
@@ -95,7 +99,7 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
         return Ok(Step { again_ms, ..Step::new(found, heard) });
     }
     tracing::info!(attempt = %doubtful.attempt.id, %reason, "undoing");
-    let step = undo::undo(host, ready, doubtful, checkout).await?;
+    let step = undo::undo(host, ready, doubtful, checkout, undos.last_ms.is_some()).await?;
     // Once the undo was answered, asking again says how it stands.
     let soon_ms = now_ms.saturating_add(1000);
     Ok(Step { again_ms: again_ms.map(|ms| ms.max(soon_ms)), ..step })
@@ -113,7 +117,7 @@ fn judge(payment: &Payment, order_ref: &str, sale: Sale) -> Result<Found, &'stat
         SaleState::Paid if same && of_account(payment, &sale) => {
             Ok(Found::Opened(order_ref.to_owned(), sale.gateway_ref))
         }
-        SaleState::Paid if same => Ok(approval_of(payment, sale)),
+        SaleState::Paid if same => Ok(Found::Approved(Box::new(approval_of(payment, sale)))),
         SaleState::Cancelled => Ok(Found::Nothing("cancelled_at_gateway")),
         SaleState::Paid | SaleState::PartiallyCancelled => Err("the sale differs from the order"),
         SaleState::AwaitingDeposit => Err("an account was opened, and nobody knows its number"),
@@ -126,19 +130,17 @@ fn of_account(payment: &Payment, sale: &Sale) -> bool {
     sale.method.as_ref().or(asked.as_ref()).is_some_and(vbank::is_account)
 }
 
-fn approval_of(payment: &Payment, sale: Sale) -> Found {
+/// How it was paid decides nothing: where neither the gateway nor the order says, the money is there all the same.
+fn approval_of(payment: &Payment, sale: Sale) -> Approval {
     let asked: Option<Method> = payment.method.as_ref().and_then(|method| method.to().ok());
-    let Some(method) = sale.method.or(asked) else {
-        return Found::Unknown("the gateway does not say how it was paid".to_owned());
-    };
-    Found::Approved(Box::new(Approval {
+    Approval {
         gateway_ref: sale.gateway_ref,
         order_ref: sale.order_ref,
         amount: sale.amount,
         approved_at_ms: sale.approved_at_ms.unwrap_or(payment.updated_us / 1000),
-        method,
+        method: sale.method.or(asked).unwrap_or_else(settle::unknown_method),
         details: Details::default(),
-    }))
+    }
 }
 
 /// About which payment the gateway is asked, and for which attempt.
@@ -225,18 +227,23 @@ mod tests {
     use super::*;
     use crate::vbank::tests::{TOTAL, row};
 
-    fn found(state: SaleState, kind: &str) -> &'static str {
+    fn found(state: SaleState, method: Option<Method>) -> Result<Found, &'static str> {
         let sale = Sale {
             gateway_ref: "tid".to_owned(),
             order_ref: "ref".to_owned(),
             state,
             amount: Money { minor: TOTAL, currency: "KRW".to_owned() },
             cancellable: None,
-            method: Some(Method { kind: kind.to_owned(), provider: None }),
+            method,
             approved_at_ms: None,
             cancels: Vec::new(),
         };
-        match judge(&row("A-1"), "ref", sale) {
+        let payment = Payment { method: None, ..row("A-1") };
+        judge(&payment, "ref", sale)
+    }
+
+    fn word(state: SaleState, kind: &str) -> &'static str {
+        match found(state, Some(Method { kind: kind.to_owned(), provider: None })) {
             Ok(Found::Approved(_)) => "approved",
             Ok(Found::Opened(..)) => "opened",
             Ok(Found::Nothing(_)) => "nothing",
@@ -246,10 +253,16 @@ mod tests {
     }
 
     #[test]
+    fn a_sale_whose_method_nobody_knows_is_believed() {
+        let Ok(Found::Approved(approval)) = found(SaleState::Paid, None) else { panic!("not believed") };
+        assert_eq!(approval.method, settle::unknown_method());
+    }
+
+    #[test]
     fn an_account_in_doubt_is_undone_or_waits_for_its_notice_and_is_never_an_approval() {
-        assert_eq!(found(SaleState::Paid, "card"), "approved");
-        assert_eq!(found(SaleState::Paid, "virtual_account"), "opened");
-        assert_eq!(found(SaleState::AwaitingDeposit, "virtual_account"), "undo");
-        assert_eq!(found(SaleState::Cancelled, "virtual_account"), "nothing");
+        assert_eq!(word(SaleState::Paid, "card"), "approved");
+        assert_eq!(word(SaleState::Paid, "virtual_account"), "opened");
+        assert_eq!(word(SaleState::AwaitingDeposit, "virtual_account"), "undo");
+        assert_eq!(word(SaleState::Cancelled, "virtual_account"), "nothing");
     }
 }

@@ -253,7 +253,8 @@ pub struct PaymentOut {
     pub cancellable: Option<Cancellable>,
     /// The channel.
     pub channel_id: String,
-    /// How it was paid; before that, what the shop asked for.
+    /// How it was paid; before that, what the shop asked for. Null of a paid one where nobody says: it was found by asking the
+    /// gateway, which did not tell.
     pub method: Option<MethodIo>,
     /// The gateway's number of the sale.
     pub gateway_ref: Option<String>,
@@ -263,7 +264,7 @@ pub struct PaymentOut {
     pub issuer: Option<InstitutionOut>,
     /// Who acquired the sale.
     pub acquirer: Option<InstitutionOut>,
-    /// Card or account number with most digits hidden.
+    /// Card or account number with most digits hidden: of a card at most the first 8 and the last 4 are open.
     pub masked_number: Option<String>,
     /// Months; 0 is a single payment.
     pub instalments: Option<u32>,
@@ -291,6 +292,9 @@ pub struct PaymentOut {
     pub expires_at: String,
     /// When the gateway approved.
     pub approved_at: Option<String>,
+    /// While `resolution` is `in_doubt`: when the gateway is asked next how the last attempt ended. A time that is over: it is being
+    /// asked. Only what reads a payment tells it; answers of requests and events leave it out.
+    pub next_try_at: Option<String>,
 }
 
 /// A payment just made, with what the shop's page needs.
@@ -350,6 +354,7 @@ impl PaymentOut {
             created_at: rfc3339(row.created_us),
             expires_at: rfc3339(row.expires_us),
             approved_at: row.approved_at_us.map(rfc3339),
+            next_try_at: None,
         }
     }
 }

@@ -5,10 +5,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use axum::response::IntoResponse;
-use payhost_core::id::PaymentId;
+use payhost_core::id::{PaymentId, ShopId};
 use payhost_core::{PaymentState, Resolution};
+use payhost_store::rows::jobs::{self, JobState};
 use payhost_store::rows::payments::{self, Filter, Payment};
 use payhost_store::rows::{Order, attempts, calls, channels, events, facts};
+use payhost_store::{Error, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -21,6 +23,7 @@ use crate::http::auth::{Bearer, Caller, ShopCaller, identify};
 use crate::http::json::{Params, PathId};
 use crate::http::page::{Page, limit, page};
 use crate::http::problem::Problem;
+use crate::jobs::Task;
 use crate::time::{bound, rfc3339};
 
 /// Shows a payment. A browser may ask with the payment's client token.
@@ -69,7 +72,24 @@ pub async fn find(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<Opti
 
 /// The payment as the API shows it.
 pub async fn show(host: &Host, row: &Payment) -> PaymentOut {
-    PaymentOut::of(row, support(host, row).await)
+    let mut shown = PaymentOut::of(row, support(host, row).await);
+    if row.resolution == Resolution::InDoubt {
+        let (shop, id) = (row.shop_id, row.id);
+        let next_us = host.store().read(move |tx| next_try_us(tx, shop, id)).await;
+        let next_us =
+            next_us.inspect_err(|error: &Error| tracing::error!(%error, payment = %id, "no next try"));
+        shown.next_try_at = next_us.ok().flatten().map(rfc3339);
+    }
+    shown
+}
+
+/// When the gateway is asked next how a payment's open attempt ended, in microseconds; what is being asked was due before.
+pub fn next_try_us(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Option<i64>, Error> {
+    let Some(attempt) = attempts::open_of(tx, shop, payment)? else { return Ok(None) };
+    let job = jobs::get(tx, &Task::Resolve { shop, attempt: attempt.id }.key())?;
+    let waiting = job.filter(|job| job.state == JobState::Waiting);
+    // While it is at work its due time is the end of its lease.
+    Ok(waiting.map(|job| if job.lease_token.is_some() { job.updated_us } else { job.due_us }))
 }
 
 /// What the payment's plugin says of the method that it was paid with; nothing while it is not paid.

@@ -71,12 +71,14 @@ pub async fn earlier(host: &Host, parent: &Attempt) -> Result<Earlier, Problem> 
     Ok(found.await?)
 }
 
-/// T1 and the plugin; [`store`] is T2, together with the parent's.
+/// T1 and the plugin; [`store`] is T2, together with the parent's. `unanswered`: an earlier undo was sent, and its answer is not
+/// known.
 pub async fn undo(
     host: &Host,
     ready: &Ready,
     doubtful: &Doubtful,
     checkout: &Checkout,
+    unanswered: bool,
 ) -> Result<Step, Problem> {
     let parent = &doubtful.attempt;
     let order: Order = Place::Order(checkout.id).open_json(&ready.key, &checkout.order_json)?;
@@ -113,11 +115,16 @@ pub async fn undo(
     };
     let called = run(host, ready, &attempt, &UNDO, |context| (context, order, callback, earlier)).await;
     let settled_ms = parent.now_ms.saturating_add(ready.settles_within_ms());
-    Ok(judged(attempt, called, host.now_ms() > settled_ms))
+    Ok(judged(attempt, called, host.now_ms() > settled_ms, unanswered))
 }
 
 /// `settled`: the approval cannot be on its way any more, so that "nothing to undo" is final.
-fn judged(attempt: Attempt, called: Called<Result<Undone, PluginError>>, settled: bool) -> Step {
+fn judged(
+    attempt: Attempt,
+    called: Called<Result<Undone, PluginError>>,
+    settled: bool,
+    unanswered: bool,
+) -> Step {
     let said = word(&called.result);
     use AttemptState as A;
     let unknown = |words: String, heard| (Found::Unknown(words), heard);
@@ -131,6 +138,12 @@ fn judged(attempt: Attempt, called: Called<Result<Undone, PluginError>>, settled
         Verdict::Done(Undone::NothingToUndo) => {
             let words = "the gateway says that there is nothing to undo yet".to_owned();
             (A::Succeeded, json!("nothing_to_undo"), unknown(words, Heard::Answer))
+        }
+        // A sale that was cancelled before holds nothing and cannot come back: by the undo whose answer was lost, where there was
+        // one, else by somebody at the gateway.
+        Verdict::Declined(refusal) if refusal.class == "already_cancelled" => {
+            let reason = if unanswered { "undone" } else { "cancelled_at_gateway" };
+            (A::Declined, json!("already_cancelled"), (Found::Nothing(reason), Heard::Answer))
         }
         Verdict::Declined(refusal) => {
             let words = format!("undo refused: {} {}", refusal.code, refusal.message);

@@ -150,5 +150,6 @@ fn payment(host: &Host, name: &str) -> Option<PaymentOut> {
         created_at: rfc3339(now_us),
         expires_at: rfc3339(now_us.saturating_add(24 * 3600 * 1_000_000)),
         approved_at: (paid > 0).then(|| rfc3339(now_us)),
+        next_try_at: None,
     })
 }
