@@ -56,8 +56,23 @@ impl Order {
         self.payment.as_ref()?.virtual_account.as_ref()
     }
 
-    /// Whether the buyer may cancel it here: paid, and no bank account is needed to give the money back.
+    /// Whether there is a payment that nobody has paid yet: cancelling the order gives it up, so that a window that is still open
+    /// somewhere takes no money.
+    pub fn can_be_given_up(&self) -> bool {
+        use payhost::PaymentState as P;
+        let open = |payment: &payhost::Payment| {
+            matches!(payment.state, P::Created | P::Pending | P::AwaitingDeposit)
+        };
+        self.payment.as_ref().is_some_and(open)
+            && matches!(self.state(), OrderState::PaymentDue | OrderState::AwaitingDeposit)
+    }
+
+    /// Whether the buyer may cancel it here: not paid, or paid and no bank account is needed to give the money back.
     pub fn can_cancel(&self) -> bool {
+        self.can_be_given_up() || self.can_be_given_back()
+    }
+
+    fn can_be_given_back(&self) -> bool {
         let possible = self.payment.as_ref().and_then(|payment| payment.cancellable.as_ref());
         matches!(self.state(), OrderState::Paid | OrderState::PartiallyCancelled)
             && possible.is_some_and(|possible| possible.amount > 0 && !possible.needs_account)
@@ -89,7 +104,8 @@ struct OrderPage<'a> {
 struct CancelPage {
     frame: Frame,
     order: Order,
-    amount: i64,
+    /// What goes back, in words; nothing while nothing was paid.
+    amount: Option<String>,
 }
 
 /// What payhost adds to the return address. Only a hint: anybody can type it.
@@ -158,12 +174,15 @@ pub async fn ask_cancel(
     let (order, _) = refresh(&shop, find(&shop, &visitor, &id)?).await?;
     let amount =
         order.payment.as_ref().and_then(|payment| payment.cancellable.as_ref()).map(|part| part.amount);
-    let Some(amount) = amount.filter(|_| order.can_cancel()) else { return Ok(to_order(&id)) };
+    if !order.can_cancel() {
+        return Ok(to_order(&id));
+    }
+    let amount = amount.filter(|_| !order.can_be_given_up()).map(|won| visitor.language.won(won));
     let frame = Frame::new(&shop, &visitor, format!("/orders/{id}/cancel"))?;
     page(StatusCode::OK, &CancelPage { frame, order, amount })
 }
 
-/// `POST /orders/{id}/cancel`: gives everything back. A repeated click has the same Idempotency-Key, so it is one cancel.
+/// `POST /orders/{id}/cancel`: gives everything back, or gives up what was not paid. A repeated click has the same Idempotency-Key, so it is one cancel.
 pub async fn cancel(
     State(shop): State<Arc<Shop>>,
     visitor: Visitor,
@@ -173,8 +192,13 @@ pub async fn cancel(
     let Some(payment) = order.payment.as_ref().filter(|_| order.can_cancel()) else {
         return Ok(to_order(&id));
     };
-    let key = format!("cancel-{}-{}", payment.id, order.cancel_try);
-    let refused = match shop.payhost.cancel(&payment.id, &key, "구매자 주문 취소").await {
+    let made = if order.can_be_given_up() {
+        shop.payhost.give_up(&payment.id, &format!("give-up-{}-{}", payment.id, order.cancel_try)).await
+    } else {
+        let key = format!("cancel-{}-{}", payment.id, order.cancel_try);
+        shop.payhost.cancel(&payment.id, &key, "구매자 주문 취소").await
+    };
+    let refused = match made {
         Ok(payment) => {
             shop.store.keep_payment(&order.id, &payment)?;
             return Ok(to_order(&id));

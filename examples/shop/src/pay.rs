@@ -12,7 +12,7 @@ use crate::Shop;
 use crate::error::Error;
 use crate::orders::{find, show_order, to_order};
 use crate::page::Language;
-use crate::payhost::Opened;
+use crate::payhost::{self, Opened};
 use crate::store::{Order, OrderState};
 use crate::visitor::Visitor;
 
@@ -74,6 +74,12 @@ async fn open(shop: &Shop, order: &Order, language: Language) -> Result<Result<O
     let return_url = format!("{}/orders/{}", shop.url, order.id);
     let opened = match shop.payhost.open(order, &order_name(order, language), &return_url, language).await {
         Ok(opened) => opened,
+        // Paid meanwhile, in another tab: the page shows it when it is loaded again.
+        Err(payhost::Error::Refused(problem))
+            if ["already_paid", "account_open"].contains(&problem.code.as_str()) =>
+        {
+            return Ok(Err(NotOpened::NotPayable));
+        }
         Err(error) => {
             tracing::warn!(order = order.id, %error, "no payment was made");
             return Ok(Err(NotOpened::Failed(error.sentence(language))));

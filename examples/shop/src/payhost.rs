@@ -202,9 +202,9 @@ impl Error {
                     "앞선 요청의 결과를 확인하는 중입니다. 잠시 뒤 다시 봐 주세요.",
                     "The outcome of the last request is being checked. Please look again in a moment.",
                 ),
-                "order_id_taken" => (
-                    "이 주문번호로 금액이 다른 결제가 이미 있습니다. 새로 주문해 주세요.",
-                    "There is already another payment for this order number. Please order again.",
+                "already_paid" => (
+                    "이미 결제된 주문입니다. 새로고침해 주세요.",
+                    "This order is paid already. Please reload the page.",
                 ),
                 "not_cancellable" => ("취소할 수 없는 결제입니다.", "This payment cannot be cancelled."),
                 "gateway_refused" => ("결제대행사(PG)에서 거절했습니다.", "The payment company refused."),
@@ -253,7 +253,8 @@ impl Payhost {
         self.key.starts_with("sk_test_")
     }
 
-    /// Makes the order's payment, or finds it if it was made before.
+    /// Makes the order's payment, or finds it if it was made before. What the buyer changed since (the language) replaces a
+    /// payment that nobody has paid: without `replace` payhost refuses once its window was opened (`order_differs`).
     pub async fn open(
         &self,
         order: &Order,
@@ -268,6 +269,7 @@ impl Payhost {
             "buyer": { "name": order.buyer.name, "email": order.buyer.email, "phone": order.buyer.phone },
             "return_url": return_url,
             "language": language.code(),
+            "replace": true,
         });
         // Otherwise the buyer chooses in the window.
         if let Some(members) = body.as_object_mut().filter(|_| order.by_deposit) {
@@ -289,6 +291,15 @@ impl Payhost {
             .header("idempotency-key", idempotency_key)
             .timeout(CANCEL_TIMEOUT)
             .json(&json!({ "reason": reason }));
+        self.send(request).await
+    }
+
+    /// Gives up what was not paid; an account that waits for its deposit is closed. What was paid meanwhile is refused
+    /// (`already_paid`), and nothing is given back.
+    pub async fn give_up(&self, id: &str, idempotency_key: &str) -> Result<Payment, Error> {
+        let body = json!({ "only_unpaid": true, "close_account": true, "reason": "구매자 주문 취소" });
+        let request = self.client.post(format!("{}/cancel", self.payment_url(id)));
+        let request = request.header("idempotency-key", idempotency_key).timeout(CANCEL_TIMEOUT).json(&body);
         self.send(request).await
     }
 

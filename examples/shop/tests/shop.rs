@@ -34,6 +34,7 @@ async fn an_order_is_made_and_opened_with_the_catalogues_prices() {
             "buyer": { "name": "홍길동", "email": "gildong@example.com", "phone": "010-1234-5678" },
             "return_url": format!("http://shop.test/orders/{order}"),
             "language": "ko",
+            "replace": true,
         })
     );
 }
@@ -172,6 +173,25 @@ async fn a_repeated_cancel_has_the_same_key_until_it_is_refused() {
 
     browser.post(&cancel, "").await;
     assert_eq!(payhost.cancel_keys().len(), 3, "a cancelled order is not cancelled again");
+}
+
+#[tokio::test]
+async fn an_unpaid_order_that_is_cancelled_gives_its_payment_up() {
+    let payhost = FakePayhost::start().await;
+    let browser = Browser::new(&payhost);
+    let order = placed_order(&browser).await;
+    let (page, cancel) = (format!("/orders/{order}"), format!("/orders/{order}/cancel"));
+    assert!(!browser.get(&page).await.body.contains("cancel-order"), "nothing was opened yet");
+    browser.post(&format!("/orders/{order}/pay"), "").await;
+    assert!(browser.get(&page).await.body.contains("cancel-order"));
+    let asked = browser.get(&cancel).await.body;
+    assert!(asked.contains("아직 결제된 금액이 없습니다") && asked.contains("confirm-cancel"), "{asked}");
+    payhost.answer_cancel(200);
+    assert_eq!(browser.post(&cancel, "").await.status, StatusCode::SEE_OTHER);
+    assert!(browser.get(&page).await.body.contains("data-state=\"cancelled\""));
+    let body = &payhost.cancel_bodies()[0];
+    assert_eq!((&body["only_unpaid"], &body["close_account"]), (&json!(true), &json!(true)));
+    assert_eq!(payhost.cancel_keys(), ["give-up-pay_1-1"]);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub enum PaymentState {
     Paid,
     /// A part was given back.
     PartiallyCancelled,
-    /// All was given back, or an account was closed.
+    /// All was given back, an account was closed, or it was given up before it was paid.
     Cancelled,
     /// A charge without a window was declined.
     Failed,
@@ -104,6 +104,8 @@ pub struct Standing {
     pub failed: bool,
     /// Its time, or the deposit's, is over.
     pub expired: bool,
+    /// It was given up before it was paid.
+    pub given_up: bool,
     /// What was to be paid, minor units: a deposit of less does not pay it.
     pub total: i64,
 }
@@ -133,8 +135,8 @@ impl Sums {
     }
 }
 
-/// The state that follows from the facts: money held → paid or partially cancelled, even after expiry; none held → closed
-/// or given back: cancelled; time over: expired; else waiting.
+/// The state that follows from the facts: money held → paid or partially cancelled, even after expiry or giving up; none
+/// held → closed, given back or given up: cancelled; time over: expired; else waiting.
 ///
 /// Deposits come in any size: less than the total, of which the shop gave nothing back, is still awaited; the total or more
 /// is paid, whatever the bank or the shop took back on the way there.
@@ -152,7 +154,7 @@ pub fn state_of(facts: &[Fact], standing: Standing) -> PaymentState {
             PaymentState::AwaitingDeposit
         };
     }
-    if sums.paid > 0 || sums.cancelled > 0 || has(FactKind::Closed) {
+    if sums.paid > 0 || sums.cancelled > 0 || has(FactKind::Closed) || standing.given_up {
         PaymentState::Cancelled
     } else if standing.failed {
         PaymentState::Failed
@@ -183,10 +185,19 @@ mod tests {
         use FactKind::*;
         let opened = Standing { opened: true, total: 1000, ..Standing::default() };
         let late = Standing { expired: true, ..opened };
+        let given_up = Standing { given_up: true, ..opened };
         let table: &[(&[Fact], Standing, PaymentState)] = &[
             (&[], Standing::default(), PaymentState::Created),
             (&[], opened, PaymentState::Pending),
             (&[], late, PaymentState::Expired),
+            (&[], Standing { given_up: true, ..Standing::default() }, PaymentState::Cancelled),
+            (&[], given_up, PaymentState::Cancelled),
+            (&[], Standing { expired: true, ..given_up }, PaymentState::Cancelled),
+            // Money that comes all the same is money.
+            (&[fact(Approved, 1000)], given_up, PaymentState::Paid),
+            (&[fact(Approved, 1000), fact(Cancelled, 1000)], given_up, PaymentState::Cancelled),
+            (&[fact(Issued, 1000)], given_up, PaymentState::Cancelled),
+            (&[fact(Issued, 1000), fact(Deposited, 1000)], given_up, PaymentState::Paid),
             (&[fact(Approved, 1000)], opened, PaymentState::Paid),
             (&[fact(Approved, 1000)], late, PaymentState::Paid),
             (&[fact(Approved, 1000), fact(Cancelled, 400)], opened, PaymentState::PartiallyCancelled),
@@ -228,8 +239,9 @@ mod tests {
         fn the_order_of_arrival_does_not_matter(
             facts in prop::collection::vec(any_fact(), 0..8).prop_flat_map(|f| (Just(f.clone()), Just(f).prop_shuffle())),
             expired: bool,
+            given_up: bool,
         ) {
-            let standing = Standing { opened: true, expired, failed: false, total: 500_000 };
+            let standing = Standing { opened: true, expired, failed: false, given_up, total: 500_000 };
             prop_assert_eq!(state_of(&facts.0, standing), state_of(&facts.1, standing));
         }
     }

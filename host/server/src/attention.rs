@@ -305,6 +305,10 @@ fn of_payment(tx: &mut Tx<'_>, kind: Kind, row: Payment) -> Result<AttentionOut,
         item.reason = Some(reason);
         item.detail = detail;
     }
+    if let Some(late_us) = row.late_us.filter(|_| kind == Kind::NeedsOperator) {
+        item.reason = Some("late_money".to_owned());
+        item.since = rfc3339(late_us);
+    }
     item.order_id = Some(row.order_id);
     Ok(item)
 }

@@ -159,7 +159,8 @@ impl Shop {
         Ok(channels::create(State(self.host.clone()), self.caller, body(&channel)?).await?.1.0)
     }
 
-    /// Makes a payment, or gives the open one of the same order. With an idempotency key a repeat of the same input gets the
+    /// Makes a payment, or gives the open one of the same order, which takes other details over while no window was opened and is
+    /// replaced where `replace` says so. With an idempotency key a repeat of the same input gets the
     /// first answer.
     ///
     /// # Errors
@@ -203,7 +204,7 @@ impl Shop {
         self.payment(id).await
     }
 
-    /// Gives a payment back, all of it or a part. The key is new for each cancel, and the same when one is repeated. Where the
+    /// Gives a payment back, all of it or a part; one that holds nothing yet is given up. The key is new for each cancel, and the same when one is repeated. Where the
     /// payment's `resolution` is `in_doubt` afterwards, it is not known yet, and the host finds out.
     ///
     /// # Errors

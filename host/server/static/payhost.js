@@ -8,8 +8,8 @@
  *     language: "ko",
  *   }).then((outcome) => location.assign("/orders/7"));
  *
- * The promise settles with {payment, result}; results: paid, awaiting_deposit, awaiting_confirm, cancelled_by_buyer, failed,
- * in_doubt. It tells the page what to show, not the shop what was paid: the shop's server asks GET /v1/payments/{id} or waits
+ * The promise settles with {payment, result}; results: paid, awaiting_deposit, awaiting_confirm, cancelled_by_buyer, cancelled
+ * (by the shop), failed, in_doubt. It tells the page what to show, not the shop what was paid: the shop's server asks GET /v1/payments/{id} or waits
  * for the webhook. In "redirect" mode the page is left and the buyer comes back to the payment's return_url with
  * ?payment_id=…&result=….
  */
@@ -50,7 +50,7 @@
 
   var RESULTS = {
     paid: "paid", partially_cancelled: "paid", awaiting_deposit: "awaiting_deposit",
-    cancelled: "failed", failed: "failed", expired: "failed",
+    cancelled: "cancelled", failed: "failed", expired: "failed",
   };
 
   /* Waits for the popup: its message first, and the API behind it in case the message is lost. */

@@ -75,6 +75,7 @@ fn asked(mut payment: PaymentIn, mut cancel: CancelIn, mut shop: ShopIn, mut cha
     (payment.return_url, payment.language, payment.expires_at) =
         (None::<String>, None::<String>, None::<String>);
     (payment.device, payment.confirm) = (None::<String>, None::<String>);
+    (payment.replace, cancel.only_unpaid, cancel.close_account) = (true, true, true);
     let _: (&serde_json::Map<_, _>, &serde_json::Map<_, _>) = (&payment.options, &payment.metadata);
     cancel.amount = Some(1_i64);
     cancel.tax = Some(TaxIn { free: Some(1_i64), vat: Some(1_i64) });
@@ -118,6 +119,7 @@ fn answered(
     let _: (u16, &'static str, &String, &Option<String>) =
         (problem.status, problem.code, &problem.detail, &problem.field);
     let _: (&Option<GatewayAnswer>, &Option<String>) = (&problem.gateway, &problem.buyer_message);
+    let _: &Vec<String> = &problem.fields;
     let _: &dyn std::error::Error = problem;
     let _: (&String, &Vec<String>, Option<ChannelId>) =
         (&channel.id, &channel.missing, channel.id.parse().ok());

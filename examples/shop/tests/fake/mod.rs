@@ -124,6 +124,7 @@ struct Seen {
     cancelled: bool,
     cancel_status: u16,
     cancel_keys: Vec<String>,
+    cancel_bodies: Vec<Value>,
 }
 
 impl Seen {
@@ -195,6 +196,13 @@ impl FakePayhost {
     }
 }
 
+impl FakePayhost {
+    /// Bodies of the cancels.
+    pub fn cancel_bodies(&self) -> Vec<Value> {
+        self.seen.lock().unwrap().cancel_bodies.clone()
+    }
+}
+
 type Shared = State<Arc<Mutex<Seen>>>;
 
 fn text(headers: &HeaderMap, name: &str) -> String {
@@ -211,8 +219,9 @@ async fn read(State(seen): Shared) -> Json<Value> {
     Json(seen.lock().unwrap().payment())
 }
 
-async fn cancel(State(seen): Shared, headers: HeaderMap) -> Response {
+async fn cancel(State(seen): Shared, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     let mut seen = seen.lock().unwrap();
+    seen.cancel_bodies.push(body);
     seen.cancel_keys.push(text(&headers, "idempotency-key"));
     match seen.cancel_status {
         200 => {

@@ -1,5 +1,6 @@
 //! The buyer's return, read. Invariant: a return is read by the plugin (without any network) before anything is written; what
-//! the gateway did not make changes nothing, and only what it did make opens an attempt.
+//! the gateway did not make changes nothing, and only what it did make opens an attempt. A window whose payment was given up is
+//! over: its return is not even read.
 
 use payhost_core::id::{CheckoutId, PaymentId};
 use payhost_engine::Called;
@@ -70,12 +71,17 @@ impl Returned {
 }
 
 fn is_over(state: CheckoutState, updated_us: i64, now_us: i64) -> bool {
-    !OPEN.contains(&state) && updated_us.saturating_add(REPEAT_US) <= now_us
+    // Whose payment was given up is told so whenever he comes back.
+    let acted_on = !OPEN.contains(&state) && state != CheckoutState::GivenUp;
+    acted_on && updated_us.saturating_add(REPEAT_US) <= now_us
 }
 
 /// Reads a return and acts on it: approves at once, holds it until the shop confirms, or ends the checkout.
 pub async fn arrive(host: &Host, returned: Returned, callback: Callback) -> Result<Arrival, Problem> {
     let Returned { checkout, confirm, rows } = returned;
+    if checkout.state == CheckoutState::GivenUp {
+        return Ok(Arrival::Stored);
+    }
     let ready = Ready::of(host, rows, Some(&checkout.plugin_digest), None).await?;
     let order: Order = payments::order::open_sealed(&ready.key, &checkout)?;
     let moment = Moment::now(host);

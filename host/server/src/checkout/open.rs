@@ -27,9 +27,11 @@ use crate::http::problem::Problem;
 use crate::payments;
 use crate::payments::attempt::{JournalOf, journaled};
 use crate::payments::settle::Change;
+use crate::payments::{again, give_up};
 use crate::sealed::Place;
 
-/// Most openings of one payment: a buyer needs a few, and each costs a row and a call.
+/// Most openings of one payment: a buyer needs a few, and each costs a row and a call. The next one ends it, so that its order is
+/// free for another payment.
 const CHECKOUTS_MAX: usize = 100;
 
 /// The word of `checkout.failed` where it was the plugin.
@@ -102,6 +104,9 @@ fn closed(host: &Host, shop: &Shop, payment: &Payment, t: &'static Words) -> Opt
             Some((StatusCode::SERVICE_UNAVAILABLE, t.shop_suspended))
         }
         PaymentState::Created | PaymentState::Pending if payment.expires_us > host.now_us() => None,
+        PaymentState::Cancelled if payment.given_up && payment.paid == 0 => {
+            Some((StatusCode::GONE, t.given_up.1))
+        }
         PaymentState::Created
         | PaymentState::Pending
         | PaymentState::AwaitingDeposit
@@ -176,6 +181,9 @@ pub async fn open(
         Ok(window) => Ok(window_page(&head, &window, &query.token, id)),
         Err((status, words)) => {
             let again = status != StatusCode::GONE;
+            // As the order is now: it may be what was changed.
+            let now = load(&host, id).await?;
+            let head = now.as_ref().map_or(head, self::head);
             Ok(checkout_page(status, &head, Some(words), again))
         }
     }
@@ -215,7 +223,7 @@ async fn begin(
     };
     let sealed = Place::Order(checkout).seal_json(&ready.key, &order)?;
     let row = row(host, payment, &ready, checkout, &order.order_ref, device, sealed, begun.as_ref().ok());
-    let (host_in, id) = (host.clone(), payment.id);
+    let (host_in, id, seen) = (host.clone(), payment.id, payment.clone());
     let failed = begun.as_ref().err().cloned();
     let warnings = begun.as_ref().map(|begun| begun.warnings.clone()).unwrap_or_default();
     let of = JournalOf { call, at_ms: now_ms, payment: Some(id), attempt: None };
@@ -235,7 +243,17 @@ async fn begin(
         if let Some(shut) = closed(host, &shop, &payment, t) {
             return Ok(Some(shut));
         }
-        if checkouts.all(tx)?.len() >= CHECKOUTS_MAX {
+        // The window was made for another order than the payment is of by now.
+        if again::is_revised(&seen, &payment) {
+            return Ok(Some((StatusCode::CONFLICT, t.changed)));
+        }
+        let checkouts = checkouts.all(tx)?;
+        if checkouts.len() >= CHECKOUTS_MAX {
+            // A buyer who is through a window and waits for the shop is not shut out by another one.
+            if checkouts.iter().any(|checkout| checkout.state == CheckoutState::AwaitingConfirm) {
+                return Ok(Some((StatusCode::CONFLICT, t.busy)));
+            }
+            give_up::end(tx, host, payment, give_up::Why::TooManyOpenings, None)?;
             return Ok(Some((StatusCode::GONE, t.not_payable)));
         }
         let mut change = Change::begin(host, payment, None).with_facts(facts);
@@ -256,6 +274,7 @@ async fn begin(
         Ok::<_, Error>(None)
     });
     if let Some(shut) = written.await? {
+        host.jobs().notify_one();
         return Ok(Err(shut));
     }
     match begun {

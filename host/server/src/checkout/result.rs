@@ -169,6 +169,7 @@ fn result_of(state: CheckoutState) -> &'static str {
         CheckoutState::AwaitingConfirm => "awaiting_confirm",
         CheckoutState::Opened | CheckoutState::CancelledByBuyer => "cancelled_by_buyer",
         CheckoutState::Failed | CheckoutState::Undone => "failed",
+        CheckoutState::GivenUp => "cancelled",
         CheckoutState::Returned | CheckoutState::InDoubt => "in_doubt",
     }
 }
@@ -186,6 +187,8 @@ fn result_page(
         // An account's page is looked at again after its deposit: the buyer must not pay in twice, nor into what is over.
         ("awaiting_deposit", PaymentState::Paid | PaymentState::PartiallyCancelled) => "paid",
         ("awaiting_deposit", state) if state.is_over() => "failed",
+        // The gateway told of an approval after all: the state follows the money.
+        ("cancelled", PaymentState::Paid | PaymentState::PartiallyCancelled) => "paid",
         (result, _) => result,
     };
     let (tone, mark, (heading, sentence)) = match result {
@@ -194,6 +197,8 @@ fn result_page(
         "awaiting_confirm" => ("wait", "…", t.awaiting_confirm),
         "in_doubt" => ("wait", "…", t.in_doubt),
         "cancelled_by_buyer" => ("wait", "×", t.cancelled_by_buyer),
+        "cancelled" if payment.paid > 0 => ("wait", "×", (t.given_up.0, t.given_back)),
+        "cancelled" => ("wait", "×", t.given_up),
         _ => ("bad", "!", t.failed),
     };
     let stored: Value = checkout.result.as_ref().and_then(|result| result.to().ok()).unwrap_or_default();

@@ -52,6 +52,10 @@ pub struct Words {
     pub cancelled_by_buyer: (&'static str, &'static str),
     /// Refused.
     pub failed: (&'static str, &'static str),
+    /// Given up before it was paid.
+    pub given_up: (&'static str, &'static str),
+    /// Given up, and paid all the same: the money went back.
+    pub given_back: &'static str,
     /// Not known yet.
     pub in_doubt: (&'static str, &'static str),
     /// The link is wrong.
@@ -70,6 +74,8 @@ pub struct Words {
     pub not_payable: &'static str,
     /// The shop takes no payments now.
     pub shop_suspended: &'static str,
+    /// The shop changed the order while its window was being opened.
+    pub changed: &'static str,
     /// Running elsewhere.
     pub busy: &'static str,
     /// A return that the gateway did not make.
@@ -126,6 +132,8 @@ const KO: Words = Words {
     awaiting_confirm: ("결제 승인을 기다리고 있습니다", "상점이 주문을 확인하면 결제가 완료됩니다."),
     cancelled_by_buyer: ("결제를 취소하셨습니다", "결제된 금액은 없습니다."),
     failed: ("결제가 완료되지 않았습니다", "결제된 금액은 없습니다."),
+    given_up: ("취소된 결제입니다", "결제된 금액은 없습니다. 구매를 원하시면 상점에서 다시 주문해 주세요."),
+    given_back: "취소된 주문이라 결제하신 금액을 돌려드렸습니다. 자세한 내용은 상점에 문의해 주세요.",
     in_doubt: (
         "결제 결과를 확인하고 있습니다",
         "결제 회사의 응답을 확인하는 중입니다. 다시 결제하지 말고 잠시만 기다려 주세요. 이 창을 닫아도 결과는 상점에 전달됩니다.",
@@ -141,6 +149,7 @@ const KO: Words = Words {
     already_paid: "이미 결제가 완료된 주문입니다.",
     shop_suspended: "지금은 이 상점에서 결제할 수 없습니다. 상점에 문의해 주세요.",
     not_payable: "더 이상 결제할 수 없는 주문입니다. 상점으로 돌아가 다시 주문해 주세요.",
+    changed: "주문 내용이 방금 바뀌었습니다. 금액을 확인하고 다시 눌러 주세요.",
     busy: "다른 창에서 이 주문의 결제가 진행되고 있습니다. 이 창에서는 결제되지 않았습니다.",
     close_this: "이 창을 닫으셔도 됩니다.",
     bad_return: "결제 회사에서 온 응답이 아니어서 처리하지 않았습니다. 결제된 금액은 없습니다.",
@@ -183,6 +192,11 @@ const EN: Words = Words {
     awaiting_confirm: ("Waiting for the shop", "The payment completes when the shop confirms your order."),
     cancelled_by_buyer: ("You cancelled the payment", "No money was taken."),
     failed: ("The payment was not completed", "No money was taken."),
+    given_up: (
+        "This payment was cancelled",
+        "No money was taken. If you still want to buy, please order again in the shop.",
+    ),
+    given_back: "This order was cancelled, so your money was given back. Please ask the shop if you have questions.",
     in_doubt: (
         "We are checking your payment",
         "The payment company's answer is being checked. Please do not pay again. You may close this window; the shop will be told.",
@@ -201,6 +215,7 @@ const EN: Words = Words {
     already_paid: "This order is already paid.",
     shop_suspended: "This shop takes no payments at the moment. Please ask the shop.",
     not_payable: "This order can no longer be paid. Please go back to the shop and order again.",
+    changed: "The order has just been changed. Please check the amount and press again.",
     busy: "This order is being paid in another window. Nothing was charged here.",
     close_this: "You may close this window.",
     bad_return: "This did not come from the payment company and was not acted on. No money was taken.",

@@ -217,7 +217,8 @@ impl CancelArguments {
 pub struct ResolveArguments {
     /// The payment.
     id: PaymentId,
-    /// `approved`, `not_approved`, `cancelled` or `not_cancelled`; of an account `issued`, `not_issued`, `closed` or `not_closed`.
+    /// `approved`, `not_approved`, `cancelled` or `not_cancelled`; of an account `issued`, `not_issued`, `closed` or `not_closed`;
+    /// `kept` of money that came late.
     finding: String,
     /// The gateway's number of the sale or the cancel.
     #[arg(long)]

@@ -42,6 +42,9 @@ pub struct Problem {
     /// The member of the request at fault, as a path (`amount.total`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// All such members, where there may be several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
     /// What the gateway answered, when it was the gateway that refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayAnswer>,
@@ -62,7 +65,9 @@ const CODES: &[(&str, u16, &str)] = &[
     ("not_found", 404, "There is no such thing"),
     ("method_not_allowed", 405, "This address does not take this method"),
     ("conflict", 409, "This conflicts with what is there"),
-    ("order_id_taken", 409, "The order already has another payment"),
+    ("order_differs", 409, "The order's payment was made with other details"),
+    ("already_paid", 409, "This payment holds money"),
+    ("account_open", 409, "An account of this payment waits for its deposit"),
     ("payment_in_doubt", 409, "The last attempt of this payment is not known yet"),
     ("not_in_doubt", 409, "Nothing of this payment is in doubt"),
     ("cannot_ask", 409, "The gateway cannot be asked about this payment"),
@@ -110,6 +115,7 @@ impl Problem {
             detail: detail.into(),
             code,
             field: None,
+            fields: Vec::new(),
             gateway: None,
             buyer_message: None,
             request_id: None,
@@ -122,6 +128,10 @@ impl Problem {
         let known = CODES.iter().map(|(code, ..)| *code).find(|code| text("code").as_deref() == Some(*code));
         Self {
             field: text("field"),
+            fields: body
+                .get("fields")
+                .and_then(|list| serde_json::from_value(list.clone()).ok())
+                .unwrap_or_default(),
             gateway: body.get("gateway").and_then(|answer| serde_json::from_value(answer.clone()).ok()),
             buyer_message: text("buyer_message"),
             ..Self::new(known.unwrap_or("internal"), text("detail").unwrap_or_default())

@@ -77,6 +77,13 @@ pub enum Task {
         #[serde(default)]
         after: Option<PaymentId>,
     },
+    /// Give back an approval that came after the end of its payment.
+    GiveBack {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        payment: PaymentId,
+    },
     /// Throw away what is over.
     Tidy {},
 }
@@ -100,6 +107,7 @@ impl Task {
             Self::Notice { .. } => "notice",
             Self::Forward { .. } => "forward",
             Self::Watch { .. } => "watch",
+            Self::GiveBack { .. } => "give_back",
             Self::Tidy {} => "tidy",
         }
     }
@@ -114,6 +122,7 @@ impl Task {
             Self::Notice { notice, .. } => format!("notice:{notice}"),
             Self::Forward { notice, .. } => format!("forward:{notice}"),
             Self::Watch { channel, .. } => format!("watch:{channel}"),
+            Self::GiveBack { payment, .. } => format!("give_back:{payment}"),
             Self::Tidy {} => "tidy".to_owned(),
         }
     }
@@ -128,6 +137,7 @@ impl Task {
             | Self::Expire { .. }
             | Self::Notice { .. }
             | Self::Watch { .. }
+            | Self::GiveBack { .. }
             | Self::Tidy {} => Lane::Work,
         }
     }
@@ -140,7 +150,8 @@ impl Task {
             | Self::Expire { shop, .. }
             | Self::Notice { shop, .. }
             | Self::Forward { shop, .. }
-            | Self::Watch { shop, .. } => Some(*shop),
+            | Self::Watch { shop, .. }
+            | Self::GiveBack { shop, .. } => Some(*shop),
             Self::Tidy {} => None,
         }
     }
@@ -219,6 +230,7 @@ pub async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String
         Task::Notice { shop, notice } => vbank::apply::work(host, shop, notice).await,
         Task::Forward { shop, notice } => vbank::forward::work(host, shop, notice, tries).await,
         Task::Watch { shop, channel, after } => payments::reconcile::watch(host, shop, channel, after).await,
+        Task::GiveBack { shop, payment } => payments::late::give_back(host, shop, payment).await,
         Task::Tidy {} => tidy::tidy(host).await,
     }
 }

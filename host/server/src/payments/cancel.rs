@@ -1,6 +1,7 @@
 //! `POST /v1/payments/{id}/cancel`. Invariant: money is given back at most once per key and per link, never more than is held,
 //! and never while another attempt of the payment is open. All of that is decided under the payment's lock, in the transaction
-//! that writes the attempt: what was looked at before it may be true no more.
+//! that writes the attempt: what was looked at before it may be true no more. What holds no money is given up instead
+//! (`give_up.rs`).
 
 use axum::Json;
 use axum::extract::State;
@@ -22,7 +23,9 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run_with, still_mine};
+use super::give_up::{self, Way};
 use super::model::{PaymentOut, Support, TaxIn, TaxLeft};
+use super::read::find;
 use super::settle::{self, Change, refusal_json};
 use super::verdict::{NotSent, Verdict, judge, not_sent, word};
 use crate::channels::ready::Ready;
@@ -32,7 +35,7 @@ use crate::http::idempotency::{Key, Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::{GatewayAnswer, Problem};
 use crate::http::text;
-use crate::jobs;
+use crate::{jobs, vbank};
 
 /// Longest reason, in characters.
 const REASON_MAX: usize = 100;
@@ -55,6 +58,13 @@ pub struct CancelIn {
     /// The buyer's bank account, for a payment whose `cancellable.needs_account` is true. Used for this request and kept nowhere.
     #[serde(default)]
     pub account: Option<RefundAccountIn>,
+    /// Only if nothing was paid: a payment that holds money is answered 409 `already_paid`, and nothing is given back.
+    #[serde(default)]
+    pub only_unpaid: bool,
+    /// A payment whose account waits for its deposit: the account is closed at the gateway, and with that the payment is
+    /// cancelled. Without it the answer is 409 `account_open`.
+    #[serde(default)]
+    pub close_account: bool,
 }
 
 /// Where a deposit is paid back to.
@@ -145,7 +155,9 @@ pub struct CancelAsked {
     pub by_link: Option<ByLink>,
 }
 
-/// Gives a payment back, all of it or a part.
+/// Gives a payment back, all of it or a part. One that holds no money yet is given up: its state is `cancelled`, its windows are
+/// over, and a buyer who comes back from one is charged nothing. While an attempt is open or in doubt nothing is changed
+/// (409 `payment_busy`, `payment_in_doubt`).
 #[utoipa::path(
     post, path = "/v1/payments/{id}/cancel", tag = "payments", request_body = CancelIn,
     params(
@@ -166,13 +178,33 @@ pub async fn cancel(
     body: Body<CancelIn>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     kill::at(Point::Accepted, "cancel");
-    let row = super::read::find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
+    let mut row = find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let key = key.of(&host, &caller, &format!("POST /v1/payments/{id}/cancel"), &body.raw)?;
     // Before anything else is looked at: what was answered stays the answer, whatever became of the channel since.
     if let Some((status, body)) = key.answered(&host).await? {
         return answer(status, body);
     }
+    check(&body.value)?;
+    if give_up::is_asked(&row, &body.value) {
+        match give_up::give_up(&host, &row, &body.value, &key).await? {
+            Way::Answered(status, body) => return Ok((status, Json(body))),
+            Way::Close => return vbank::close::make(&host, &row, key).await,
+            // Paid while we looked: its sale is known only now.
+            Way::GiveBack => {
+                row = find(&host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?
+            }
+        }
+    }
     make(&host, &row, body.value, key, None).await
+}
+
+/// Whether the request can be understood.
+fn check(input: &CancelIn) -> Result<(), Problem> {
+    let reason = input.reason.as_deref().unwrap_or_default();
+    if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
+        return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
+    }
+    input.account.as_ref().map_or(Ok(()), RefundAccountIn::check)
 }
 
 /// Cancels a payment for whoever may: the shop, or its buyer's refund page.
@@ -183,11 +215,8 @@ pub async fn make(
     key: Key,
     by_link: Option<ByLink>,
 ) -> Result<Answer, Problem> {
+    check(&input)?;
     let reason = input.reason.clone().unwrap_or_else(|| "shop's request".to_owned());
-    if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
-        return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
-    }
-    input.account.as_ref().map_or(Ok(()), RefundAccountIn::check)?;
     let ready = Ready::load_for_sale(host, row).await?;
     let (host_in, id, sale) = (host.clone(), row.id, row.approved_checkout_id);
     let number = input.account.as_ref().map(|account| Zeroizing::new(account.number.0.replace('-', "")));
@@ -383,13 +412,8 @@ fn parts(payment: &Payment, tax: Option<&TaxIn>, amount: i64) -> Result<(), Prob
     Ok(())
 }
 
-/// Whether a payment that stands so can be given back at all.
-fn standing(
-    state: PaymentState,
-    resolution: Resolution,
-    open: Option<AttemptState>,
-    remaining: i64,
-) -> Result<(), Problem> {
+/// Whether it is known how the payment stands: nothing of it is running or in doubt.
+pub fn known(resolution: Resolution, open: Option<AttemptState>) -> Result<(), Problem> {
     // A person who is called without a doubt (too little was paid in) may well give it back.
     if resolution == Resolution::InDoubt || open == Some(AttemptState::InDoubt) {
         let words = "the last attempt's outcome is still being found out; nothing was sent. Ask again when `resolution` is `none`";
@@ -401,6 +425,17 @@ fn standing(
             "another attempt of this payment is running; nothing was sent",
         ));
     }
+    Ok(())
+}
+
+/// Whether a payment that stands so can be given back at all.
+fn standing(
+    state: PaymentState,
+    resolution: Resolution,
+    open: Option<AttemptState>,
+    remaining: i64,
+) -> Result<(), Problem> {
+    known(resolution, open)?;
     // A deposit of less than the total is held while the rest is awaited, and can be given back.
     let held = matches!(
         state,

@@ -17,6 +17,7 @@ use payhost_store::{Error, Json, Sealed, Tx};
 use serde_json::{Value, json};
 
 use super::attempt::{JournalOf, Journaled, Opening, evidence, journaled, open_unopposed, run, still_mine};
+use super::give_up::GIVEN_UP;
 use super::settle::{self, Change, Written, checkout_ended, refusal_json};
 use super::verdict::{Doubt, Verdict, judge_complete, not_sent, word};
 use crate::channels::ready::Ready;
@@ -120,6 +121,8 @@ async fn begin(
 pub fn refusal(host: &Host, ready: &Ready, payment: &Payment, busy: bool) -> Option<&'static str> {
     if payment.paid > payment.cancelled {
         Some("already_paid")
+    } else if payment.given_up {
+        Some(GIVEN_UP)
     } else if !ready.selling {
         Some("shop_suspended")
     } else if !payment.state.is_payable() || payment.expires_us <= host.now_us() {

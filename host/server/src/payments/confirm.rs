@@ -92,6 +92,10 @@ async fn settled(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<(Stat
     if row.resolution != Resolution::None || running {
         return Ok((StatusCode::ACCEPTED, json!(show(host, &row).await)));
     }
+    if row.given_up {
+        let words = "the payment was given up before it was confirmed; nothing was charged";
+        return Err(Problem::new("not_confirmable", words));
+    }
     let words = "no buyer has come back from the window, or the time to confirm is over; nothing was charged";
     Err(newest
         .filter(|checkout| checkout.state == CheckoutState::Failed)

@@ -1,4 +1,5 @@
-//! `POST /v1/payments`. Invariant: an order has one open payment; asking again for the same order gives the same payment.
+//! `POST /v1/payments`. Invariant: an order has one open payment; asking again for the same order gives the same payment, and
+//! what differs is taken over, replaces it or is refused (`again.rs`).
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,8 @@ use serde_json::{Map, Value, json};
 use url::Url;
 use utoipa::ToSchema;
 
+use super::again::{self, Again, Asked};
+use super::give_up::{self, Why};
 use super::model::{
     AmountIn, BuyerIo, MethodIo, ORDER_ID_MAX, ORDER_NAME_MAX, PaymentCreated, PaymentOut, Support,
 };
@@ -48,6 +51,8 @@ const JSON_MAX: usize = 8 * 1024;
 /// How money is paid: the registry `method` of the contract.
 pub const METHODS: &[&str] =
     &["card", "transfer", "virtual_account", "phone", "easy_pay", "gift_voucher", "points"];
+/// How often a request may find that others were faster with the order.
+const ROUNDS: usize = 8;
 /// Longest part of the buyer, in characters.
 const BUYER_MAX: usize = 255;
 
@@ -101,6 +106,11 @@ pub struct PaymentIn {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,
+    /// If the order has a payment with other details: give that up (`cancelled`, its windows are over) and make this one, in one
+    /// step. Only while the old one is unpaid, no account waits for a deposit and no attempt of it is open or in doubt;
+    /// otherwise 409, and nothing is made or changed.
+    #[serde(default)]
+    pub replace: bool,
 }
 
 impl PaymentIn {
@@ -121,6 +131,7 @@ impl PaymentIn {
             webhook_url: None,
             options: Map::new(),
             metadata: Map::new(),
+            replace: false,
         }
     }
 
@@ -202,7 +213,9 @@ pub fn web_address(field: &str, text: &str) -> Result<Url, Problem> {
     url.ok_or_else(|| Problem::field(field, "a whole address that begins with https:// (or http://)"))
 }
 
-/// Makes a payment, or gives the open one of the same order.
+/// Makes a payment, or gives the one that the order has. Other details than that one was made with are taken over as long as
+/// no window of it was opened; afterwards the answer is 409 `order_differs` with the members that differ in `fields`. A channel
+/// or `expires_at` that is left out is as it was.
 #[utoipa::path(
     post, path = "/v1/payments", tag = "payments", request_body = PaymentIn,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of the request get the first answer")),
@@ -234,14 +247,15 @@ pub async fn create(
     let tried = on_trial(&host, caller, &body.value, &checked).await?;
     let once = || make(&host, caller, key.as_ref(), &body.value, &checked, &tried);
     let taken = |error: &Error| error.is_unique(payments::OPEN_ORDER);
-    let made = match once().await {
-        // On PostgreSQL another request for this order may have been first since we looked: now it is seen.
-        Err(error) if taken(&error) => {
-            once().await.map_err(|error| if taken(&error) { Error::Busy } else { error })
+    let mut made = once().await;
+    for _ in 0..ROUNDS {
+        if !made.as_ref().is_err_and(taken) {
+            break;
         }
-        made => made,
-    };
-    let (status, body) = made??;
+        // On PostgreSQL another request for this order may have been first since we looked: now it is seen.
+        made = once().await;
+    }
+    let (status, body) = made.map_err(|error| if taken(&error) { Error::Busy } else { error })??;
     host.jobs().notify_one();
     Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)))
 }
@@ -298,7 +312,7 @@ async fn on_trial(
         if usable(tx, &host_in, &channel, &set, &input_in, checked_in.amount)?.is_err() {
             return Ok(None);
         }
-        let row = new_row(&host_in, &channel, rows.key(), input_in, checked_in)?;
+        let row = new_row(&host_in, &channel, rows.key(), &input_in, checked_in)?;
         Ok(Some((row, rows)))
     });
     let Some((row, rows)) = found.await? else { return Ok(Ok(())) };
@@ -325,18 +339,24 @@ fn in_transaction(
         let words = "this shop takes no payments now: the operator suspended it; what it sold can be read and cancelled";
         return Ok(Err(Problem::new("shop_suspended", words)));
     }
-    if let Some(open) = payments::holder(open.all(tx)?) {
-        let is_late = |open: &Payment| open.state.is_payable() && open.expires_us <= host.now_us();
-        // Its time is over and its job has not come to it yet; an open attempt keeps it, for money may turn out to be held. Under
-        // its lock: an attempt may be beginning this very moment, or its job may be ending it.
-        let open = if is_late(&open) { payments::lock(tx, shop.id, open.id)?.unwrap_or(open) } else { open };
-        let is_free = open.state.is_over() || is_late(&open) && super::expire::end(tx, host, open.clone())?;
-        if !is_free {
-            return there(host, &shop, &open, checked.amount);
-        }
-    }
+    let key = host.vault().unwrap(shop.id, &shop.data_key)?;
+    let amount = checked.amount;
+    let row = new_row(host, &channel, &key, &input, checked)?;
+    let asked = Asked {
+        row: &row,
+        buyer: &input.buyer,
+        channel_named: input.channel_id.is_some(),
+        expiry_named: input.expires_at.is_some(),
+        replace: input.replace,
+    };
+    let open = open.all(tx)?;
+    let next = match again::look(tx, host, &key, open, &asked)? {
+        Again::Same(old) => return Ok(Ok((200, shown(host, &shop, &old)?))),
+        Again::Refused(problem) => return Ok(Err(*problem)),
+        next @ (Again::New | Again::TakeOver(..) | Again::Replace(_)) => next,
+    };
     let set = secret_names(tx, &channel)?;
-    if let Err(problem) = usable(tx, host, &channel, &set, &input, checked.amount)?.and(tried) {
+    if let Err(problem) = usable(tx, host, &channel, &set, &input, amount)?.and(tried) {
         return Ok(Err(problem));
     }
     if input.webhook_url.is_some()
@@ -344,26 +364,19 @@ fn in_transaction(
     {
         return Ok(Err(problem));
     }
-    let key = host.vault().unwrap(shop.id, &shop.data_key)?;
-    let mut change = Change::begin(host, new_row(host, &channel, &key, input, checked)?, None);
-    change.event("payment.created", Value::Null);
+    let replaced = match next {
+        Again::TakeOver(old, fields) => {
+            let row = again::take_over(tx, host, &key, old, &asked, &fields)?;
+            return Ok(Ok((200, shown(host, &shop, &row)?)));
+        }
+        Again::Replace(old) => Some(give_up::end(tx, host, old, Why::Replaced(row.id), None)?.id),
+        Again::New | Again::Same(_) | Again::Refused(_) => None,
+    };
+    let mut change = Change::begin(host, row, None);
+    change.event("payment.created", replaced.map_or(Value::Null, |id| json!({"replaces": id})));
     let row = change.insert(tx)?;
     jobs::enqueue(tx, host, &jobs::Task::Expire { shop: row.shop_id, payment: row.id }, row.expires_us)?;
     Ok(Ok((201, shown(host, &shop, &row)?)))
-}
-
-/// The answer for an order that has a payment.
-fn there(host: &Host, shop: &Shop, open: &Payment, amount: Money) -> Result<Made, Error> {
-    let same = open.total == amount.minor && open.currency == amount.currency;
-    Ok(if same { Ok((200, shown(host, shop, open)?)) } else { Err(taken(open)) })
-}
-
-fn taken(open: &Payment) -> Problem {
-    let words = format!(
-        "the order has the payment {} of {} {}; cancel it or use another order_id",
-        open.id, open.total, open.currency
-    );
-    Problem { field: Some("order_id".into()), ..Problem::new("order_id_taken", words) }
 }
 
 /// The channel that was named, or the default one.
@@ -449,12 +462,12 @@ fn new_row(
     host: &Host,
     channel: &Channel,
     key: &ShopKey,
-    input: PaymentIn,
+    input: &PaymentIn,
     checked: Checked,
 ) -> Result<Payment, Error> {
     let id = host.new_id(PaymentId::new);
     let now_us = host.now_us();
-    let tax = input.amount.tax;
+    let tax = input.amount.tax.as_ref();
     let options: Vec<Named> = input
         .options
         .iter()
@@ -462,28 +475,28 @@ fn new_row(
             let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
             Named { name: name.clone(), value: text }
         })
-        .chain(input.device.map(|value| Named { name: order::DEVICE.to_owned(), value }))
+        .chain(input.device.clone().map(|value| Named { name: order::DEVICE.to_owned(), value }))
         .collect();
     Ok(Payment {
         id,
         shop_id: channel.shop_id,
         channel_id: channel.id,
         mode: channel.mode,
-        order_id: input.order_id,
-        order_name: input.order_name,
+        order_id: input.order_id.clone(),
+        order_name: input.order_name.clone(),
         total: checked.amount.minor,
         currency: checked.amount.currency,
-        tax_free: tax.as_ref().and_then(|tax| tax.free),
-        vat: tax.as_ref().and_then(|tax| tax.vat),
-        method: input.method.map(|method| Stored::of(&method)).transpose()?,
+        tax_free: tax.and_then(|tax| tax.free),
+        vat: tax.and_then(|tax| tax.vat),
+        method: input.method.as_ref().map(Stored::of).transpose()?,
         buyer: Place::Buyer(id).seal_json(key, &input.buyer)?,
         options: Stored::of(&options)?,
         metadata: Stored::of(&input.metadata)?,
         language: checked.language,
         confirm: checked.confirm,
         // As a browser reads it: what was typed may have blanks and line ends, which are no address.
-        return_url: input.return_url.and_then(|text| Url::parse(&text).ok()).map(String::from),
-        webhook_url: input.webhook_url,
+        return_url: input.return_url.as_deref().and_then(|text| Url::parse(text).ok()).map(String::from),
+        webhook_url: input.webhook_url.clone(),
         state: PaymentState::Created,
         resolution: Resolution::None,
         version: 1,
@@ -499,6 +512,8 @@ fn new_row(
         opened: false,
         failed: false,
         expired: false,
+        given_up: false,
+        late_us: None,
         expires_us: checked.expires_us,
         deposit_deadline_us: None,
         next_event: 1,

@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 use super::attempt::locked;
 use super::cancel::{self, CancelAsked};
 use super::cancels_seen;
+use super::late;
 use super::model::{MethodIo, PaymentOut};
 use super::resolve::end;
 use super::settle::{self, Change, Written};
@@ -26,7 +27,7 @@ use super::verdict::{NotSent, Verdict};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::auth::Operator;
-use crate::http::idempotency::{Known, RequiredKey};
+use crate::http::idempotency::{Key, Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::Problem;
 use crate::http::text;
@@ -48,7 +49,8 @@ const NAME_MAX: usize = 100;
 pub struct FindingIn {
     /// Of an approval in doubt: `approved`, `not_approved`, or `not_issued` where it was to open an account. Of a cancel in
     /// doubt: `cancelled` or `not_cancelled`. Of an account: `closed` or `not_closed`; `not_issued` when its opening is in
-    /// doubt.
+    /// doubt. Of money that came after the payment's end (`payment.late_money`): `kept`, which needs nothing else; to give it
+    /// back is a cancel.
     pub finding: String,
     /// The gateway's number: of the sale for `approved`, of the cancel (where there is one) for `cancelled`.
     #[serde(default)]
@@ -142,6 +144,9 @@ pub async fn resolve(
             Known::Refused(problem) => return Ok(Err(*problem)),
         }
         let payment = locked(tx, row.shop_id, id)?;
+        if body.value.finding == late::KEPT {
+            return kept(tx, Change::begin(host, payment, ready.as_ref()), &body.value, &key);
+        }
         let attempt = match resolvable(tx, host, &payment, &body.value)? {
             Ok(attempt) => attempt,
             Err(problem) => {
@@ -165,6 +170,30 @@ pub async fn resolve(
     host.settled().notify_waiters();
     host.jobs().notify_one();
     Ok(Json(shown))
+}
+
+/// Money that came after the end stays with the shop.
+fn kept(
+    tx: &mut Tx<'_>,
+    mut change: Change<'_>,
+    finding: &FindingIn,
+    key: &Key,
+) -> Result<Result<Value, Problem>, Error> {
+    let allowed = match signed(&finding.note, &finding.by) {
+        Ok(()) => late::keep(tx, &mut change)?,
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = allowed {
+        key.forget(tx)?;
+        return Ok(Err(problem));
+    }
+    tracing::warn!(payment = %change.payment.id, by = %finding.by, "a person keeps late money");
+    change.event("payment.resolved", json!({"finding": finding}));
+    let support = change.support();
+    let row = change.write(tx)?;
+    let shown = json!(PaymentOut::of(&row, support));
+    key.answer(tx, 200, &shown, Some(row.id))?;
+    Ok(Ok(shown))
 }
 
 /// The attempt in doubt, if a person may end it now.

@@ -1,6 +1,7 @@
 //! Payments: made, shown, cancelled, and found out about. One file is one use case; `attempt.rs`, `verdict.rs` and
 //! `settle.rs` are what every use case that moves money goes through.
 
+pub mod again;
 pub mod attempt;
 pub mod cancel;
 pub mod cancels_seen;
@@ -11,7 +12,9 @@ pub mod details;
 pub mod expire;
 pub mod figures;
 pub mod finding;
+pub mod give_up;
 pub mod inquire;
+pub mod late;
 pub mod model;
 pub mod order;
 pub mod read;

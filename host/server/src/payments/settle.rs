@@ -162,6 +162,7 @@ impl<'a> Change<'a> {
             opened: self.payment.opened,
             failed: self.payment.failed,
             expired: self.payment.expired,
+            given_up: self.payment.given_up,
             total: self.payment.total,
         };
         let sums = Sums::of(&facts);
@@ -169,6 +170,7 @@ impl<'a> Change<'a> {
         self.payment.paid = sums.paid;
         self.payment.cancelled = sums.cancelled;
         (self.payment.cancelled_tax_free, self.payment.cancelled_vat) = parts_given_back(rows);
+        self.call_for_late_money(sums);
         if sums.cancelled > sums.paid && self.payment.resolution == Resolution::None {
             // More given back than taken: a fact is still to come, and until then a person must know.
             self.payment.resolution = Resolution::NeedsOperator;
@@ -191,6 +193,24 @@ impl<'a> Change<'a> {
             });
         }
         Ok(rows)
+    }
+
+    /// Money that came after the end is a person's for as long as it is held and nobody said that it is kept.
+    fn call_for_late_money(&mut self, sums: Sums) {
+        let payment = &mut self.payment;
+        if payment.late_us.is_none() {
+            return;
+        }
+        if sums.held() > 0 {
+            if payment.resolution == Resolution::None {
+                payment.resolution = Resolution::NeedsOperator;
+            }
+            return;
+        }
+        payment.late_us = None;
+        if payment.resolution == Resolution::NeedsOperator {
+            payment.resolution = Resolution::None;
+        }
     }
 
     /// What the plugin says of the paid method.

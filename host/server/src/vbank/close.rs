@@ -59,16 +59,21 @@ pub async fn close(
     if let Some((status, body)) = key.answered(&host).await? {
         return answer(status, body);
     }
+    make(&host, &row, key).await
+}
+
+/// Closes the account of a payment under a key.
+pub async fn make(host: &Host, row: &Payment, key: Key) -> Result<Answer, Problem> {
     let (shop, id) = (row.shop_id, row.id);
     let (_, checkout) = host.store().read(move |tx| issue_of(tx, shop, id)).await?;
-    let ready = Ready::load_for(&host, &row, checkout).await?;
+    let ready = Ready::load_for(host, row, checkout).await?;
     if !ready.plugin.supports(INTERFACE) {
         return Err(Problem::new("plugin_refused", "the channel's plugin closes no virtual accounts"));
     }
     let host_in = host.clone();
     host.finish(async move {
         let host = host_in;
-        match begin(&host, &ready, row.id, checkout, key).await? {
+        match begin(&host, &ready, id, checkout, key).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, account, asked) = *rows;
@@ -148,7 +153,11 @@ fn closable(payment: &Payment, busy: bool) -> Result<Account, Problem> {
         let words = "another attempt of this payment is running or in doubt; nothing was sent";
         return Err(Problem::new("payment_busy", words));
     }
-    let waits = payment.state == PaymentState::AwaitingDeposit && payment.paid <= payment.cancelled;
+    if payment.paid > payment.cancelled {
+        let words = "the account was paid into; nothing was sent. A cancel gives the money back";
+        return Err(Problem::new("already_paid", words));
+    }
+    let waits = payment.state == PaymentState::AwaitingDeposit;
     let known = AccountOut::of_payment(payment).zip(payment.gateway_ref.clone()).filter(|_| waits);
     let Some((shown, gateway_ref)) = known else {
         let words = "this payment has no account that waits for its deposit; nothing was sent";

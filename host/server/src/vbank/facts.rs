@@ -20,6 +20,7 @@ use crate::host::Host;
 use crate::jobs::{self, Task};
 use crate::payments::attempt::locked;
 use crate::payments::details;
+use crate::payments::late;
 use crate::payments::model::AccountOut;
 use crate::payments::settle::{self, Change, NewFact, Written, checkout_ended};
 
@@ -80,6 +81,9 @@ pub fn write(
     };
     // The order of a payment that was over may have another payment by now: this one is kept beside it.
     if written == Written::New {
+        if let Some(money) = money_of(verified) {
+            late::came(tx, host, &mut change, money, over)?;
+        }
         change.payment.expired |= over;
         settled(tx, &mut change.payment)?;
     }
@@ -87,6 +91,15 @@ pub fn write(
         change.write(tx)?;
     }
     Ok(written != Written::Contradicts)
+}
+
+/// The money that it brings.
+fn money_of(verified: &Verified) -> Option<(FactKind, i64, &str)> {
+    match verified {
+        Verified::Approved(a) => Some((FactKind::Approved, a.amount.minor, &a.gateway_ref)),
+        Verified::Deposited(d) => Some((FactKind::Deposited, d.amount.minor, &d.gateway_ref)),
+        Verified::Issued(_) | Verified::DepositCancelled(_) => None,
+    }
 }
 
 /// Takes back the call for a person when there is nothing to find out any more: no attempt is open, and neither is more given

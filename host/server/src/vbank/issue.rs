@@ -28,6 +28,7 @@ use crate::http::idempotency::{Key, Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::{GatewayAnswer, Problem};
 use crate::http::text;
+use crate::payments::again::is_revised;
 use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
 use crate::payments::cancel::not_sent_problem;
 use crate::payments::complete::refusal;
@@ -100,7 +101,7 @@ pub async fn issue(
     let host_in = host.clone();
     host.finish(async move {
         let host = host_in;
-        match begin(&host, &ready, row.id, key, wanted.deadline_ms).await? {
+        match begin(&host, &ready, row, key, wanted.deadline_ms).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, order, asked) = *rows;
@@ -144,7 +145,8 @@ impl Wanted {
     }
 }
 
-pub(super) type Answer = (StatusCode, Json<Value>);
+/// The answer of a route that opens or closes an account.
+pub type Answer = (StatusCode, Json<Value>);
 
 /// The answer as it is stored.
 pub(super) fn answer(status: u16, body: Value) -> Result<Answer, Problem> {
@@ -163,7 +165,7 @@ enum Begun {
 async fn begin(
     host: &Host,
     ready: &Ready,
-    id: PaymentId,
+    seen: Payment,
     key: Key,
     deadline_ms: i64,
 ) -> Result<Begun, Problem> {
@@ -175,7 +177,10 @@ async fn begin(
             Known::Answered(status, body) => return Ok(Ok(Begun::Answered(status, body))),
             Known::Refused(problem) => return Ok(Err(*problem)),
         }
-        let payment = locked(tx, ready.channel.shop_id, id)?;
+        let payment = locked(tx, ready.channel.shop_id, seen.id)?;
+        if is_revised(&seen, &payment) {
+            return Err(Error::Stale { what: "payment" });
+        }
         let busy = attempts::open_of(tx, payment.shop_id, payment.id)?.is_some();
         if let Some(reason) = refusal(host, ready, &payment, busy) {
             key.forget(tx)?;

@@ -295,13 +295,12 @@ async fn spend(host: &Host, found: Found, code: &str, account: Account) -> Resul
     let (link, payment) = (found.link, &found.payment);
     let input = CancelIn {
         amount: Some(link.amount),
-        tax: None,
-        reason: None,
         account: Some(RefundAccountIn {
             bank: account.bank.clone(),
             holder: account.holder.clone(),
             number: account.number.clone().into(),
         }),
+        ..CancelIn::default()
     };
     let by_link = ByLink {
         link: link.words(),

@@ -91,6 +91,8 @@ pub fn row(order_id: &str) -> Payment {
         opened: true,
         failed: false,
         expired: false,
+        given_up: false,
+        late_us: None,
         expires_us: DUE_US,
         deposit_deadline_us: Some(DUE_US),
         next_event: 1,
@@ -415,7 +417,12 @@ async fn the_money_decides(on: On) {
     for (row, (steps, expected)) in table.iter().enumerate() {
         for (at, order) in orders(steps).iter().enumerate() {
             let payment = world.run(&format!("some-{row}-{at}"), order).await;
-            assert_eq!((payment.state, payment.resolution), (*expected, Resolution::None), "{order:?}");
+            // Money that comes after the close is a person's, too.
+            let place = |step: Step| order.iter().position(|known| *known == step);
+            let late =
+                place(Step::Closed).zip(place(Step::Deposited)).is_some_and(|(closed, paid)| closed < paid);
+            let resolution = if late { Resolution::NeedsOperator } else { Resolution::None };
+            assert_eq!((payment.state, payment.resolution), (*expected, resolution), "{order:?}");
         }
     }
 }
@@ -487,7 +494,22 @@ async fn kept_beside(on: On) {
     world.deposited(&old, "one", TOTAL).await;
     let now = world.now(old.payment_id).await;
     assert_eq!((now.state, now.paid), (PaymentState::Paid, TOTAL));
+    // Nobody but the buyer knows where it goes back to: a person is called.
+    assert_eq!((now.resolution, now.late_us.is_some()), (Resolution::NeedsOperator, true));
+    let told = world.events(old.payment_id).await;
+    assert_eq!(told.iter().filter(|name| *name == "payment.late_money").count(), 1, "{told:?}");
     assert_eq!(world.now(new.payment_id).await.state, PaymentState::Pending);
+    // The bank takes it back: nobody need look any more.
+    world.told(&old, Verified::DepositCancelled(deposit("one", TOTAL))).await;
+    let now = world.now(old.payment_id).await;
+    assert_eq!((now.state, now.resolution, now.late_us), (PaymentState::Cancelled, Resolution::None, None));
+    // An order that only expired, and was paid by another payment since.
+    let expired = world.payment("A-3").await;
+    world.issued(&expired).await;
+    world.expire(&expired).await;
+    world.payment("A-3").await;
+    world.deposited(&expired, "three", TOTAL).await;
+    assert_eq!(world.now(expired.payment_id).await.resolution, Resolution::NeedsOperator);
     // Too little, for an order that somebody else is paying: nobody waits for the rest.
     let third = world.payment("A-2").await;
     world.issued(&third).await;

@@ -172,6 +172,9 @@ CREATE TABLE payment (
     opened BIGINT NOT NULL,
     failed BIGINT NOT NULL,
     expired BIGINT NOT NULL,
+    given_up BIGINT NOT NULL,
+    -- Since when a person must say what becomes of money that came after the end.
+    late_us BIGINT,
     expires_us BIGINT NOT NULL,
     deposit_deadline_us BIGINT,
     next_event BIGINT NOT NULL,
@@ -180,9 +183,9 @@ CREATE TABLE payment (
     -- Indexes ask for this and not for the state: what most updates change must stand in no index. `open` and `awaiting` hold
     -- the order; `awaiting` and `late` may get a deposit.
     stage TEXT COLLATE "C" NOT NULL GENERATED ALWAYS AS (CASE
-        WHEN state = 'awaiting_deposit' AND expired = 1 THEN 'late'
+        WHEN state = 'awaiting_deposit' AND (expired = 1 OR given_up = 1) THEN 'late'
         WHEN state = 'awaiting_deposit' THEN 'awaiting'
-        WHEN state IN ('cancelled', 'failed', 'expired') OR expired = 1 THEN 'over'
+        WHEN state IN ('cancelled', 'failed', 'expired') OR expired = 1 OR given_up = 1 THEN 'over'
         ELSE 'open' END) STORED,
     PRIMARY KEY (shop_id, id),
     -- Facts may arrive in any order, so a refund may be known before its approval is (a deposit's notice is late, a sale is

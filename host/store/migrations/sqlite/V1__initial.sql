@@ -167,6 +167,9 @@ CREATE TABLE payment (
     opened INTEGER NOT NULL,
     failed INTEGER NOT NULL,
     expired INTEGER NOT NULL,
+    given_up INTEGER NOT NULL,
+    -- Since when a person must say what becomes of money that came after the end.
+    late_us INTEGER,
     expires_us INTEGER NOT NULL,
     deposit_deadline_us INTEGER,
     next_event INTEGER NOT NULL,
@@ -175,9 +178,9 @@ CREATE TABLE payment (
     -- Indexes ask for this and not for the state: what most updates change must stand in no index. `open` and `awaiting` hold
     -- the order; `awaiting` and `late` may get a deposit.
     stage TEXT NOT NULL GENERATED ALWAYS AS (CASE
-        WHEN state = 'awaiting_deposit' AND expired = 1 THEN 'late'
+        WHEN state = 'awaiting_deposit' AND (expired = 1 OR given_up = 1) THEN 'late'
         WHEN state = 'awaiting_deposit' THEN 'awaiting'
-        WHEN state IN ('cancelled', 'failed', 'expired') OR expired = 1 THEN 'over'
+        WHEN state IN ('cancelled', 'failed', 'expired') OR expired = 1 OR given_up = 1 THEN 'over'
         ELSE 'open' END) STORED,
     PRIMARY KEY (shop_id, id),
     -- Facts may arrive in any order, so a refund may be known before its approval is (a deposit's notice is late, a sale is
@@ -189,7 +192,7 @@ CREATE TABLE payment (
 ) STRICT;
 CREATE UNIQUE INDEX payment_id ON payment (id);
 -- One charge per order (design.md "Money" 6).
--- An expired payment stands outside: money that comes late is recorded, also when the order has another payment by then.
+-- An expired payment, and one that was given up, stand outside: money that comes late is recorded, also when the order has another payment by then.
 CREATE UNIQUE INDEX payment_open_order ON payment (shop_id, mode, order_id)
     WHERE stage IN ('open', 'awaiting');
 CREATE INDEX payment_list ON payment (shop_id, mode, id);

@@ -26,6 +26,8 @@ word! {
         InDoubt = "in_doubt",
         /// An approval was taken back.
         Undone = "undone",
+        /// The payment was given up while the window was open.
+        GivenUp = "given_up",
     }
 }
 

@@ -90,6 +90,10 @@ table! {
         failed: bool,
         /// Its time is over.
         expired: bool,
+        /// The shop gave it up before it was paid (or its windows were opened too often).
+        given_up: bool,
+        /// Since when a person must say what becomes of its money, which came after it was over.
+        late_us: Option<i64>,
         /// Until when it can be paid.
         expires_us: i64,
         /// Until when a deposit is expected.
@@ -148,9 +152,9 @@ pub fn ask_open_of_order(
     Payment::select_later(tx, tail, params![shop, mode, order_id])
 }
 
-/// Which of them holds the order: the one whose time is not over, if there is one.
+/// Which of them holds the order: the one whose time is not over and that was not given up, if there is one.
 pub fn holder(open: Vec<Payment>) -> Option<Payment> {
-    open.into_iter().min_by_key(|payment| (payment.expired, payment.id))
+    open.into_iter().min_by_key(|payment| (payment.expired || payment.given_up, payment.id))
 }
 
 /// The payment that holds an order.
@@ -276,9 +280,9 @@ pub fn with_resolution(
 pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), Error> {
     let sql = "UPDATE payment SET state = $1, resolution = $2, paid = $3, cancelled = $4, gateway_ref = $5, \
                approved_checkout_id = $6, approved_at_us = $7, paid_method = $8, details = $9, opened = $10, failed = $11, \
-               expired = $12, expires_us = $13, deposit_deadline_us = $14, next_event = $15, updated_us = $16, \
-               cancelled_tax_free = $17, cancelled_vat = $18, version = $19 + 1 \
-               WHERE shop_id = $20 AND id = $21 AND version = $19";
+               expired = $12, given_up = $13, late_us = $14, expires_us = $15, deposit_deadline_us = $16, next_event = $17, \
+               updated_us = $18, cancelled_tax_free = $19, cancelled_vat = $20, version = $21 + 1 \
+               WHERE shop_id = $22 AND id = $23 AND version = $21";
     let p = &*payment;
     tx.change_one_later(
         sql,
@@ -295,6 +299,8 @@ pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), E
             p.opened,
             p.failed,
             p.expired,
+            p.given_up,
+            p.late_us,
             p.expires_us,
             p.deposit_deadline_us,
             p.next_event,
@@ -310,4 +316,34 @@ pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), E
     payment.version = payment.version.saturating_add(1);
     payment.updated_us = now_us;
     Ok(())
+}
+
+/// Writes what the shop ordered, while nothing of it was opened; the caller holds the payment's lock and goes on with [`save`],
+/// which raises the version.
+pub fn revise(tx: &mut Tx<'_>, payment: &Payment) -> Result<(), Error> {
+    let sql = "UPDATE payment SET channel_id = $1, order_name = $2, total = $3, currency = $4, tax_free = $5, vat = $6, \
+               method = $7, buyer = $8, options = $9, metadata = $10, language = $11, confirm = $12, return_url = $13, \
+               webhook_url = $14, expires_us = $15 WHERE shop_id = $16 AND id = $17 AND version = $18 AND opened = 0";
+    let p = payment;
+    let values = params![
+        p.channel_id,
+        p.order_name,
+        p.total,
+        p.currency,
+        p.tax_free,
+        p.vat,
+        p.method,
+        p.buyer,
+        p.options,
+        p.metadata,
+        p.language,
+        p.confirm,
+        p.return_url,
+        p.webhook_url,
+        p.expires_us,
+        p.shop_id,
+        p.id,
+        p.version
+    ];
+    tx.change_one_later(sql, values, Error::Stale { what: "payment" })
 }

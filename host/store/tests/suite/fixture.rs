@@ -153,6 +153,8 @@ impl World {
             opened: false,
             failed: false,
             expired: false,
+            given_up: false,
+            late_us: None,
             expires_us: NOW_US + 1,
             deposit_deadline_us: None,
             next_event: 1,

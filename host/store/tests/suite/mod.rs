@@ -66,6 +66,7 @@ macro_rules! cases {
                 a_checkout_advances_only_from_the_expected_state,
                 rows_cannot_point_into_another_shop,
                 money_that_comes_late_is_kept_beside_a_new_payment_of_the_order,
+                an_order_is_revised_only_while_nothing_was_opened,
                 unresolved_payments_are_counted;
             attempts: a_cancel_is_refused_while_a_complete_is_open,
                 two_tabs_cannot_complete_at_once,

@@ -271,6 +271,16 @@ pub async fn money_that_comes_late_is_kept_beside_a_new_payment_of_the_order(dat
     let late = world.payment("1");
     let row = late.clone();
     ok(&store, move |tx| payments::insert(tx, &row)).await;
+    // Given up is the same: another payment may hold the order.
+    let mut over = Payment { state: PaymentState::Cancelled, given_up: true, ..world.payment("2") };
+    let row = Payment { state: PaymentState::Created, given_up: false, ..over.clone() };
+    ok(&store, move |tx| payments::insert(tx, &row)).await;
+    let over = ok(&store, move |tx| payments::save(tx, &mut over, NOW_US).map(|()| over)).await;
+    let second = world.payment("2");
+    ok(&store, move |tx| payments::insert(tx, &second)).await;
+    let mut paid = Payment { state: PaymentState::Paid, paid: 1000, late_us: Some(NOW_US), ..over };
+    ok(&store, move |tx| payments::save(tx, &mut paid, NOW_US)).await;
+
     let mut over = Payment { state: PaymentState::Expired, expired: true, ..late };
     let over = ok(&store, move |tx| payments::save(tx, &mut over, NOW_US).map(|()| over)).await;
     let second = world.payment("1");
@@ -286,6 +296,28 @@ pub async fn money_that_comes_late_is_kept_beside_a_new_payment_of_the_order(dat
     let third = world.payment("1");
     let error = err(&store, move |tx| payments::insert(tx, &third)).await;
     assert!(error.is_unique(OPEN_ORDER), "{error:?}");
+}
+
+pub async fn an_order_is_revised_only_while_nothing_was_opened(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let made = world.payment("1");
+    let row = made.clone();
+    ok(&store, move |tx| payments::insert(tx, &row)).await;
+    let mut other = Payment { total: 2_000, language: "en".into(), order_name: "other".into(), ..made };
+    let kept = ok(&store, move |tx| {
+        payments::revise(tx, &other)?;
+        payments::save(tx, &mut other, NOW_US)?;
+        Ok(other)
+    })
+    .await;
+    let (shop, id, wanted) = (kept.shop_id, kept.id, kept.clone());
+    let now = ok(&store, move |tx| payments::get(tx, shop, id)).await.unwrap();
+    assert_eq!(now, wanted);
+    let mut opened = Payment { opened: true, ..kept };
+    let opened = ok(&store, move |tx| payments::save(tx, &mut opened, NOW_US).map(|()| opened)).await;
+    let other = Payment { total: 3_000, ..opened };
+    assert_eq!(err(&store, move |tx| payments::revise(tx, &other)).await, Error::Stale { what: "payment" });
 }
 
 pub async fn unresolved_payments_are_counted(database: &Database) {

@@ -72,16 +72,19 @@ async fn a_wrong_amount_or_reason_is_refused_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_paid_cannot_be_cancelled() {
+async fn what_is_not_paid_cannot_be_given_back() {
     let stage = Stage::start().await;
     let created = stage.create("A-1").await;
-    cancel(&stage, &created, "k-1", json!({})).await.problem(409, "not_cancellable");
+    let part = json!({"amount": 900});
+    cancel(&stage, &created, "k-1", part.clone()).await.problem(409, "not_cancellable");
     let window = stage.open(&created).await;
-    cancel(&stage, &created, "k-1", json!({})).await.problem(409, "not_cancellable");
+    cancel(&stage, &created, "k-1", part.clone()).await.problem(409, "not_cancellable");
     let outcome = stage.come_back(&stage.choose(&window, json!({"choice": "auth_fail"})).await).await;
     assert_eq!(outcome.result, "failed");
-    let problem = cancel(&stage, &created, "k-1", json!({})).await.problem(409, "not_cancellable");
-    assert!(text(&problem, "detail").contains("nothing was sent"), "{problem}");
+    let problem = cancel(&stage, &created, "k-1", part).await.problem(409, "not_cancellable");
+    assert!(text(&problem, "detail").contains("nothing was paid"), "{problem}");
+    // As a whole it is given up (`give_up.rs`).
+    assert_eq!(cancel(&stage, &created, "k-1", json!({})).await.expect(200)["state"], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@
     reason = "tests: a surprise ends the test with its place"
 )]
 
+mod again;
 mod attention;
 mod browser;
 mod browser_deposits;
@@ -28,6 +29,7 @@ mod doubt;
 mod embed;
 mod fairness;
 mod foreign_cancels;
+mod give_up;
 mod links;
 mod methods;
 mod notices;

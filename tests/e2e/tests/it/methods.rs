@@ -186,7 +186,7 @@ async fn a_virtual_account_waits_for_its_deposit_on_both_devices() {
             "{}",
             outcome.words
         );
-        cancel(&stage, &payment, device, json!({})).await.problem(409, "not_cancellable");
+        cancel(&stage, &payment, device, json!({})).await.problem(409, "account_open");
     }
     for sale in stage.sales("").await {
         assert_eq!((&sale["state"], &sale["account"]["bank"]), (&json!("awaiting_deposit"), &json!("04")));

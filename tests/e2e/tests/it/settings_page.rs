@@ -26,7 +26,7 @@ fn kind(kind: &Value) -> String {
                 other => other.replace('_', " "),
             }
         }
-        other => panic!("{other}"),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => panic!("{other}"),
     }
 }
 

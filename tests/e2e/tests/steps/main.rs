@@ -193,6 +193,48 @@ async fn a_host_that_dies_anywhere_in_a_cancel_gives_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_dies_anywhere_in_giving_up_ends_the_windows_or_leaves_the_payment_as_it_was() {
+    let rig = Rig::start(false).await;
+    at_every_step("giving up", 3, async |at| {
+        let payment = rig.create().await;
+        let back = rig.choose(&payment).await;
+        rig.clock.die_at(at);
+        rig.cancel(&payment, "k-1", None).await;
+        let died = rig.clock.live_on();
+        // The same key: what came of it, or it is done now.
+        let again = rig.cancel(&payment, "k-1", None).await.expect(200);
+        assert_eq!(again["state"], "cancelled", "died at {at}");
+        assert_eq!(rig.cancel(&payment, "k-1", None).await.expect(200), again, "died at {at}");
+        rig.come_back_and_wait(&back).await;
+        let books = rig.books(&payment).await;
+        assert_eq!((books.row.state, books.held), (PaymentState::Cancelled, 0), "died at {at}: {books:?}");
+        books_agree(&rig, &payment, &format!("died at {at}")).await;
+        died
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_dies_anywhere_in_a_replacement_leaves_one_payment_of_the_order() {
+    let rig = Rig::start(false).await;
+    at_every_step("replacing", 3, async |at| {
+        let old = rig.create().await;
+        let back = rig.choose(&old).await;
+        rig.clock.die_at(at);
+        rig.replace(&old, "k-1").await;
+        let died = rig.clock.live_on();
+        let new = rig.replace(&old, "k-1").await.expect(201);
+        assert_eq!(rig.replace(&old, "k-1").await.expect(201), new, "died at {at}");
+        rig.come_back_and_wait(&back).await;
+        let books = rig.books(&old).await;
+        assert_eq!((books.row.state, books.held), (PaymentState::Cancelled, 0), "died at {at}: {books:?}");
+        assert_eq!(rig.states_of_order(&old).await, ["created", "cancelled"], "died at {at}");
+        died
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_that_was_left_behind_answers_not_known_yet_and_then_its_outcome() {
     let rig = Rig::start(false).await;
     // Dies after the gateway booked it and before its answer is written, wherever that is.

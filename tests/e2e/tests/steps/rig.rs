@@ -333,6 +333,27 @@ impl Rig {
         call.json(&json!({"amount": amount})).try_send().await.unwrap_or_else(|_| gone())
     }
 
+    /// Asks for a payment of another total in place of one.
+    pub async fn replace(&self, payment: &Payment, key: &str) -> Answer {
+        let order_id = self.books(payment).await.row.order_id;
+        let body = json!({
+            "order_id": order_id, "order_name": "잼", "amount": {"total": TOTAL + 1000}, "replace": true,
+        });
+        let key = format!("{key} of {}", payment.id);
+        let call = self.call("POST", "/v1/payments").key(&self.key).header("idempotency-key", &key);
+        let gone = || Answer { status: 0, headers: Default::default(), text: String::new() };
+        call.json(&body).try_send().await.unwrap_or_else(|_| gone())
+    }
+
+    /// States of the payments of an order, the newest first.
+    pub async fn states_of_order(&self, payment: &Payment) -> Vec<String> {
+        let order_id = self.books(payment).await.row.order_id;
+        let path = format!("/v1/payments?order_id={order_id}");
+        let list = self.call("GET", &path).key(&self.key).send().await.expect(200);
+        let state = |payment: &Value| payment["state"].as_str().unwrap().to_owned();
+        list["data"].as_array().unwrap().iter().map(state).collect()
+    }
+
     /// A person's finding.
     pub async fn find(&self, payment: &Payment, finding: Value) -> Value {
         let path = format!("/v1/payments/{}/resolve", payment.id);

@@ -1,0 +1,131 @@
+//! Money that comes after the end: a deposit into an account that was closed, an approval that is told by a notice after its
+//! payment was given up, either of them for an order that has another payment by now. Invariant: it is a fact, and the state
+//! follows it; the shop is told by an event of its own, and a person is called for as long as it is held and nobody said that it
+//! is kept (`late_us` of the payment, with `resolution: needs_operator`).
+//!
+//! An approval is given back by the host when another payment of the order is open or paid, as a second approval is. A deposit
+//! waits for a person: nobody but the buyer knows the account that it goes back to.
+
+use axum::http::StatusCode;
+use payhost_core::id::{PaymentId, ShopId};
+use payhost_core::{FactKind, Resolution};
+use payhost_store::rows::payments::{self, Payment};
+use payhost_store::rows::{attempts, facts};
+use payhost_store::{Error, Tx};
+use serde_json::json;
+
+use super::cancel::{self, CancelIn};
+use super::resolve::next_us;
+use super::settle::Change;
+use crate::host::Host;
+use crate::http::auth::ShopCaller;
+use crate::http::idempotency::RequiredKey;
+use crate::http::problem::Problem;
+use crate::jobs::{self, Done, Task};
+
+/// What a person says of it (`POST /v1/payments/{id}/resolve`): the shop delivers, and the money is kept.
+pub const KEPT: &str = "kept";
+/// For so many days the host tries to give it back; a person was called at once.
+const DAYS: i64 = 14;
+/// When another attempt of the payment stands in the way, in microseconds.
+const BUSY_US: i64 = 5_000_000;
+
+/// Money was written that was not known before, of a payment that was over before or not (`over`): marks it when it came after
+/// the end.
+pub fn came(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    change: &mut Change<'_>,
+    (kind, amount, gateway_ref): (FactKind, i64, &str),
+    over: bool,
+) -> Result<(), Error> {
+    let payment = &change.payment;
+    let other = other_of_order(tx, payment)?;
+    let closed = over && was_closed(tx, payment)?;
+    let ended = payment.given_up || payment.late_us.is_some() || closed;
+    // What only expired is paid late, unless the order has another payment.
+    let twice = (over || payment.expired) && other.is_some();
+    if !ended && !twice {
+        return Ok(());
+    }
+    let (shop, id, now_us) = (payment.shop_id, payment.id, host.now_us());
+    tracing::error!(payment = %id, kind = kind.as_str(), amount, other = ?other, "money came after the end of its payment");
+    let gives_back = kind == FactKind::Approved && other.is_some();
+    let data = json!({
+        "kind": kind.as_str(), "amount": amount, "gateway_ref": gateway_ref, "other_payment": other, "given_back": gives_back,
+    });
+    change.payment.late_us.get_or_insert(now_us);
+    change.event("payment.late_money", data);
+    if gives_back {
+        jobs::enqueue(tx, host, &Task::GiveBack { shop, payment: id }, now_us)?;
+    }
+    Ok(())
+}
+
+fn was_closed(tx: &mut Tx<'_>, payment: &Payment) -> Result<bool, Error> {
+    let known = facts::of_payment(tx, payment.shop_id, payment.id)?;
+    Ok(known.iter().any(|fact| fact.kind == FactKind::Closed))
+}
+
+/// Another payment of its order that is open or paid.
+fn other_of_order(tx: &mut Tx<'_>, payment: &Payment) -> Result<Option<PaymentId>, Error> {
+    let asked = payments::ask_open_of_order(tx, payment.shop_id, payment.mode, &payment.order_id)?;
+    let others = asked.all(tx)?.into_iter().filter(|other| other.id != payment.id).collect();
+    Ok(payments::holder(others).map(|other| other.id))
+}
+
+/// Gives an approval back that came after the end of its payment. Done twice it is one cancel: it has a key of its own, which no
+/// shop can send.
+pub async fn give_back(host: &Host, shop: ShopId, id: PaymentId) -> Result<Done, String> {
+    let found = host.store().read(move |tx| payments::get(tx, shop, id)).await;
+    let found = found.map_err(|error| error.to_string())?;
+    let Some(payment) = found.filter(|row| row.late_us.is_some() && row.paid > row.cancelled) else {
+        return Ok(Done::Finished);
+    };
+    let caller = ShopCaller { shop_id: shop, mode: payment.mode, key_id: None };
+    let key = RequiredKey::made(format!("host\ngive back {id}")).of(host, &caller, "give back", b"");
+    let input = CancelIn { reason: Some("paid twice".to_owned()), ..CancelIn::default() };
+    let made = match key {
+        Ok(key) => cancel::make(host, &payment, input, key, None).await,
+        Err(problem) => Err(problem),
+    };
+    match made {
+        // 202: its attempt is asked about like any other.
+        Ok((StatusCode::OK | StatusCode::ACCEPTED, _)) => Ok(Done::Finished),
+        Ok((status, _)) => Err(format!("status {status}")),
+        Err(problem) => Ok(later(host, &payment, &problem)),
+    }
+}
+
+/// Whether to try again. A person was called when the money came.
+fn later(host: &Host, payment: &Payment, problem: &Problem) -> Done {
+    let (id, now_us, words) = (payment.id, host.now_us(), problem.to_string());
+    tracing::warn!(payment = %id, %words, "late money is not given back yet");
+    match problem.code {
+        "payment_busy" | "payment_in_doubt" | "idempotency_running" => {
+            Done::Again(now_us.saturating_add(BUSY_US), words)
+        }
+        // Nothing was sent, or the gateway did not make it: the next hour may be a better one.
+        _ if problem.status >= 500 => {
+            let since_us = payment.late_us.unwrap_or(now_us);
+            next_us(since_us, now_us, DAYS).map_or(Done::Finished, |us| Done::Again(us, words))
+        }
+        _ => Done::Finished,
+    }
+}
+
+/// A person says that the money is kept. The caller holds the payment's lock.
+pub fn keep(tx: &mut Tx<'_>, change: &mut Change<'_>) -> Result<Result<(), Problem>, Error> {
+    let payment = &mut change.payment;
+    if payment.late_us.is_none() {
+        let words = "no money of this payment came after its end, or it was given back";
+        return Ok(Err(Problem::new("not_in_doubt", words)));
+    }
+    if attempts::open_of(tx, payment.shop_id, payment.id)?.is_some() {
+        let words = "a cancel of this payment is running or in doubt; look again afterwards";
+        return Ok(Err(Problem::new("payment_busy", words)));
+    }
+    payment.late_us = None;
+    payment.resolution = Resolution::None;
+    Ok(Ok(()))
+}
