@@ -50,13 +50,21 @@ impl StepError {
 /// Whether the step may be done.
 pub fn check(step: &CheckoutStep, rights: &Rights<'_>) -> Result<(), StepError> {
     match step {
-        CheckoutStep::Form(form) => may(&form.action, "form", rights),
+        CheckoutStep::Form(form) => charset(&form.charset).and_then(|()| may(&form.action, "form", rights)),
         CheckoutStep::Redirect(url) => may(url, "redirect", rights),
         CheckoutStep::Script(script) => check_script(script, rights),
         CheckoutStep::Done(_) => {
             Err(StepError::Wrong("the plugin ended a checkout that it should open".to_owned()))
         }
     }
+}
+
+/// A browser that does not know the name sends the page's own charset without a word, and the gateway reads other characters.
+fn charset(name: &str) -> Result<(), StepError> {
+    if ["utf-8", "euc-kr"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        return Ok(());
+    }
+    Err(StepError::Wrong(format!("the plugin wants a form in {name:?}; a form's charset is utf-8 or euc-kr")))
 }
 
 fn may(url: &str, used: &'static str, rights: &Rights<'_>) -> Result<(), StepError> {
@@ -161,6 +169,22 @@ mod tests {
         ] {
             let error = checked(&script(url, member, close)).unwrap_err();
             assert_eq!(error.reason(), "plugin_failed", "{url} {member} {close:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_form_goes_in_a_charset_that_every_browser_knows() {
+        for (charset, good) in [
+            ("utf-8", true),
+            ("UTF-8", true),
+            ("euc-kr", true),
+            ("utf8", false),
+            ("cp949", false),
+            ("", false),
+        ] {
+            let CheckoutStep::Form(mut form) = form("https://pay.gw.example/pay") else { continue };
+            form.charset = charset.into();
+            assert_eq!(checked(&CheckoutStep::Form(form)).is_ok(), good, "{charset}");
         }
     }
 

@@ -64,7 +64,7 @@ fn old_approval(rig: &Rig, post: &Pairs) -> Pairs {
 async fn each_thing_that_only_older_clients_send_is_refused_by_strict_and_taken_with_a_warning_by_older_clients()
  {
     let (strict, older, mut seen) = (rig(Profile::Strict).await, rig(Profile::OlderClients).await, 0);
-    let forms: [(&[(&str, &str)], &str, usize); 7] = [
+    let forms: [(Sent, &str, usize); 7] = [
         (&[("use_chkfake", ""), ("verification", "")], "SIM:FIELD", 1),
         (&[("use_chkfake", "N")], "SIM:FIELD", 1),
         (&[("gopaymethod", "Card:Directbank:vbank")], "SIM:METHOD", 2),
