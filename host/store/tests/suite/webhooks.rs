@@ -215,7 +215,7 @@ pub async fn endpoints_are_claimed_by_shop_and_one_with_more_to_send_goes_to_the
 
 pub async fn events_are_handed_on_by_shop_whatever_one_has(database: &Database) {
     let store = database.open();
-    let mut worlds = vec![world(&store).await, world(&store).await, world(&store).await];
+    let mut worlds = [world(&store).await, world(&store).await, world(&store).await];
     worlds.sort_by_key(|world| world.shop);
     let shops: Vec<_> = worlds.iter().map(|world| world.shop).collect();
     let wanted = shops.clone();
