@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::body::Body as HttpBody;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use payhost_core::id::{PaymentId, ShopId};
 use payhost_store::rows::{Mode, shops};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::channels::manage::{self as channels, ChannelIn, ChannelOut};
 use crate::host::Host;
 use crate::http::auth::{Operator as OperatorKey, ShopCaller};
 use crate::http::idempotency::{IdempotencyKey, RequiredKey};
-use crate::http::json::{Body, Params, PathId};
+use crate::http::json::{Body, Params, PathId, PathText};
 use crate::http::problem::Problem;
 use crate::payments::cancel::CancelIn;
 use crate::payments::create::PaymentIn;
@@ -124,7 +124,7 @@ impl Operator {
     }
 
     async fn granted(&self, plugin: &str, input: GrantIn) -> Result<PluginOut, Problem> {
-        let (host, id) = (State(self.0.clone()), Path(plugin.to_owned()));
+        let (host, id) = (State(self.0.clone()), PathText(plugin.to_owned()));
         Ok(grant::grant(host, OperatorKey, id, body(&input)?).await?.0)
     }
 

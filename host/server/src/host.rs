@@ -12,8 +12,10 @@ use payhost_engine::{CacheOptions, Engine, EngineError};
 use payhost_store::{MasterKey, Store, Vault};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use url::Url;
 
+use crate::http::limits::{Limits, RequestLimits};
 use crate::http::problem::Problem;
 use crate::plugins::registry::Registry;
 use crate::time::{Clock, SystemClock};
@@ -40,12 +42,44 @@ pub enum OpenError {
         /// The system's words.
         cause: std::io::Error,
     },
+    /// There is no host where one was to be opened, and none was to be made.
+    #[error(
+        "there is no host in {path}: `payhost --data {path} serve` makes one; --data names another folder"
+    )]
+    NoHost {
+        /// The data folder.
+        path: String,
+    },
+    /// What others than the user of the host can read.
+    #[error("{path} holds secrets and can be read by others; run: chmod -R go= {path}")]
+    Readable {
+        /// The data folder.
+        path: String,
+    },
+    /// The master key, and what to do.
+    #[error("{cause}. {remedy}")]
+    MasterKey {
+        /// What is wrong with it.
+        cause: payhost_store::Error,
+        /// What to do.
+        remedy: String,
+    },
+    /// The address for browsers and gateways is not one that the host could be reached at.
+    #[error("the public URL {url} cannot be used: {why}")]
+    PublicUrl {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }
 
 /// Most bytes of compiled code that are kept on disk.
 const COMPILED_MAX: u64 = 1 << 30;
 /// The SQLite database of a data folder.
 pub const SQLITE_FILE: &str = "payhost.sqlite";
+/// The master key of a data folder.
+const MASTER_KEY_FILE: &str = "master.key";
 /// The variable that may hold the master key.
 const MASTER_KEY_VARIABLE: &str = "PAYHOST_MASTER_KEY";
 /// Jobs of a shop that are done at once when nobody says otherwise.
@@ -56,6 +90,7 @@ pub const JOURNAL_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Makes a [`Host`].
 pub struct Builder {
     data: PathBuf,
+    existing: bool,
     database: Option<String>,
     public_url: Option<Url>,
     master_key_file: Option<PathBuf>,
@@ -65,6 +100,7 @@ pub struct Builder {
     calls_per_shop: usize,
     jobs_per_shop: usize,
     notice_limits: NoticeLimits,
+    limits: RequestLimits,
     webhooks: webhooks::Options,
 }
 
@@ -77,7 +113,15 @@ impl Builder {
         self
     }
 
-    /// The address under which browsers and gateways reach this host. Default `http://127.0.0.1:4101`.
+    /// Only a host that is there: nothing is made, no folder, no database and no master key. Commands open it so, and a folder's
+    /// name that is mistyped is told.
+    #[must_use]
+    pub fn existing(mut self) -> Self {
+        self.existing = true;
+        self
+    }
+
+    /// The address under which browsers and gateways reach this host: scheme, host and port, with nothing behind. Default `http://127.0.0.1:4101`.
     #[must_use]
     pub fn public_url(mut self, url: Url) -> Self {
         self.public_url = Some(url);
@@ -91,7 +135,7 @@ impl Builder {
         self
     }
 
-    /// Proxies whose word about where a request came from is taken (`X-Forwarded-For`). Default: none.
+    /// Proxies whose word about where a request came from is taken (`X-Forwarded-For` or `Forwarded`). Default: none.
     #[must_use]
     pub fn trusted_proxies(mut self, networks: Vec<IpNet>) -> Self {
         self.trusted_proxies = networks;
@@ -129,6 +173,13 @@ impl Builder {
         self
     }
 
+    /// How often somebody may ask; more is answered 429.
+    #[must_use]
+    pub fn request_limits(mut self, limits: RequestLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Another clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -145,12 +196,27 @@ impl Builder {
 
     /// Opens the database and the sandbox.
     pub async fn open(self) -> Result<Host, OpenError> {
-        let folder = |cause| OpenError::Folder { path: self.data.display().to_string(), cause };
-        make_folder(&self.data).map_err(folder)?;
+        let public_url = self.public_url.clone().unwrap_or_else(default_url);
+        only_origin(&public_url)?;
+        if self.existing && !self.is_there() {
+            return Err(OpenError::NoHost { path: self.data.display().to_string() });
+        }
+        private_folder(&self.data)?;
         let now_us = self.clock.now_us();
         let store = open_store(&self.data, self.database.as_deref())?;
         let old = Vault::is_bound(&store).await?;
-        let key = master_key(&self.data, self.master_key_file.as_deref(), old)?;
+        if self.existing && !old {
+            store.close().await;
+            return Err(OpenError::NoHost { path: self.data.display().to_string() });
+        }
+        let key = match master_key(&self.data, self.master_key_file.as_deref(), old) {
+            Ok(key) => key,
+            Err(error) => {
+                // Whoever mends it may try again at once: the database is free by then.
+                store.close().await;
+                return Err(error);
+            }
+        };
         let vault = Vault::open(&store, key).await?;
         let cache = CacheOptions {
             dir: self.data.join("compiled"),
@@ -164,8 +230,9 @@ impl Builder {
         })?;
         let inner = Inner {
             plugins: Registry::default(),
-            public_url: self.public_url.unwrap_or_else(default_url),
+            public_url,
             trusted_proxies: self.trusted_proxies,
+            limits: Limits::new(self.limits),
             run_key: format!("op_run_{}", hex(&random::<32>())),
             settled: Notify::new(),
             jobs: Notify::new(),
@@ -187,6 +254,16 @@ impl Builder {
     }
 }
 
+impl Builder {
+    /// Whether the data folder is one, as far as can be seen without opening anything.
+    fn is_there(&self) -> bool {
+        match self.database {
+            None => self.data.join(SQLITE_FILE).exists(),
+            Some(_) => self.data.is_dir(),
+        }
+    }
+}
+
 /// The database of an address, or the SQLite file of a data folder.
 pub fn open_store(data: &Path, address: Option<&str>) -> Result<Store, payhost_store::Error> {
     let options = match address {
@@ -196,22 +273,82 @@ pub fn open_store(data: &Path, address: Option<&str>) -> Result<Store, payhost_s
     Store::open(options)
 }
 
-/// Makes the data folder for its user only: it holds keys and what buyers ordered.
-fn make_folder(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+/// Nothing may stand behind the origin: the host's own paths do, and a gateway that was told another address would charge the
+/// buyer and send him to a page that is not there.
+fn only_origin(url: &Url) -> Result<(), OpenError> {
+    let why = if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
+        "it begins with https:// (or http://) and a host"
+    } else if !url.username().is_empty() || url.password().is_some() {
+        "it has a user or a password"
+    } else if url.path() != "/" {
+        "it has a path; the host answers at the root of its address only"
+    } else if url.query().is_some() || url.fragment().is_some() {
+        "it has a query or a fragment"
+    } else {
+        return Ok(());
+    };
+    let mut shown = url.clone();
+    let _ = shown.set_password(None);
+    Err(OpenError::PublicUrl { url: shown.to_string(), why })
+}
+
+/// Makes the data folder for its user only, or refuses one with files that others can read: it holds keys and what buyers
+/// ordered. An empty one that somebody made for us becomes ours.
+fn private_folder(path: &Path) -> Result<(), OpenError> {
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+    let folder = |cause| OpenError::Folder { path: path.display().to_string(), cause };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(folder)?;
+    let open = |mode: u32| mode & 0o077 != 0;
+    let mut entries = std::fs::read_dir(path).map_err(folder)?.peekable();
+    let own_mode = std::fs::metadata(path).map_err(folder)?.mode();
+    if entries.peek().is_none() && open(own_mode) {
+        return std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(folder);
+    }
+    let mut readable = open(own_mode);
+    for entry in entries {
+        // One that goes away meanwhile (a write-ahead log) is not readable any more; a link has no mode of its own.
+        let found = entry.map_err(folder)?.metadata().ok().filter(|found| !found.is_symlink());
+        let mode = found.map_or(0, |found| found.mode());
+        readable = readable || open(mode);
+    }
+    if readable { Err(OpenError::Readable { path: path.display().to_string() }) } else { Ok(()) }
 }
 
 /// The master key: from the variable, the file that was named, or the data folder's own file, which is made for a new
 /// database only: a key made for an old one could not read it.
-fn master_key(data: &Path, named: Option<&Path>, old: bool) -> Result<MasterKey, payhost_store::Error> {
+fn master_key(data: &Path, named: Option<&Path>, old: bool) -> Result<MasterKey, OpenError> {
     let value = std::env::var(MASTER_KEY_VARIABLE).ok();
-    let own = data.join("master.key");
-    match named {
-        None if value.is_none() && own.exists() => MasterKey::read_file(&own),
-        None if value.is_none() && !old => MasterKey::create_file(&own),
-        named => MasterKey::load(named, MASTER_KEY_VARIABLE, value.as_deref()),
-    }
+    let own = data.join(MASTER_KEY_FILE);
+    let file = named.or((value.is_none() && own.exists()).then_some(own.as_path()));
+    let found = match (file, &value) {
+        (None, None) if !old => {
+            let made = MasterKey::create_file(&own)?;
+            tracing::warn!(
+                file = %own.display(),
+                "a master key was made. Keep a copy of this file apart from the database and its backups: without it nothing \
+                 that is sealed (gateways' keys, buyers' names and accounts, webhook secrets) can ever be read again, and with \
+                 it and the database everything can"
+            );
+            return Ok(made);
+        }
+        (file, value) => MasterKey::load(file, MASTER_KEY_VARIABLE, value.as_deref()),
+    };
+    found.map_err(|cause| {
+        let missing = file.unwrap_or(&own).display();
+        let remedy = if old {
+            format!(
+                "This host's data was sealed with its own key, and no other opens it: restore {missing} from your backup (or \
+                 name the file with --master-key-file, or give the key in {MASTER_KEY_VARIABLE})"
+            )
+        } else {
+            format!(
+                "A new host makes one in {} by itself; or make one with `openssl rand -hex 32`, and keep it apart from the \
+                 database and its backups",
+                own.display()
+            )
+        };
+        OpenError::MasterKey { cause, remedy }
+    })
 }
 
 #[allow(clippy::unwrap_used, reason = "a constant address")]
@@ -231,6 +368,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     public_url: Url,
     trusted_proxies: Vec<IpNet>,
+    limits: Limits,
     journal_kept_us: i64,
     run_key: String,
     settled: Notify,
@@ -249,6 +387,7 @@ impl Host {
     pub fn builder(data: impl AsRef<Path>) -> Builder {
         Builder {
             data: data.as_ref().to_path_buf(),
+            existing: false,
             database: None,
             public_url: None,
             master_key_file: None,
@@ -258,6 +397,7 @@ impl Host {
             calls_per_shop: payhost_engine::Options::default().calls_per_shop,
             jobs_per_shop: JOBS_PER_SHOP,
             notice_limits: NoticeLimits::default(),
+            limits: RequestLimits::default(),
             webhooks: webhooks::Options::default(),
         }
     }
@@ -291,6 +431,11 @@ impl Host {
     /// Proxies that are believed.
     pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
         &self.0.trusted_proxies
+    }
+
+    /// Who asked how often.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// How long the record of a call is kept, in microseconds.
@@ -366,7 +511,7 @@ impl Host {
         &self,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.0.finishing.spawn(work).await.map_err(|error| Problem::internal(&error))?
+        self.0.finishing.spawn(work.in_current_span()).await.map_err(|error| Problem::internal(&error))?
     }
 
     /// Every address of this host: the API, the buyers' pages and `/payhost.js`. Mount it where nothing of your own answers:
@@ -410,4 +555,102 @@ pub fn random<const N: usize>() -> [u8; N] {
         std::process::abort();
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    async fn words(builder: Builder) -> String {
+        match builder.open().await {
+            Ok(_) => panic!("the host opened"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_public_url_is_an_origin() {
+        for good in [
+            "https://pay.example",
+            "https://pay.example/",
+            "http://127.0.0.1:4101",
+            "https://pay.example:8443",
+        ] {
+            only_origin(&good.parse().unwrap()).unwrap();
+        }
+        for bad in [
+            "https://pay.example/pay",
+            "https://pay.example/?x=1",
+            "https://pay.example/#x",
+            "https://user:secret@pay.example/",
+            "ftp://pay.example/",
+            "mailto:pay@example",
+        ] {
+            let error = only_origin(&bad.parse().unwrap()).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_not_there_is_not_made_by_looking_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("mistyped");
+        let error = words(Host::builder(&data).existing()).await;
+        assert!(error.contains(&format!("there is no host in {}", data.display())), "{error}");
+        assert!(!data.exists());
+        std::fs::create_dir(&data).unwrap();
+        words(Host::builder(&data).existing()).await;
+        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_lost_master_key_is_named_with_what_to_restore_and_none_is_made_for_old_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        Host::builder(&data).open().await.unwrap().close().await;
+        let key = data.join("master.key");
+        std::fs::remove_file(&key).unwrap();
+        let error = words(Host::builder(&data)).await;
+        assert!(
+            error.contains(&format!("restore {}", key.display())) && !error.contains("openssl"),
+            "{error}"
+        );
+        let named = folder.path().join("gone.key");
+        let error = words(Host::builder(&data).master_key_file(Some(named.clone()))).await;
+        assert!(
+            error.contains(&format!("restore {}", named.display())) && !error.contains("openssl"),
+            "{error}"
+        );
+        assert!(!key.exists() && !named.exists());
+        let error = words(Host::builder(folder.path().join("new")).master_key_file(Some(named))).await;
+        assert!(error.contains("openssl rand"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn files_that_others_can_read_are_refused_with_what_to_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        set_mode(&data, 0o755);
+        Host::builder(&data).open().await.unwrap().close().await;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&data), 0o700, "an empty folder becomes ours");
+        for entry in std::fs::read_dir(&data).unwrap() {
+            let entry = entry.unwrap().path();
+            assert_eq!(mode(&entry) & 0o077, 0, "{}", entry.display());
+        }
+        for (path, open, private) in [(data.clone(), 0o750, 0o700), (data.join(SQLITE_FILE), 0o644, 0o600)] {
+            set_mode(&path, open);
+            let error = words(Host::builder(&data)).await;
+            assert!(error.contains(&format!("chmod -R go= {}", data.display())), "{error}");
+            set_mode(&path, private);
+        }
+        Host::builder(&data).open().await.unwrap().close().await;
+    }
 }

@@ -53,6 +53,7 @@ mod webhooks;
 pub use channels::manage::{ChannelIn, ChannelOut};
 pub use embed::{Created, Operator, Shop};
 pub use host::{Builder, Host, OpenError};
+pub use http::limits::RequestLimits;
 pub use http::problem::{GatewayAnswer, Problem};
 pub use payhost_core::id::{ChannelId, PaymentId, ShopId};
 pub use payhost_store::rows::Mode;

@@ -12,8 +12,8 @@ use payhost::{
     AccountNumber, AccountOut, AmountIn, AmountOut, BrowserOriginOut, Builder, BuyerIo, CancelIn,
     Cancellable, ChannelId, ChannelIn, ChannelOut, Clock, Created, FiguresOut, GatewayAnswer, Host,
     InstitutionOut, MapEntry, MethodIo, Mode, NoticeLimits, OpenError, Operator, PaymentId, PaymentIn,
-    PaymentOut, PluginOut, Problem, RefundAccountIn, Shop, ShopFiguresOut, ShopId, ShopIn, ShopOut,
-    SystemClock, TaxIn, TaxLeft, WantedOut, WebhookOptions,
+    PaymentOut, PluginOut, Problem, RefundAccountIn, RequestLimits, Shop, ShopFiguresOut, ShopId, ShopIn,
+    ShopOut, SystemClock, TaxIn, TaxLeft, WantedOut, WebhookOptions,
 };
 use url::Url;
 
@@ -33,6 +33,7 @@ async fn host(data: &str, shop: ShopId, stop: std::future::Ready<()>) -> Result<
     let _: fn(Builder, usize) -> Builder = Builder::calls_per_shop;
     let _: fn(Builder, usize) -> Builder = Builder::jobs_per_shop;
     let _: fn(Builder, NoticeLimits) -> Builder = Builder::notice_limits;
+    let _: fn(Builder, RequestLimits) -> Builder = Builder::request_limits;
     let _: fn(Builder, Arc<dyn Clock>) -> Builder = Builder::clock;
     let host: Host = builder.clock(Arc::new(SystemClock)).open().await?;
     let _: fn(&Host) -> axum::Router = Host::router;
@@ -84,6 +85,7 @@ fn asked(mut payment: PaymentIn, mut cancel: CancelIn, mut shop: ShopIn, mut cha
     cancel.account = Some(RefundAccountIn { bank: String::new(), holder: String::new(), number });
     (shop.name, shop.public_url, shop.allowed_origins) =
         (String::new(), None::<String>, Vec::<String>::new());
+    shop.private_webhooks = true;
     (channel.plugin, channel.preset, channel.name) = (String::new(), None::<String>, None::<String>);
     (channel.purposes, channel.default) = (None::<Vec<String>>, None::<bool>);
     channel.notice_forward_url = None::<String>;

@@ -104,10 +104,10 @@ pub enum Error {
     #[error("{0}")]
     Address(String),
     /// No master key was given.
-    #[error("no master key was given. {}", crate::vault::HOW_TO_MAKE_ONE)]
+    #[error("no master key was given")]
     MissingMasterKey,
     /// The master key cannot be read.
-    #[error("the master key from {source_name} cannot be used: {why}. {}", crate::vault::HOW_TO_MAKE_ONE)]
+    #[error("the master key from {source_name} cannot be used: {why}")]
     BadMasterKey {
         /// The file, or the environment variable.
         source_name: String,

@@ -28,6 +28,6 @@ pub mod vault;
 
 pub use error::Error;
 pub use store::{Options, Store};
-pub use tx::{Later, Row, Tx};
+pub use tx::{Later, Row, TEXT_WITHOUT_NUL, Tx};
 pub use value::{Blob, FromValue, Json, ToValue, Value};
 pub use vault::{Cell, MasterKey, Sealed, ShopKey, Vault};

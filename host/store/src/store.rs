@@ -109,6 +109,7 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let work = in_span(work);
         match self.backend.as_ref() {
             Backend::Sqlite { writer, .. } => writer.transact(work).await,
             Backend::Postgres(pool) => pool.transact(work).await,
@@ -123,6 +124,7 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let work = in_span(work);
         match self.backend.as_ref() {
             Backend::Sqlite { readers, .. } => readers.read(work).await,
             Backend::Postgres(pool) => pool.read(work).await,
@@ -140,6 +142,15 @@ impl Store {
             Backend::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// A closure runs on another thread; its log lines belong to the request or the job that handed it in.
+fn in_span<T, F>(work: F) -> impl FnOnce(&mut Tx<'_>) -> T + Send + 'static
+where
+    F: FnOnce(&mut Tx<'_>) -> T + Send + 'static,
+{
+    let span = tracing::Span::current();
+    move |tx| span.in_scope(|| work(tx))
 }
 
 impl Store {

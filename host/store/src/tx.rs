@@ -282,11 +282,14 @@ impl Row<'_> {
     }
 }
 
+/// The rule ([`Error::Check`]) that PostgreSQL has and SQLite has not: no text holds U+0000.
+pub const TEXT_WITHOUT_NUL: &str = "text_without_nul";
+
 /// PostgreSQL cannot store NUL in text, so no backend does.
 fn refuse_nul(params: &[Value]) -> Result<(), Error> {
     let has_nul = |value: &Value| matches!(value, Value::Text(text) if text.contains('\0'));
     if params.iter().any(has_nul) {
-        return Err(Error::Check { what: "text_without_nul".to_owned() });
+        return Err(Error::Check { what: TEXT_WITHOUT_NUL.to_owned() });
     }
     Ok(())
 }

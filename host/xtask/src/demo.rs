@@ -118,8 +118,17 @@ impl Demo {
         if key_file.exists() {
             return Ok(key_file);
         }
-        let shop =
-            self.cli(&["shop", "create", "--name", "작은 가게 (데모)", "--allowed-origin", &self.origin(0)])?;
+        let origin = self.origin(0);
+        let shop = [
+            "shop",
+            "create",
+            "--name",
+            "작은 가게 (데모)",
+            "--allowed-origin",
+            &origin,
+            "--private-webhooks",
+        ];
+        let shop = self.cli(&shop)?;
         let shop_id = text(&shop, "id")?;
         let channel = [
             "channel", "create", "--shop", shop_id, "--plugin", "inicis", "--preset", "test_pay", "--mode",

@@ -175,10 +175,9 @@ fn out(tx: &mut Tx<'_>, host: &Host, row: &Channel, descriptor: &Descriptor) -> 
 }
 
 /// An address for notices, checked; none where it is empty.
-fn forward_url(host: &Host, given: Option<&str>) -> Result<Option<String>, Problem> {
+async fn forward_url(host: &Host, shop: ShopId, given: Option<&str>) -> Result<Option<String>, Problem> {
     let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
-    web_hook_address(host, "notice_forward_url", text)?;
-    Ok(Some(text.to_owned()))
+    web_hook_address(host, shop, "notice_forward_url", text).await.map(Some)
 }
 
 /// The notes of the preset whose plain settings this channel has.
@@ -241,7 +240,7 @@ pub async fn create(
         enabled: true,
         watch: false,
         in_doubt,
-        notice_forward_url: forward_url(&host, input.notice_forward_url.as_deref())?,
+        notice_forward_url: forward_url(&host, caller.shop_id, input.notice_forward_url.as_deref()).await?,
         created_us: now_us,
         updated_us: now_us,
     };
@@ -401,7 +400,7 @@ pub async fn update(
     if let Some(text) = &patch.name {
         name("name", text)?;
     }
-    let forward = forward_url(&host, patch.notice_forward_url.as_deref())?;
+    let forward = forward_url(&host, caller.shop_id, patch.notice_forward_url.as_deref()).await?;
     let found = host.store().read(move |tx| {
         let Some(row) = own(tx, caller.shop_id, caller.mode, id)? else { return Ok(None) };
         let active = plugins::get(tx, &row.plugin_id)?.map(|plugin| plugin.active_digest);

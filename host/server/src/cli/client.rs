@@ -236,6 +236,7 @@ async fn over_http(server: &ServerFile, request: &ApiRequest) -> Result<(u16, By
 /// Opens the host for this one command.
 async fn here(arguments: &Arguments, request: ApiRequest) -> Result<Value, Failure> {
     let host = Host::builder(&arguments.data)
+        .existing()
         .master_key_file(arguments.master_key_file.clone())
         .database(arguments.database.clone())
         .open()

@@ -76,6 +76,9 @@ pub enum ShopCommand {
         /// Origin of the shop's pages that may open payments and hear of them, as `https://shop.example`.
         #[arg(long = "allowed-origin")]
         allowed_origins: Vec<String>,
+        /// Its webhooks and forwarded notices may go to the networks of `payhost serve --webhook-allow-network`.
+        #[arg(long)]
+        private_webhooks: bool,
     },
     /// Lists shops.
     List {
@@ -104,6 +107,10 @@ pub enum ShopCommand {
         /// All origins that may hear of results from now on.
         #[arg(long = "allowed-origin")]
         allowed_origins: Vec<String>,
+        /// `true`: its webhooks and forwarded notices may go to the networks of `payhost serve --webhook-allow-network`; `false`:
+        /// no more.
+        #[arg(long)]
+        private_webhooks: Option<bool>,
     },
     /// Lets a shop sell nothing from now on; it still cancels and hears.
     Suspend {
@@ -126,9 +133,11 @@ impl ShopCommand {
     /// The request.
     pub fn request(&self) -> Result<ApiRequest, String> {
         Ok(match self {
-            Self::Create { name, public_url, allowed_origins } => {
-                let body =
-                    json!({"name": name, "public_url": public_url, "allowed_origins": allowed_origins});
+            Self::Create { name, public_url, allowed_origins, private_webhooks } => {
+                let body = json!({
+                    "name": name, "public_url": public_url, "allowed_origins": allowed_origins,
+                    "private_webhooks": private_webhooks,
+                });
                 ApiRequest::json("POST", "/v1/shops", body)
             }
             Self::List { removed, page } => {
@@ -136,8 +145,9 @@ impl ShopCommand {
                 ApiRequest::get(query.on("/v1/shops")).paged(page)
             }
             Self::Show { id } => ApiRequest::get(format!("/v1/shops/{id}")),
-            Self::Update { id, name, public_url, allowed_origins } => {
+            Self::Update { id, name, public_url, allowed_origins, private_webhooks } => {
                 let mut body = Map::new();
+                body.extend(private_webhooks.map(|may| ("private_webhooks".to_owned(), json!(may))));
                 body.extend(name.clone().map(|name| ("name".to_owned(), json!(name))));
                 body.extend(public_url.clone().map(|url| ("public_url".to_owned(), json!(url))));
                 if !allowed_origins.is_empty() {

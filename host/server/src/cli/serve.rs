@@ -12,11 +12,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use url::Url;
 
-use super::Arguments;
 use super::client::{SERVER_FILE, ServerFile};
+use super::limits::LimitArguments;
+use super::{Arguments, log};
 use crate::host::Host;
+use crate::http::{self, server, source};
 use crate::vbank::notify::NoticeLimits;
-use crate::{http, webhooks};
+use crate::webhooks;
 
 /// How long open requests may take to end.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -31,10 +33,11 @@ pub struct ServeArguments {
     /// one that the shop registered.
     #[arg(long, env = "PAYHOST_PUBLIC_URL")]
     pub public_url: Option<Url>,
-    /// Address or network of a proxy in front of the host: its `X-Forwarded-For` is believed. May be given several times; in the
-    /// variable, with commas.
-    #[arg(long, env = "PAYHOST_TRUSTED_PROXY", value_delimiter = ',', value_parser = network)]
-    pub trusted_proxy: Vec<IpNet>,
+    /// Address or network of a proxy in front of the host: its `X-Forwarded-For` (or `Forwarded`, RFC 7239) is believed about
+    /// where a request came from; if it has both, they must agree. Brackets around an IPv6 address and a port behind one are
+    /// taken and mean nothing. May be given several times, and with commas.
+    #[arg(long, env = "PAYHOST_TRUSTED_PROXY", value_parser = networks)]
+    pub trusted_proxy: Vec<Networks>,
     /// How many days the records of plugin calls are kept, for `payhost replay` and for questions; afterwards only their
     /// digests are.
     #[arg(long, default_value_t = 90, env = "PAYHOST_JOURNAL_DAYS")]
@@ -57,8 +60,8 @@ pub struct ServeArguments {
     /// How many days their digests and a few words of each are kept.
     #[arg(long, default_value_t = 7, env = "PAYHOST_NOTICE_STRANGE_DAYS")]
     pub notice_strange_days: u32,
-    /// A private network (`127.0.0.0/8`, `10.1.0.0/16`) that webhooks may go to, also over plain http. May be given several
-    /// times; in the variable, with commas.
+    /// A private network (`127.0.0.0/8`, `10.1.0.0/16`) that webhooks may go to, also over plain http, of the shops to which you
+    /// open it (`payhost shop create --private-webhooks`). May be given several times; in the variable, with commas.
     #[arg(long, value_delimiter = ',', env = "PAYHOST_WEBHOOK_ALLOW_NETWORK")]
     pub webhook_allow_network: Vec<IpNet>,
     /// Waits before each try of a webhook. Default: 0s,5s,5m,30m,2h,5h,10h,14h,20h,24h.
@@ -71,9 +74,24 @@ pub struct ServeArguments {
     /// events, or with receivers that let them wait, delays nobody else.
     #[arg(long, default_value_t = 8, env = "PAYHOST_WEBHOOKS_PER_SHOP", value_parser = clap::value_parser!(u32).range(1..))]
     pub webhooks_per_shop: u32,
+    /// What a client may hold, and how often somebody may ask.
+    #[command(flatten)]
+    pub limits: LimitArguments,
+}
+
+/// Networks, as they were written in one place.
+#[derive(Debug, Clone)]
+pub struct Networks(Vec<IpNet>);
+
+fn networks(text: &str) -> Result<Networks, String> {
+    source::networks(text).map(Networks)
 }
 
 impl ServeArguments {
+    fn proxies(&self) -> Vec<IpNet> {
+        self.trusted_proxy.iter().flat_map(|networks| networks.0.clone()).collect()
+    }
+
     fn notice_limits(&self) -> NoticeLimits {
         NoticeLimits {
             strange_per_hour: self.notice_strange_per_hour,
@@ -96,22 +114,16 @@ impl ServeArguments {
     }
 }
 
-/// An address or a network.
-fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
-    address.or_else(|_| text.parse()).map_err(|_| format!("{text} is neither an address nor a network"))
-}
-
 /// Runs the server until it is told to stop.
 pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), String> {
-    log_to_stderr();
+    log::to_stderr();
     let listener = TcpListener::bind(serve.listen).await;
     let listener = listener.map_err(|error| format!("{} cannot be listened on: {error}", serve.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let own_url = Url::parse(&format!("http://{address}")).map_err(|error| error.to_string())?;
     let host = Host::builder(&arguments.data)
         .master_key_file(arguments.master_key_file.clone())
-        .trusted_proxies(serve.trusted_proxy.clone())
+        .trusted_proxies(serve.proxies())
         .database(arguments.database.clone())
         .clock(crate::time::of_this_program())
         .public_url(serve.public_url.clone().unwrap_or_else(|| own_url.clone()))
@@ -119,6 +131,7 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
         .calls_per_shop(usize::try_from(serve.calls_per_shop).unwrap_or(usize::MAX))
         .jobs_per_shop(usize::try_from(serve.jobs_per_shop).unwrap_or(usize::MAX))
         .notice_limits(serve.notice_limits())
+        .request_limits(serve.limits.requests())
         .webhooks(serve.webhooks())
         .open()
         .await
@@ -136,9 +149,10 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
     let runner = tokio::spawn(async move { host_in.run_jobs(until_stopped).await });
     println!("{}", serde_json::json!({"url": own_url.as_str().trim_end_matches('/')}));
     tracing::info!(%address, public_url = %host.public_url(), "serving");
-    let app = http::router(host.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, app).with_graceful_shutdown(until(stopped));
-    let serving = tokio::spawn(async move { served.await });
+    let open_files = server::raise_open_files();
+    let limits = serve.limits.connections(&serve.proxies()).fitting(open_files);
+    tracing::info!(open_files, connections = limits.most, per_address = limits.per_address, "limits");
+    let serving = tokio::spawn(server::serve(listener, http::router(host.clone()), limits, until(stopped)));
     signal().await;
     tracing::info!("stopping: open requests are answered first");
     let _ = stop.send(true);
@@ -171,20 +185,6 @@ async fn signal() {
             let _ = interrupt.await;
         }
     }
-}
-
-/// Lines on stderr: JSON when it is not a terminal.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let set = if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-        lines.try_init()
-    } else {
-        lines.json().try_init()
-    };
-    // Already set: an embedder's choice stands.
-    let _ = set;
 }
 
 /// For commands beside the server; readable by its user only.

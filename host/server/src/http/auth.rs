@@ -14,10 +14,12 @@ use payhost_store::rows::{
 use payhost_store::vault;
 
 use super::problem::Problem;
+use super::request_id;
+use super::source::Source;
 use crate::host::Host;
 
-/// What stood behind `Authorization: Bearer`, with the shop that an operator named.
-pub struct Bearer(pub String, Option<Acting>);
+/// What stood behind `Authorization: Bearer`, with the shop that an operator named and where it came from.
+pub struct Bearer(pub String, Option<Acting>, Option<Source>);
 
 #[derive(Debug, Clone)]
 struct Acting {
@@ -78,17 +80,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
         };
         let acting = header("payhost-shop")
             .map(|shop| Acting { shop, mode: header("payhost-mode").unwrap_or_default() });
-        Ok(Self(token.trim().to_owned(), acting))
+        Ok(Self(token.trim().to_owned(), acting, parts.extensions.get::<Source>().copied()))
     }
 }
 
 /// Finds out who a bearer is.
 pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
-    let unauthorized =
-        || Problem::new("unauthorized", "this key is not valid: it is wrong, expired or revoked");
+    let unauthorized = || {
+        host.limits().was_bad(bearer.2, &bearer.0);
+        Problem::new("unauthorized", "this key is not valid: it is wrong, expired or revoked")
+    };
     if vault::same(bearer.0.as_bytes(), host.run_key().as_bytes()) {
         return operator(host, bearer).await;
     }
+    host.limits().may_try(bearer.2, &bearer.0)?;
     let hash = host.vault().hash_api_key(&bearer.0)?;
     // Key and shop in one look: every request begins with it.
     let found = host.store().read(move |tx| {
@@ -102,6 +107,9 @@ pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
         tracing::error!(key = %key.id, "this key's row was changed in the database; the key is refused. Revoke it and make a new one");
         return Err(unauthorized());
     }
+    host.limits().was_good(bearer.2, &bearer.0);
+    request_id::about(&key.id.to_string());
+    host.limits().key(key.id, key.shop_id)?;
     match (key.scope, key.shop_id, key.mode) {
         (Scope::Operator, None, None) => operator(host, bearer).await,
         (Scope::Shop, Some(shop_id), Some(mode)) => {
@@ -109,6 +117,7 @@ pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
             if shop.is_none_or(|shop| shop.removed_us.is_some()) {
                 return Err(unauthorized());
             }
+            request_id::about(&shop_id.to_string());
             Ok(Caller::Shop(ShopCaller { shop_id, mode, key_id: Some(key.id) }))
         }
         (Scope::Operator | Scope::Shop, _, _) => Err(unauthorized()),
@@ -121,6 +130,7 @@ async fn operator(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
     let mode = Mode::parse(&acting.mode).ok_or_else(|| Problem::field("payhost-mode", "test or live"))?;
     let shop = host.store().read(move |tx| shops::get(tx, shop_id)).await?;
     shop.ok_or_else(|| Problem::not_found("shop"))?;
+    request_id::about(&acting.shop);
     Ok(Caller::Shop(ShopCaller { shop_id, mode, key_id: None }))
 }
 

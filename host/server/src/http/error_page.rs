@@ -30,7 +30,10 @@ pub async fn layer(request: Request, next: Next) -> Response {
         return response;
     }
     let status = of_page(status);
-    notice(status, t, said(t, status), id.as_ref().map(|id| id.0.as_str()))
+    let retry_after = response.headers().get(header::RETRY_AFTER).cloned();
+    let mut page = notice(status, t, said(t, status), id.as_ref().map(|id| id.0.as_str()));
+    retry_after.map(|after| page.headers_mut().insert(header::RETRY_AFTER, after));
+    page
 }
 
 /// The status of a page whose program would have answered so.

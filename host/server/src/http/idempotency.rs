@@ -1,5 +1,11 @@
-//! Idempotency keys. Invariant: within a shop and mode a key belongs to one request; its answer is stored in the transaction
-//! that makes it true, and is given again to whoever asks with the same key and body.
+//! Idempotency keys. Invariant: within a shop, a mode and a kind of asker a key belongs to one request; its answer is stored in
+//! the transaction that makes it true, and is given again to whoever asks with the same key and body.
+//!
+//! A request that was refused did nothing: its key is free for another body, as when a shop adds the account that a refund lacked
+//! (the same body again is answered as before). The key of a request that did something, or may have, never is.
+//!
+//! A shop, an operator who acts for it and the host's own pages each have keys of their own ([`Asker`]): none can take the key that
+//! another is going to use.
 //!
 //! Requests about payments take a key. Those that set up (shops, keys, channels, plugins, endpoints) do not: some of their answers
 //! are secrets that leave the host once and must not be stored, and the operator's belong to no shop. What a repeat of theirs
@@ -30,7 +36,31 @@ const KEPT_US: i64 = 15 * 24 * 3600 * 1_000_000;
 pub struct IdempotencyKey(Option<String>);
 
 /// The header, which must be sent.
-pub struct RequiredKey(String);
+pub struct RequiredKey {
+    text: String,
+    /// The host made it, for a page of its own.
+    made: bool,
+}
+
+/// Whose key it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Shop,
+    /// Or an application that the host is embedded in.
+    Operator,
+    Host,
+}
+
+impl Asker {
+    /// How his keys begin where they are stored.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Shop => "shop:",
+            Self::Operator => "operator:",
+            Self::Host => "host:",
+        }
+    }
+}
 
 /// A key with the request that it belongs to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,7 +131,8 @@ impl<S: Send + Sync> FromRequestParts<S> for RequiredKey {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let words = "send an Idempotency-Key that is new for each cancel, and the same when you repeat one";
         let key = IdempotencyKey::from_request_parts(parts, state).await?.0;
-        key.map(Self).ok_or_else(|| Problem::new("idempotency_key_required", words))
+        let key = key.map(|text| Self { text, made: false });
+        key.ok_or_else(|| Problem::new("idempotency_key_required", words))
     }
 }
 
@@ -109,7 +140,7 @@ impl RequiredKey {
     /// A caller's text, checked.
     pub fn given(text: &str) -> Result<Self, Problem> {
         IdempotencyKey::given(Some(text))?;
-        Ok(Self(text.to_owned()))
+        Ok(Self { text: text.to_owned(), made: false })
     }
 }
 
@@ -134,7 +165,7 @@ impl IdempotencyKey {
         route: &str,
         body: &[u8],
     ) -> Result<Option<Key>, Problem> {
-        self.0.map(|key| RequiredKey(key).of(host, caller, route, body)).transpose()
+        self.0.map(|text| RequiredKey { text, made: false }.of(host, caller, route, body)).transpose()
     }
 }
 
@@ -154,11 +185,11 @@ fn known_answer(known: Idempotency) -> Result<Known, Error> {
 
 impl RequiredKey {
     /// A key of the host's own, for what a page of it asks for.
-    pub fn made(key: String) -> Self {
-        Self(key)
+    pub fn made(text: String) -> Self {
+        Self { text, made: true }
     }
 
-    /// The key for an operator's request about a shop's payment; it is never one of the shop's own.
+    /// The key for an operator's request about a shop's payment.
     pub fn of_operator(
         self,
         host: &Host,
@@ -167,7 +198,7 @@ impl RequiredKey {
         body: &[u8],
     ) -> Result<Key, Problem> {
         let caller = ShopCaller { shop_id: payment.shop_id, mode: payment.mode, key_id: None };
-        Self(format!("operator {}", self.0)).of(host, &caller, &format!("operator {route}"), body)
+        self.of(host, &caller, route, body)
     }
 
     /// The key for a request. What is kept of the body is a hash under a key of the host: a body may hold an account number,
@@ -175,7 +206,13 @@ impl RequiredKey {
     pub fn of(self, host: &Host, caller: &ShopCaller, route: &str, body: &[u8]) -> Result<Key, Problem> {
         let request = [route.as_bytes(), &[0], body].concat();
         let request_hash = host.vault().mac("idempotency request", &request)?.to_vec();
-        Ok(Key { shop: caller.shop_id, mode: caller.mode, key: self.0, request_hash, now_us: host.now_us() })
+        let asker = match (self.made, caller.key_id) {
+            (true, _) => Asker::Host,
+            (false, Some(_)) => Asker::Shop,
+            (false, None) => Asker::Operator,
+        };
+        let key = format!("{}{}", asker.prefix(), self.text);
+        Ok(Key { shop: caller.shop_id, mode: caller.mode, key, request_hash, now_us: host.now_us() })
     }
 }
 
@@ -220,7 +257,7 @@ impl Key {
         let known = host.store().read(move |tx| rows::get(tx, shop, mode, &key)).await?;
         let Some(known) = known.filter(|known| known.expires_us > now_us) else { return Ok(None) };
         if known.request_hash.0 != self.request_hash {
-            return Err(mismatch());
+            return if known.was_refused() { Ok(None) } else { Err(mismatch()) };
         }
         match known_answer(known)? {
             Known::Answered(status, body) => Ok(Some((status, body))),

@@ -1,14 +1,16 @@
-//! Bodies and paths. Invariant: a body that is not what the route expects is a problem that names the member at fault; it
-//! is never silently corrected, and unknown members are refused.
+//! Bodies, paths and queries. Invariant: what is not what the route expects is a problem that names the member at fault; it is
+//! never silently corrected, and unknown members are refused. How values are read: [`super::strict`].
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use super::BODY_MAX;
 use super::problem::Problem;
+use super::{request_id, strict};
 
-/// A JSON body, with the bytes as they came (for the request hash of an idempotency key).
+/// A JSON body, with the bytes as they came (for the request hash of an idempotency key). It is always an object.
 pub struct Body<T> {
     /// What was read.
     pub value: T,
@@ -16,25 +18,34 @@ pub struct Body<T> {
     pub raw: bytes::Bytes,
 }
 
+/// Whether a content type is JSON in UTF-8, to the letter: `application/jsonx` is another type.
+fn is_json(kind: &str) -> bool {
+    let mut parts = kind.split(';').map(str::trim);
+    let json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    json && parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        Some(_) | None => true,
+    })
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let json = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.to_ascii_lowercase().starts_with("application/json"));
-        if !json {
-            return Err(Problem::new(
-                "unsupported_media_type",
-                "send the body as JSON, with content-type: application/json",
-            ));
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if !kind.is_some_and(is_json) {
+            let words = "send the body as JSON in UTF-8, with content-type: application/json";
+            return Err(Problem::new("unsupported_media_type", words));
         }
         let raw = bytes::Bytes::from_request(request, state).await.map_err(|rejection| {
-            let status = rejection.status().as_u16();
-            let code = if status == 413 { "payload_too_large" } else { "invalid_json" };
-            Problem::new(code, rejection.body_text())
+            if rejection.status().as_u16() == 413 {
+                Problem::new("payload_too_large", format!("a body has at most {BODY_MAX} bytes"))
+            } else {
+                let words = "the body did not arrive whole";
+                Problem { field: Some(strict::WHOLE.into()), ..Problem::new("invalid_json", words) }
+            }
         })?;
         Self::of(raw)
     }
@@ -43,19 +54,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 impl<T: DeserializeOwned> Body<T> {
     /// A body that came as bytes, whose type was looked at before.
     pub fn of(raw: bytes::Bytes) -> Result<Self, Problem> {
-        parse(&raw).map(|value| Self { value, raw })
+        strict::body(&raw).map(|value| Self { value, raw })
     }
-}
-
-fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(raw);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let problem = Problem::new("invalid_json", error.inner().to_string());
-        if path == "." { problem } else { Problem { field: Some(path), ..problem } }
-    })?;
-    deserializer.end().map_err(|error| Problem::new("invalid_json", error.to_string()))?;
-    Ok(value)
 }
 
 /// An id in the path. Text that is no id of that kind is the same 404 as an id that does not exist.
@@ -72,7 +72,22 @@ where
         let Path(text) = Path::<String>::from_request_parts(parts, state)
             .await
             .map_err(|_| Problem::not_found("thing"))?;
-        text.parse().map(Self).map_err(|_| Problem::not_found("thing"))
+        let id = text.parse().map(Self).map_err(|_| Problem::not_found("thing"))?;
+        request_id::about(&text);
+        Ok(id)
+    }
+}
+
+/// Text in the path that names something. What is no such text is the same 404 as a name that does not exist.
+pub struct PathText(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathText {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = Path::<String>::from_request_parts(parts, state).await;
+        let text = found.ok().filter(|Path(text)| !text.chars().any(char::is_control));
+        text.map(|Path(text)| Self(text)).ok_or_else(|| Problem::not_found("thing"))
     }
 }
 
@@ -82,11 +97,8 @@ pub struct Params<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Query(value) = Query::<T>::from_request_parts(parts, state)
-            .await
-            .map_err(|rejection| Problem::new("invalid_request", rejection.body_text()))?;
-        Ok(Self(value))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        strict::query(parts.uri.query().unwrap_or_default()).map(Self)
     }
 }
 
@@ -94,29 +106,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
 mod tests {
     use super::*;
 
-    #[derive(Debug, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Amount {
-        #[allow(dead_code, reason = "only its reading is tested")]
-        total: i64,
-    }
-
-    #[derive(Debug, serde::Deserialize)]
-    struct Order {
-        #[allow(dead_code, reason = "only its reading is tested")]
-        amount: Amount,
-    }
-
     #[test]
-    fn the_member_at_fault_is_named() {
-        for (text, field) in [
-            (r#"{"amount":{"total":10.5}}"#, "amount.total"),
-            (r#"{"amount":{"total":"10"}}"#, "amount.total"),
-            (r#"{"amount":{"total":1,"x":1}}"#, "amount.x"),
+    fn json_is_one_type_in_one_charset() {
+        for good in [
+            "application/json",
+            "Application/JSON ; charset=UTF-8",
+            "application/json;charset=\"utf-8\"; v=1",
         ] {
-            assert_eq!(parse::<Order>(text.as_bytes()).unwrap_err().field.as_deref(), Some(field), "{text}");
+            assert!(is_json(good), "{good}");
         }
-        assert!(parse::<Order>(b"{").is_err());
-        assert!(parse::<Order>(br#"{"amount":{"total":1}} x"#).is_err());
+        for bad in
+            ["", "application/jsonx", "application/json-seq", "text/json", "application/json; charset=euc-kr"]
+        {
+            assert!(!is_json(bad), "{bad}");
+        }
     }
 }

@@ -5,12 +5,18 @@ pub mod auth;
 pub mod client;
 pub mod drain;
 pub mod error_page;
+pub mod guard;
+pub mod home;
 pub mod idempotency;
 pub mod json;
+pub mod limits;
 pub mod openapi;
 pub mod page;
 pub mod problem;
 pub mod request_id;
+pub mod server;
+pub mod source;
+pub mod strict;
 pub mod text;
 
 use std::time::Duration;
@@ -37,11 +43,14 @@ pub fn router(host: Host) -> Router {
     let (api, _) = openapi::routes().split_for_parts();
     let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(host.clone(), request_id::layer))
-        .layer(from_fn(error_page::layer))
+        // Outside of everything that makes an answer, so that every answer has them.
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ))
+        .layer(SetResponseHeaderLayer::if_not_present(header::STRICT_TRANSPORT_SECURITY, only_tls(&host)))
+        .layer(from_fn(error_page::layer))
+        .layer(from_fn_with_state(host.clone(), guard::layer))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal(&"a handler panicked").into_response()
         }))
@@ -52,6 +61,8 @@ pub fn router(host: Host) -> Router {
         .merge(api)
         .merge(crate::checkout::pages())
         .merge(crate::vbank::pages())
+        .route("/", get(home::home))
+        .route("/favicon.ico", get(home::favicon))
         .route("/healthz", get(health))
         .fallback(|| async { Problem::not_found("address") })
         .method_not_allowed_fallback(|| async {
@@ -59,6 +70,12 @@ pub fn router(host: Host) -> Router {
         })
         .layer(layers)
         .with_state(host)
+}
+
+/// Whether browsers are told to come by TLS only, for a year: where the host's own address says so. (Over plain http they do
+/// not listen to it.)
+fn only_tls(host: &Host) -> Option<HeaderValue> {
+    (host.public_url().scheme() == "https").then(|| HeaderValue::from_static("max-age=31536000"))
 }
 
 /// Ends a request that takes too long with a problem. What it began goes on where it must ([`Host::finish`]).

@@ -2,8 +2,8 @@
 //! that say what to do; nothing internal, and no secret, is in it.
 
 use axum::Json;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,7 +39,7 @@ pub struct Problem {
     pub detail: String,
     /// Stable; programs branch on it.
     pub code: &'static str,
-    /// The member of the request at fault, as a path (`amount.total`).
+    /// The member of the request at fault, as a path (`amount.total`, `events[2]`); `body` is the body as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
     /// All such members, where there may be several.
@@ -54,12 +54,18 @@ pub struct Problem {
     /// The request, for support; also in the header `x-request-id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// After how many seconds asking again is of use: the header `retry-after`.
+    #[serde(skip)]
+    pub(crate) retry_after_s: Option<u64>,
 }
+
+/// What a 401 asks for (RFC 6750 §3).
+const CHALLENGE: &str = "Bearer realm=\"payhost\"";
 
 /// Every code with its status and title. Programs depend on the codes: they are added to, never changed.
 const CODES: &[(&str, u16, &str)] = &[
     ("invalid_request", 400, "The request is not valid"),
-    ("invalid_json", 400, "The body is not the JSON that is expected"),
+    ("invalid_json", 400, "The body is not JSON"),
     ("unauthorized", 401, "A valid key is needed"),
     ("forbidden", 403, "This key may not do that"),
     ("not_found", 404, "There is no such thing"),
@@ -119,7 +125,15 @@ impl Problem {
             gateway: None,
             buyer_message: None,
             request_id: None,
+            retry_after_s: None,
         }
+    }
+
+    /// Too much of something; asking again is of use after a while.
+    pub fn too_many(words: impl Into<String>, wait: std::time::Duration) -> Self {
+        // Rounded up: who waits so long is served.
+        let seconds = wait.as_secs().saturating_add(1);
+        Self { retry_after_s: Some(seconds), ..Self::new("too_many_requests", words) }
     }
 
     /// A problem that was stored as the answer of an idempotency key. Its request id is that of whoever asks now.
@@ -180,6 +194,11 @@ impl IntoResponse for Problem {
         if let Ok(value) = "application/problem+json".parse() {
             response.headers_mut().insert(CONTENT_TYPE, value);
         }
+        let retry = self.retry_after_s.and_then(|seconds| seconds.to_string().parse().ok());
+        retry.map(|seconds| response.headers_mut().insert(RETRY_AFTER, seconds));
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+        }
         // The request-id layer writes the id into the body (`http::request_id`), which only it knows.
         response.extensions_mut().insert(self);
         response
@@ -198,6 +217,9 @@ impl From<payhost_store::Error> for Problem {
                 "unavailable",
                 "the host cannot store anything now; send the same request again in a moment, with the same Idempotency-Key",
             );
+        }
+        if error.is_check(payhost_store::TEXT_WITHOUT_NUL) {
+            return Self::new("invalid_request", "no text may hold the character U+0000");
         }
         if matches!(error, Error::Stale { .. }) {
             let words = "this was changed at the same moment; read it again and decide again";
@@ -248,6 +270,20 @@ mod tests {
         };
         let problem = Problem::new("gateway_refused", "words").for_buyer("말").from_gateway(answer);
         assert_eq!(Problem::stored(&serde_json::json!(problem)), problem);
+    }
+
+    #[test]
+    fn a_nul_that_came_as_far_as_the_store_is_the_callers_fault() {
+        let refused = payhost_store::Error::Check { what: payhost_store::TEXT_WITHOUT_NUL.to_owned() };
+        assert_eq!(Problem::from(refused).status, 400);
+    }
+
+    #[test]
+    fn a_401_says_how_to_authenticate_and_a_429_when_to_come_back() {
+        let answer = Problem::new("unauthorized", "words").into_response();
+        assert_eq!(answer.headers()["www-authenticate"], "Bearer realm=\"payhost\"");
+        let answer = Problem::too_many("words", std::time::Duration::from_millis(1200)).into_response();
+        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "2"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Request ids. Invariant: every answer carries `x-request-id`, every log line of the request carries it, and a problem has
-//! it in its body.
+//! it in its body. A line also carries what the request is about, as soon as that is known ([`about`]).
 
 use axum::Json;
 use axum::body::Body;
@@ -8,7 +8,8 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use payhost_core::id::RequestId;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::problem::Problem;
 use crate::host::Host;
@@ -24,8 +25,11 @@ pub async fn layer(State(host): State<Host>, mut request: Request, next: Next) -
     let id: RequestId = host.new_id(RequestId::new);
     let text = id.to_string();
     request.extensions_mut().insert(Id(text.clone()));
-    let span =
-        tracing::info_span!("request", id = %text, verb = %request.method(), path = %request.uri().path());
+    let span = tracing::info_span!(
+        "request", request = %text, verb = %request.method(), path = %request.uri().path(), key = Empty, shop = Empty,
+        mode = Empty, payment = Empty, checkout = Empty, attempt = Empty, channel = Empty, notice = Empty, endpoint = Empty,
+        event = Empty, call = Empty
+    );
     let started = std::time::Instant::now();
     async move {
         let mut response = next.run(request).await;
@@ -40,6 +44,24 @@ pub async fn layer(State(host): State<Host>, mut request: Request, next: Next) -
     }
     .instrument(span)
     .await
+}
+
+/// Lets the log lines of this request (or job) carry an id, under the name of what it is an id of.
+pub fn about(id: &str) {
+    let field = match id.split_once('_').map(|(prefix, _)| prefix) {
+        Some("key") => "key",
+        Some("shop") => "shop",
+        Some("pay") => "payment",
+        Some("chk") => "checkout",
+        Some("att") => "attempt",
+        Some("chn") => "channel",
+        Some("ntc") => "notice",
+        Some("wep") => "endpoint",
+        Some("evt") => "event",
+        Some("call") => "call",
+        Some(_) | None => return,
+    };
+    Span::current().record(field, id);
 }
 
 fn with_id(mut response: Response, mut problem: Problem, id: &str) -> Response {

@@ -12,8 +12,11 @@ use payhost_core::id::{AttemptId, ChannelId, CheckoutId, JobId, NoticeId, Paymen
 use payhost_store::rows::jobs::{self as rows, Job, Lane, NewJob};
 use payhost_store::{Error, Json, Tx};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::host::Host;
+use crate::http::request_id;
 use crate::{payments, vbank};
 
 /// How long a job may take before somebody else may do it, in microseconds.
@@ -189,6 +192,18 @@ pub async fn run(host: Host, stop: impl Future<Output = ()>) {
 }
 
 async fn one(host: Host, job: Job, token: String) {
+    let span = tracing::info_span!(
+        "job", job = %job.key, shop = Empty, payment = Empty, checkout = Empty, attempt = Empty, notice = Empty
+    );
+    let id = job.key.split_once(':').map(|(_, id)| id.to_owned());
+    let work = async move {
+        request_id::about(&id.unwrap_or_default());
+        once(host, job, token).await;
+    };
+    work.instrument(span).await;
+}
+
+async fn once(host: Host, job: Job, token: String) {
     let task = job.payload.to::<Task>();
     let awaited = matches!(task, Ok(Task::Resolve { .. }));
     let outcome = match task {

@@ -135,7 +135,7 @@ impl PaymentIn {
         }
     }
 
-    fn check(&self, now_us: i64) -> Result<Checked, Problem> {
+    fn check(&mut self, now_us: i64) -> Result<Checked, Problem> {
         one_line("order_id", &self.order_id, ORDER_ID_MAX)?;
         one_line("order_name", &self.order_name, ORDER_NAME_MAX)?;
         let amount = self.amount.check()?;
@@ -147,8 +147,8 @@ impl PaymentIn {
         for (field, value) in buyer {
             value.as_ref().map_or(Ok(()), |value| one_line(field, value, BUYER_MAX))?;
         }
-        if let Some(url) = &self.return_url {
-            web_address("return_url", url)?;
+        if let Some(url) = &mut self.return_url {
+            *url = web_address("return_url", url)?.into();
         }
         let language = self.language.clone().unwrap_or_else(|| "ko".to_owned());
         if !["ko", "en"].contains(&language.as_str()) {
@@ -202,7 +202,8 @@ fn one_line(field: &str, value: &str, longest: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// An `http` or `https` address without user info.
+/// An `http` or `https` address without user info. What is stored is how the parser writes it: whoever reads it again (a browser,
+/// our own client) reads the same address.
 pub fn web_address(field: &str, text: &str) -> Result<Url, Problem> {
     let url = Url::parse(text).ok().filter(|url| {
         ["http", "https"].contains(&url.scheme())
@@ -240,12 +241,13 @@ pub async fn create(
     if let Some((status, body)) = known {
         return Ok((StatusCode::from_u16(status).unwrap_or(StatusCode::OK), Json(body)));
     }
-    let checked = body.value.check(host.now_us())?;
-    if let Some(url) = &body.value.webhook_url {
-        webhooks::web_hook_address(&host, "webhook_url", url)?;
+    let mut input = body.value;
+    let checked = input.check(host.now_us())?;
+    if let Some(url) = &mut input.webhook_url {
+        *url = webhooks::web_hook_address(&host, caller.shop_id, "webhook_url", url).await?;
     }
-    let tried = on_trial(&host, caller, &body.value, &checked).await?;
-    let once = || make(&host, caller, key.as_ref(), &body.value, &checked, &tried);
+    let tried = on_trial(&host, caller, &input, &checked).await?;
+    let once = || make(&host, caller, key.as_ref(), &input, &checked, &tried);
     let taken = |error: &Error| error.is_unique(payments::OPEN_ORDER);
     let mut made = once().await;
     for _ in 0..ROUNDS {

@@ -19,6 +19,7 @@ use super::details;
 use super::model::{PaymentOut, Support};
 use crate::channels::ready::Ready;
 use crate::host::Host;
+use crate::http::request_id;
 
 /// Something that happened at the gateway, to be written.
 pub struct NewFact {
@@ -75,6 +76,8 @@ impl<'a> Change<'a> {
     pub fn begin(host: &'a Host, payment: Payment, ready: Option<&'a Ready>) -> Self {
         let before =
             Before { state: payment.state, resolution: payment.resolution, cancelled: payment.cancelled };
+        request_id::about(&payment.shop_id.to_string());
+        request_id::about(&payment.id.to_string());
         Self { host, payment, before, ready, events: Vec::new(), asked: None, added: Vec::new() }
     }
 

@@ -35,7 +35,7 @@ pub async fn open(host: &Host, row: &Payment, rows: Rows, buyer: BuyerIo) -> Res
     let chosen = order::device(row);
     let base = base_url(host, &shop);
     let page_origin = Url::parse(&base).map_or(base, |url| url.origin().ascii_serialization());
-    let (mut unset, mut opened) = (None, false);
+    let mut tried = Vec::new();
     for device in DEVICES.into_iter().filter(|device| chosen.as_deref().is_none_or(|one| one == *device)) {
         let env = BuyerEnv {
             user_agent: String::new(),
@@ -43,17 +43,23 @@ pub async fn open(host: &Host, row: &Payment, rows: Rows, buyer: BuyerIo) -> Res
             page_origin: page_origin.clone(),
             address: None,
         };
-        let named = if chosen.is_none() { Some(device) } else { None };
-        match refusal(host, &ready, order.clone(), env).await {
-            None => opened = true,
-            // A shop may have the keys of one device only.
-            Some(error @ PluginError::Misconfigured(_)) => unset = Some(told(&error, named)),
-            Some(error) => return Err(told(&error, named)),
-        }
+        tried.push((device, refusal(host, &ready, order.clone(), env).await));
     }
-    match unset {
-        Some(problem) if !opened => Err(problem),
-        Some(_) | None => Ok(()),
+    verdict(tried)
+}
+
+/// What the trials come to. A shop may have the keys of one device only: that is no obstacle while the other opens.
+fn verdict(tried: Vec<(&'static str, Option<PluginError>)>) -> Result<(), Problem> {
+    let opens = tried.iter().find(|(_, error)| error.is_none()).map(|(device, _)| *device);
+    let unset = |error: &PluginError| matches!(error, PluginError::Misconfigured(_));
+    let errors: Vec<_> = tried.into_iter().filter_map(|(device, error)| Some((device, error?))).collect();
+    // What is wrong with the order is told before what is wrong with the channel.
+    let first = errors.iter().find(|(_, error)| !unset(error)).or_else(|| errors.first());
+    let Some((device, error)) = first else { return Ok(()) };
+    match opens {
+        Some(_) if unset(error) => Ok(()),
+        Some(other) => Err(told(error, Some((device, other)))),
+        None => Err(told(error, None)),
     }
 }
 
@@ -79,8 +85,9 @@ async fn refusal(host: &Host, ready: &Ready, order: Order, env: BuyerEnv) -> Opt
     }
 }
 
-/// The problem, for the shop's developer. `device` is named when the shop left it open.
-fn told(error: &PluginError, device: Option<&str>) -> Problem {
+/// The problem, for the shop's developer. `devices` are the one that refuses and the one that opens, where it is a question of
+/// the device; what no device takes is told as it is.
+fn told(error: &PluginError, devices: Option<(&str, &str)>) -> Problem {
     let (PluginError::InvalidRequest(words)
     | PluginError::Unsupported(words)
     | PluginError::Misconfigured(words)
@@ -90,10 +97,16 @@ fn told(error: &PluginError, device: Option<&str>) -> Problem {
         return Problem::new("plugin_refused", "the plugin cannot open a window for this order");
     };
     let (field, words) = place(words);
-    let words = match device {
+    let words = match devices {
         None => words.to_owned(),
-        Some("pc") => format!("on a PC: {words}; device \"mobile\" opens the window of phones only"),
-        Some(_) => format!("on a phone: {words}; device \"pc\" opens the window of PCs only"),
+        Some((device, other)) => {
+            let named = |device: &str| if device == "pc" { "a PC" } else { "a phone" };
+            format!(
+                "on {}: {words}; device {other:?} opens the window of {} only",
+                named(device),
+                named(other)
+            )
+        }
     };
     match (error, field) {
         (PluginError::Misconfigured(_), _) => Problem::new("plugin_misconfigured", words),
@@ -129,6 +142,30 @@ fn place(words: &str) -> (Option<String>, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_other_device_is_named_only_where_it_takes_the_order() {
+        let wrong =
+            || Some(PluginError::InvalidRequest("options.colour: there is no such option".to_owned()));
+        let unset = || Some(PluginError::Misconfigured("no key".to_owned()));
+        let words = |pc, mobile| verdict(vec![("pc", pc), ("mobile", mobile)]).unwrap_err();
+        let nowhere = words(wrong(), wrong());
+        assert_eq!(
+            (nowhere.field.as_deref(), nowhere.detail.as_str()),
+            (Some("options.colour"), "there is no such option")
+        );
+        assert!(words(wrong(), None).detail.contains("on a PC:"));
+        assert!(words(wrong(), None).detail.contains("device \"mobile\" opens"));
+        assert!(words(None, wrong()).detail.contains("device \"pc\" opens"));
+        // The other one cannot open either, for another reason.
+        assert_eq!(words(wrong(), unset()).detail, "there is no such option");
+        assert_eq!(words(unset(), wrong()).detail, "there is no such option");
+        assert_eq!(words(unset(), unset()).code, "plugin_misconfigured");
+        verdict(vec![("pc", unset()), ("mobile", None)]).unwrap();
+        verdict(vec![("pc", None), ("mobile", None)]).unwrap();
+        // The shop named its device.
+        assert_eq!(verdict(vec![("pc", wrong())]).unwrap_err().detail, "there is no such option");
+    }
 
     #[test]
     fn a_message_names_the_member_of_the_api() {

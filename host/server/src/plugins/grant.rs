@@ -2,7 +2,7 @@
 //! typing mistake cannot open another host, and a later version gets no more by declaring more.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use payhost_store::rows::plugins::{self, GrantKind as Kind, PluginGrant};
 use payhost_store::{Error, Json as Stored};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::install::{PluginOut, shown};
 use crate::host::Host;
 use crate::http::auth::Operator;
-use crate::http::json::Body;
+use crate::http::json::{Body, PathText};
 use crate::http::problem::Problem;
 
 /// Who talks to an origin.
@@ -69,7 +69,7 @@ pub struct RevokeIn {
 pub async fn grant(
     State(host): State<Host>,
     _: Operator,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     body: Body<GrantIn>,
 ) -> Result<Json<PluginOut>, Problem> {
     let (input, now_us) = (body.value, host.now_us());
@@ -144,7 +144,7 @@ fn chosen<'a>(plugin: &'a PluginOut, input: &GrantIn) -> Result<Vec<Wanted<'a>>,
 pub async fn revoke(
     State(host): State<Host>,
     _: Operator,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     body: Body<RevokeIn>,
 ) -> Result<Json<PluginOut>, Problem> {
     let RevokeIn { origin, kind } = body.value;

@@ -42,6 +42,10 @@ pub struct ShopIn {
     /// Origins of the shop's pages that may hear of results, as `https://shop.example`.
     #[serde(default)]
     pub allowed_origins: Vec<String>,
+    /// Whether its webhooks and forwarded notices may go to the networks of `payhost serve --webhook-allow-network`. What is
+    /// answered from there is not shown to the shop.
+    #[serde(default)]
+    pub private_webhooks: bool,
 }
 
 /// A shop.
@@ -56,6 +60,8 @@ pub struct ShopOut {
     pub public_url: Option<String>,
     /// Origins that may hear of results.
     pub allowed_origins: Vec<String>,
+    /// Whether it is told in the operator's own networks too.
+    pub private_webhooks: bool,
     /// `active`, `suspended` (sells nothing, cancels and hears) or `removed`.
     pub state: String,
     /// RFC 3339.
@@ -81,6 +87,7 @@ impl From<Shop> for ShopOut {
             name: row.name,
             public_url: row.public_url,
             allowed_origins: row.allowed_origins.to().unwrap_or_default(),
+            private_webhooks: row.private_webhooks,
             created_at: rfc3339(row.created_us),
         }
     }
@@ -134,6 +141,7 @@ pub async fn create(
         name: input.name,
         public_url,
         allowed_origins: Stored::of(&origins)?,
+        private_webhooks: input.private_webhooks,
         data_key: host.vault().new_data_key(id)?,
         created_us: host.now_us(),
         suspended_us: None,
@@ -164,6 +172,9 @@ pub struct ShopPatch {
     /// deposits and events. `false`: it sells again.
     #[serde(default)]
     pub suspended: Option<bool>,
+    /// Whether its webhooks and forwarded notices may go to the networks of `payhost serve --webhook-allow-network`.
+    #[serde(default)]
+    pub private_webhooks: Option<bool>,
 }
 
 /// Shows a shop.
@@ -215,6 +226,7 @@ pub async fn update(
         if let Some(origins) = origins {
             row.allowed_origins = Stored::of(&origins)?;
         }
+        row.private_webhooks = patch.private_webhooks.unwrap_or(row.private_webhooks);
         row.suspended_us = match patch.suspended {
             Some(true) => row.suspended_us.or(Some(now_us)),
             Some(false) => None,

@@ -13,7 +13,7 @@ use url::Url;
 use crate::host::Host;
 use crate::jobs::Done;
 use crate::sealed::Place;
-use crate::webhooks::Answer;
+use crate::webhooks::{self, Answer, Reach};
 
 /// Waits after each failure, in seconds; a day and a half in all, as gateways repeat.
 const SCHEDULE_SECONDS: [i64; 8] = [5, 60, 300, 1800, 7200, 18_000, 36_000, 72_000];
@@ -25,9 +25,10 @@ pub async fn work(host: &Host, shop: ShopId, id: NoticeId, tries: i64) -> Result
         let Some(notice) = notices::get(tx, shop, id)? else { return Ok(None) };
         let channel = channels::get(tx, shop, notice.channel_id)?;
         let key = vault.shop_key(tx, shop)?;
-        Ok::<_, Error>(Some((notice, channel.and_then(|channel| channel.notice_forward_url), key)))
+        let url = channel.and_then(|channel| channel.notice_forward_url);
+        Ok::<_, Error>(Some((notice, url, key, webhooks::reach(tx, shop)?)))
     });
-    let Some((mut notice, url, key)) = read.await.map_err(|error| error.to_string())? else {
+    let Some((mut notice, url, key, reach)) = read.await.map_err(|error| error.to_string())? else {
         return Ok(Done::Finished);
     };
     if notice.forward != Some(ForwardState::Waiting) {
@@ -38,7 +39,7 @@ pub async fn work(host: &Host, shop: ShopId, id: NoticeId, tries: i64) -> Result
         None => None,
     };
     let answer = match (url.and_then(|url| Url::parse(&url).ok()), message) {
-        (Some(url), Some(message)) => send(host, url, message).await,
+        (Some(url), Some(message)) => send(host, reach, url, message).await,
         // The shop took the address away meanwhile.
         (_, _) => Answer::Failed("there is no address any more".to_owned()),
     };
@@ -71,7 +72,7 @@ pub async fn work(host: &Host, shop: ShopId, id: NoticeId, tries: i64) -> Result
 }
 
 /// The message as it came, beside the query that the address has.
-async fn send(host: &Host, mut url: Url, message: Message) -> Answer {
+async fn send(host: &Host, reach: Reach, mut url: Url, message: Message) -> Answer {
     if !message.query.is_empty() {
         let query = match url.query() {
             Some(own) if !own.is_empty() => format!("{own}&{}", message.query),
@@ -89,5 +90,5 @@ async fn send(host: &Host, mut url: Url, message: Message) -> Answer {
         }
     }
     let verb = if message.verb == "POST" { Method::POST } else { Method::GET };
-    host.webhooks().send(verb, &url, headers, message.body).await
+    host.webhooks().send(reach, verb, &url, headers, message.body).await
 }

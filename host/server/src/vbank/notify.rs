@@ -88,7 +88,7 @@ pub async fn receive(State(host): State<Host>, PathId(id): PathId<ChannelId>, re
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "too large");
     }
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    let address = source::address(peer, &parts.headers, host.trusted_proxies());
+    let address = crate::http::source::address(peer, &parts.headers, host.trusted_proxies());
     let kind = parts.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let message = Message {
         verb: parts.method.as_str().to_owned(),

@@ -1,34 +1,11 @@
-//! Where a notice came from. Invariant: a header is believed only when a proxy that the operator trusts wrote it; the address
-//! is a flag on the notice and never decides alone.
+//! Where a notice came from. Invariant: the address is a flag on the notice and never decides alone.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
 use crate::host::Host;
-
-/// The address of whoever sent a request: the peer's, or, from a trusted proxy, the last one in `X-Forwarded-For` that is no
-/// trusted proxy itself.
-pub fn address(peer: Option<SocketAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
-    let peer = peer?.ip().to_canonical();
-    let proxy = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    if !proxy(&peer) {
-        return Some(peer);
-    }
-    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
-    let named: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
-    let mut nearest = peer;
-    for text in named.into_iter().rev() {
-        // What is no address was not written by a proxy of ours: nothing before it is believed.
-        let Ok(address) = text.parse::<IpAddr>() else { return Some(nearest) };
-        nearest = address.to_canonical();
-        if !proxy(&nearest) {
-            return Some(nearest);
-        }
-    }
-    Some(nearest)
-}
 
 /// Says once, where no proxy is trusted, that one seems to stand in front: every notice then seems to come from it.
 pub fn warn_of_a_proxy(host: &Host, address: Option<IpAddr>, headers: &HeaderMap) {
@@ -54,31 +31,6 @@ pub fn listed(sources: &[String], address: Option<IpAddr>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of(peer: &str, forwarded: &[&str]) -> String {
-        let mut headers = HeaderMap::new();
-        for line in forwarded {
-            headers.append("x-forwarded-for", line.parse().unwrap());
-        }
-        let trusted = ["10.0.0.0/8".parse().unwrap()];
-        address(Some(SocketAddr::new(peer.parse().unwrap(), 1)), &headers, &trusted).unwrap().to_string()
-    }
-
-    #[test]
-    fn a_header_of_a_stranger_is_not_believed() {
-        assert_eq!(of("203.0.113.9", &["203.238.37.15"]), "203.0.113.9");
-    }
-
-    #[test]
-    fn a_trusted_proxy_names_the_last_stranger() {
-        assert_eq!(of("10.0.0.1", &["203.238.37.15"]), "203.238.37.15");
-        assert_eq!(of("::ffff:10.0.0.1", &["203.238.37.15, 10.0.0.2"]), "203.238.37.15");
-        // The sender wrote the first one itself.
-        assert_eq!(of("10.0.0.1", &["203.238.37.15, 198.51.100.7"]), "198.51.100.7");
-        assert_eq!(of("10.0.0.1", &["203.238.37.15", "198.51.100.7"]), "198.51.100.7");
-        assert_eq!(of("10.0.0.1", &["203.238.37.15, unknown"]), "10.0.0.1");
-        assert_eq!(of("10.0.0.1", &[]), "10.0.0.1");
-    }
 
     #[test]
     fn sources_are_addresses_and_networks() {

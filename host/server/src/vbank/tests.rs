@@ -218,6 +218,7 @@ impl World {
                 name: "가게".into(),
                 public_url: None,
                 allowed_origins: Json::from(json!([])),
+                private_webhooks: false,
                 data_key: Sealed::from_bytes(vec![1]),
                 created_us: NOW_US,
                 suspended_us: None,

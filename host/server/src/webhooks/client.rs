@@ -1,6 +1,10 @@
-//! How a receiver is told. Invariant: a connection goes only to an address that is on the public net or in a network that the
-//! operator allowed, and the address that was checked is the one that is used; plain http goes to allowed networks only.
-//! No redirect, no proxy, no retry; whatever the receiver does, one try ends in time and keeps little of it.
+//! How a receiver is told. Invariant: a connection goes only to an address that is on the public net, or in a network that the
+//! operator allowed if he opened those to the shop ([`Reach`]); the address that was checked is the one that is used, and no
+//! connection of one reach is used for the other; plain http goes to allowed networks only. No redirect, no proxy, no retry;
+//! whatever the receiver does, one try ends in time and keeps little of it.
+//!
+//! What a shop reads of it tells nothing about the operator's networks: whether a name leads inside or nowhere is the same
+//! words, and what a receiver inside answered is its status only.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -25,6 +29,9 @@ const HEADERS: usize = 64;
 /// How much of an answer is kept, in bytes; the rest is not read.
 const BODY_KEPT: usize = 2048;
 
+/// What stands for the answer of a receiver inside.
+const NOT_SHOWN: &str = "(from a private network; not shown)";
+
 /// The network cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("the client for webhooks cannot be set up: {0}")]
@@ -46,11 +53,28 @@ pub enum Answer {
     Failed(String),
 }
 
+/// How far a shop's messages may go: the operator's setting of the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// To the public net.
+    Public,
+    /// Also to the networks that the operator allowed.
+    Private,
+}
+
 /// Sends events.
 #[derive(Debug, Clone)]
 pub struct Client {
+    public: Way,
+    private: Way,
+    /// Only where networks are allowed.
+    plain: reqwest::Client,
+}
+
+/// Connections of one reach.
+#[derive(Debug, Clone)]
+struct Way {
     https: reqwest::Client,
-    http: reqwest::Client,
     rule: Rule,
 }
 
@@ -70,11 +94,7 @@ impl Rule {
         let tls = match url.scheme() {
             "https" => true,
             "http" if self.allowed.is_empty() => {
-                return Err(
-                    "an address that begins with https:// (plain http is for networks that the operator \
-                            allowed, and there are none)"
-                        .to_owned(),
-                );
+                return Err("an address that begins with https://".to_owned());
             }
             "http" => false,
             _ => return Err("an address that begins with https://".to_owned()),
@@ -85,28 +105,15 @@ impl Rule {
             Some(UrlHost::Domain(_)) => return Ok(()),
             None => return Err("an address with a host".to_owned()),
         };
-        if self.permits(literal, tls) {
-            Ok(())
-        } else {
-            Err(NotAllowed::of(&literal.to_string(), tls).to_string())
-        }
+        if self.permits(literal, tls) { Ok(()) } else { Err(NotPublic.to_string()) }
     }
 }
 
-/// A name whose addresses may not be connected to.
+/// Why nothing was sent. The same for a name that leads inside and for one that leads nowhere: a shop could else find out which
+/// names the operator's own network knows.
 #[derive(Debug, thiserror::Error)]
-#[error("{found} may not be told: it is {why}, and the operator has not allowed its network")]
-struct NotAllowed {
-    found: String,
-    why: &'static str,
-}
-
-impl NotAllowed {
-    fn of(found: &str, tls: bool) -> Self {
-        let why = if tls { "not on the public net" } else { "reached without TLS" };
-        Self { found: found.to_owned(), why }
-    }
-}
+#[error("the address is not on the public net")]
+struct NotPublic;
 
 /// Passes on the addresses that may be used: resolution and check are one step of the connection.
 struct Resolver {
@@ -118,12 +125,10 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (rule, tls) = (self.rule.clone(), self.tls);
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let passed: Vec<SocketAddr> =
-                found.iter().copied().filter(|address| rule.permits(address.ip(), tls)).collect();
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| NotPublic)?;
+            let passed: Vec<SocketAddr> = found.filter(|address| rule.permits(address.ip(), tls)).collect();
             if passed.is_empty() {
-                let found: Vec<String> = found.iter().map(|address| address.ip().to_string()).collect();
-                return Err(NotAllowed::of(&format!("{} ({})", name.as_str(), found.join(", ")), tls).into());
+                return Err(NotPublic.into());
             }
             Ok(Box::new(passed.into_iter()) as Addrs)
         })
@@ -133,31 +138,47 @@ impl Resolve for Resolver {
 impl Client {
     /// A client by the operator's options.
     pub fn new(options: &Options) -> Result<Self, ClientError> {
-        let rule = Rule { allowed: options.allowed_networks.clone().into() };
-        Ok(Self {
-            https: build(options, Resolver { rule: rule.clone(), tls: true })?,
-            http: build(options, Resolver { rule: rule.clone(), tls: false })?,
-            rule,
-        })
+        let way = |allowed: Vec<IpNet>| {
+            let rule = Rule { allowed: allowed.into() };
+            build(options, Resolver { rule: rule.clone(), tls: true }).map(|https| Way { https, rule })
+        };
+        let private = way(options.allowed_networks.clone())?;
+        let plain = build(options, Resolver { rule: private.rule.clone(), tls: false })?;
+        Ok(Self { public: way(Vec::new())?, private, plain })
     }
 
-    /// Whether events may go to an address, as far as its text tells; what a name resolves to is checked at each try.
-    pub fn check(&self, url: &Url) -> Result<(), String> {
-        self.rule.refuse(url)
+    fn way(&self, reach: Reach) -> &Way {
+        match reach {
+            Reach::Public => &self.public,
+            Reach::Private => &self.private,
+        }
+    }
+
+    /// Whether messages may go to an address, as far as its text tells; what a name resolves to is checked at each try.
+    pub fn check(&self, reach: Reach, url: &Url) -> Result<(), String> {
+        self.way(reach).rule.refuse(url)
     }
 
     /// Posts JSON.
-    pub async fn post(&self, url: &Url, headers: HeaderMap, body: String) -> Answer {
-        self.send(Method::POST, url, headers, body.into()).await
+    pub async fn post(&self, reach: Reach, url: &Url, headers: HeaderMap, body: String) -> Answer {
+        self.send(reach, Method::POST, url, headers, body.into()).await
     }
 
     /// Sends any request.
-    pub async fn send(&self, verb: Method, url: &Url, headers: HeaderMap, body: Vec<u8>) -> Answer {
+    pub async fn send(
+        &self,
+        reach: Reach,
+        verb: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Answer {
+        let way = self.way(reach);
         // A literal address never comes to the resolver.
-        if let Err(words) = self.rule.refuse(url) {
+        if let Err(words) = way.rule.refuse(url) {
             return Answer::Failed(format!("not sent: {words}"));
         }
-        let client = if url.scheme() == "https" { &self.https } else { &self.http };
+        let client = if url.scheme() == "https" { &way.https } else { &self.plain };
         match client.request(verb, url.clone()).headers(headers).body(body).send().await {
             Ok(response) => read(response).await,
             Err(error) => Answer::Failed(in_words(error)),
@@ -170,6 +191,9 @@ async fn read(mut response: reqwest::Response) -> Answer {
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER);
     let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+    if !response.remote_addr().is_some_and(|address| is_public(address.ip())) {
+        return Answer::Status { status, retry_after, body: NOT_SHOWN.to_owned() };
+    }
     let mut kept = Vec::new();
     while kept.len() < BODY_KEPT
         && let Ok(Some(chunk)) = response.chunk().await
@@ -208,20 +232,39 @@ fn build(options: &Options, resolver: Resolver) -> Result<reqwest::Client, Clien
         .map_err(|error| words(&error))
 }
 
-/// An error with its causes, each said once, and without the address: its query may hold a secret.
+/// An error in words. A failed connection is told with nothing but its kind (and TLS's words, which are about the receiver's
+/// certificate); everything with no address: its query may hold a secret.
 fn in_words(error: reqwest::Error) -> String {
     let error = error.without_url();
+    let causes: Vec<&(dyn std::error::Error + 'static)> =
+        std::iter::successors(std::error::Error::source(&error), |error| error.source()).collect();
+    if let Some(refused) = causes.iter().find_map(|cause| cause.downcast_ref::<NotPublic>()) {
+        return format!("not sent: {refused}");
+    }
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let tls = causes.iter().find_map(|cause| tls_error(*cause));
+    if let Some(tls) = tls {
+        return format!("no connection: {tls}");
+    }
+    if error.is_connect() {
+        return "no connection".to_owned();
+    }
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        let words = error.to_string();
+    for words in causes.iter().map(ToString::to_string) {
         if !text.contains(&words) {
             text.push_str(": ");
             text.push_str(&words);
         }
-        cause = error.source();
     }
     text
+}
+
+/// What TLS says, where an error is its own or wraps it.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let wrapped = || error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>();
+    error.downcast_ref::<rustls::Error>().or_else(wrapped)
 }
 
 #[cfg(test)]
@@ -235,7 +278,7 @@ mod tests {
     }
 
     async fn words(client: &Client, url: &str) -> String {
-        match client.post(&url.parse().unwrap(), HeaderMap::new(), "{}".to_owned()).await {
+        match client.post(Reach::Private, &url.parse().unwrap(), HeaderMap::new(), "{}".to_owned()).await {
             Answer::Failed(words) => words,
             answer @ Answer::Status { .. } => panic!("{url} was told: {answer:?}"),
         }
@@ -306,8 +349,7 @@ mod tests {
         for url in INWARD {
             let url = url.replace("PORT", &port);
             let words = words(&client, &url).await;
-            let told = ["not sent", "may not be told", "error trying to connect", "client error (Connect)"];
-            assert!(told.iter().any(|part| words.contains(part)), "{url}: {words}");
+            assert!(words.starts_with("not sent") || words == "no connection", "{url}: {words}");
         }
         let accepted =
             tokio::select! { biased; _ = listener.accept() => true, () = std::future::ready(()) => false };
@@ -316,16 +358,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_leads_inside_is_refused_when_it_is_resolved() {
-        let words = words(&client(&[]), "https://localhost:9/").await;
-        assert!(words.contains("not on the public net"), "{words}");
-        client(&[]).check(&"https://localhost:9/".parse().unwrap()).expect("a name may be written");
+    async fn a_name_that_leads_inside_and_one_that_leads_nowhere_are_told_in_the_same_words() {
+        let client = client(&[]);
+        let inside = words(&client, "https://localhost:9/").await;
+        assert_eq!(inside, "not sent: the address is not on the public net");
+        for other in ["https://no-such-name.invalid/", "https://10.0.0.1/", "https://[::1]/"] {
+            assert_eq!(words(&client, other).await, inside, "{other}");
+        }
+        client.check(Reach::Public, &"https://localhost:9/".parse().unwrap()).expect("a name may be written");
     }
 
     #[tokio::test]
     async fn an_allowed_network_is_told_also_without_tls_and_its_neighbours_are_not() {
         let client = client(&["127.0.0.1/32"]);
-        let rule = |url: &str| client.check(&url.parse().unwrap());
+        let rule = |url: &str| client.check(Reach::Private, &url.parse().unwrap());
         for good in
             ["http://127.0.0.1:9/", "https://127.0.0.1/", "http://localhost/", "https://shop.example/"]
         {
@@ -336,10 +382,33 @@ mod tests {
             assert!(rule(bad).is_err(), "{bad}");
         }
         // Plain http to a public address, by name: nothing is sent though the name may be written.
-        let public = Rule { allowed: client.rule.allowed.clone() };
+        let rule = &client.private.rule;
         assert!(
-            !public.permits("1.1.1.1".parse().unwrap(), false)
-                && public.permits("1.1.1.1".parse().unwrap(), true)
+            !rule.permits("1.1.1.1".parse().unwrap(), false)
+                && rule.permits("1.1.1.1".parse().unwrap(), true)
         );
+    }
+
+    #[tokio::test]
+    async fn a_network_is_open_only_to_shops_that_it_was_opened_to_and_its_answers_are_not_shown() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Url =
+            format!("http://localhost:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
+        let inside = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut some = [0; 1024];
+            let _ = stream.read(&mut some).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nSECRET").await.unwrap();
+            (stream, listener)
+        });
+        let client = client(&["127.0.0.0/8", "::1/128"]);
+        let send = |reach| client.post(reach, &url, HeaderMap::new(), "{}".to_owned());
+        let told = send(Reach::Private).await;
+        assert_eq!(told, Answer::Status { status: 200, retry_after: None, body: NOT_SHOWN.to_owned() });
+        // The connection is there and kept; it is no way for another shop.
+        let _kept = inside.await.unwrap();
+        assert!(client.check(Reach::Public, &url).is_err());
+        assert!(matches!(send(Reach::Public).await, Answer::Failed(words) if words.starts_with("not sent")));
     }
 }

@@ -14,6 +14,7 @@ use payhost_store::{Error, Json as Stored, ShopKey, Tx};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::client::Reach;
 use super::names::{ALL, is_known};
 use super::sign::Secret;
 use crate::host::Host;
@@ -44,7 +45,7 @@ const FORGET: i64 = 500;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointIn {
-    /// Where events go: `https://…` (`http://…` to networks that the operator allowed). Absent: each payment's events go to
+    /// Where events go: `https://…` (`http://…` to the operator's networks, where he opened them to the shop). Absent: each payment's events go to
     /// the `webhook_url` that the payment was made with, signed with this endpoint's secret; a shop has one such endpoint.
     #[serde(default)]
     pub url: Option<String>,
@@ -216,13 +217,22 @@ impl DeliveryOut {
     }
 }
 
-/// An address that events may go to, as far as its text tells.
-pub fn web_hook_address(host: &Host, field: &str, text: &str) -> Result<(), Problem> {
+/// An address that a shop's messages may go to, as far as its text tells; as the URL parser writes it.
+pub async fn web_hook_address(host: &Host, shop: ShopId, field: &str, text: &str) -> Result<String, Problem> {
     let url = web_address(field, text)?;
-    if text.len() > URL_MAX {
+    if url.as_str().len() > URL_MAX {
         return Err(Problem::field(field, format!("at most {URL_MAX} bytes")));
     }
-    host.webhooks().check(&url).map_err(|words| Problem::field(field, words))
+    let reach = host.store().read(move |tx| reach(tx, shop)).await?;
+    host.webhooks().check(reach, &url).map_err(|words| Problem::field(field, words))?;
+    Ok(url.into())
+}
+
+/// How far a shop's messages may go.
+pub fn reach(tx: &mut Tx<'_>, shop: ShopId) -> Result<Reach, Error> {
+    let row = shops::get(tx, shop)?;
+    let opened = row.is_some_and(|row| row.private_webhooks);
+    Ok(if opened { Reach::Private } else { Reach::Public })
 }
 
 /// Whether a payment may bring an address of its own: nothing would be sent there without an endpoint whose secret signs.
@@ -256,9 +266,9 @@ pub async fn create(
     caller: ShopCaller,
     body: Body<EndpointIn>,
 ) -> Result<(StatusCode, Json<EndpointOut>), Problem> {
-    let input = body.value;
-    if let Some(url) = &input.url {
-        web_hook_address(&host, "url", url)?;
+    let mut input = body.value;
+    if let Some(url) = &mut input.url {
+        *url = web_hook_address(&host, caller.shop_id, "url", url).await?;
     }
     if !input.name.is_empty() {
         name("name", &input.name)?;
@@ -393,9 +403,9 @@ pub async fn change(
     body: Body<EndpointPatch>,
 ) -> Result<Json<EndpointOut>, Problem> {
     find(&host, caller, id).await?;
-    let patch = body.value;
-    if let Some(url) = &patch.url {
-        web_hook_address(&host, "url", url)?;
+    let mut patch = body.value;
+    if let Some(url) = &mut patch.url {
+        *url = web_hook_address(&host, caller.shop_id, "url", url).await?;
     }
     if let Some(text) = patch.name.as_ref().filter(|text| !text.is_empty()) {
         name("name", text)?;

@@ -27,15 +27,16 @@ use utoipa_axum::routes;
 
 use crate::host::Host;
 
-pub use client::{Answer, Client, ClientError};
-pub use endpoints::{payment_url_problem, web_hook_address};
+pub use client::{Answer, Client, ClientError, Reach};
+pub use endpoints::{payment_url_problem, reach, web_hook_address};
 pub use run::run;
 pub use sign::Secret;
 
 /// How events are delivered.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Networks beside the public net that may be told, also over plain http. Default: none.
+    /// Networks beside the public net that shops may be told in to which the operator opens them (`private_webhooks`), also over
+    /// plain http. Default: none.
     pub allowed_networks: Vec<IpNet>,
     /// How long to wait before each try. The last failure ends the delivery.
     pub schedule: Vec<Duration>,

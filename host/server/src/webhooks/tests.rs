@@ -130,6 +130,7 @@ async fn new_shop(host: &Host) -> ShopId {
         name: "가게".to_owned(),
         public_url: None,
         allowed_origins: Stored::of(&json!([])).unwrap(),
+        private_webhooks: true,
         data_key: host.vault().new_data_key(shop).unwrap(),
         created_us: 0,
         suspended_us: None,

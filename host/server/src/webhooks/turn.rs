@@ -16,7 +16,8 @@ use payhost_store::{Error, Json as Stored, Tx};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::client::Answer;
+use super::client::{Answer, Reach};
+use super::endpoints::reach;
 use super::events::EventOut;
 use super::names::ENDPOINT_DISABLED;
 use super::schedule::{self, Next};
@@ -56,6 +57,7 @@ pub struct Turn {
     /// From here on no try is begun.
     until_us: i64,
     secrets: Vec<Secret>,
+    reach: Reach,
     /// Nothing arrives there.
     failing: AtomicBool,
     /// Its answers take long.
@@ -78,6 +80,7 @@ impl Turn {
             token,
             until_us,
             secrets: Vec::new(),
+            reach: Reach::Public,
             failing,
             slow,
             off: AtomicBool::new(false),
@@ -114,8 +117,8 @@ impl Turn {
 
     async fn send_due(&mut self, stopping: &AtomicBool) -> Result<(), Error> {
         loop {
-            // For each part anew: a rotation counts from the next one on.
-            self.secrets = self.open_secrets().await?;
+            // For each part anew: a rotation, or what the operator set, counts from the next one on.
+            (self.secrets, self.reach) = self.open_secrets().await?;
             let this = &*self;
             let mut due: VecDeque<_> = this.read_due().await?.into();
             if due.is_empty() {
@@ -153,7 +156,7 @@ impl Turn {
             && self.host.now_us() < self.until_us
     }
 
-    async fn open_secrets(&self) -> Result<Vec<Secret>, Error> {
+    async fn open_secrets(&self) -> Result<(Vec<Secret>, Reach), Error> {
         let (vault, endpoint, now_us) =
             (self.host.vault().clone(), self.endpoint.clone(), self.host.now_us());
         let opened = self.host.store().read(move |tx| {
@@ -163,9 +166,10 @@ impl Turn {
             for old in old.iter().rev().filter(|old| old.until_us > now_us) {
                 opened.push(Place::OldWebhookSecret(endpoint.id).open(&key, &old.sealed()?)?);
             }
-            Ok::<_, Error>(opened)
+            Ok::<_, Error>((opened, reach(tx, endpoint.shop_id)?))
         });
-        Ok(opened.await?.into_iter().map(Secret::of).collect())
+        let (opened, reach) = opened.await?;
+        Ok((opened.into_iter().map(Secret::of).collect(), reach))
     }
 
     async fn read_due(&self) -> Result<Vec<(Delivery, Event)>, Error> {
@@ -226,7 +230,7 @@ impl Turn {
                 headers.insert(name, value);
             }
         }
-        Ok(self.host.webhooks().post(&url, headers, body).await)
+        Ok(self.host.webhooks().post(self.reach, &url, headers, body).await)
     }
 
     /// Writes what came of a try. Many payments' addresses behind one endpoint say nothing about each other: such an endpoint

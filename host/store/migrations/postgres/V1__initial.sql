@@ -22,6 +22,7 @@ CREATE TABLE shop (
     name TEXT COLLATE "C" NOT NULL,
     public_url TEXT COLLATE "C",
     allowed_origins TEXT COLLATE "C" NOT NULL,
+    private_webhooks BIGINT NOT NULL CONSTRAINT shop_private_webhooks_bool CHECK (private_webhooks IN (0, 1)),
     data_key BYTEA NOT NULL,
     created_us BIGINT NOT NULL,
     suspended_us BIGINT,

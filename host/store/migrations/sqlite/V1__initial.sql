@@ -17,6 +17,7 @@ CREATE TABLE shop (
     name TEXT NOT NULL,
     public_url TEXT,
     allowed_origins TEXT NOT NULL,
+    private_webhooks INTEGER NOT NULL CONSTRAINT shop_private_webhooks_bool CHECK (private_webhooks IN (0, 1)),
     data_key BLOB NOT NULL,
     created_us INTEGER NOT NULL,
     suspended_us INTEGER,

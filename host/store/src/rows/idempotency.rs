@@ -1,5 +1,5 @@
-//! `idempotency`: answers by the caller's key. Invariant: a key within (shop, mode) belongs to one request until it
-//! expires.
+//! `idempotency`: answers by the caller's key. Invariant: a key within (shop, mode) belongs to one request until it expires, or
+//! until another one takes it after a refusal.
 
 use payhost_core::id::{PaymentId, ShopId};
 
@@ -43,6 +43,13 @@ table! {
     }
 }
 
+impl Idempotency {
+    /// Whether its request ended with a refusal: nothing was done.
+    pub fn was_refused(&self) -> bool {
+        self.state == IdempotencyState::Done && self.status.is_some_and(|status| status >= 400)
+    }
+}
+
 /// What became of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
@@ -55,14 +62,16 @@ pub enum Begun {
     OtherRequest,
 }
 
-/// Takes a key for a request (state `running`), if it is free or expired. Of several at once one gets it; the others wait
+/// Takes a key for a request (state `running`), if it is free, expired, or was another one's that was refused
+/// ([`Idempotency::was_refused`]). Of several at once one gets it; the others wait
 /// until that one's transaction ended.
 pub fn begin(tx: &mut Tx<'_>, row: &Idempotency) -> Result<Begun, Error> {
     // On PostgreSQL the row that stood in the way may be released before it is read; then the key is free again.
     for _ in 0..ROUNDS {
         tx.execute(
-            "DELETE FROM idempotency WHERE shop_id = $1 AND mode = $2 AND key = $3 AND expires_us <= $4",
-            params![row.shop_id, row.mode, row.key, row.created_us],
+            "DELETE FROM idempotency WHERE shop_id = $1 AND mode = $2 AND key = $3 AND (expires_us <= $4 \
+             OR (state = 'done' AND status >= 400 AND request_hash <> $5))",
+            params![row.shop_id, row.mode, row.key, row.created_us, row.request_hash],
         )?;
         if row.insert_with(tx, " ON CONFLICT (shop_id, mode, key) DO NOTHING")? > 0 {
             return Ok(Begun::New);

@@ -17,6 +17,8 @@ table! {
         public_url: Option<String>,
         /// Origins that may receive results, as a JSON list of text.
         allowed_origins: Json,
+        /// Whether it may be told in the networks that the operator allowed.
+        private_webhooks: bool,
         /// Its data key, wrapped ([`crate::Vault::new_data_key`]).
         data_key: Sealed,
         /// When it was made.
@@ -72,10 +74,11 @@ pub fn list(tx: &mut Tx<'_>, removed: bool, after: Option<ShopId>, limit: i64) -
 
 /// Changes what a person may change: name, address, origins, suspended, removed.
 pub fn update(tx: &mut Tx<'_>, shop: &Shop) -> Result<(), Error> {
-    let sql = "UPDATE shop SET name = $1, public_url = $2, allowed_origins = $3, suspended_us = $4, removed_us = $5 \
-               WHERE id = $6";
+    let sql = "UPDATE shop SET name = $1, public_url = $2, allowed_origins = $3, suspended_us = $4, removed_us = $5, \
+               private_webhooks = $6 WHERE id = $7";
     let s = shop;
-    let values = params![s.name, s.public_url, s.allowed_origins, s.suspended_us, s.removed_us, s.id];
+    let (ended, private) = ((s.suspended_us, s.removed_us), s.private_webhooks);
+    let values = params![s.name, s.public_url, s.allowed_origins, ended.0, ended.1, private, s.id];
     let changed = tx.execute(sql, values)?;
     if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "shop" }) }
 }

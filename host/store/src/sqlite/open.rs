@@ -1,7 +1,7 @@
 //! Opening a file. Invariant: a second process, or a program older than the file, gets an error in words and touches
-//! nothing.
+//! nothing; what is made here only its owner can read, whatever the umask.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ pub(crate) struct Opened {
 /// Opens the file for writing, makes it when it is missing, and brings its schema up to date.
 pub(crate) fn open(path: &Path) -> Result<Opened, Error> {
     let lock = lock(path)?;
+    make(path)?;
     let mut connection = Connection::open(path).map_err(|error| translate(&error))?;
     configure(&connection)?;
     refuse_newer(&connection)?;
@@ -43,6 +44,19 @@ pub(crate) fn open(path: &Path) -> Result<Opened, Error> {
         .run(&mut connection)
         .map_err(|error| Error::Migration(error.to_string()))?;
     Ok(Opened { connection, lock })
+}
+
+/// Makes an empty file for its owner only; SQLite gives its write-ahead log the same mode.
+fn make(path: &Path) -> Result<(), Error> {
+    let made = private(File::options().create(true).append(true)).open(path);
+    made.map(|_| ()).map_err(|error| Error::Io(format!("{}: {error}", path.display())))
+}
+
+/// A file that is made is for its owner only.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 /// Opens the file for reading only.
@@ -69,11 +83,7 @@ fn lock(path: &Path) -> Result<File, Error> {
     name.push(".lock");
     let lock = PathBuf::from(name);
     let in_words = |error: &std::io::Error| Error::Io(format!("{}: {error}", lock.display()));
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
+    let file = private(File::options().create(true).truncate(false).read(true).write(true))
         .open(&lock)
         .map_err(|e| in_words(&e))?;
     match file.try_lock() {

@@ -11,10 +11,6 @@ use zeroize::{Zeroize, Zeroizing};
 use super::Key;
 use crate::Error;
 
-/// For errors: how to make a master key.
-pub const HOW_TO_MAKE_ONE: &str = "Make one with `openssl rand -hex 32`, keep it outside the database and in your backups, and give it \
-     as a file or an environment variable";
-
 /// 32 secret bytes that everything secret in the database depends on.
 pub struct MasterKey(Key);
 
@@ -40,10 +36,14 @@ impl MasterKey {
         }
     }
 
-    /// From a file that holds 64 hex digits, base64 of 32 bytes, or 32 raw bytes.
+    /// From a file that holds 64 hex digits, base64 of 32 bytes, or 32 raw bytes, and that not everybody on this machine can
+    /// read.
     pub fn read_file(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         let bad = |why: String| Error::BadMasterKey { source_name: name.clone(), why };
+        if is_open_to_others(path).map_err(|error| bad(error.to_string()))? {
+            return Err(bad(format!("everybody on this machine can read it; run: chmod o= {name}")));
+        }
         let bytes = Zeroizing::new(std::fs::read(path).map_err(|error| bad(error.to_string()))?);
         match <[u8; 32]>::try_from(bytes.as_slice()) {
             Ok(raw) => Ok(Self::from_bytes(raw)),
@@ -91,6 +91,17 @@ impl std::fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("MasterKey")
     }
+}
+
+/// Whether somebody may read the file who is neither its owner nor of its group (a group is how containers are given secrets).
+fn is_open_to_others(path: &Path) -> std::io::Result<bool> {
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path)?);
+        Ok(mode & 0o007 != 0)
+    }
+    #[cfg(not(unix))]
+    std::fs::metadata(path).map(|_| false)
 }
 
 /// HMAC-SHA-256 over the parts.

@@ -15,7 +15,7 @@ use payhost_core::id::ShopId;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-pub use master_key::{HOW_TO_MAKE_ONE, MasterKey};
+pub use master_key::MasterKey;
 pub use seal::{Cell, Sealed};
 
 use crate::rows::{meta, shops};

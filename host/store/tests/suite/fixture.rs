@@ -55,6 +55,7 @@ pub fn shop(id: ShopId) -> Shop {
         name: "책방".to_owned(),
         public_url: None,
         allowed_origins: json_of(json!([])),
+        private_webhooks: false,
         data_key: Sealed::from_bytes(vec![1]),
         created_us: NOW_US,
         suspended_us: None,

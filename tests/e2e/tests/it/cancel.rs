@@ -137,6 +137,35 @@ async fn a_refused_cancel_says_why_and_a_new_key_tries_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_a_refused_cancel_takes_a_corrected_one_and_that_of_a_made_one_takes_none() {
+    let stage = Stage::start().await;
+    let paid = stage.paid("A-1").await;
+    stage.fault("refund", "decline", json!({"code": "500400"})).await;
+    cancel(&stage, &paid, "k-1", json!({"reason": "하나"})).await.problem(402, "gateway_refused");
+    stage.no_faults().await;
+    let made = cancel(&stage, &paid, "k-1", json!({"reason": "둘"})).await.expect(200);
+    assert_eq!(cancel(&stage, &paid, "k-1", json!({"reason": "둘"})).await.expect(200), made);
+    cancel(&stage, &paid, "k-1", json!({"reason": "하나"})).await.problem(422, "idempotency_mismatch");
+    assert_eq!((remaining(&stage).await, stage.count("cancelled").await), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shops_key_does_not_stand_in_the_way_of_the_operators() {
+    let stage = Stage::start().await;
+    let paid = stage.paid("A-1").await;
+    // The shop takes every name that the operator's request might be stored under.
+    for key in ["k-1", "operator k-1", "operator:k-1", "host:k-1"] {
+        let body = crate::stage::order(&format!("B-{key}"), json!({}));
+        let call = stage.call("POST", "/v1/payments").key(&stage.shop.key).header("idempotency-key", key);
+        call.json(&body).send().await.expect(201);
+    }
+    let path = format!("/v1/payments/{}/cancel", text(&paid, "id"));
+    let call = stage.call("POST", &path).key(&stage.operator_key()).header("payhost-shop", &stage.shop.id);
+    let call = call.header("payhost-mode", "test").header("idempotency-key", "k-1");
+    assert_eq!(call.json(&json!({"reason": "운영자"})).send().await.expect(200)["state"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_whose_answer_is_lost_becomes_known_by_asking() {
     let stage = Stage::start().await;
     for fault in ["drop_after", "html", "empty", "truncated", "http_500", "garbage", "cut_off"] {

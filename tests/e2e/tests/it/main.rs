@@ -11,6 +11,7 @@
 
 mod again;
 mod attention;
+mod bodies;
 mod browser;
 mod browser_deposits;
 mod browser_methods;
@@ -29,6 +30,7 @@ mod doubt;
 mod embed;
 mod fairness;
 mod foreign_cancels;
+mod front;
 mod give_up;
 mod links;
 mod methods;

@@ -124,8 +124,7 @@ async fn every_wrong_member_is_refused_and_named() {
     }
     for name in ["order_id", "order_name", "amount"] {
         let answer = stage.create_as(&stage.shop, "A-1", json!({name: null})).await;
-        let problem = answer.problem(400, "invalid_json");
-        assert!(problem["detail"].as_str().unwrap().contains(name), "{problem}");
+        assert_eq!(answer.problem(400, "invalid_request")["field"], name);
     }
 }
 
@@ -135,16 +134,18 @@ async fn a_body_that_is_no_json_is_refused_in_words() {
     for (kind, body) in [
         ("application/json", "{"),
         ("application/json", ""),
-        ("application/json", "[]"),
         ("application/json", "{} {}"),
         ("application/json", "\u{feff}{}"),
     ] {
         let call = stage.call("POST", "/v1/payments").key(&stage.shop.key).body(kind, body);
         call.send().await.problem(400, "invalid_json");
     }
-    for (kind, body) in
-        [("application/x-www-form-urlencoded", "order_id=1"), ("text/plain", "{}"), ("", "{}")]
-    {
+    for (kind, body) in [
+        ("application/x-www-form-urlencoded", "order_id=1"),
+        ("text/plain", "{}"),
+        ("", "{}"),
+        ("application/jsonx", "{}"),
+    ] {
         let call = stage.call("POST", "/v1/payments").key(&stage.shop.key).body(kind, body);
         call.send().await.problem(415, "unsupported_media_type");
     }

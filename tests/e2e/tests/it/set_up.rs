@@ -31,6 +31,11 @@ fn grants(plugin: &Value, kind: &str) -> Vec<String> {
     wanted.filter(|one| one["granted"] == true).map(|one| text(one, "origin")).collect()
 }
 
+/// Makes a host, as its first start does; commands only use one.
+fn make_host(folder: &Path) {
+    drop(serve(folder, &[]));
+}
+
 fn set_up(run: impl Fn(&[&str]) -> Ended) -> (String, String) {
     let plugin = run(&["plugin", "install", component().to_str().unwrap()]).json();
     assert_eq!((text(&plugin, "id"), plugin["hosts"][0]["granted"].clone()), ("inicis".into(), json!(false)));
@@ -73,6 +78,7 @@ async fn commands_beside_a_running_host_set_up_a_shop() {
 #[test]
 fn commands_without_a_running_host_do_the_same() {
     let folder = tempfile::tempdir().unwrap();
+    make_host(folder.path());
     let (shop, key) = set_up(|words| cli(folder.path(), words));
     let listed = cli(folder.path(), &["channel", "list", "--shop", &shop]).json();
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
@@ -155,6 +161,13 @@ async fn a_channel_without_its_keys_says_what_is_missing() {
     call().key(&key).json(&body).send().await.expect(201);
 }
 
+/// A file for its owner only: the host takes no other.
+fn write_private(file: &Path, bytes: &[u8]) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(file, bytes).unwrap();
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// Ends a server's data with a start that must fail, in words.
 fn does_not_start(folder: &Path, change: impl FnOnce(&mut std::process::Command), words: &[&str]) {
     let mut command = payhost(folder);
@@ -169,20 +182,22 @@ fn does_not_start(folder: &Path, change: impl FnOnce(&mut std::process::Command)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_or_wrong_master_key_is_told_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
+    make_host(folder.path());
     let (shop, key) = set_up(|words| cli(folder.path(), words));
     let file = data(folder.path()).join("master.key");
     let good = std::fs::read(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
-    does_not_start(folder.path(), |_| (), &["master key"]);
-    refused(&cli(folder.path(), &["shop", "list"]), "master key");
+    let restore = format!("restore {}", file.display());
+    does_not_start(folder.path(), |_| (), &["master key", &restore]);
+    refused(&cli(folder.path(), &["shop", "list"]), &restore);
     assert!(!file.exists(), "no new key is made for an old database");
     for bad in ["", "x", &"00".repeat(31), &"zz".repeat(32)] {
-        std::fs::write(&file, bad).unwrap();
-        does_not_start(folder.path(), |_| (), &["master key"]);
+        write_private(&file, bad.as_bytes());
+        does_not_start(folder.path(), |_| (), &["master key", &restore]);
     }
-    std::fs::write(&file, "11".repeat(32)).unwrap();
+    write_private(&file, "11".repeat(32).as_bytes());
     does_not_start(folder.path(), |_| (), &["master key"]);
-    std::fs::write(&file, &good).unwrap();
+    write_private(&file, &good);
     let wrong = |command: &mut std::process::Command| {
         command.env("PAYHOST_MASTER_KEY", "11".repeat(32));
     };
@@ -218,9 +233,95 @@ fn an_address_that_is_taken_is_told() {
 fn files_of_the_host_are_for_its_user_only() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
-    let (_host, _) = serve(folder.path(), &[]);
-    for name in [".", "master.key", "server.json"] {
-        let mode = std::fs::metadata(data(folder.path()).join(name)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    let (host, _) = serve(folder.path(), &[]);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data(folder.path())), 0o700);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(data(folder.path())).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path) & 0o077, 0, "{}: {:o}", path.display(), mode(&path));
+        names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+    }
+    for name in ["master.key", "server.json", "payhost.sqlite", "payhost.sqlite-wal", "payhost.sqlite.lock"] {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
+    drop(host);
+    // Somebody copied it back from a backup, for everybody.
+    std::fs::set_permissions(
+        data(folder.path()).join("payhost.sqlite"),
+        std::fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
+    let run = format!("chmod -R go= {}", data(folder.path()).display());
+    does_not_start(folder.path(), |_| (), &["can be read by others", &run]);
+}
+
+#[test]
+fn a_folder_that_is_mistyped_makes_no_host() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in
+        [&["shop", "list"][..], &["shop", "create", "--name", "x"], &["doctor"], &["replay", "--last", "1"]]
+    {
+        refused(
+            &cli(folder.path(), words),
+            &format!("there is no host in {}", data(folder.path()).display()),
+        );
+    }
+    assert!(!data(folder.path()).exists());
+}
+
+#[test]
+fn the_first_start_says_that_it_made_a_master_key_and_what_losing_it_means() {
+    let folder = tempfile::tempdir().unwrap();
+    let (host, _) = serve(folder.path(), &[]);
+    let key = data(folder.path()).join("master.key").display().to_string();
+    let told = |text: &str| {
+        text.lines().any(|line| {
+            line.contains("a master key was made") && line.contains(&key) && line.contains("Keep a copy")
+        })
+    };
+    assert!(told(&host.logged()), "{}", host.logged());
+    drop(host);
+    std::fs::remove_file(folder.path().join("payhost.log")).unwrap();
+    let (host, _) = serve(folder.path(), &[]);
+    assert!(!told(&host.logged()), "only the first");
+}
+
+#[test]
+fn a_public_url_that_leads_elsewhere_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in [
+        "https://pay.example/pay",
+        "https://pay.example/?x=1",
+        "https://pay.example/#x",
+        "https://u:p@pay.example",
+    ] {
+        let mut command = payhost(folder.path());
+        let refused = try_serve(&mut command, folder.path(), &["--public-url", url]).err().expect(url);
+        assert!(refused.contains("the public URL") && refused.contains("cannot be used"), "{refused}");
+    }
+    assert!(!data(folder.path()).exists(), "nothing was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_the_log_is_flat_and_names_what_it_is_about() {
+    let stage = crate::stage::Stage::start().await;
+    let created = stage.create("A-1").await;
+    let answer = stage.get(&format!("/v1/payments/{}", text(&created, "id"))).await;
+    let request = answer.header("x-request-id").to_owned();
+    let log = stage.host.logged();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        let members = line.as_object().unwrap();
+        assert!(members.values().all(|value| !value.is_object() && !value.is_array()), "{line}");
+        assert!(members.contains_key("timestamp") && members.contains_key("level"), "{line}");
+    }
+    let answered =
+        lines.iter().find(|line| line["request"] == json!(request) && line["message"] == "answered");
+    let answered = answered.unwrap_or_else(|| panic!("no line of {request}"));
+    assert_eq!((&answered["shop"], &answered["payment"]), (&json!(stage.shop.id), &created["id"]));
+    assert!(text(answered, "key").starts_with("key_"), "{answered}");
+    for word in ["/.cargo/", "/registry/src/", "/rustc/", env!("CARGO_MANIFEST_DIR")] {
+        assert!(!log.contains(word), "a path of the builder's machine: {word}");
     }
 }

@@ -182,7 +182,7 @@ async fn a_receiver_that_behaves_badly_is_told_again_until_it_takes_the_event() 
     let elsewhere_header: &'static str = format!("location: {}\r\n", elsewhere.url).leak();
     for (manner, error) in [
         (Manner::Closes, "closed"),
-        (Manner::Silent, "timed out"),
+        (Manner::Silent, "no answer in time"),
         (Manner::Status(500, ""), "answered 500"),
         (Manner::Status(404, ""), "answered 404"),
         (Manner::Status(301, elsewhere_header), "redirects are not followed"),

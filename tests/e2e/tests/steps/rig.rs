@@ -198,7 +198,7 @@ impl Rig {
             });
             self.call("PUT", "/v1/gateway-map").key(&operator).json(&entry).send().await.expect(200);
         }
-        let body = json!({"name": "가게", "allowed_origins": []});
+        let body = json!({"name": "가게", "allowed_origins": [], "private_webhooks": true});
         let shop = self.call("POST", "/v1/shops").key(&operator).json(&body).send().await.expect(201);
         self.shop = shop["id"].as_str().unwrap().parse().unwrap();
         let body = json!({"shop_id": self.shop, "mode": "test", "name": "test"});

@@ -127,7 +127,13 @@ impl World {
     }
 
     async fn add_shop(&mut self, settings: Value) {
-        let id = text(&self.operator("POST", "/v1/shops", json!({"name": "가게"})).await.expect(201), "id");
+        let id = text(
+            &self
+                .operator("POST", "/v1/shops", json!({"name": "가게", "private_webhooks": true}))
+                .await
+                .expect(201),
+            "id",
+        );
         let body = json!({"shop_id": id, "mode": "test", "name": "test"});
         let key = text(&self.operator("POST", "/v1/keys", body).await.expect(201), "secret");
         let body = json!({"plugin": "inicis", "preset": "test_pay", "settings": settings});

@@ -221,7 +221,7 @@ impl ShopSite {
         // payhost must know the address before the shop runs: the port is taken and given back at once.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = format!("http://127.0.0.1:{port}");
-        let body = json!({"name": "작은 가게", "allowed_origins": [url]});
+        let body = json!({"name": "작은 가게", "allowed_origins": [url], "private_webhooks": true});
         let id = text(&stage.operator("POST", "/v1/shops", body).await.expect(201), "id");
         let key = stage.new_key(&id, "test").await;
         let body = json!({"plugin": "inicis", "preset": "test_pay"});
