@@ -60,8 +60,8 @@ pub use payhost_store::rows::Mode;
 pub use payments::cancel::{AccountNumber, CancelIn, RefundAccountIn};
 pub use payments::create::PaymentIn;
 pub use payments::model::{
-    AccountOut, AmountIn, AmountOut, BuyerIo, Cancellable, InstitutionOut, MethodIo, PaymentOut, TaxIn,
-    TaxLeft,
+    AccountOut, AmountIn, AmountOut, BuyerIo, Cancellable, InstitutionOut, LastFailure, MethodIo, PaymentOut,
+    Sentence, TaxIn, TaxLeft,
 };
 pub use plugins::figures::{FiguresOut, ShopFiguresOut};
 pub use plugins::gateway_map::MapEntry;

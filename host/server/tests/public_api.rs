@@ -11,9 +11,9 @@ use ipnet::IpNet;
 use payhost::{
     AccountNumber, AccountOut, AmountIn, AmountOut, BrowserOriginOut, Builder, BuyerIo, CancelIn,
     Cancellable, ChannelId, ChannelIn, ChannelOut, Clock, Created, FiguresOut, GatewayAnswer, Host,
-    InstitutionOut, MapEntry, MethodIo, Mode, NoticeLimits, OpenError, Operator, PaymentId, PaymentIn,
-    PaymentOut, PluginOut, Problem, RefundAccountIn, RequestLimits, Shop, ShopFiguresOut, ShopId, ShopIn,
-    ShopOut, SystemClock, TaxIn, TaxLeft, WantedOut, WebhookOptions,
+    InstitutionOut, LastFailure, MapEntry, MethodIo, Mode, NoticeLimits, OpenError, Operator, PaymentId,
+    PaymentIn, PaymentOut, PluginOut, Problem, RefundAccountIn, RequestLimits, Sentence, Shop,
+    ShopFiguresOut, ShopId, ShopIn, ShopOut, SystemClock, TaxIn, TaxLeft, WantedOut, WebhookOptions,
 };
 use url::Url;
 
@@ -113,6 +113,8 @@ fn answered(
         &payment.created_at,
         &payment.expires_at,
     ];
+    let _: Option<(&String, &Option<Sentence>)> =
+        payment.last_failure.as_ref().map(|failure: &LastFailure| (&failure.reason, &failure.explanation));
     let amount: AmountOut = payment.amount;
     let _: [i64; 4] = [amount.total, amount.paid, amount.cancelled, amount.cancellable];
     let _: Option<Option<TaxLeft>> = payment.cancellable.as_ref().map(|cancellable| cancellable.tax);

@@ -516,6 +516,7 @@ fn new_row(
         expired: false,
         given_up: false,
         late_us: None,
+        last_failure: None,
         expires_us: checked.expires_us,
         deposit_deadline_us: None,
         next_event: 1,

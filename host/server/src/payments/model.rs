@@ -231,6 +231,31 @@ impl AccountOut {
     }
 }
 
+/// Why a payment's last window came to nothing. It stays when a later one is paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[non_exhaustive]
+pub struct LastFailure {
+    /// A stable word: `declined` (the gateway said no), `gateway_unreachable`, `not_confirmed`, `plugin_failed`, …
+    pub reason: String,
+    /// The gateway's own code, where it said no.
+    pub code: Option<String>,
+    /// Our class of that code: `declined`, `limit`, `too_late`, …
+    pub class: Option<String>,
+    /// A sentence for the buyer about that code.
+    pub explanation: Option<Sentence>,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+/// A sentence in both languages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Sentence {
+    /// Korean.
+    pub ko: String,
+    /// English.
+    pub en: String,
+}
+
 /// A payment.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[non_exhaustive]
@@ -292,6 +317,8 @@ pub struct PaymentOut {
     pub expires_at: String,
     /// When the gateway approved.
     pub approved_at: Option<String>,
+    /// Why the last window came to nothing, if one did.
+    pub last_failure: Option<LastFailure>,
     /// While `resolution` is `in_doubt`: when the gateway is asked next how the last attempt ended. A time that is over: it is being
     /// asked. Only what reads a payment tells it; answers of requests and events leave it out.
     pub next_try_at: Option<String>,
@@ -354,6 +381,7 @@ impl PaymentOut {
             created_at: rfc3339(row.created_us),
             expires_at: rfc3339(row.expires_us),
             approved_at: row.approved_at_us.map(rfc3339),
+            last_failure: row.last_failure.as_ref().and_then(|json| json.to().ok()),
             next_try_at: None,
         }
     }

@@ -20,6 +20,7 @@ use super::model::{PaymentOut, Support};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::request_id;
+use crate::time::rfc3339;
 
 /// Something that happened at the gateway, to be written.
 pub struct NewFact {
@@ -56,6 +57,22 @@ struct Before {
     state: PaymentState,
     resolution: Resolution,
     cancelled: i64,
+}
+
+/// The event of a window that came to nothing.
+const CHECKOUT_FAILED: &str = "checkout.failed";
+
+/// What a payment keeps of it ([`super::model::LastFailure`]).
+fn failure(data: &Value, now_us: i64) -> Value {
+    let refusal = data.get("refusal");
+    let of = |name: &str| refusal.and_then(|refusal| refusal.get(name)).cloned();
+    json!({
+        "reason": data.get("reason").cloned().unwrap_or_else(|| json!("declined")),
+        "code": of("code"),
+        "class": of("class"),
+        "explanation": of("explanation"),
+        "at": rfc3339(now_us),
+    })
 }
 
 /// What became of a fact.
@@ -126,9 +143,13 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Adds an event beside those of the state.
+    /// Adds an event beside those of the state. Why a window failed stays with the payment, too.
     pub fn event(&mut self, name: impl Into<String>, data: Value) {
-        self.events.push((name.into(), data));
+        let name = name.into();
+        if name == CHECKOUT_FAILED {
+            self.payment.last_failure = Some(Json::from(failure(&data, self.host.now_us())));
+        }
+        self.events.push((name, data));
     }
 
     /// Computes the state from all facts and writes payment and events.

@@ -93,6 +93,7 @@ pub fn row(order_id: &str) -> Payment {
         expired: false,
         given_up: false,
         late_us: None,
+        last_failure: None,
         expires_us: DUE_US,
         deposit_deadline_us: Some(DUE_US),
         next_event: 1,

@@ -171,6 +171,7 @@ CREATE TABLE payment (
     given_up INTEGER NOT NULL,
     -- Since when a person must say what becomes of money that came after the end.
     late_us INTEGER,
+    last_failure TEXT,
     expires_us INTEGER NOT NULL,
     deposit_deadline_us INTEGER,
     next_event INTEGER NOT NULL,

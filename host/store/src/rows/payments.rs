@@ -94,6 +94,8 @@ table! {
         given_up: bool,
         /// Since when a person must say what becomes of its money, which came after it was over.
         late_us: Option<i64>,
+        /// Why its last window or charge came to nothing, a JSON object.
+        last_failure: Option<Json>,
         /// Until when it can be paid.
         expires_us: i64,
         /// Until when a deposit is expected.
@@ -281,8 +283,8 @@ pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), E
     let sql = "UPDATE payment SET state = $1, resolution = $2, paid = $3, cancelled = $4, gateway_ref = $5, \
                approved_checkout_id = $6, approved_at_us = $7, paid_method = $8, details = $9, opened = $10, failed = $11, \
                expired = $12, given_up = $13, late_us = $14, expires_us = $15, deposit_deadline_us = $16, next_event = $17, \
-               updated_us = $18, cancelled_tax_free = $19, cancelled_vat = $20, version = $21 + 1 \
-               WHERE shop_id = $22 AND id = $23 AND version = $21";
+               updated_us = $18, cancelled_tax_free = $19, cancelled_vat = $20, last_failure = $21, version = $22 + 1 \
+               WHERE shop_id = $23 AND id = $24 AND version = $22";
     let p = &*payment;
     tx.change_one_later(
         sql,
@@ -307,6 +309,7 @@ pub fn save(tx: &mut Tx<'_>, payment: &mut Payment, now_us: i64) -> Result<(), E
             now_us,
             p.cancelled_tax_free,
             p.cancelled_vat,
+            p.last_failure,
             p.version,
             p.shop_id,
             p.id

@@ -156,6 +156,7 @@ impl World {
             expired: false,
             given_up: false,
             late_us: None,
+            last_failure: None,
             expires_us: NOW_US + 1,
             deposit_deadline_us: None,
             next_event: 1,

@@ -55,6 +55,7 @@ async fn a_declined_card_is_explained_and_another_card_can_pay() {
     assert_eq!(outcome.result, "failed");
     assert!(outcome.html.contains("data-testid=\"again\""), "{}", outcome.words);
     assert!(!outcome.words.contains("결제가 완료되었습니다"), "{}", outcome.words);
+    assert_eq!(created["last_failure"], serde_json::Value::Null);
     let payment = stage.payment(&created).await;
     assert_eq!((text(&payment, "state"), text(&payment, "resolution")), ("pending".into(), "none".into()));
     let timeline = stage.timeline(&stage.shop, &created).await;
@@ -62,8 +63,20 @@ async fn a_declined_card_is_explained_and_another_card_can_pay() {
     assert!(failed["data"]["refusal"]["code"].as_str().unwrap().contains("500644"), "{failed}");
     let explained = failed["data"]["refusal"]["explanation"]["ko"].as_str().unwrap();
     assert!(!explained.is_empty() && outcome.words.contains(explained), "{}", outcome.words);
+    // The payment itself says it, too, and goes on saying it when another card has paid.
+    let failure = &payment["last_failure"];
+    assert_eq!(
+        (&failure["reason"], &failure["class"]),
+        (&json!("declined"), &failed["data"]["refusal"]["class"])
+    );
+    assert_eq!(
+        (&failure["explanation"]["ko"], failure["at"].is_string()),
+        (&json!(explained), true),
+        "{failure}"
+    );
     let window = stage.open(&created).await;
     assert_eq!(stage.come_back(&stage.choose(&window, pay()).await).await.result, "paid");
+    assert_eq!(stage.payment(&created).await["last_failure"], *failure);
 }
 
 #[tokio::test(flavor = "multi_thread")]
