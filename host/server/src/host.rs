@@ -80,6 +80,8 @@ const COMPILED_MAX: u64 = 1 << 30;
 pub const SQLITE_FILE: &str = "payhost.sqlite";
 /// The master key of a data folder.
 const MASTER_KEY_FILE: &str = "master.key";
+/// How the names of our files in the data folder begin (SQLite has some beside its own).
+const OWN_FILES: &[&str] = &[MASTER_KEY_FILE, SQLITE_FILE, "server.json"];
 /// The variable that may hold the master key.
 const MASTER_KEY_VARIABLE: &str = "PAYHOST_MASTER_KEY";
 /// Jobs of a shop that are done at once when nobody says otherwise.
@@ -292,8 +294,9 @@ fn only_origin(url: &Url) -> Result<(), OpenError> {
     Err(OpenError::PublicUrl { url: shown.to_string(), why })
 }
 
-/// Makes the data folder for its user only, or refuses one with files that others can read: it holds keys and what buyers
-/// ordered. An empty one that somebody made for us becomes ours.
+/// Makes the data folder for its user only, or refuses one that others can read, or with files of ours that they can: they hold
+/// keys and what buyers ordered. An empty one that somebody made for us becomes ours; what an embedder keeps beside our files is
+/// the embedder's affair.
 fn private_folder(path: &Path) -> Result<(), OpenError> {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
     let folder = |cause| OpenError::Folder { path: path.display().to_string(), cause };
@@ -307,7 +310,10 @@ fn private_folder(path: &Path) -> Result<(), OpenError> {
     let mut readable = open(own_mode);
     for entry in entries {
         // One that goes away meanwhile (a write-ahead log) is not readable any more; a link has no mode of its own.
-        let found = entry.map_err(folder)?.metadata().ok().filter(|found| !found.is_symlink());
+        let entry = entry.map_err(folder)?;
+        let name = entry.file_name();
+        let ours = OWN_FILES.iter().any(|own| name.to_string_lossy().starts_with(own));
+        let found = entry.metadata().ok().filter(|found| ours && !found.is_symlink());
         let mode = found.map_or(0, |found| found.mode());
         readable = readable || open(mode);
     }

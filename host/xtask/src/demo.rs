@@ -138,7 +138,7 @@ impl Demo {
         self.tell_gateway(text(&channel, "notify_url")?)?;
         let hooks = format!("{}/webhooks", self.origin(0));
         let endpoint =
-            self.cli(&["webhook", "create", "--shop", shop_id, "--url", &hooks, "--name", "demo shop"])?;
+            self.cli(&["webhook", "create", "--shop", shop_id, "--to", &hooks, "--name", "demo shop"])?;
         write(&self.webhook_secret_file(), text(&endpoint, "secret")?)?;
         let key = self.cli(&["key", "create", "--shop", shop_id, "--mode", "test", "--name", "demo shop"])?;
         write(&key_file, text(&key, "secret")?)?;

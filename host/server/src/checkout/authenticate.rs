@@ -24,9 +24,9 @@ use crate::{jobs, payments};
 
 /// How long a shop may take to confirm, in microseconds: 4 minutes. Gateways keep an authentication for minutes only.
 const CONFIRM_US: i64 = 240 * 1_000_000;
-/// How long a return that was acted on leads to its result, in microseconds: 10 minutes, for browsers that post twice. Later its
-/// address opens nothing.
-const REPEAT_US: i64 = 600 * 1_000_000;
+/// How long a return that was acted on leads to its result, in microseconds: a day, as the result's own address. Later it opens
+/// nothing.
+const REPEAT_US: i64 = 24 * 3600 * 1_000_000;
 /// States in which a return may still lead to an approval.
 pub const OPEN: &[CheckoutState] = &[CheckoutState::Opened, CheckoutState::CancelledByBuyer];
 
@@ -35,7 +35,7 @@ pub const OPEN: &[CheckoutState] = &[CheckoutState::Opened, CheckoutState::Cance
 pub enum Arrival {
     /// The checkout's row says how it ended, or that nobody knows yet.
     Stored,
-    /// It was acted on long ago; nothing was read, changed or shown.
+    /// Its result is known for so long that its address leads nowhere any more; nothing was read, changed or shown.
     Over,
     /// The gateway did not make it, or it could not be read; nothing was changed. The stable word says why.
     Refused(&'static str),
@@ -59,7 +59,7 @@ impl Returned {
         Ok(Some(Self { checkout, confirm, rows }))
     }
 
-    /// Whether it was acted on, and the time for browsers that post twice is over, too.
+    /// Whether its result is known for so long that a repeat leads nowhere any more.
     pub fn is_over(&self, now_us: i64) -> bool {
         is_over(self.checkout.state, self.checkout.updated_us, now_us)
     }
@@ -71,9 +71,18 @@ impl Returned {
 }
 
 fn is_over(state: CheckoutState, updated_us: i64, now_us: i64) -> bool {
-    // Whose payment was given up is told so whenever he comes back.
-    let acted_on = !OPEN.contains(&state) && state != CheckoutState::GivenUp;
-    acted_on && updated_us.saturating_add(REPEAT_US) <= now_us
+    let ended = match state {
+        CheckoutState::Opened | CheckoutState::CancelledByBuyer => false,
+        // Its outcome is still to come, however long that takes: the buyer is told so.
+        CheckoutState::Returned | CheckoutState::InDoubt | CheckoutState::AwaitingConfirm => false,
+        // Whose payment was given up is told so whenever he comes back.
+        CheckoutState::GivenUp => false,
+        CheckoutState::Approved
+        | CheckoutState::AwaitingDeposit
+        | CheckoutState::Failed
+        | CheckoutState::Undone => true,
+    };
+    ended && updated_us.saturating_add(REPEAT_US) <= now_us
 }
 
 /// Reads a return and acts on it: approves at once, holds it until the shop confirms, or ends the checkout.
@@ -210,11 +219,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_return_that_was_acted_on_leads_to_its_result_for_ten_minutes() {
+    fn a_return_leads_to_its_result_until_a_day_after_that_is_known() {
+        use CheckoutState as C;
+        let ended = [C::Approved, C::AwaitingDeposit, C::Failed, C::Undone];
         for (state, _) in CheckoutState::TABLE {
-            let open = OPEN.contains(state);
             assert!(!is_over(*state, 0, REPEAT_US - 1), "{state:?}");
-            assert_eq!(is_over(*state, 0, REPEAT_US), !open, "{state:?}");
+            assert_eq!(is_over(*state, 0, REPEAT_US), ended.contains(state), "{state:?}");
         }
     }
 }

@@ -62,8 +62,13 @@ const COLUMNS: &[(&str, &[&str])] = &[
 ];
 /// Of what waits for a person.
 const ATTENTION: &[&str] = &["kind", "id", "shop_id", "mode", "order_id", "reason", "since", "next_try_at"];
-/// Of plugins.
-const PLUGINS: &[&str] = &["id", "version", "author", "interfaces"];
+/// Of a plugin: who it is.
+const PLUGIN: &[&str] = &["id", "version", "author", "digest", "interfaces", "installed_at"];
+/// And what it wants, each with whether that was granted: member, heading, columns.
+const WANTED: &[(&str, &str, &[&str])] = &[
+    ("hosts", "hosts:", &["granted", "origin", "reason"]),
+    ("browser_origins", "in the buyer's browser (--kind browser):", &["granted", "origin", "uses"]),
+];
 
 /// An answer for a person.
 pub fn readable(answer: &Value) -> String {
@@ -71,6 +76,7 @@ pub fn readable(answer: &Value) -> String {
         Value::Object(members) => match members.get("data").and_then(Value::as_array) {
             Some(items) if items.is_empty() => "(none)".to_owned(),
             Some(items) => list(items, members.get("next").and_then(Value::as_str)),
+            None if is_plugin(answer) => plugin(answer),
             None => block(answer, 0),
         },
         Value::Null => "done".to_owned(),
@@ -81,6 +87,7 @@ pub fn readable(answer: &Value) -> String {
 fn list(items: &[Value], next: Option<&str>) -> String {
     let text = match columns(items) {
         Some(columns) => table(items, columns),
+        None if items.iter().all(is_plugin) => items.iter().map(plugin).collect::<Vec<_>>().join("\n\n"),
         None => items.iter().map(|item| block(item, 0)).collect::<Vec<_>>().join("\n\n"),
     };
     match next {
@@ -94,11 +101,25 @@ fn columns(items: &[Value]) -> Option<&'static [&'static str]> {
     if first.get("kind").is_some() && first.get("remedy").is_some() {
         return Some(ATTENTION);
     }
-    if first.get("interfaces").is_some() && first.get("version").is_some() {
-        return Some(PLUGINS);
-    }
     let (prefix, _) = first.get("id")?.as_str()?.split_once('_')?;
     COLUMNS.iter().find(|(known, _)| *known == prefix).map(|(_, columns)| *columns)
+}
+
+fn is_plugin(item: &Value) -> bool {
+    item.get("browser_origins").is_some() && item.get("interfaces").is_some()
+}
+
+/// Who it is, and all that it wants: nobody grants what is not shown. Its settings and presets are for `--json`.
+fn plugin(item: &Value) -> String {
+    let named = |path: &&str| format!("{path}: {}", cell(item, path));
+    let mut lines: Vec<String> = PLUGIN.iter().map(named).collect();
+    for (member, heading, columns) in WANTED {
+        let wanted = item.get(member).and_then(Value::as_array).filter(|wanted| !wanted.is_empty());
+        let Some(wanted) = wanted else { continue };
+        lines.push((*heading).to_owned());
+        lines.extend(table(wanted, columns).lines().map(|line| format!("  {line}")));
+    }
+    lines.join("\n")
 }
 
 /// What stands at a path, as text; empty where there is nothing.
@@ -243,6 +264,26 @@ mod tests {
         assert!(text.ends_with("There is more: --after pay_1 (or --all)"), "{text}");
         assert_eq!(readable(&json!({"data": [], "next": null})), "(none)");
         assert_eq!(readable(&Value::Null), "done");
+    }
+
+    #[test]
+    fn a_plugin_is_shown_with_all_that_it_wants() {
+        let host = |n: usize| json!({"origin": format!("https://h{n}.example"), "reason": "approval", "granted": n == 0});
+        let plugin = json!({
+            "id": "gw", "version": "1.0.0", "digest": "ab", "interfaces": ["general-pay"], "author": "Kim",
+            "hosts": (0..30).map(host).collect::<Vec<_>>(),
+            "browser_origins": [{"origin": "https://pay.example", "uses": ["script", "form"], "granted": false}],
+            "descriptor": {"settings": "x".repeat(9_000)}, "installed_at": "2026-11-30",
+        });
+        for text in [readable(&plugin), readable(&json!({"data": [plugin], "next": null}))] {
+            assert!(text.contains("author: Kim") && text.contains("interfaces: general-pay"), "{text}");
+            assert!(
+                text.contains("true     https://h0.example") && text.contains("false    https://h29.example"),
+                "{text}"
+            );
+            assert!(text.contains("false    https://pay.example  script, form"), "{text}");
+            assert!(text.len() < 2_500, "{} bytes", text.len());
+        }
     }
 
     #[test]

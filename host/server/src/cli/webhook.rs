@@ -16,8 +16,8 @@ pub enum WebhookCommand {
         #[command(flatten)]
         of: OfShop,
         /// Where events go. Absent: to the `webhook_url` of each payment.
-        #[arg(long)]
-        url: Option<String>,
+        #[arg(long = "to", value_name = "URL")]
+        endpoint: Option<String>,
         /// What it is for.
         #[arg(long, default_value = "")]
         name: String,
@@ -70,8 +70,8 @@ impl WebhookCommand {
     pub fn request(&self) -> Result<ApiRequest, String> {
         const BASE: &str = "/v1/webhook-endpoints";
         Ok(match self {
-            Self::Create { of, url, name, events } => {
-                let body = json!({"url": url, "name": name, "events": events});
+            Self::Create { of, endpoint, name, events } => {
+                let body = json!({"url": endpoint, "name": name, "events": events});
                 ApiRequest::json("POST", BASE, body).for_shop(of.shop, &of.mode)
             }
             Self::List { of } => ApiRequest::get(BASE).for_shop(of.shop, &of.mode),

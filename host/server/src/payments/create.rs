@@ -332,15 +332,16 @@ fn in_transaction(
     tx.keep_settings()?;
     let shop = shops::ask(tx, caller.shop_id)?;
     let open = payments::ask_open_of_order(tx, caller.shop_id, caller.mode, &input.order_id)?;
-    let channel = match channel_of(tx, caller, input.channel_id.as_deref())? {
-        Ok(channel) => channel,
-        Err(problem) => return Ok(Err(problem)),
-    };
+    let channel = channel_of(tx, caller, input.channel_id.as_deref())?;
     let shop = shop.one(tx, "shop")?;
     if !shop.is_selling() {
         let words = "this shop takes no payments now: the operator suspended it; what it sold can be read and cancelled";
         return Ok(Err(Problem::new("shop_suspended", words)));
     }
+    let channel = match channel {
+        Ok(channel) => channel,
+        Err(problem) => return Ok(Err(problem)),
+    };
     let key = host.vault().unwrap(shop.id, &shop.data_key)?;
     let amount = checked.amount;
     let row = new_row(host, &channel, &key, &input, checked)?;

@@ -270,12 +270,13 @@ pub async fn remove(
 }
 
 fn still_open(in_use: shops::InUse) -> Problem {
-    let shops::InUse { payable, awaiting_deposit, unresolved, jobs } = in_use;
+    let shops::InUse { payable, awaiting_deposit, unresolved, attempts, notices } = in_use;
     let counts = [
         (payable, "payments can still be paid (cancel them, or suspend the shop and wait until they expire)"),
         (awaiting_deposit, "accounts wait for a deposit (close them)"),
         (unresolved, "payments are in doubt or wait for a person"),
-        (jobs, "jobs are to be done"),
+        (attempts, "attempts are running or in doubt"),
+        (notices, "notices are to be verified or sent on"),
     ];
     let open: Vec<String> = counts
         .iter()

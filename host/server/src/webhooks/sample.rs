@@ -150,6 +150,7 @@ fn payment(host: &Host, name: &str) -> Option<PaymentOut> {
         created_at: rfc3339(now_us),
         expires_at: rfc3339(now_us.saturating_add(24 * 3600 * 1_000_000)),
         approved_at: (paid > 0).then(|| rfc3339(now_us)),
+        last_failure: None,
         next_try_at: None,
     })
 }

@@ -205,6 +205,17 @@ impl Scene {
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
+    /// The operator's figures: no shop is named.
+    async fn figures(&self) -> Value {
+        let key = format!("Bearer {}", self.host.run_key());
+        let request =
+            Request::get("/v1/figures").header(header::AUTHORIZATION, key).body(Body::empty()).unwrap();
+        let answer = crate::http::router(self.host.clone()).oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
     async fn endpoint(&self, url: &str, chosen: &[&str]) -> Value {
         self.endpoint_of(self.shop, url, chosen).await
     }

@@ -191,20 +191,22 @@ fn walk(
              ORDER BY job.shop_id LIMIT 1"
         )
     };
+    // The first due time of each, and not EXISTS: for that PostgreSQL would read all due jobs into a table of its own.
     let sql = format!(
         "WITH RECURSIVE walk (shop_id, step) AS (SELECT ({}), 1 UNION ALL SELECT ({}), walk.step + 1 FROM walk \
          WHERE walk.shop_id IS NOT NULL AND walk.step < $3) \
-         SELECT walk.shop_id, CASE WHEN EXISTS (SELECT 1 FROM job WHERE job.lane = $1 AND job.state = 'waiting' \
-         AND job.shop_id = walk.shop_id AND job.due_us <= $4) THEN 1 ELSE 0 END FROM walk WHERE walk.shop_id IS NOT NULL",
+         SELECT walk.shop_id, (SELECT job.due_us FROM job WHERE job.lane = $1 AND job.state = 'waiting' \
+         AND job.shop_id = walk.shop_id ORDER BY job.due_us LIMIT 1) FROM walk WHERE walk.shop_id IS NOT NULL",
         next("$2"),
         next("walk.shop_id"),
     );
     let from = from.map_or(Value::Text(String::new()), |shop| shop.to_value());
-    let values = [lane.to_value(), from, WALK.to_value(), now_us.to_value()];
-    let passed = tx.query(&sql, &values, |row| Ok((row.get::<ShopId>(0)?, row.get::<bool>(1)?)))?;
+    let values = [lane.to_value(), from, WALK.to_value()];
+    let passed = tx.query(&sql, &values, |row| Ok((row.get::<ShopId>(0)?, row.get::<Option<i64>>(1)?)))?;
     let end = i64::try_from(passed.len()).unwrap_or(i64::MAX) < WALK;
     let last = passed.last().map(|(shop, _)| *shop).filter(|_| !end);
-    Ok((passed.into_iter().filter_map(|(shop, due)| due.then_some(shop)).collect(), last))
+    let due = passed.into_iter().filter(|(_, due_us)| due_us.is_some_and(|due_us| due_us <= now_us));
+    Ok((due.map(|(shop, _)| shop).collect(), last))
 }
 
 /// Who claims, and until when.

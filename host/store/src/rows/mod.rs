@@ -44,13 +44,15 @@ fn scoped<T: Table>(
     after: &str,
     limit: i64,
 ) -> Result<Vec<T>, Error> {
-    let mut values: Vec<Value> = vec![after.to_owned().to_value(), limit.to_value()];
+    let mut values: Vec<Value> = vec![after.to_owned().to_value()];
     let mut of_shop = "";
     if let Some((shop, mode)) = scope {
         values.extend([shop.to_value(), mode.to_value()]);
-        of_shop = " AND shop_id = $3 AND mode = $4";
+        of_shop = " AND shop_id = $2 AND mode = $3";
     }
-    T::select(tx, &format!("WHERE {condition} AND id > $1{of_shop} ORDER BY id LIMIT $2"), &values)
+    values.push(limit.to_value());
+    let last = values.len();
+    T::select(tx, &format!("WHERE {condition} AND id > $1{of_shop} ORDER BY id LIMIT ${last}"), &values)
 }
 
 /// How often an insert that met a row which was gone when it was read is tried. Each round needs another transaction to end

@@ -92,18 +92,22 @@ pub struct InUse {
     pub awaiting_deposit: i64,
     /// Payments in doubt, or that wait for a person.
     pub unresolved: i64,
-    /// Jobs that find something out or send something on.
-    pub jobs: i64,
+    /// Attempts that run, or are in doubt.
+    pub attempts: i64,
+    /// Notices that are to be verified or sent on.
+    pub notices: i64,
 }
 
 impl InUse {
     /// Whether anything does.
     pub fn any(&self) -> bool {
-        self.payable > 0 || self.awaiting_deposit > 0 || self.unresolved > 0 || self.jobs > 0
+        [self.payable, self.awaiting_deposit, self.unresolved, self.attempts, self.notices]
+            .iter()
+            .any(|n| *n > 0)
     }
 }
 
-/// Counts it. Jobs that only end payments or look over them ([`InUse::payable`] counts these) are none of it.
+/// Counts it. Of jobs only those that verify notices or send them on: others end by themselves when these are 0.
 pub fn in_use(tx: &mut Tx<'_>, id: ShopId) -> Result<InUse, Error> {
     let mut count = |sql: &str| tx.query_one(sql, params![id], |row| row.get::<i64>(0));
     let of_payments = "SELECT COUNT(*) FROM payment WHERE shop_id = $1 AND ";
@@ -111,8 +115,11 @@ pub fn in_use(tx: &mut Tx<'_>, id: ShopId) -> Result<InUse, Error> {
         payable: count(&format!("{of_payments} state IN ('created', 'pending')"))?,
         awaiting_deposit: count(&format!("{of_payments} state = 'awaiting_deposit'"))?,
         unresolved: count(&format!("{of_payments} resolution <> 'none'"))?,
-        jobs: count(
-            "SELECT COUNT(*) FROM job WHERE shop_id = $1 AND state = 'waiting' AND kind IN ('resolve', 'notice', 'forward')",
+        attempts: count(
+            "SELECT COUNT(*) FROM attempt WHERE shop_id = $1 AND state IN ('intent', 'in_doubt') AND kind <> 'undo'",
+        )?,
+        notices: count(
+            "SELECT COUNT(*) FROM job WHERE shop_id = $1 AND state = 'waiting' AND kind IN ('notice', 'forward')",
         )?,
     })
 }

@@ -73,6 +73,14 @@ fn wrong(member: &Value) -> Value {
     if types.contains(&"object") || types.contains(&"array") { json!("text") } else { json!({"x": [1]}) }
 }
 
+/// Whether only the operator may use a route.
+fn is_operators(path: &str) -> bool {
+    const STARTS: &[&str] =
+        &["/v1/plugins", "/v1/shops", "/v1/keys", "/v1/gateway-map", "/v1/calls", "/v1/replays"];
+    const ENDS: &[&str] = &["/resolve", "/accept", "/dismiss"];
+    STARTS.iter().any(|start| path.starts_with(start)) || ENDS.iter().any(|end| path.ends_with(end))
+}
+
 struct Scene {
     bare: Bare,
     shop: String,
@@ -96,8 +104,8 @@ impl Scene {
             let call = Call::new(&self.bare.client, &route.verb, url.clone()).key(key);
             call.header("idempotency-key", "k-1").body(kind, body).send()
         };
-        let answer = call(&self.shop).await;
-        if answer.status == 403 { call(&self.operator).await } else { answer }
+        // (A refused caller is answered before a large body is read, and its client may see nothing but a closed connection.)
+        if is_operators(&route.path) { call(&self.operator).await } else { call(&self.shop).await }
     }
 
     async fn refused(&self, route: &Route, body: &[u8], code: &str, field: &str) {
@@ -108,9 +116,20 @@ impl Scene {
         let problem = answer.problem(400, code);
         assert_eq!(problem["field"], field, "{what}");
         let detail = problem["detail"].as_str().unwrap();
-        for word in
-            ["i64", "u32", "u64", "struct ", "expected", "variant", "integer `", "EOF", "serde", "SECRET"]
-        {
+        // The JSON reader's own words ("invalid type: …, expected i64") are none of ours ("text is expected, not a list").
+        for word in [
+            "i64",
+            "u32",
+            "u64",
+            "struct ",
+            ", expected ",
+            "invalid type",
+            "variant",
+            "integer `",
+            "EOF",
+            "serde",
+            "SECRET",
+        ] {
             assert!(!detail.contains(word), "{word}: {what}");
         }
     }
@@ -195,7 +214,12 @@ async fn what_a_query_or_a_path_holds_never_breaks_the_host() {
         let names = operation["parameters"].as_array().into_iter().flatten();
         let names =
             names.filter(|parameter| parameter["in"] == "query").map(|parameter| text(parameter, "name"));
-        for name in names.chain(["colour".to_owned()]) {
+        let mut names: Vec<String> = names.collect();
+        // Where a query is read at all, an unknown name in it is refused.
+        if !names.is_empty() {
+            names.push("colour".to_owned());
+        }
+        for name in names {
             for value in ["%00", "a%00b", "%ff", "%0a", "-1", "99999999999999999999", "%F0%9F%98%80"] {
                 let url = format!("{}{}?{name}={value}", scene.bare.url, address(path));
                 for key in [&scene.shop, &scene.operator] {

@@ -259,10 +259,14 @@ async fn an_english_buyer_on_a_phone_is_told_what_is_wrong_and_when_the_link_is_
     eventually("the link's time is over", PATIENCE, async || {
         browser.tab.goto(&format!("{}/healthz", stage.url)).await.unwrap();
         browser.tab.goto(&url).await.unwrap();
-        let words = browser.see("message").await.text().await.ok()?;
-        words.contains("This link cannot be used any more").then_some(())
+        eventually("the page's script handed the code over", PATIENCE, async || {
+            (browser.has("send").await || browser.has("message").await).then_some(())
+        })
+        .await;
+        (!browser.has("send").await).then_some(())
     })
     .await;
+    says(&browser, "This link cannot be used any more").await;
     browser.shoot("over").await;
     // Neither is one that somebody made up; nothing of a payment is told.
     browser.tab.goto(&url.replace("20900.", "1.")).await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{StreamExt as _, iter};
 use serde_json::{Value, json};
 
-use crate::stage::deposit::{awaiting, deposit, forged, in_state, notify_url, sim, told};
+use crate::stage::deposit::{TOTAL, awaiting, deposit, forged, in_state, notify_url, sim, told};
 use crate::stage::receiver::{Manner, Receiver};
 use crate::stage::{Stage, eventually, text};
 
@@ -56,11 +56,12 @@ async fn a_gateway_that_is_silent_for_one_shop_delays_no_other_shop() {
     let hung = stage.new_shop("기다리는 가게", json!({})).await;
     let url = notify_url(&stage, &hung);
     for number in 0..6 {
-        let (_, oid) = awaiting(&stage, &hung, &format!("slow-{number}"), "pc").await;
+        let (created, oid) = awaiting(&stage, &hung, &format!("slow-{number}"), "pc").await;
+        let account = text(&stage.payment_as(&hung, &created).await["virtual_account"], "number");
         // Longer than the host waits for it.
         let fault = json!({"operation": "inquiry", "fault": "slow", "ms": 60_000, "oid": oid});
         sim(&stage, "POST", "faults", fault).await.expect(201);
-        let answer = stage.call("POST", &url).form(&forged(&oid, 20_900, "123")).send().await;
+        let answer = stage.call("POST", &url).form(&forged(&oid, TOTAL, &account)).send().await;
         assert_eq!(answer.status, 200);
     }
     let asked = async || {

@@ -118,7 +118,8 @@ async fn an_address_that_asks_too_often_is_told_so_on_every_route_but_those_of_g
     assert!(page.status == 429 && page.header("content-type").starts_with("text/html"), "{}", page.text);
     assert!(!page.header("retry-after").is_empty());
     assert_eq!(ask("/healthz", "203.0.113.1").await.status, 200);
-    assert_eq!(ask("/notify/chn_00000000000000000000000000", "203.0.113.1").await.status, 200);
+    // No such channel, and nobody counted the question.
+    assert_eq!(ask("/notify/chn_00000000000000000000000000", "203.0.113.1").await.status, 404);
     assert_eq!(ask("/", "[2001:db8::7]:80").await.status, 200);
 }
 

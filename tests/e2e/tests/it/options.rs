@@ -178,16 +178,6 @@ async fn options_that_cannot_be_followed_are_refused_when_the_payment_is_made() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_of_an_order_that_could_not_be_made_today_still_gives_its_payment() {
-    let stage = stage().await;
-    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(90);
-    let more = json!({"options": {"deposit_deadline": soon.to_string()}});
-    let made = stage.create_as(&stage.shop, "A-1", more).await.expect(201);
-    let past = json!({"options": {"deposit_deadline": "20200101"}});
-    assert_eq!(stage.create_as(&stage.shop, "A-1", past).await.expect(200)["id"], made["id"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_cannot_be_in_a_cancel_is_refused_before_the_call_with_what_is_left() {
     let stage = stage().await;
     let amount = json!({"total": 20_900, "tax": {"free": 9_900, "vat": 1_000}});

@@ -231,7 +231,7 @@ fn the_program_signs_approvals_as_the_public_vectors_do() {
     {
         for (input, output) in plugin.of(formula) {
             let (now_ms, token) = (number(&input, "timestamp"), text(&input, "authToken"));
-            let no = json!({"resultCode": "500644"});
+            let no = json!({"resultCode": "500644", "resultMsg": "한도 초과"});
             let out = plugin.approve("INIpayTest", &token, now_ms, &order(&json!("A-1"), 1_000), &no);
             let form = sent(&out);
             assert_eq!((&form[field], &form["authToken"]), (&output, &token), "{input}");

@@ -103,7 +103,7 @@ async fn a_grant_is_of_a_kind_and_all_of_them_are_granted_at_once() {
     }
     grant(json!({"origin": "https://iniapi.inicis.com", "kind": "script"}))
         .await
-        .problem(400, "invalid_json");
+        .problem(400, "invalid_request");
     let none = json!({"origin": "https://iniapi.inicis.com", "kind": "browser"});
     stage.operator("DELETE", "/v1/plugins/inicis/grants", none).await.problem(404, "not_found");
 }
@@ -167,6 +167,8 @@ struct Folder {
 impl Folder {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // A host is made by its first start.
+        drop(serve(folder.path(), &[]));
         let cli = |words: &[&str]| Ended::of(payhost(folder.path()).arg("--json").args(words)).json();
         cli(&["plugin", "install", component().to_str().unwrap()]);
         let shop = text(&cli(&["shop", "create", "--name", "가게"]), "id");

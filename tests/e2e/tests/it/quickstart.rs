@@ -56,7 +56,8 @@ fn script(page: &str, folder: &Path) -> String {
             );
         } else {
             if let Some((_, file)) = kind.split_once(" browser=") {
-                script.push_str(&format!("echo @@browser {file}; read -r _\n"));
+                // What was printed before may not have ended its line.
+                script.push_str(&format!("printf '\\n@@browser {file}\\n'; read -r _\n"));
             }
             script.push_str(&with_ports(&text));
         }

@@ -440,7 +440,7 @@ async fn a_developer_listens_and_triggers_on_the_command_line() {
             String::from_utf8(output.stderr).unwrap(),
         )
     };
-    let (good, made, errors) = run(&["webhook", "create", "--shop", shop, "--url", &remote.url]);
+    let (good, made, errors) = run(&["webhook", "create", "--shop", shop, "--to", &remote.url]);
     assert!(good && made.contains("whsec_"), "{errors}");
     stage.create("A-1").await;
     let (good, _, errors) = run(&["trigger", "payment.paid", "--shop", shop]);

@@ -350,3 +350,14 @@ async fn a_created_payment_is_answered_again_when_its_time_is_over() {
     assert_eq!(rig.create_again("k-1").await.expect(201), first);
     rig.create_again("k-2").await.problem(400, "invalid_request");
 }
+
+/// The deadline that it names is over by now, and no such order could be made any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_of_an_order_that_could_not_be_made_today_still_gives_its_payment() {
+    let rig = Rig::start(false).await;
+    let first = rig.create_with_deadline("B-1", 90, "k-1").await.expect(201);
+    rig.later(3600).await;
+    let again = rig.create_again("k-2").await.expect(200);
+    assert_eq!(again["id"], first["id"]);
+    rig.create_of_order("B-2", "k-3").await.problem(400, "invalid_request");
+}

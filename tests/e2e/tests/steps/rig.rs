@@ -245,6 +245,23 @@ impl Rig {
         self.create_again(key).await
     }
 
+    /// A payment by an account that waits for so many seconds, under a key.
+    pub async fn create_with_deadline(&self, order_id: &str, seconds: i64, key: &str) -> Answer {
+        let until = jiff::Timestamp::from_microsecond(self.host.now_us() + seconds * 1_000_000).unwrap();
+        let body = json!({
+            "order_id": order_id, "order_name": "잼", "amount": {"total": TOTAL},
+            "options": {"deposit_deadline": until.to_string()},
+        });
+        *self.last.lock().unwrap() = body;
+        self.create_again(key).await
+    }
+
+    /// The same request for another order.
+    pub async fn create_of_order(&self, order_id: &str, key: &str) -> Answer {
+        self.last.lock().unwrap()["order_id"] = json!(order_id);
+        self.create_again(key).await
+    }
+
     /// The same request again.
     pub async fn create_again(&self, key: &str) -> Answer {
         let body = self.last.lock().unwrap().clone();

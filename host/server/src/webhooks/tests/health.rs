@@ -35,7 +35,7 @@ async fn an_endpoint_where_nothing_arrives_is_switched_off_after_the_schedule_an
     assert!(shown["disabled_reason"].as_str().unwrap().contains("nothing arrived"), "{shown}");
     assert_eq!((&shown["state"], &shown["last_error"]), (&json!("switched_off"), &json!("answered 500")));
     assert!(shown["state_since"].is_string() && shown["last_error_at"].is_string(), "{shown}");
-    let (_, figures) = scene.call("GET", "/v1/figures", Value::Null).await;
+    let figures = scene.figures().await;
     assert_eq!((&figures["endpoints_switched_off"], &figures["endpoints_failing"]), (&json!(1), &json!(0)));
     let deliveries = scene.deliveries(&endpoint).await;
     let delivery = deliveries.iter().find(|delivery| delivery["event_id"] == first.as_str()).unwrap();
@@ -66,7 +66,7 @@ async fn an_endpoint_where_nothing_arrives_is_switched_off_after_the_schedule_an
     assert!(dead.got().iter().any(|got| got.id() == missed.to_string()));
     let shown = scene.shown(&endpoint).await;
     assert_eq!((&shown["disabled_reason"], &shown["state"]), (&Value::Null, &json!("on")));
-    let (_, figures) = scene.call("GET", "/v1/figures", Value::Null).await;
+    let figures = scene.figures().await;
     assert_eq!(figures["endpoints_switched_off"], 0);
 }
 
@@ -88,7 +88,7 @@ async fn one_event_that_a_receiver_cannot_take_switches_nothing_off() {
         (&shown["last_error"], &shown["failing_since"]),
         (&json!("answered 500"), &shown["state_since"])
     );
-    let (_, figures) = scene.call("GET", "/v1/figures", Value::Null).await;
+    let figures = scene.figures().await;
     assert_eq!((&figures["endpoints_failing"], &figures["endpoints_switched_off"]), (&json!(1), &json!(0)));
     // Others are accepted: nothing counts any more, however many are refused one by one.
     for _ in 0..3 {

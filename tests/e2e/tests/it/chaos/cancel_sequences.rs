@@ -189,8 +189,8 @@ async fn ask(world: &World, sequence: &mut Sequence, key: &str) -> Result<(), St
     let fits = match answer.status {
         200 | 202 => true,
         402 => code == "gateway_refused",
-        409 => ["payment_in_doubt", "payment_busy", "not_cancellable", "cancel_not_made", "conflict"]
-            .contains(&code.as_str()),
+        409 => ["payment_in_doubt", "payment_busy", "not_cancellable", "conflict"].contains(&code.as_str()),
+        502 => code == "cancel_not_made",
         400 => code == "invalid_request",
         _ => false,
     };
