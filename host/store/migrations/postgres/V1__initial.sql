@@ -176,7 +176,7 @@ CREATE TABLE payment (
     given_up BIGINT NOT NULL,
     -- Since when a person must say what becomes of money that came after the end.
     late_us BIGINT,
-    last_failure TEXT,
+    last_failure TEXT COLLATE "C",
     expires_us BIGINT NOT NULL,
     deposit_deadline_us BIGINT,
     next_event BIGINT NOT NULL,
