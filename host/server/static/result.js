@@ -6,9 +6,13 @@
   var LEAVE_MS = 800;
   var READ_MS = 6000;
 
+  /* A failed try that offers another one stays open until the buyer closes it or pays; who left the window himself is done here. */
+  var mayTryAgain = outcome.result === "failed" && document.querySelector("[data-testid=again]") !== null;
+
   function report() {
     outcome.origins.forEach(function (origin) {
-      window.opener.postMessage({ type: "payhost.result", payment: outcome.payment, result: outcome.result }, origin);
+      var message = { type: "payhost.result", payment: outcome.payment, result: outcome.result, open: mayTryAgain };
+      window.opener.postMessage(message, origin);
     });
   }
 
@@ -35,6 +39,7 @@
   if (outcome.result === "refused") return;
   if (window.opener && outcome.origins.length > 0) report();
   if (outcome.result === "in_doubt") return askAgain();
+  if (mayTryAgain) return;
   var toRead = outcome.result === "failed" || outcome.result === "awaiting_deposit";
   var wait = toRead ? READ_MS : LEAVE_MS;
   if (window.opener && outcome.origins.length > 0) setTimeout(function () { window.close(); }, wait);
