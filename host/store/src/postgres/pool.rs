@@ -1,68 +1,93 @@
-//! Threads and connections. Invariant: a closure runs at most once; only what a stale connection never answered is sent again.
+//! Closures and connections. Invariant: a closure runs at most once; only what a stale connection never answered is sent again.
+//!
+//! A closure waits for a connection of the pool without a thread, and runs on a thread that may block. Connections and timers belong to
+//! a runtime of this module, so that a store can be opened and used from anywhere.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::Instant;
+use std::io;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
+use deadpool::managed::{Manager, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
+use deadpool::{Runtime as PoolRuntime, managed};
 use payhost_core::kill;
-use tokio::sync::{mpsc, watch};
-use tokio_postgres::Config;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use super::Session;
+use super::connection::Connection;
 use super::health::Server;
 use super::statistics::{self, Statistics};
 use crate::task::{Closure, QUEUE, Task};
 use crate::{Error, Tx};
 
-/// The way to the threads.
+/// How long a closure waits for a connection before it is told that the database is busy: longer than anybody waits for a page.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Threads that closures block: more than all connections of a process.
+const THREADS: usize = 2048;
+
+/// Where connections are driven and closures run. It has no end: a store may be dropped anywhere.
+static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
+    let mut builder = Builder::new_multi_thread();
+    builder.thread_name("payhost-pg").worker_threads(1).max_blocking_threads(THREADS).enable_all().build()
+});
+
+/// The runtime of connections.
+pub(super) fn runtime() -> Result<&'static Handle, Error> {
+    RUNTIME.as_ref().map(Runtime::handle).map_err(|error| Error::Io(error.to_string()))
+}
+
+/// Makes connections, and looks at them before they are used again.
+pub(super) struct Connections(Arc<Server>);
+
+impl Manager for Connections {
+    type Type = Connection;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Connection, Error> {
+        self.0.connect().await
+    }
+
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Error> {
+        if connection.is_usable() { Ok(()) } else { Err(RecycleError::message("the connection ended")) }
+    }
+}
+
+/// Runs closures.
 pub(crate) struct Pool {
-    queue: mpsc::Sender<Message>,
-    /// Each thread holds a receiver until it ends.
-    ended: watch::Sender<()>,
+    shared: Arc<Shared>,
+    /// Places for closures that wait for a connection.
+    places: Arc<Semaphore>,
+    /// Closures that were handed in.
+    tracker: TaskTracker,
 }
 
-enum Message {
-    Work(Work),
-    Close,
+struct Shared {
+    server: Arc<Server>,
+    connections: managed::Pool<Connections>,
+    statistics: Statistics,
 }
 
-/// A closure, and when it was handed in.
-struct Work {
-    kind: Kind,
-    since: Instant,
-    task: Box<dyn Task>,
-}
-
+#[derive(Clone, Copy)]
 enum Kind {
     Write,
     Read,
 }
 
-struct Shared {
-    server: Arc<Server>,
-    /// The last used is taken first, so that few connections are open when little happens.
-    idle: Mutex<Vec<Session>>,
-    waiting: Mutex<mpsc::Receiver<Message>>,
-    statistics: Statistics,
-}
-
 impl Pool {
-    /// Starts the threads; each works on at most one connection at a time.
-    pub(crate) fn start(config: Config, size: u32) -> Result<Self, Error> {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let (ended, alive) = watch::channel(());
-        let (idle, waiting) = (Mutex::default(), Mutex::new(waiting));
-        let (server, statistics) = (Arc::new(Server::new(config)), Statistics::default());
-        let shared = Arc::new(Shared { server, idle, waiting, statistics });
-        for number in 1..=size {
-            let (shared, alive) = (Arc::clone(&shared), alive.clone());
-            thread::Builder::new().name(format!("payhost-pg-{number}")).spawn(move || {
-                shared.run();
-                drop(shared);
-                drop(alive);
-            })?;
-        }
-        Ok(Self { queue, ended })
+    /// A pool of so many connections; each is opened when it is needed.
+    pub(crate) fn new(server: Arc<Server>, size: u32) -> Result<Self, Error> {
+        let connections = managed::Pool::builder(Connections(Arc::clone(&server)))
+            .max_size(usize::try_from(size).unwrap_or(THREADS).min(THREADS / 2))
+            // The last used is taken first, so that few connections are open when little happens.
+            .queue_mode(QueueMode::Lifo)
+            .runtime(PoolRuntime::Tokio1)
+            .wait_timeout(Some(WAIT))
+            .build()
+            .map_err(|error| Error::Io(error.to_string()))?;
+        let shared = Arc::new(Shared { server, connections, statistics: Statistics::default() });
+        Ok(Self { shared, places: Arc::new(Semaphore::new(QUEUE)), tracker: TaskTracker::new() })
     }
 
     /// Runs a closure in a transaction.
@@ -91,69 +116,58 @@ impl Pool {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        // Counted before the look, so that who closes waits for it or it is refused.
+        let counted = self.tracker.token();
+        if self.tracker.is_closed() {
+            return Err(E::from(Error::Closed));
+        }
+        let runtime = runtime()?;
+        let since = Instant::now();
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| E::from(Error::Closed))?;
         let (task, answer) = Closure::new(work);
-        let work = Work { kind, since: Instant::now(), task };
-        self.queue.send(Message::Work(work)).await.map_err(|_| E::from(Error::Closed))?;
+        let shared = Arc::clone(&self.shared);
+        runtime.spawn(async move {
+            shared.run(kind, since, task, place).await;
+            drop(counted);
+        });
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Unanswered)))
     }
 
-    /// Lets everything that was handed in finish, then ends threads and connections.
+    /// Lets everything that was handed in finish, then ends the connections.
     pub(crate) async fn close(&self) {
-        // When it cannot be sent, somebody else is closing it.
-        let _ = self.queue.send(Message::Close).await;
-        self.ended.closed().await;
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.shared.connections.close();
     }
 }
 
 impl Shared {
-    fn run(&self) {
-        let mut held = None;
-        while let Some(Work { kind, since, mut task }) = self.next(&mut held) {
-            let session = held.take().map_or_else(|| self.session(), Ok);
-            held = match (session, kind) {
-                (Ok(session), Kind::Write) => self.write(session, since, task),
-                (Ok(session), Kind::Read) => Self::read(session, since, task),
-                (Err(error), _) => {
-                    task.lost(error);
-                    task.answer();
-                    None
-                }
-            };
-        }
-    }
-
-    /// What to do next. Who has a connection goes on with it if there is work, so that the end of one transaction and the
-    /// beginning of the next go out together.
-    fn next(&self, held: &mut Option<Session>) -> Option<Work> {
-        if let Some(session) = held.take() {
-            // Somebody who holds the lock for long waits for work himself.
-            match self.waiting.try_lock().ok().map(|mut waiting| (waiting.try_recv(), waiting)) {
-                Some((Ok(Message::Work(work)), _)) => {
-                    *held = Some(session.again());
-                    return Some(work);
-                }
-                Some((Ok(Message::Close), mut waiting)) => waiting.close(),
-                Some((Err(_), _)) | None => {}
+    async fn run<P>(self: Arc<Self>, kind: Kind, since: Instant, mut task: Box<dyn Task>, place: P) {
+        let connection = match self.connections.get().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                task.lost(match error {
+                    PoolError::Backend(error) => error,
+                    PoolError::Timeout(_) => Error::Busy,
+                    PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                        Error::Closed
+                    }
+                });
+                return task.answer();
             }
-            self.put_back(session);
-        }
-        self.wait()
+        };
+        drop(place);
+        // The closure catches its own panics.
+        let _ = tokio::task::spawn_blocking(move || match kind {
+            Kind::Write => self.write(connection, since, task),
+            Kind::Read => self.read(connection, since, task),
+        })
+        .await;
     }
 
-    /// The thread that waits holds the lock, the others wait for it: one is woken per message. Who is told to close does so
-    /// under the same lock, since the next to hold it would wait for a message that never comes.
-    fn wait(&self) -> Option<Work> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match waiting.blocking_recv()? {
-                Message::Work(work) => return Some(work),
-                Message::Close => waiting.close(),
-            }
-        }
-    }
-
-    fn write(&self, mut session: Session, since: Instant, mut task: Box<dyn Task>) -> Option<Session> {
-        session.begin_write(since);
+    fn write(&self, connection: Object<Connections>, since: Instant, mut task: Box<dyn Task>) {
+        let mut session = Session::new(Arc::clone(&self.server), connection, since);
+        session.begin_write();
         let mut kept = task.run(&mut Tx::postgres(&mut session));
         if kept {
             kill::in_commit();
@@ -165,25 +179,23 @@ impl Shared {
                 kept = false;
             }
         }
+        // Who is told that it failed finds nothing locked.
         session.roll_back();
-        if !kept {
-            // Who is told that it failed finds nothing locked.
-            session.pause();
+        let gathers = kept && self.statistics.are_due();
+        if !gathers {
+            drop(session);
+            return task.answer();
         }
         task.answer();
-        if kept
-            && session.is_sound()
-            && self.statistics.are_due()
-            && let Err(error) = statistics::gather(&mut session)
-        {
+        if let Err(error) = statistics::gather(&mut session) {
             tracing::warn!(%error, "the database's statistics could not be gathered; the server does it later");
         }
         session.roll_back();
-        session.is_sound().then_some(session)
     }
 
-    fn read(mut session: Session, since: Instant, mut task: Box<dyn Task>) -> Option<Session> {
-        session.begin_read(since);
+    fn read(&self, connection: Object<Connections>, since: Instant, mut task: Box<dyn Task>) {
+        let mut session = Session::new(Arc::clone(&self.server), connection, since);
+        session.begin_read();
         // A write that nobody waited for is refused like any other.
         if task.run(&mut Tx::postgres(&mut session))
             && let Err(error) = session.settle()
@@ -191,23 +203,8 @@ impl Shared {
             task.lost(error);
         }
         // What was read is known; nobody needs to wait for the end.
+        session.end_read();
+        drop(session);
         task.answer();
-        session.roll_back();
-        session.is_sound().then_some(session)
-    }
-
-    fn session(&self) -> Result<Session, Error> {
-        if let Some(session) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-            return Ok(session.again());
-        }
-        Session::connect(&self.server)
-    }
-
-    /// The connection waits for the next closure.
-    fn put_back(&self, mut session: Session) {
-        session.pause();
-        if session.is_sound() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
-        }
     }
 }

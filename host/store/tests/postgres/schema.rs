@@ -165,8 +165,34 @@ async fn a_newer_schema_is_refused() {
     assert!(matches!(error, Error::NewerSchema { found: 9999, .. }), "{error:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_another_commit_is_refused_in_words_and_left_alone() {
+    let address = shared().database();
+    Store::open(Options::parse(&address).unwrap()).unwrap().close().await;
+    shared()
+        .sql(own_postgres::Server::name_of(&address), "UPDATE refinery_schema_history SET checksum = '1'");
+    let Err(Error::Migration(why)) = Store::open(Options::parse(&address).unwrap()) else {
+        panic!("it was opened")
+    };
+    assert!(why.contains("another state of payhost") && why.contains("db copy"), "{why}");
+}
+
+/// The schema is one transaction, so what a node that died left is nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_that_cannot_be_made_whole_is_not_begun() {
+    let address = shared().database();
+    let name = own_postgres::Server::name_of(&address);
+    shared().sql(name, "CREATE TABLE settings_change (mine BIGINT)");
+    let Err(Error::Migration(why)) = Store::open(Options::parse(&address).unwrap()) else {
+        panic!("it was opened")
+    };
+    assert!(why.contains("settings_change"), "{why}");
+    shared().sql(name, "DROP TABLE settings_change");
+    assert!(Store::open(Options::parse(&address).unwrap()).is_ok());
+}
+
 #[test]
-fn a_database_that_is_not_there_is_told_in_words() {
+fn a_database_that_is_not_there_is_refused_in_words() {
     let error = Store::open(Options::parse(&shared().address("nowhere")).unwrap()).unwrap_err();
     assert!(error.to_string().contains("\"nowhere\" does not exist"), "{error}");
 }

@@ -33,11 +33,15 @@ impl Database {
     }
 }
 
-/// One test per case and backend: `cases!(database)`, where `database` is a function that answers a fresh [`Database`].
+/// One test per case and backend: `cases!(database)`, where `database` is a function that answers a fresh [`Database`]. For another
+/// way to the same backend all in one: `cases!(together, database)`.
 #[macro_export]
 macro_rules! cases {
     ($database:path) => {
-        $crate::cases! { @ $database;
+        $crate::cases! { each, $database }
+    };
+    ($how:ident, $database:path) => {
+        $crate::cases! { @ $how $database;
             transactions: what_was_acknowledged_is_there_after_reopening,
                 a_failing_closure_does_not_disturb_its_neighbours,
                 a_panic_rolls_back_its_own_closure_only,
@@ -130,7 +134,16 @@ macro_rules! cases {
                 api_key_hashes_depend_on_the_master_key;
         }
     };
-    (@ $database:path; $($module:ident: $($case:ident),+;)+) => {
+    (@ together $database:path; $($module:ident: $($case:ident),+;)+) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn the_whole_suite() {
+            $($(
+                eprintln!("{}: {}", stringify!($module), stringify!($case));
+                Box::pin(async { $crate::suite::$module::$case(&$database()).await }).await;
+            )+)+
+        }
+    };
+    (@ each $database:path; $($module:ident: $($case:ident),+;)+) => {
         $($(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
