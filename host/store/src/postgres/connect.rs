@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::net::lookup_host;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
@@ -48,12 +49,16 @@ pub(super) const POOLED_BEGIN_READ: &str = local!("BEGIN ISOLATION LEVEL REPEATA
 
 /// Connects to the first place of the address that takes writes (after a failover the address stays right).
 pub(super) async fn connect(address: &Address, tls: &MakeRustlsConnect) -> Result<Connection, Error> {
-    let client = connect_client(address, tls).await?;
-    Ok(Connection::new(client, address.pooled))
+    let (client, driver) = connect_client(address, tls, !address.pooled).await?;
+    Ok(Connection::new(client, driver, address.pooled))
 }
 
-/// The driver's half of [`connect`].
-pub(super) async fn connect_client(address: &Address, tls: &MakeRustlsConnect) -> Result<Client, Error> {
+/// The same as the driver has it (its two halves, of which one is a task), with what is set for a session or without.
+pub(super) async fn connect_client(
+    address: &Address,
+    tls: &MakeRustlsConnect,
+    sets_session: bool,
+) -> Result<(Client, AbortHandle), Error> {
     let patience = address.config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
     let mut why = "no address of the server is known".to_owned();
     for (host, address_of_it, port) in hosts(&address.config) {
@@ -67,8 +72,8 @@ pub(super) async fn connect_client(address: &Address, tls: &MakeRustlsConnect) -
         for place in places {
             let config = only(&address.config, &host, place, port);
             let late = |_| Err(format!("no connection within {patience:?}"));
-            match timeout(patience, reach(&config, tls, address.pooled)).await.unwrap_or_else(late) {
-                Ok(client) => return Ok(client),
+            match timeout(patience, reach(&config, tls, sets_session)).await.unwrap_or_else(late) {
+                Ok(halves) => return Ok(halves),
                 Err(error) => why = error,
             }
         }
@@ -109,45 +114,57 @@ fn only(all: &Config, host: &Option<Host>, address: Option<IpAddr>, port: u16) -
     one.port(port).ssl_mode(all.get_ssl_mode()).ssl_negotiation(all.get_ssl_negotiation());
     one.channel_binding(all.get_channel_binding()).keepalives(all.get_keepalives());
     one.keepalives_idle(all.get_keepalives_idle());
-    let text = |value: Option<&str>| value.map(ToOwned::to_owned);
-    text(all.get_user()).map(|user| _ = one.user(user));
-    text(all.get_dbname()).map(|name| _ = one.dbname(name));
-    text(all.get_options()).map(|options| _ = one.options(options));
-    text(all.get_application_name()).map(|name| _ = one.application_name(name));
-    all.get_password().map(|password| _ = one.password(password));
-    all.get_connect_timeout().map(|limit| _ = one.connect_timeout(*limit));
-    all.get_tcp_user_timeout().map(|limit| _ = one.tcp_user_timeout(*limit));
-    all.get_keepalives_interval().map(|interval| _ = one.keepalives_interval(interval));
-    all.get_keepalives_retries().map(|retries| _ = one.keepalives_retries(retries));
+    macro_rules! copy {
+        ($($set:ident: $value:expr),* $(,)?) => {$(
+            if let Some(value) = $value {
+                one.$set(value);
+            }
+        )*};
+    }
+    copy! {
+        user: all.get_user(),
+        password: all.get_password(),
+        dbname: all.get_dbname(),
+        options: all.get_options(),
+        application_name: all.get_application_name(),
+        connect_timeout: all.get_connect_timeout().copied(),
+        tcp_user_timeout: all.get_tcp_user_timeout().copied(),
+        keepalives_interval: all.get_keepalives_interval(),
+        keepalives_retries: all.get_keepalives_retries(),
+    }
     one
 }
 
 /// A connection that is set up, if its server takes writes.
-async fn reach(config: &Config, tls: &MakeRustlsConnect, pooled: bool) -> Result<Client, String> {
+async fn reach(
+    config: &Config,
+    tls: &MakeRustlsConnect,
+    sets_session: bool,
+) -> Result<(Client, AbortHandle), String> {
     let words = |error: tokio_postgres::Error| in_words(&error);
     let (client, driver) = config.connect(tls.clone()).await.map_err(words)?;
-    tokio::spawn(async move {
+    let driver = tokio::spawn(async move {
         // Who uses the connection hears of it.
         if let Err(error) = driver.await {
             tracing::debug!(error = in_words(&error), "a connection to the database ended");
         }
     });
     let asked = "SHOW transaction_read_only";
-    let answers = if pooled {
+    let answers = if sets_session {
+        client.simple_query(&format!("{asked}; {SESSION}")).await.map_err(words)?
+    } else {
         // In a transaction, which a pooler that gives each statement another connection refuses.
         client.batch_execute("BEGIN").await.map_err(words)?;
         let answers = client.simple_query(asked).await.map_err(words)?;
         client.batch_execute("ROLLBACK").await.map_err(words)?;
         answers
-    } else {
-        client.simple_query(&format!("{asked}; {SESSION}")).await.map_err(words)?
     };
-    let first_row = answers.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row.get(0)),
-        _ => None,
-    });
-    match first_row {
-        Some(Some("off")) => Ok(client),
-        _ => Err("the server only reads".to_owned()),
+    let first_row = answers
+        .iter()
+        .find_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
+    if first_row == Some("off") {
+        Ok((client, driver.abort_handle()))
+    } else {
+        Err("the server only reads".to_owned())
     }
 }

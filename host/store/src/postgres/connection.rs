@@ -12,6 +12,7 @@ use std::task::Poll;
 
 use futures_util::TryStreamExt;
 use futures_util::future::{MaybeDone, maybe_done};
+use tokio::task::AbortHandle;
 use tokio_postgres::{Client, Statement};
 
 use super::failure::Failure;
@@ -62,6 +63,8 @@ impl Outcome {
 /// A connection with its prepared statements.
 pub(super) struct Connection {
     client: Client,
+    /// The task that reads and writes the socket.
+    driver: AbortHandle,
     statements: HashMap<String, Statement>,
     /// A pooler gives each transaction another connection to the server: nothing is prepared.
     pub(super) pooled: bool,
@@ -71,10 +74,19 @@ pub(super) struct Connection {
     pub(super) is_broken: bool,
 }
 
+/// A connection that is given up does not wait for answers; the driver ends any other in good order.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.is_broken {
+            self.driver.abort();
+        }
+    }
+}
+
 impl Connection {
     /// A connection that is set up.
-    pub(super) fn new(client: Client, pooled: bool) -> Self {
-        Self { client, statements: HashMap::new(), pooled, was_used: false, is_broken: false }
+    pub(super) fn new(client: Client, driver: AbortHandle, pooled: bool) -> Self {
+        Self { client, driver, statements: HashMap::new(), pooled, was_used: false, is_broken: false }
     }
 
     /// Whether it may be used, as far as this side knows.

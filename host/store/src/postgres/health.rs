@@ -41,9 +41,9 @@ impl Server {
         self.address.pooled
     }
 
-    /// A connection for what is done before the pool begins, tried once.
+    /// A connection for what is done before the pool begins, tried once. It sets nothing: who knows whose it is.
     pub(super) async fn connect_once(&self) -> Result<Client, Error> {
-        connect_client(&self.address, &self.tls).await
+        connect_client(&self.address, &self.tls, false).await.map(|(client, _)| client)
     }
 
     /// A new connection. Waits for a short outage, too.

@@ -1,7 +1,9 @@
-//! The schema. Invariant: one node at a time changes it, whole or not at all, and a program older than the schema touches nothing.
+//! The schema. Invariant: one node at a time changes it, a migration is done whole or not at all, and a program older than the schema
+//! touches nothing.
 //!
-//! All of it is one transaction, and so is the lock that nodes take in turns: a pooler that gives each transaction another connection may
-//! stand in between. refinery embeds the migrations and knows their checksums; its own runner takes sessions for granted.
+//! The lock that nodes take in turns is a transaction's, and a migration is done in that transaction: a pooler that gives each
+//! another connection may stand in between. refinery embeds the migrations and knows their checksums; its own runner takes sessions
+//! for granted.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -11,7 +13,7 @@ use refinery::Migration;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, GenericClient, Row, Transaction};
 
-use super::failure::in_words;
+use super::failure::{Failure, in_words};
 use super::health::Server;
 use super::pool::runtime;
 use crate::Error;
@@ -27,8 +29,8 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS refinery_schema_history (\
     version int4 PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255))";
 
 /// A migration may take long, and whoever waits for its turn waits as long.
-const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
-    SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL transaction_read_only = off; \
+const PATIENT: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') <> 'remote_apply'";
 
 mod migrations {
@@ -52,6 +54,13 @@ async fn run(server: &Server) -> Result<(), Error> {
     if !server.is_pooled() {
         refuse_shared_sessions(&client, &server.connect_once().await?).await?;
     }
+    kill::soon(Point::Upkeep, "migrate");
+    while next(&mut client).await? {}
+    Ok(())
+}
+
+/// Does the next migration; whether there was one.
+async fn next(client: &mut Client) -> Result<bool, Error> {
     let transaction = client.transaction().await.map_err(lost)?;
     batch(&transaction, PATIENT).await?;
     batch(&transaction, &format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
@@ -61,11 +70,11 @@ async fn run(server: &Server) -> Result<(), Error> {
     let mut known = migrations::migrations::runner().get_migrations().clone();
     known.sort();
     let missing = missing(&done, &known)?;
-    kill::soon(Point::Upkeep, "migrate");
-    for migration in missing {
-        apply(&transaction, migration).await?;
+    if let Some(next) = missing.first() {
+        apply(&transaction, next).await?;
     }
-    transaction.commit().await.map_err(failed)
+    transaction.commit().await.map_err(failed)?;
+    Ok(!missing.is_empty())
 }
 
 /// The migrations that are to be done. An older program must not guess at a newer schema, and nobody at another one.
@@ -158,7 +167,8 @@ async fn number(client: &Client, sql: &str) -> Result<i64, Error> {
 }
 
 fn lost(error: tokio_postgres::Error) -> Error {
-    Error::Lost(in_words(&error))
+    let failure = Failure(error);
+    if failure.is_loss() { failure.translate() } else { failed(failure.0) }
 }
 
 fn failed(error: tokio_postgres::Error) -> Error {

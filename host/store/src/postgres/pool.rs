@@ -183,7 +183,7 @@ impl Shared {
         session.roll_back();
         let gathers = kept && self.statistics.are_due();
         if !gathers {
-            drop(session);
+            session.release();
             return task.answer();
         }
         task.answer();
@@ -191,6 +191,7 @@ impl Shared {
             tracing::warn!(%error, "the database's statistics could not be gathered; the server does it later");
         }
         session.roll_back();
+        session.release();
     }
 
     fn read(&self, connection: Object<Connections>, since: Instant, mut task: Box<dyn Task>) {
@@ -204,7 +205,7 @@ impl Shared {
         }
         // What was read is known; nobody needs to wait for the end.
         session.end_read();
-        drop(session);
+        session.release();
         task.answer();
     }
 }

@@ -261,12 +261,12 @@ impl Session {
         if !self.is_inside || self.pending.iter().any(decides) {
             self.settle()?;
         }
-        if !self.connection.is_usable() {
-            return Err(Error::Aborted);
-        }
         if !self.is_inside {
             self.pending.clear();
             return Ok(());
+        }
+        if !self.connection.is_usable() {
+            return Err(Error::Lost("the connection ended before the commit".to_owned()));
         }
         let commit = (Request::Control(COMMIT), Wants::Done);
         let requests: Vec<_> = self.pending.drain(..).chain([commit]).map(|(request, _)| request).collect();
@@ -299,6 +299,13 @@ impl Session {
     pub(super) fn end_read(&mut self) {
         if std::mem::take(&mut self.is_inside) && self.connection.is_usable() {
             block_on(self.connection.send(&Request::Control(ROLLBACK)));
+        }
+    }
+
+    /// Gives the connection back, or ends it if it must not be used again: the server lets go of what it holds.
+    pub(super) fn release(self) {
+        if !self.connection.is_usable() {
+            drop(Object::take(self.connection));
         }
     }
 

@@ -177,7 +177,7 @@ async fn a_database_of_another_commit_is_refused_in_words_and_left_alone() {
     assert!(why.contains("another state of payhost") && why.contains("db copy"), "{why}");
 }
 
-/// The schema is one transaction, so what a node that died left is nothing.
+/// A migration is one transaction, so what a node that died left is nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_schema_that_cannot_be_made_whole_is_not_begun() {
     let address = shared().database();
