@@ -107,11 +107,11 @@ fn impostor(folder: &Path, behaves: fn(UnixStream)) -> String {
 /// AuthenticationOk, ReadyForQuery.
 const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
 
-/// Welcomes, and waits for what is to be set.
+/// Welcomes, and waits for what is asked.
 fn welcome(client: &mut UnixStream) {
     client.write_all(WELCOME).unwrap();
     let (mut heard, mut chunk) = (Vec::new(), [0; 4096]);
-    while !heard.windows(5).any(|part| part == b"SHOW ") {
+    while !heard.windows(5).any(|part| part == b"BEGIN") {
         match client.read(&mut chunk) {
             Ok(count @ 1..) => heard.extend_from_slice(&chunk[..count]),
             Ok(0) | Err(_) => return,
