@@ -134,7 +134,7 @@ pub(super) fn certificate_in_words(error: &tokio_postgres::Error) -> Option<Stri
 #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list")]
 fn in_words(error: &CertificateError) -> String {
     let why = match error {
-        CertificateError::UnknownIssuer => {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "it is of a CA that is not trusted here; give the CA's certificate with sslrootcert=FILE"
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
