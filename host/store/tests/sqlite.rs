@@ -190,10 +190,11 @@ fn addresses_are_understood_or_refused_in_words() {
         "payhost.db",
         "/var/lib/payhost.db",
         "postgres:///payhost?host=/run/postgresql",
+        "postgres://db.internal/payhost",
     ] {
         assert!(Options::parse(good).is_ok(), "{good}");
     }
-    for bad in ["", "sqlite:", "postgres://", "postgres://db.internal/payhost", "mysql://localhost"] {
+    for bad in ["", "sqlite:", "postgres://", "postgres://db/payhost?sslmode=require", "mysql://localhost"] {
         assert!(matches!(Options::parse(bad), Err(Error::Address(_))), "{bad}");
     }
 }

@@ -249,7 +249,7 @@ mod tests {
             ("postgres://u:secret@db/payhost?sslmode=verify-ca&sslrootcert=system", "sslrootcert=FILE"),
             ("postgres://u:secret@db/payhost?sslmode=disable&sslrootcert=/ca.pem", "give one"),
             ("postgres:///payhost?host=/run/postgresql&sslmode=verify-full", "no TLS over a socket"),
-            ("postgres:///payhost?host=/run/postgresql,db.internal", "no TLS over a socket"),
+            ("postgres:///payhost?host=/run/postgresql&host=db.internal", "no TLS over a socket"),
             ("postgres:///payhost?hostaddr=10.0.0.1", "give the host's name"),
             ("postgres://u:secret@localhost/payhost?no_such_setting=1", "no_such_setting"),
             ("postgres://u:secret@localhost/payhost?pgbouncer=yes", "true or false"),

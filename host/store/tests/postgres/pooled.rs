@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use own_postgres::{FAST, Pooler, SAFE, Server};
+use own_postgres::{Pooler, SAFE, Server};
 use payhost_store::rows::{meta, shops};
 use payhost_store::{Error, Options, Store, params};
 

@@ -148,7 +148,7 @@ async fn a_server_that_says_nothing_or_nonsense_is_not_waited_for() {
                 client.write_all(b"!\0\0\0\x04").unwrap();
                 hold(client);
             },
-            "connection closed",
+            "unknown message tag",
         ),
         (|mut client| welcome(&mut client), "connection closed"),
     ];
