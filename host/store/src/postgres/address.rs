@@ -20,6 +20,7 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
 
+use super::failure::in_words;
 use crate::Error;
 
 /// How long a connection may take to come about and be set up.
@@ -71,8 +72,9 @@ struct Parameters {
 /// Reads an address. Error texts never hold it: there may be a password in it.
 pub(crate) fn parse(address: &str) -> Result<Address, Error> {
     let (address, parameters) = split(address)?;
-    let mut config: Config =
-        address.parse().map_err(|error| Error::Address(format!("the PostgreSQL address: {error}")))?;
+    let mut config: Config = address
+        .parse()
+        .map_err(|error| Error::Address(format!("the PostgreSQL address: {}", in_words(&error))))?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(Error::Address(
             "the PostgreSQL address names no host: give postgres://USER@HOST/DATABASE, \

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
 use super::connection::Connection;
@@ -143,12 +144,13 @@ async fn reach(
 ) -> Result<(Client, AbortHandle), String> {
     let words = |error: tokio_postgres::Error| in_words(&error);
     let (client, driver) = config.connect(tls.clone()).await.map_err(words)?;
-    let driver = tokio::spawn(async move {
+    // Until it is set up it ends with this: the server may be silent.
+    let driver = AbortOnDropHandle::new(tokio::spawn(async move {
         // Who uses the connection hears of it.
         if let Err(error) = driver.await {
             tracing::debug!(error = in_words(&error), "a connection to the database ended");
         }
-    });
+    }));
     let asked = "SHOW transaction_read_only";
     let answers = if sets_session {
         client.simple_query(&format!("{asked}; {SESSION}")).await.map_err(words)?
@@ -163,7 +165,7 @@ async fn reach(
         .iter()
         .find_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
     if first_row == Some("off") {
-        Ok((client, driver.abort_handle()))
+        Ok((client, driver.detach().abort_handle()))
     } else {
         Err("the server only reads".to_owned())
     }

@@ -4,7 +4,6 @@
 //! trip together. Each request is answered by itself; what keeps those behind a refused one from being done is the transaction,
 //! which a refusal ends.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -16,23 +15,23 @@ use tokio::task::AbortHandle;
 use tokio_postgres::{Client, Statement};
 
 use super::failure::Failure;
-use super::row::{Parameter, Row, is_control, refuse_misfits, type_of};
+use super::row::{Parameter, Row, refuse_misfits, type_of};
 use crate::{Error, Value};
 
 /// Statements that a connection keeps prepared; all of the store's are fewer.
 const STATEMENTS: usize = 256;
 
 /// What is asked of the server.
-pub(super) enum Request<'a> {
+pub(super) enum Request {
     /// Begins or ends a transaction.
     Control(&'static str),
-    Query(Query<'a>),
+    Query(Query),
 }
 
 /// A statement with its parameters.
-pub(super) struct Query<'a> {
-    sql: Cow<'a, str>,
-    params: Cow<'a, [Value]>,
+pub(super) struct Query {
+    sql: String,
+    params: Vec<Value>,
     /// Prepared on this connection; else the server parses it as it comes.
     statement: Option<Statement>,
 }
@@ -99,53 +98,42 @@ impl Connection {
         !self.pooled && !self.statements.contains_key(sql)
     }
 
-    /// A statement with its parameters, prepared if this connection does that.
-    pub(super) async fn query<'a>(
-        &mut self,
-        sql: Cow<'a, str>,
-        params: Cow<'a, [Value]>,
-    ) -> Result<Query<'a>, Error> {
-        if is_control(&sql) {
-            return Err(Error::Statement(format!("transactions are begun and ended by the store: {sql}")));
-        }
-        let statement = if self.pooled { None } else { Some(self.prepared(&sql, &params).await?) };
-        refuse_misfits(&sql, statement.as_ref().map(Statement::params), &params)?;
-        Ok(Query { sql, params, statement })
+    /// A statement with its parameters; it is prepared, if this connection does that.
+    pub(super) fn query(&self, sql: &str, params: Vec<Value>) -> Result<Query, Error> {
+        let statement = if self.pooled { None } else { self.statements.get(sql).cloned() };
+        refuse_misfits(sql, statement.as_ref().map(Statement::params), &params)?;
+        Ok(Query { sql: sql.to_owned(), params, statement })
     }
 
-    /// The same on this connection instead of the one that it was prepared on.
-    pub(super) async fn take_over(&mut self, request: &mut Request<'_>) -> Result<(), Error> {
+    /// Prepares what was prepared on another connection.
+    pub(super) async fn take_over(&mut self, request: &mut Request) -> Result<(), Error> {
         if let Request::Query(query) = request
             && query.statement.is_some()
         {
+            if self.must_prepare(&query.sql) {
+                self.prepare(&query.sql, &query.params).await?;
+            }
             // A type that the server finds out by itself may be another now.
-            let statement = self.prepared(&query.sql, &query.params).await?;
-            refuse_misfits(&query.sql, Some(statement.params()), &query.params)?;
-            query.statement = Some(statement);
+            *query = self.query(&query.sql, std::mem::take(&mut query.params))?;
         }
         Ok(())
     }
 
-    async fn prepared(&mut self, sql: &str, params: &[Value]) -> Result<Statement, Error> {
-        if let Some(known) = self.statements.get(sql) {
-            return Ok(known.clone());
-        }
+    /// Prepares a statement for parameters like these.
+    pub(super) async fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<(), Error> {
         if self.statements.len() >= STATEMENTS {
             // The driver closes them at the server.
             self.statements.clear();
         }
         let types: Vec<_> = params.iter().map(type_of).collect();
-        match self.client.prepare_typed(sql, &types).await {
-            Ok(statement) => {
-                self.statements.insert(sql.to_owned(), statement.clone());
-                Ok(statement)
-            }
-            Err(error) => Err(self.note(Failure(error)).translate()),
-        }
+        let prepared = self.client.prepare_typed(sql, &types).await;
+        let statement = prepared.map_err(|error| self.note(Failure(error)).translate())?;
+        self.statements.insert(sql.to_owned(), statement);
+        Ok(())
     }
 
     /// Sends a batch and reads the answers, up to the first failure.
-    pub(super) async fn run(&mut self, requests: &[Request<'_>]) -> Outcome {
+    pub(super) async fn run(&mut self, requests: &[Request]) -> Outcome {
         let mut answers = Vec::with_capacity(requests.len());
         let mut sent = Vec::with_capacity(requests.len());
         for request in requests {
@@ -175,12 +163,12 @@ impl Connection {
     }
 
     /// Sends a request whose answer decides nothing.
-    pub(super) async fn send(&self, request: &Request<'_>) {
+    pub(super) async fn send(&self, request: &Request) {
         let mut answer = pin!(self.ask(request));
         poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_ready())).await;
     }
 
-    async fn ask(&self, request: &Request<'_>) -> Result<Answer, tokio_postgres::Error> {
+    async fn ask(&self, request: &Request) -> Result<Answer, tokio_postgres::Error> {
         let Query { sql, params, statement } = match request {
             Request::Control(sql) => {
                 self.client.batch_execute(sql).await?;

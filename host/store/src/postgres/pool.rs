@@ -30,7 +30,15 @@ const THREADS: usize = 2048;
 /// Where connections are driven and closures run. It has no end: a store may be dropped anywhere.
 static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
     let mut builder = Builder::new_multi_thread();
-    builder.thread_name("payhost-pg").worker_threads(1).max_blocking_threads(THREADS).enable_all().build()
+    // Few, so that an answer and who waits for it meet on one.
+    let workers =
+        std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).clamp(1, 4));
+    builder
+        .thread_name("payhost-pg")
+        .worker_threads(workers)
+        .max_blocking_threads(THREADS)
+        .enable_all()
+        .build()
 });
 
 /// The runtime of connections.

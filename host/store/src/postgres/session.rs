@@ -4,26 +4,27 @@
 //!
 //! A round trip costs two processes a switch each, so nobody waits for an answer that decides nothing: BEGIN goes out with
 //! the first statement, statements whose answer is only "done" with the next one that is waited for or with COMMIT, and nobody waits
-//! for the end of a read. The number of the settings ([`Session::keep_settings`]) may go out before BEGIN.
+//! for the end of a read. The number of the settings ([`Session::keep_settings`]) may go out before BEGIN. A batch is worked on beside
+//! the driver, where an answer wakes nobody up but the one that reads the next: the closure's thread wakes up once.
 //!
 //! Behind a pooler BEGIN is waited for: a session that remembers that it may not write ([`super::connect`]) is what makes it harmless to
 //! send statements behind a BEGIN that may be refused, and there is none.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::Object;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::connect::{BEGIN_READ, BEGIN_WRITE, POOLED_BEGIN_READ, POOLED_BEGIN_WRITE};
-use super::connection::{Outcome, Request};
+use super::connection::{Connection, Outcome, Request};
 use super::failure::Failure;
 use super::health::Server;
 use super::pool::Connections;
-use super::row::Row;
+use super::row::{Row, is_control};
 use super::settings::{CHANGE, Question};
 use crate::{Error, FromValue, Value};
 
@@ -36,10 +37,11 @@ const ROLLBACK: &str = "ROLLBACK";
 /// A connection, and the transaction that is open on it.
 pub(crate) struct Session {
     server: Arc<Server>,
-    connection: Object<Connections>,
+    /// None while it is lent, and if it was not given back.
+    connection: Option<Object<Connections>>,
     /// A transaction is open, perhaps one that has failed.
     is_inside: bool,
-    pending: Vec<Pending<'static>>,
+    pending: Vec<Pending>,
     /// Rows that arrived and were not asked for yet.
     arrived: Vec<(Ticket, Vec<Row>)>,
     /// When the closure was handed in: what was set before that, it must see.
@@ -69,7 +71,7 @@ enum Snapshot {
 }
 
 /// A request that has not been sent, and what its answer must be.
-type Pending<'a> = (Request<'a>, Wants);
+type Pending = (Request, Wants);
 
 enum Wants {
     /// No error.
@@ -97,7 +99,7 @@ impl Session {
     pub(super) fn new(server: Arc<Server>, connection: Object<Connections>, since: Instant) -> Self {
         Self {
             server,
-            connection,
+            connection: Some(connection),
             is_inside: false,
             pending: Vec::new(),
             arrived: Vec::new(),
@@ -127,7 +129,7 @@ impl Session {
 
     /// Runs a statement that answers no rows; tells how many it changed.
     pub(crate) fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
-        let request = self.request(sql.into(), params.into())?;
+        let request = self.request(sql, params.to_vec())?;
         self.run(Some((request, Wants::Done)))
     }
 
@@ -148,7 +150,7 @@ impl Session {
 
     /// Runs a statement and answers its rows.
     pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Error> {
-        let request = self.request(sql.into(), params.into())?;
+        let request = self.request(sql, params.to_vec())?;
         let ticket = Ticket::new();
         self.run(Some((request, Wants::Rows(ticket))))?;
         self.rows(ticket)
@@ -257,7 +259,7 @@ impl Session {
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         // On a connection that has answered nothing yet nobody could tell "never arrived" from "no answer"; and a change of no row
         // is no error to the server.
-        let decides = |(_, wants): &Pending<'_>| matches!(wants, Wants::Change(_));
+        let decides = |(_, wants): &Pending| matches!(wants, Wants::Change(_));
         if !self.is_inside || self.pending.iter().any(decides) {
             self.settle()?;
         }
@@ -265,20 +267,24 @@ impl Session {
             self.pending.clear();
             return Ok(());
         }
-        if !self.connection.is_usable() {
+        if !self.is_usable() {
             return Err(Error::Lost("the connection ended before the commit".to_owned()));
         }
         let commit = (Request::Control(COMMIT), Wants::Done);
         let requests: Vec<_> = self.pending.drain(..).chain([commit]).map(|(request, _)| request).collect();
-        let outcome = block_on(self.connection.run(&requests));
-        let was_sent = outcome.sent == requests.len();
+        let count = requests.len();
+        let (_, outcome) = self.send(requests, false).map_err(|_| Error::Unanswered)?;
+        let was_sent = outcome.sent == count;
         self.is_inside = !was_sent;
         match outcome.failure {
             // Every statement was answered well, so COMMIT found a transaction to keep, and says that it is.
-            None => Ok(()),
+            None if outcome.answers.len() == count => Ok(()),
+            None => Err(Error::Unanswered),
             Some(failure) if was_sent => {
                 let error = failure.committed();
-                self.connection.is_broken |= error == Error::Unanswered;
+                if error == Error::Unanswered {
+                    self.give_up();
+                }
                 Err(error)
             }
             Some(failure) => Err(failure.translate()),
@@ -289,84 +295,109 @@ impl Session {
     pub(super) fn roll_back(&mut self) {
         self.pending.clear();
         self.arrived.clear();
-        if std::mem::take(&mut self.is_inside) && self.connection.is_usable() {
-            let outcome = block_on(self.connection.run(&[Request::Control(ROLLBACK)]));
-            self.connection.is_broken |= outcome.failure.is_some();
+        // A connection that broke answers nothing; its end is the transaction's.
+        if std::mem::take(&mut self.is_inside) && self.is_usable() {
+            let outcome = self.send(vec![Request::Control(ROLLBACK)], false);
+            if !matches!(outcome, Ok((_, Outcome { failure: None, .. }))) {
+                self.give_up();
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.is_broken = true;
         }
     }
 
     /// Ends a transaction that only read, and does not wait.
     pub(super) fn end_read(&mut self) {
-        if std::mem::take(&mut self.is_inside) && self.connection.is_usable() {
-            block_on(self.connection.send(&Request::Control(ROLLBACK)));
+        if std::mem::take(&mut self.is_inside)
+            && let Some(connection) = self.connection.as_ref().filter(|connection| connection.is_usable())
+        {
+            block_on(connection.send(&Request::Control(ROLLBACK)));
         }
     }
 
     /// Gives the connection back, or ends it if it must not be used again: the server lets go of what it holds.
-    pub(super) fn release(self) {
-        if !self.connection.is_usable() {
-            drop(Object::take(self.connection));
+    pub(super) fn release(mut self) {
+        if let Some(connection) = self.connection.take().filter(|connection| !connection.is_usable()) {
+            drop(Object::take(connection));
         }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.is_usable())
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, Error> {
+        self.connection.as_deref_mut().ok_or(Error::Aborted)
     }
 
     /// A statement that is not prepared yet has its error here, in its place: what was handed in before it goes out first.
-    fn request<'a>(&mut self, sql: Cow<'a, str>, params: Cow<'a, [Value]>) -> Result<Request<'a>, Error> {
-        if self.connection.must_prepare(&sql) && !self.pending.is_empty() {
-            self.run(None)?;
+    fn request(&mut self, sql: &str, params: Vec<Value>) -> Result<Request, Error> {
+        if is_control(sql) {
+            return Err(Error::Statement(format!("transactions are begun and ended by the store: {sql}")));
         }
-        block_on(self.connection.query(sql, params)).map(Request::Query)
+        if self.connection()?.must_prepare(sql) {
+            if !self.pending.is_empty() {
+                self.run(None)?;
+            }
+            block_on(self.connection()?.prepare(sql, &params))?;
+        }
+        self.connection()?.query(sql, params).map(Request::Query)
     }
 
     fn wait_with(&mut self, sql: &str, params: Vec<Value>, wants: Wants) -> Result<(), Error> {
-        let request = self.request(sql.to_owned().into(), params.into())?;
+        let request = self.request(sql, params)?;
         self.pending.push((request, wants));
         Ok(())
     }
 
     /// Sends what is pending, and this, and judges the answers; tells the number of rows of the last one.
-    fn run(&mut self, last: Option<Pending<'_>>) -> Result<u64, Error> {
-        let (mut requests, wants): (Vec<_>, Vec<_>) = self.pending.drain(..).chain(last).unzip();
+    fn run(&mut self, last: Option<Pending>) -> Result<u64, Error> {
+        let (requests, wants): (Vec<_>, Vec<_>) = self.pending.drain(..).chain(last).unzip();
         self.begun.get_or_insert_with(Instant::now);
         let begins = !self.is_inside && matches!(requests.first(), Some(Request::Control(_)));
-        let was_used = self.connection.was_used;
-        let mut outcome = block_on(self.send(&requests, begins));
+        let was_used = self.connection()?.was_used;
+        let (mut requests, mut outcome) = self.send(requests, begins)?;
         // Nothing was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
         if !self.is_inside && was_used && outcome.is_unheard() {
-            *self.connection = block_on(self.server.connect())?;
+            let fresh = block_on(self.server.connect())?;
+            *self.connection()? = fresh;
             if let Snapshot::Known { given: true, .. } = self.snapshot {
                 // What came from memory may be another server's.
                 return Err(Error::Busy);
             }
             for request in &mut requests {
-                block_on(self.connection.take_over(request))?;
+                block_on(self.connection()?.take_over(request))?;
             }
-            outcome = block_on(self.send(&requests, begins));
+            (_, outcome) = self.send(requests, begins)?;
         }
         if begins {
             self.is_inside = !outcome.answers.is_empty();
             // What became of a transaction whose BEGIN was refused is not asked.
-            self.connection.is_broken |= !self.is_inside;
+            self.connection()?.is_broken |= !self.is_inside;
         }
         self.judge(outcome, wants)
     }
 
-    /// Sends a batch; BEGIN before the rest if the rest would be done without it, too.
-    async fn send(&mut self, requests: &[Request<'_>], begins: bool) -> Outcome {
-        if !begins || !self.connection.pooled {
-            return self.connection.run(requests).await;
-        }
-        let (begin, rest) = requests.split_at(1);
-        let begun = timeout(POOLER, self.connection.run(begin)).await;
-        let Ok(mut outcome) = begun else {
-            self.connection.is_broken = true;
-            return Outcome { answers: Vec::new(), failure: None, sent: 1 };
-        };
-        if outcome.failure.is_none() && !rest.is_empty() {
-            let next = self.connection.run(rest).await;
-            outcome.answers.extend(next.answers);
-            (outcome.failure, outcome.sent) = (next.failure, outcome.sent + next.sent);
-        }
-        outcome
+    /// Sends a batch from beside the driver; BEGIN before the rest if the rest would be done without it, too.
+    fn send(&mut self, requests: Vec<Request>, begins: bool) -> Result<(Vec<Request>, Outcome), Error> {
+        let Some(mut connection) = self.connection.take() else { return Err(Error::Aborted) };
+        let (done, wait) = oneshot::channel();
+        Handle::current().spawn(async move {
+            let outcome = if begins && connection.pooled {
+                begin_and_run(&mut connection, &requests).await
+            } else {
+                connection.run(&requests).await
+            };
+            let _ = done.send((connection, requests, outcome));
+        });
+        let lost = |_| Error::Lost("what works on the connection ended".to_owned());
+        let (connection, requests, outcome) = wait.blocking_recv().map_err(lost)?;
+        self.connection = Some(connection);
+        Ok((requests, outcome))
     }
 
     fn judge(&mut self, outcome: Outcome, wants: Vec<Wants>) -> Result<u64, Error> {
@@ -388,6 +419,20 @@ impl Session {
             None => Ok(count),
         }
     }
+}
+
+async fn begin_and_run(connection: &mut Connection, requests: &[Request]) -> Outcome {
+    let (begin, rest) = requests.split_at(1);
+    let Ok(mut outcome) = timeout(POOLER, connection.run(begin)).await else {
+        connection.is_broken = true;
+        return Outcome { answers: Vec::new(), failure: None, sent: 1 };
+    };
+    if outcome.failure.is_none() && !rest.is_empty() {
+        let next = connection.run(rest).await;
+        outcome.answers.extend(next.answers);
+        (outcome.failure, outcome.sent) = (next.failure, outcome.sent + next.sent);
+    }
+    outcome
 }
 
 /// Waits on the thread of a closure.
