@@ -111,9 +111,12 @@ fn postgres_of(address: &str, sql: &str) -> String {
     let ask = move || {
         let config: postgres::Config = address.parse().unwrap();
         let rows = config.connect(postgres::NoTls).unwrap().simple_query(&sql).unwrap();
-        let first = rows.iter().find_map(|row| match row {
-            postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
-            _ => None,
+        let first = rows.iter().find_map(|row| {
+            if let postgres::SimpleQueryMessage::Row(row) = row {
+                row.get(0).map(ToOwned::to_owned)
+            } else {
+                None
+            }
         });
         first.unwrap()
     };
