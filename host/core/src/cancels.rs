@@ -276,10 +276,10 @@ mod tests {
             (&[], &[], 500, "not yet", "not made", &[]),
             (&[], &[(500, 0)], 500, "made", "made", &[]),
             (&[], &[(500, 15)], 500, "made", "made", &[]),
-            // Older: somebody cancelled by hand, and ours was lost (M2).
+            // Older: somebody cancelled by hand, and ours was lost.
             (&[], &[(500, -3)], 500, "not yet", "not made", &[500]),
             (&[], &[(500, -3), (500, 0)], 500, "made", "made", &[500]),
-            // A part by hand, and then all of it by us (M3).
+            // A part by hand, and then all of it by us.
             (&[], &[(300, -60)], 1000, "not yet", "not made", &[300]),
             (&[], &[(300, 2)], 500, "not yet", "not made", &[300]),
             // A little before, or after nobody waited: equally ours and another's.

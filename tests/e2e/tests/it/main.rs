@@ -15,6 +15,7 @@ mod bodies;
 mod browser;
 mod browser_deposits;
 mod browser_methods;
+mod browser_pages;
 mod cancel;
 mod cancel_methods;
 mod channels;
