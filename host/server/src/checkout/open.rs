@@ -4,8 +4,8 @@
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use payhost_core::PaymentState;
 use payhost_core::id::{CheckoutId, PaymentId};
+use payhost_core::{PaymentState, Resolution};
 use payhost_engine::contract::general_pay::{BEGIN, Begun, BuyerEnv, CheckoutStep, Script};
 use payhost_store::rows::attempts;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
@@ -102,6 +102,10 @@ fn closed(host: &Host, shop: &Shop, payment: &Payment, t: &'static Words) -> Opt
         PaymentState::Paid | PaymentState::PartiallyCancelled => Some((StatusCode::CONFLICT, t.already_paid)),
         PaymentState::Created | PaymentState::Pending if !shop.is_selling() => {
             Some((StatusCode::SERVICE_UNAVAILABLE, t.shop_suspended))
+        }
+        // While a person is called the gateway may hold money that is not known here.
+        PaymentState::Created | PaymentState::Pending if payment.resolution != Resolution::None => {
+            Some((StatusCode::CONFLICT, t.in_doubt.1))
         }
         PaymentState::Created | PaymentState::Pending if payment.expires_us > host.now_us() => None,
         PaymentState::Cancelled if payment.given_up && payment.paid == 0 => {

@@ -128,6 +128,39 @@ pub struct ByLink {
     pub last_digits: String,
 }
 
+/// What must be true under the payment's lock, beside what every cancel needs.
+#[derive(Debug, Clone)]
+pub enum OnlyIf {
+    /// The buyer's link is good still.
+    Unused(ByLink),
+    /// Money that came after the end is held, and nobody said that it is kept.
+    Late,
+}
+
+impl OnlyIf {
+    /// Whether it is true: `made` cancels are known.
+    fn holds(&self, payment: &Payment, made: usize) -> Result<(), Problem> {
+        let (holds, words) = match self {
+            Self::Unused(link) => (
+                link.made == made,
+                "the link is used up: money was given back since it was made; nothing was sent",
+            ),
+            Self::Late => {
+                (payment.late_us.is_some(), "a person said that the money is kept; nothing was sent")
+            }
+        };
+        if holds { Ok(()) } else { Err(Problem::new("not_cancellable", words)) }
+    }
+
+    /// The buyer's link, for the attempt.
+    fn link(self) -> Option<ByLink> {
+        match self {
+            Self::Unused(link) => Some(link),
+            Self::Late => None,
+        }
+    }
+}
+
 /// Name under which the plugin uses the account number.
 const ACCOUNT_SECRET: &str = "refund_account_number";
 
@@ -213,7 +246,7 @@ pub async fn make(
     row: &Payment,
     input: CancelIn,
     key: Key,
-    by_link: Option<ByLink>,
+    only_if: Option<OnlyIf>,
 ) -> Result<Answer, Problem> {
     check(&input)?;
     let reason = input.reason.clone().unwrap_or_else(|| "shop's request".to_owned());
@@ -224,7 +257,7 @@ pub async fn make(
     host.finish(async move {
         let host = host_in;
         kill::at(Point::BeforeT1, "cancel");
-        match begin(&host, &ready, (id, sale), input, reason, (key, by_link)).await? {
+        match begin(&host, &ready, (id, sale), input, reason, (key, only_if)).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, charge, request, asked) = *rows;
@@ -262,7 +295,7 @@ async fn begin(
     (id, sale): (PaymentId, Option<CheckoutId>),
     input: CancelIn,
     reason: String,
-    (key, by_link): (Key, Option<ByLink>),
+    (key, only_if): (Key, Option<OnlyIf>),
 ) -> Result<Begun, Problem> {
     let (host_in, shop, ready) = (host.clone(), ready.channel.shop_id, ready.clone());
     let begun = host.store().transact(move |tx| {
@@ -286,7 +319,9 @@ async fn begin(
         let remaining = payment.paid.saturating_sub(payment.cancelled);
         let remaining = remaining.min(payment.total.saturating_sub(given));
         let made = made.count();
-        let allowed = unused(by_link.as_ref(), made)
+        let allowed = only_if
+            .as_ref()
+            .map_or(Ok(()), |only_if| only_if.holds(&payment, made))
             .and_then(|()| allowed(&payment, open_attempt, &input, support, remaining));
         if let Err(problem) = allowed {
             key.forget(tx)?;
@@ -301,7 +336,7 @@ async fn begin(
             sequence: i64::try_from(made).unwrap_or(i64::MAX),
             order_ref: order_ref_of(tx, shop, payment.approved_checkout_id)?,
             key,
-            by_link,
+            by_link: only_if.and_then(OnlyIf::link),
         };
         let charge = match charge(&payment, &asked) {
             Ok(charge) => charge,
@@ -331,17 +366,6 @@ async fn begin(
 pub fn order_ref_of(tx: &mut Tx<'_>, shop: ShopId, checkout: Option<CheckoutId>) -> Result<String, Error> {
     let Some(id) = checkout else { return Ok(String::new()) };
     Ok(checkouts::get(tx, shop, id)?.map(|checkout| checkout.order_ref).unwrap_or_default())
-}
-
-/// Whether a link is good for its refund still.
-fn unused(by_link: Option<&ByLink>, made: usize) -> Result<(), Problem> {
-    if by_link.is_none_or(|link| link.made == made) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        "not_cancellable",
-        "the link is used up: money was given back since it was made; nothing was sent",
-    ))
 }
 
 /// Whether and how much may be given back now.
@@ -647,6 +671,7 @@ pub fn not_sent_problem(why: &NotSent) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vbank::tests::row;
 
     #[test]
     fn only_a_payment_that_holds_money_and_is_known_can_be_cancelled() {
@@ -663,6 +688,21 @@ mod tests {
             }
             let problem = standing(*state, Resolution::InDoubt, None, 1_000).unwrap_err();
             assert_eq!(problem.code, "payment_in_doubt", "{word}");
+        }
+    }
+
+    #[test]
+    fn what_a_cancel_depends_on_is_looked_at_as_the_payment_is_now() {
+        let link = ByLink { link: String::new(), made: 1, bank: String::new(), last_digits: String::new() };
+        let (kept, late) = (row("A-1"), Payment { late_us: Some(1), ..row("A-1") });
+        for (only_if, payment, made, holds) in [
+            (OnlyIf::Unused(link.clone()), &kept, 1, true),
+            (OnlyIf::Unused(link.clone()), &kept, 2, false),
+            (OnlyIf::Unused(link), &kept, 0, false),
+            (OnlyIf::Late, &late, 0, true),
+            (OnlyIf::Late, &kept, 0, false),
+        ] {
+            assert_eq!(only_if.holds(payment, made).is_ok(), holds, "{only_if:?} {made}");
         }
     }
 }

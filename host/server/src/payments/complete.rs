@@ -128,7 +128,8 @@ pub fn refusal(host: &Host, ready: &Ready, payment: &Payment, busy: bool) -> Opt
     } else if !payment.state.is_payable() || payment.expires_us <= host.now_us() {
         Some("not_payable")
     } else {
-        busy.then_some("busy")
+        // While a person is called the gateway may hold money that is not known here.
+        (busy || payment.resolution != Resolution::None).then_some("busy")
     }
 }
 

@@ -60,13 +60,16 @@ async fn now(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<(StatusCo
     settled(host, caller, id).await
 }
 
-/// The payment's newest checkout: where a buyer who comes back last is.
+/// The checkout that a confirmation is about: where a buyer waits for it, else the newest that was more than opened, else the
+/// newest.
 async fn newest(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<Option<Checkout>, Problem> {
     let row = find(host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let opened = host.store().read(move |tx| checkouts::of_payment(tx, row.shop_id, id)).await?;
-    // An older window that waits goes before a newer one that was only opened.
-    let waiting = opened.iter().rev().find(|checkout| checkout.state != CheckoutState::Opened);
-    Ok(waiting.or(opened.last()).cloned())
+    let newest =
+        |wanted: fn(&CheckoutState) -> bool| opened.iter().rev().find(|checkout| wanted(&checkout.state));
+    let waiting = newest(|state| *state == CheckoutState::AwaitingConfirm);
+    let used = waiting.or_else(|| newest(|state| *state != CheckoutState::Opened));
+    Ok(used.or(opened.last()).cloned())
 }
 
 /// Like a return, it reaches its end even when the caller hangs up: [`confirm`] sees to that.

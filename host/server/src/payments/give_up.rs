@@ -5,8 +5,8 @@
 //! That it was given up is a standing of the payment, not a fact: nothing happened at the gateway.
 
 use axum::http::StatusCode;
-use payhost_core::PaymentState;
 use payhost_core::id::PaymentId;
+use payhost_core::{PaymentState, Resolution};
 use payhost_store::rows::attempts::{self, AttemptState};
 use payhost_store::rows::checkouts::{self, CheckoutState};
 use payhost_store::rows::payments::Payment;
@@ -124,6 +124,10 @@ fn way(payment: &Payment, open: Option<AttemptState>, input: &CancelIn) -> Resul
                 payment.id
             );
             Err(Problem::new("account_open", words))
+        }
+        PaymentState::Created | PaymentState::Pending if payment.resolution != Resolution::None => {
+            let words = "a person is called for this payment: the gateway may hold money that is not known here; nothing was changed";
+            Err(Problem::new("payment_in_doubt", words))
         }
         PaymentState::Created | PaymentState::Pending => nothing_to_give_back(input, Decided::GiveUp),
         PaymentState::Cancelled | PaymentState::Failed | PaymentState::Expired => {
@@ -250,6 +254,15 @@ mod tests {
                 S::Cancelled | S::Failed | S::Expired => Err("not_cancellable"),
             };
             assert_eq!(replaced, expected, "{state:?} {paid}");
+        }
+    }
+
+    #[test]
+    fn a_payment_for_which_a_person_is_called_is_not_given_up_while_it_may_be_paid() {
+        for state in [PaymentState::Created, PaymentState::Pending] {
+            let payment = Payment { state, resolution: Resolution::NeedsOperator, ..row("A-1") };
+            assert_eq!(code(&payment, None, &CancelIn::default()), "payment_in_doubt", "{state:?}");
+            assert_eq!(replaceable(&payment, None).unwrap_err().code, "payment_in_doubt", "{state:?}");
         }
     }
 

@@ -125,13 +125,13 @@ fn judge(payment: &Payment, order_ref: &str, sale: Sale) -> Result<Found, &'stat
 }
 
 /// Whether a sale is an account that somebody paid into: as the gateway says, else as was asked for.
-fn of_account(payment: &Payment, sale: &Sale) -> bool {
+pub fn of_account(payment: &Payment, sale: &Sale) -> bool {
     let asked: Option<Method> = payment.method.as_ref().and_then(|method| method.to().ok());
     sale.method.as_ref().or(asked.as_ref()).is_some_and(vbank::is_account)
 }
 
 /// How it was paid decides nothing: where neither the gateway nor the order says, the money is there all the same.
-fn approval_of(payment: &Payment, sale: Sale) -> Approval {
+pub fn approval_of(payment: &Payment, sale: Sale) -> Approval {
     let asked: Option<Method> = payment.method.as_ref().and_then(|method| method.to().ok());
     Approval {
         gateway_ref: sale.gateway_ref,

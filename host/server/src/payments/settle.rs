@@ -195,8 +195,7 @@ impl<'a> Change<'a> {
         self.payment.cancelled = sums.cancelled;
         (self.payment.cancelled_tax_free, self.payment.cancelled_vat) = parts_given_back(rows);
         self.call_for_late_money(sums);
-        if sums.cancelled > sums.paid && self.payment.resolution == Resolution::None {
-            // More given back than taken: a fact is still to come, and until then a person must know.
+        if self.payment.resolution == Resolution::None && calls_for_a_person(&self.payment, sums) {
             self.payment.resolution = Resolution::NeedsOperator;
         }
         self.state_events();
@@ -266,6 +265,13 @@ impl<'a> Change<'a> {
             }
         }
     }
+}
+
+/// Whether the sums alone call for a person, whatever else ended: more was given back than taken, so that a fact is still to
+/// come; or less than the total was paid in and is held, and the time for the rest is over.
+fn calls_for_a_person(payment: &Payment, sums: Sums) -> bool {
+    let short = payment.expired && sums.paid < payment.total && sums.held() > 0;
+    sums.cancelled > sums.paid || short
 }
 
 /// The gateway took the money, as an attempt or a notice tells. [`Written::Contradicts`]: this approval must not stand (the
@@ -374,4 +380,31 @@ pub fn checkout_ended(
     checkout.result = Some(Json::from(result));
     checkout.updated_us = host.now_us();
     checkouts::advance(tx, checkout, from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vbank::tests::{TOTAL, row};
+
+    #[test]
+    fn a_person_is_called_by_the_sums_whatever_else_ended() {
+        // Expired, paid, given back; called.
+        for (expired, paid, cancelled, called) in [
+            (false, 0, 0, false),
+            (false, 500, 0, false),
+            (true, 500, 0, true),
+            (true, 500, 400, true),
+            (true, 500, 500, false),
+            (true, TOTAL, 0, false),
+            (true, TOTAL, 500, false),
+            (true, 0, 0, false),
+            (false, 0, 1, true),
+            (true, TOTAL, TOTAL + 1, true),
+        ] {
+            let sums = Sums { paid, cancelled };
+            let found = calls_for_a_person(&Payment { expired, ..row("A-1") }, sums);
+            assert_eq!(found, called, "{expired} {sums:?}");
+        }
+    }
 }

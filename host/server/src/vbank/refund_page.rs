@@ -26,7 +26,7 @@ use crate::http::idempotency::RequiredKey;
 use crate::http::problem::Problem;
 use crate::http::text::tidy;
 use crate::institutions;
-use crate::payments::cancel::{self, ByLink, CancelAsked, CancelIn, RefundAccountIn};
+use crate::payments::cancel::{self, ByLink, CancelAsked, CancelIn, OnlyIf, RefundAccountIn};
 
 /// Script of the page.
 pub const REFUND_JS: &str = include_str!("../../static/refund.js");
@@ -313,7 +313,7 @@ async fn spend(host: &Host, found: Found, code: &str, account: Account) -> Resul
     let caller = ShopCaller { shop_id: payment.shop_id, mode: payment.mode, key_id: None };
     let key = RequiredKey::made(format!("refund-page:{}", hex(&random::<16>())));
     let key = key.of(host, &caller, "refund page", link.words().as_bytes())?;
-    let made = cancel::make(host, payment, input, key, Some(by_link)).await;
+    let made = cancel::make(host, payment, input, key, Some(OnlyIf::Unused(by_link))).await;
     let found = settled(host, found).await?;
     let message = match &made {
         Ok(_) => None,

@@ -106,9 +106,10 @@ pub fn finish(
     if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "idempotency" }) }
 }
 
-/// Frees a key whose request ended before it did anything.
+/// Frees a key whose request ended before it did anything, also when its outcome was taken for unknown meanwhile (202).
 pub fn release(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, key: &str) -> Result<(), Error> {
-    let sql = "DELETE FROM idempotency WHERE shop_id = $1 AND mode = $2 AND key = $3 AND state = 'running'";
+    let sql = "DELETE FROM idempotency WHERE shop_id = $1 AND mode = $2 AND key = $3 \
+               AND (state = 'running' OR status = 202)";
     tx.execute(sql, params![shop, mode, key]).map(|_| ())
 }
 

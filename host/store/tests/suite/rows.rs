@@ -141,6 +141,10 @@ pub async fn an_idempotency_key_belongs_to_one_request(database: &Database) {
         assert!(idempotency::get(tx, ours.shop, Mode::Test, "k")?.is_some(), "an answer is not released");
         idempotency::release(tx, ours.shop, Mode::Live, "k")?;
         assert_eq!(idempotency::begin(tx, &row(ours.shop, Mode::Live, 3))?, Begun::New);
+        // Not known yet is no answer: whoever then finds that nothing was done frees the key.
+        idempotency::finish(tx, (ours.shop, Mode::Live, "k"), 202, "{}", None)?;
+        idempotency::release(tx, ours.shop, Mode::Live, "k")?;
+        assert_eq!(idempotency::get(tx, ours.shop, Mode::Live, "k")?, None);
         Ok(())
     })
     .await;
