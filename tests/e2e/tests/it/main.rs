@@ -43,6 +43,7 @@ mod plugin_call;
 mod plugins;
 mod postgres;
 mod quickstart;
+mod removal;
 mod resolution;
 mod returns;
 mod secrets;
