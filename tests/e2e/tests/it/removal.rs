@@ -56,8 +56,8 @@ async fn a_removed_channel_sells_nothing_and_what_it_sold_is_read_and_cancelled(
             (&json!(false), &json!(false), &json!([]), &json!([]))
         );
         assert_eq!(removed["secrets"], json!({}), "none is in use");
-        assert_eq!(ids(&stage, "/v1/channels").await, [other.clone()]);
-        assert_eq!(ids(&stage, "/v1/channels?removed=true").await, [channel.clone()]);
+        assert_eq!(ids(&stage, "/v1/channels").await, [other.as_str()]);
+        assert_eq!(ids(&stage, "/v1/channels?removed=true").await, [channel.as_str()]);
         assert_eq!(ask(&stage, "GET", &channel, &stage.shop.key).await.expect(200), removed);
 
         // The other channel is not made the default by guessing.
