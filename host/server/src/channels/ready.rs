@@ -466,7 +466,7 @@ mod tests {
 
     fn grant(kind: GrantKind, origin: &str, uses: &[&str]) -> PluginGrant {
         let (plugin_id, uses) = ("gw".to_owned(), Json::of(uses).unwrap());
-        PluginGrant { plugin_id, kind, origin: origin.to_owned(), uses, granted_us: 0 }
+        PluginGrant { plugin_id, kind, origin: origin.to_owned(), uses, granted_us: 0, withdrawn_us: None }
     }
 
     #[test]

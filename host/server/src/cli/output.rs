@@ -55,7 +55,7 @@ const COLUMNS: &[(&str, &[&str])] = &[
     ),
     ("shop", &["id", "name", "state", "created_at"]),
     ("key", &["id", "name", "mode", "hint", "created_at", "revoked_at"]),
-    ("chn", &["id", "name", "plugin", "mode", "enabled", "default_for", "missing"]),
+    ("chn", &["id", "name", "plugin", "mode", "enabled", "default_for", "missing", "removed_at"]),
     ("ntc", &["id", "state", "payment_id", "source", "times", "reason", "created_at"]),
     ("whe", &["id", "url", "name", "enabled", "disabled_reason"]),
     ("evt", &["id", "type", "timestamp"]),
@@ -64,6 +64,8 @@ const COLUMNS: &[(&str, &[&str])] = &[
 const ATTENTION: &[&str] = &["kind", "id", "shop_id", "mode", "order_id", "reason", "since", "next_try_at"];
 /// Of a plugin: who it is.
 const PLUGIN: &[&str] = &["id", "version", "author", "digest", "interfaces", "installed_at"];
+/// And of one that was removed.
+const REMOVED: &[&str] = &["removed_at", "for_old_sales"];
 /// And what it wants, each with whether that was granted: member, heading, columns.
 const WANTED: &[(&str, &str, &[&str])] = &[
     ("hosts", "hosts:", &["granted", "origin", "reason"]),
@@ -113,6 +115,7 @@ fn is_plugin(item: &Value) -> bool {
 fn plugin(item: &Value) -> String {
     let named = |path: &&str| format!("{path}: {}", cell(item, path));
     let mut lines: Vec<String> = PLUGIN.iter().map(named).collect();
+    lines.extend(REMOVED.iter().filter(|path| !cell(item, path).is_empty()).map(named));
     for (member, heading, columns) in WANTED {
         let wanted = item.get(member).and_then(Value::as_array).filter(|wanted| !wanted.is_empty());
         let Some(wanted) = wanted else { continue };

@@ -91,6 +91,8 @@ const CODES: &[(&str, u16, &str)] = &[
     ("no_channel", 409, "There is no channel for this payment"),
     ("shop_suspended", 403, "This shop takes no payments now"),
     ("shop_in_use", 409, "Something of this shop is still open"),
+    ("channel_in_use", 409, "Something of this channel is still open"),
+    ("plugin_in_use", 409, "Channels use this plugin"),
     ("channel_incomplete", 409, "The channel's settings are not complete"),
     ("gateway_refused", 402, "The gateway refused"),
     ("plugin_refused", 422, "The plugin cannot do this"),

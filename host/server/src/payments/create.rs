@@ -342,6 +342,7 @@ fn in_transaction(
         Ok(channel) => channel,
         Err(problem) => return Ok(Err(problem)),
     };
+    let held = channels::ask_hold(tx, channel.shop_id, channel.id)?;
     let key = host.vault().unwrap(shop.id, &shop.data_key)?;
     let amount = checked.amount;
     let row = new_row(host, &channel, &key, &input, checked)?;
@@ -353,11 +354,16 @@ fn in_transaction(
         replace: input.replace,
     };
     let open = open.all(tx)?;
+    // Read from memory above; this is how it is until the payment is there.
+    let held = held.first(tx)?.is_some();
     let next = match again::look(tx, host, &key, open, &asked)? {
         Again::Same(old) => return Ok(Ok((200, shown(host, &shop, &old)?))),
         Again::Refused(problem) => return Ok(Err(*problem)),
         next @ (Again::New | Again::TakeOver(..) | Again::Replace(_)) => next,
     };
+    if !held {
+        return Ok(Err(no_channel(input.channel_id.is_some())));
+    }
     let set = secret_names(tx, &channel)?;
     if let Err(problem) = usable(tx, host, &channel, &set, &input, amount)?.and(tried) {
         return Ok(Err(problem));
@@ -394,14 +400,16 @@ fn channel_of(
         None => channels::default(tx, caller.shop_id, caller.mode, "pay")?,
     };
     let found = found.filter(|channel| channel.mode == caller.mode && channel.enabled);
-    Ok(found.ok_or_else(|| match named {
-        Some(_) => {
-            Problem::field("channel_id", "the shop has no such channel in this mode, or it is switched off")
-        }
-        None => {
-            Problem::new("no_channel", "the shop has no default channel for payments in this mode; make one")
-        }
-    }))
+    Ok(found.ok_or_else(|| no_channel(named.is_some())))
+}
+
+fn no_channel(named: bool) -> Problem {
+    if named {
+        let words = "the shop has no such channel in this mode, or it is switched off or removed";
+        return Problem::field("channel_id", words);
+    }
+    let words = "the shop has no default channel for payments in this mode, or it is switched off: make one, or name a channel";
+    Problem::new("no_channel", words)
 }
 
 /// The names of the secrets that a channel has.

@@ -241,6 +241,7 @@ impl World {
                 notice_forward_url: None,
                 created_us: NOW_US,
                 updated_us: NOW_US,
+                removed_us: None,
             };
             channels::insert(tx, &row)?;
             channels::revise(tx, &row, NOW_US).map(|_| ())

@@ -64,7 +64,8 @@ CREATE TABLE plugin (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     active_digest TEXT COLLATE "C" NOT NULL REFERENCES component (digest),
     installed_us BIGINT NOT NULL,
-    updated_us BIGINT NOT NULL
+    updated_us BIGINT NOT NULL,
+    removed_us BIGINT
 );
 
 CREATE TABLE plugin_grant (
@@ -73,6 +74,8 @@ CREATE TABLE plugin_grant (
     origin TEXT COLLATE "C" NOT NULL,
     uses TEXT COLLATE "C" NOT NULL,
     granted_us BIGINT NOT NULL,
+    -- Since when it is for calls about old sales alone, of channels that were removed: the plugin was removed, too.
+    withdrawn_us BIGINT,
     PRIMARY KEY (plugin_id, kind, origin)
 );
 
@@ -99,6 +102,7 @@ CREATE TABLE channel (
     notice_forward_url TEXT COLLATE "C",
     created_us BIGINT NOT NULL,
     updated_us BIGINT NOT NULL,
+    removed_us BIGINT,
     PRIMARY KEY (shop_id, id)
 );
 CREATE UNIQUE INDEX channel_id ON channel (id);

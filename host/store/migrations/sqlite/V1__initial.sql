@@ -59,7 +59,8 @@ CREATE TABLE plugin (
     id TEXT NOT NULL PRIMARY KEY,
     active_digest TEXT NOT NULL REFERENCES component (digest),
     installed_us INTEGER NOT NULL,
-    updated_us INTEGER NOT NULL
+    updated_us INTEGER NOT NULL,
+    removed_us INTEGER
 ) STRICT;
 
 CREATE TABLE plugin_grant (
@@ -68,6 +69,8 @@ CREATE TABLE plugin_grant (
     origin TEXT NOT NULL,
     uses TEXT NOT NULL,
     granted_us INTEGER NOT NULL,
+    -- Since when it is for calls about old sales alone, of channels that were removed: the plugin was removed, too.
+    withdrawn_us INTEGER,
     PRIMARY KEY (plugin_id, kind, origin)
 ) STRICT;
 
@@ -94,6 +97,7 @@ CREATE TABLE channel (
     notice_forward_url TEXT,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
+    removed_us INTEGER,
     PRIMARY KEY (shop_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX channel_id ON channel (id);

@@ -46,6 +46,7 @@ async fn fill(store: &Store) {
             origin: "https://gateway.example".to_owned(),
             uses: Json::of(&["script"])?,
             granted_us: 1,
+            withdrawn_us: None,
         };
         plugins::grant(tx, &grant)?;
         let map = GatewayMap {

@@ -10,6 +10,7 @@
 
 mod breaks;
 mod copying;
+mod ends;
 mod flights;
 mod nodes;
 mod plans;

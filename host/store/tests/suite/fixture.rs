@@ -79,6 +79,7 @@ pub fn channel(shop_id: ShopId) -> Channel {
         notice_forward_url: None,
         created_us: NOW_US,
         updated_us: NOW_US,
+        removed_us: None,
     }
 }
 

@@ -107,6 +107,9 @@ macro_rules! cases {
                 a_revision_keeps_what_a_channel_was_set_to,
                 a_retired_secret_is_kept_while_a_payment_may_need_it,
                 the_default_channel_is_found_by_purpose,
+                a_removed_channel_is_no_default_and_keeps_its_secrets_while_a_sale_needs_them,
+                a_removed_plugin_keeps_its_hosts_for_old_sales_alone,
+                what_needs_a_channel_is_counted_apart_from_the_shops_other_channels,
                 a_journal_record_is_forgotten_after_its_time,
                 events_of_a_payment_are_numbered_once,
                 the_gateway_map_is_replaced_and_removed;

@@ -10,7 +10,7 @@ use super::Database;
 use super::fixture::{NOW_US, World, fresh, json_of, ok, world};
 
 /// A message that names no order, from nobody whom the plugin lists.
-fn notice(world: World, digest: &str, state: NoticeState) -> Notice {
+pub fn notice(world: World, digest: &str, state: NoticeState) -> Notice {
     let (now_ms, random) = fresh();
     Notice {
         id: NoticeId::new(now_ms, random),

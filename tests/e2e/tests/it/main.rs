@@ -44,6 +44,7 @@ mod plugin_call;
 mod plugins;
 mod postgres;
 mod quickstart;
+mod removal;
 mod resolution;
 mod returns;
 mod secrets;
