@@ -43,6 +43,8 @@ pub enum Place<'a> {
     Answer(Mode, &'a str),
     /// The record of a call.
     Record(CallId),
+    /// How a call died, with the plugin's last words.
+    Fault(CallId),
     /// A message of a gateway.
     Notice(NoticeId),
     /// What a plugin read in a message of a gateway.
@@ -80,6 +82,7 @@ impl Place<'_> {
             // No mode has a `/`.
             Self::Answer(mode, key) => ("idempotency", "body", format!("{}/{key}", mode.as_str())),
             Self::Record(id) => ("call", "record", id.to_string()),
+            Self::Fault(id) => ("call", "fault", id.to_string()),
             Self::Notice(id) => ("notice", "raw", id.to_string()),
             Self::Reading(id) => ("notice", "reading", id.to_string()),
             Self::Summary(id) => ("notice", "summary", id.to_string()),
@@ -152,6 +155,7 @@ mod tests {
             Place::Answer(if row == 1 { Mode::Test } else { Mode::Live }, "k"),
             Place::Answer(Mode::Test, if row == 1 { "k-1" } else { "live/k" }),
             Place::Record(call),
+            Place::Fault(call),
             Place::Notice(notice),
             Place::Reading(notice),
             Place::Summary(notice),

@@ -213,6 +213,8 @@ pub fn journal<R>(
 
 fn row<R>(host: &Host, ready: &Ready, of: JournalOf, called: &Called<R>) -> Result<calls::Call, Error> {
     let packed = called.record().pack().map_err(|error| Error::Json(error.to_string()))?;
+    let fault = called.result.as_ref().err().map(ToString::to_string);
+    let fault = fault.map(|words| Place::Fault(of.call).seal(&ready.key, words.as_bytes()));
     Ok(calls::Call {
         id: of.call,
         shop_id: ready.channel.shop_id,
@@ -226,7 +228,7 @@ fn row<R>(host: &Host, ready: &Ready, of: JournalOf, called: &Called<R>) -> Resu
         duration_us: i64::try_from(called.cost.wall.as_micros()).unwrap_or(i64::MAX),
         cpu_us: i64::try_from(called.cost.cpu.as_micros()).unwrap_or(i64::MAX),
         memory_bytes: i64::try_from(called.cost.peak_memory_bytes).unwrap_or(i64::MAX),
-        fault: called.result.as_ref().err().map(ToString::to_string),
+        fault: fault.transpose()?,
         record: Some(Place::Record(of.call).seal(&ready.key, &packed)?),
         record_digest: Some(hex(&host.vault().mac("call record", &packed)?)),
         kept_until_us: host.now_us().saturating_add(host.journal_kept_us()),

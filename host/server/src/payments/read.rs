@@ -262,9 +262,11 @@ pub async fn timeline(
             items.push(item("fact", fact.created_us, fact.kind.as_str().to_owned(), data));
         }
         for call in calls::of_payment(tx, shop, id)? {
+            let fault =
+                call.fault.map(|sealed| Place::Fault(call.id).open_words(&key, &sealed)).transpose()?;
             let data = serde_json::json!({
                 "id": call.id, "duration_us": call.duration_us, "cpu_us": call.cpu_us,
-                "memory_bytes": call.memory_bytes, "fault": call.fault,
+                "memory_bytes": call.memory_bytes, "fault": fault,
             });
             items.push(item("call", call.at_us, call.function, data));
         }

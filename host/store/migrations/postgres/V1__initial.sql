@@ -11,9 +11,9 @@
 -- Plain stays what statements look up, sort, sum or compare: ids, states, amounts, times, methods, numbers of gateways
 -- (fact.detail has numbers and words of ours only), order_id and order_name, in which shops search, and idempotency.key; what
 -- shops and operators set up: names, settings (without secrets), addresses (return_url, webhook_url, payment_url, url,
--- close_script); what a gateway's protocol wants to hear (notice.reply); and the host's own words, which name nobody (fault,
--- error, last_error and disabled_reason of an endpoint). A job's payload is ids. API keys, the requests of idempotency keys
--- and the digests of notices are MACs: a plain hash of what can be guessed is as good as itself.
+-- close_script); what a gateway's protocol wants to hear (notice.reply); and the host's own words, which name nobody (error,
+-- last_error and disabled_reason of an endpoint). A job's payload is ids. API keys, the requests of idempotency keys and the
+-- digests of notices are MACs: a plain hash of what can be guessed is as good as itself.
 -- Every key of a tenant's table begins with shop_id, and foreign keys carry it: where there is one, no row can point into
 -- another shop.
 -- What every payment writes has few constraints: amounts, belonging, shape. A word or a flag is guarded by its type (an unknown
@@ -497,7 +497,7 @@ CREATE TABLE call (
     duration_us BIGINT NOT NULL,
     cpu_us BIGINT NOT NULL,
     memory_bytes BIGINT NOT NULL,
-    fault TEXT COLLATE "C",
+    fault BYTEA,
     record BYTEA,
     record_digest TEXT COLLATE "C",
     kept_until_us BIGINT NOT NULL,
