@@ -14,7 +14,7 @@ use payhost_store::rows::endpoints::{self, Endpoint};
 use payhost_store::rows::notices::{self, Notice};
 use payhost_store::rows::payments::{self, Payment};
 use payhost_store::rows::{Mode, events, jobs, plugins};
-use payhost_store::{Error, Tx};
+use payhost_store::{Error, ShopKey, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -30,6 +30,8 @@ use crate::http::json::Params;
 use crate::http::page::{Page, limit};
 use crate::http::problem::Problem;
 use crate::jobs::Task;
+use crate::payments::attempt::outcome;
+use crate::sealed::Place;
 use crate::time::rfc3339;
 
 /// Channels that are looked at for one page: a page may be shorter than asked for, and still not be the last one.
@@ -272,9 +274,12 @@ fn of_kind(
             let resolution =
                 if kind == Kind::InDoubt { Resolution::InDoubt } else { Resolution::NeedsOperator };
             let rows = payments::with_resolution(tx, scope, resolution, after, limit)?;
-            rows.into_iter().map(|row| of_payment(tx, kind, row)).collect::<Result<Vec<_>, _>>()?
+            rows.into_iter().map(|row| of_payment(tx, host, kind, row)).collect::<Result<Vec<_>, _>>()?
         }
-        Kind::Notice => notices::for_a_person(tx, scope, after, limit)?.into_iter().map(of_notice).collect(),
+        Kind::Notice => {
+            let rows = notices::for_a_person(tx, scope, after, limit)?;
+            rows.into_iter().map(|row| of_notice(tx, host, row)).collect::<Result<Vec<_>, _>>()?
+        }
         Kind::EndpointOff => {
             endpoints::switched_off(tx, scope, after, limit)?.into_iter().map(of_endpoint).collect()
         }
@@ -283,24 +288,26 @@ fn of_kind(
     Ok(Found { items, read_to: None })
 }
 
-fn of_payment(tx: &mut Tx<'_>, kind: Kind, row: Payment) -> Result<AttentionOut, Error> {
+fn of_payment(tx: &mut Tx<'_>, host: &Host, kind: Kind, row: Payment) -> Result<AttentionOut, Error> {
+    let key = host.vault().key_of(tx, row.shop_id)?;
     let mut item = AttentionOut::new(kind, row.id.to_string(), (row.shop_id, row.mode), row.updated_us);
     let attempt = attempts::open_of(tx, row.shop_id, row.id)?;
     if let Some(attempt) = attempt.filter(|attempt| attempt.state == AttemptState::InDoubt) {
         item.attempt_id = Some(attempt.id.to_string());
         item.since = rfc3339(attempt.updated_us);
-        let outcome: Value =
-            attempt.outcome.as_ref().and_then(|outcome| outcome.to().ok()).unwrap_or_default();
+        let outcome = outcome(&key, &attempt)?;
         item.reason = outcome.pointer("/result/doubt").and_then(Value::as_str).map(ToOwned::to_owned);
         if kind == Kind::InDoubt {
-            let key = Task::Resolve { shop: row.shop_id, attempt: attempt.id }.key();
-            let job = jobs::get(tx, &key)?.filter(|job| job.state == jobs::JobState::Waiting);
-            item.detail = job.as_ref().and_then(|job| job.last_error.clone());
+            let task = Task::Resolve { shop: row.shop_id, attempt: attempt.id };
+            let job = jobs::get(tx, &task.key())?.filter(|job| job.state == jobs::JobState::Waiting);
+            let words = job.as_ref().and_then(|job| Some((job.id, job.last_error.as_ref()?)));
+            item.detail =
+                words.map(|(id, sealed)| Place::JobError(id).open_words(&key, sealed)).transpose()?;
             item.next_try_at = job.map(|job| rfc3339(job.due_us));
         }
     }
     if kind == Kind::NeedsOperator
-        && let Some((reason, detail)) = why(&events::of_payment(tx, row.shop_id, row.id)?)
+        && let Some((reason, detail)) = why(&key, &events::of_payment(tx, row.shop_id, row.id)?)?
     {
         item.reason = Some(reason);
         item.detail = detail;
@@ -314,28 +321,30 @@ fn of_payment(tx: &mut Tx<'_>, kind: Kind, row: Payment) -> Result<AttentionOut,
 }
 
 /// Why a person was called: the newest event that says so, with its words.
-fn why(events: &[events::Event]) -> Option<(String, Option<String>)> {
+fn why(key: &ShopKey, events: &[events::Event]) -> Result<Option<(String, Option<String>)>, Error> {
     const REASONS: &[&str] = &["needs_operator", "finding", "doubt", "reason"];
-    events.iter().rev().find_map(|event| {
-        if event.name == "payment.needs_operator" {
-            return None;
-        }
-        let payload: Value = event.payload.to().ok()?;
-        let data = payload.get("data")?;
-        let text = |name: &str| data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+    for event in events.iter().rev().filter(|event| event.name != "payment.needs_operator") {
+        let payload: Value = Place::Event(event.id).open_json(key, &event.payload)?;
+        let text = |name: &str| {
+            payload.get("data").and_then(|data| data.get(name)).and_then(Value::as_str).map(ToOwned::to_owned)
+        };
         let named = REASONS.iter().find_map(|name| text(name));
         let of_event = event.name.strip_prefix("payment.deposit_").map(|rest| format!("deposit_{rest}"));
-        Some((named.or(of_event)?, text("detail").or_else(|| text("note"))))
-    })
+        if let Some(reason) = named.or(of_event) {
+            return Ok(Some((reason, text("detail").or_else(|| text("note")))));
+        }
+    }
+    Ok(None)
 }
 
-fn of_notice(row: Notice) -> AttentionOut {
+fn of_notice(tx: &mut Tx<'_>, host: &Host, row: Notice) -> Result<AttentionOut, Error> {
+    let key = host.vault().key_of(tx, row.shop_id)?;
     let mut item =
         AttentionOut::new(Kind::Notice, row.id.to_string(), (row.shop_id, row.mode), row.updated_us);
     item.payment_id = row.payment_id.map(|id| id.to_string());
     item.reason = Some(row.state.as_str().to_owned());
-    item.detail = row.reason;
-    item
+    item.detail = row.reason.map(|sealed| Place::Reason(row.id).open_words(&key, &sealed)).transpose()?;
+    Ok(item)
 }
 
 fn of_endpoint(row: Endpoint) -> AttentionOut {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 pub use payhost_core::hex;
+use payhost_core::id::ShopId;
 use payhost_engine::{CacheOptions, Engine, EngineError};
-use payhost_store::{MasterKey, Store, Vault};
+use payhost_store::{MasterKey, ShopKey, Store, Vault};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -417,6 +418,15 @@ impl Host {
     /// Sealed values.
     pub(crate) fn vault(&self) -> &Vault {
         &self.0.vault
+    }
+
+    /// The key of a shop, from memory or, the first time, from its row.
+    pub(crate) async fn shop_key(&self, shop: ShopId) -> Result<ShopKey, payhost_store::Error> {
+        if let Some(key) = self.vault().known(shop) {
+            return Ok(key);
+        }
+        let vault = self.vault().clone();
+        self.store().read(move |tx| vault.key_of(tx, shop)).await
     }
 
     /// The sandbox.

@@ -211,8 +211,9 @@ async fn begin(
     let (payment, t) = (&opened.payment, words(&opened.payment.language));
     let checkout = host.new_id(CheckoutId::new);
     let buyer = payments::order::buyer(&ready.key, payment)?;
-    let order = payments::order::make(host, &opened.shop, payment, buyer, checkout)?;
-    let env = buyer_env(host, &opened.shop, payment, headers);
+    let order = payments::order::make(host, &ready.key, &opened.shop, payment, buyer, checkout)?;
+    let device = payments::order::device(&payments::order::options(&ready.key, payment)?);
+    let env = buyer_env(host, &opened.shop, device, headers);
     let moment = Moment::now(host);
     let (call, now_ms) = (moment.call, moment.now_ms);
     let device = env.device.clone();
@@ -329,9 +330,9 @@ fn row(
     }
 }
 
-fn buyer_env(host: &Host, shop: &Shop, payment: &Payment, headers: &HeaderMap) -> BuyerEnv {
+fn buyer_env(host: &Host, shop: &Shop, device: Option<String>, headers: &HeaderMap) -> BuyerEnv {
     let user_agent = headers.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let device = payments::order::device(payment).unwrap_or_else(|| device_of(user_agent));
+    let device = device.unwrap_or_else(|| device_of(user_agent));
     let base = payments::order::base_url(host, shop);
     let page_origin = Url::parse(&base).map_or(base, |url| url.origin().ascii_serialization());
     BuyerEnv { user_agent: user_agent.to_owned(), device, page_origin, address: None }

@@ -16,13 +16,15 @@ use payhost_engine::contract::types::{Method, Money, PluginError, Tax};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::{checkouts, facts};
-use payhost_store::{Error, Json as Stored, Tx};
+use payhost_store::{Error, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run_with, still_mine};
+use super::attempt::{
+    JournalOf, Opening, Requested, ended, evidence, journal, locked, open, run_with, still_mine,
+};
 use super::give_up::{self, Way};
 use super::model::{PaymentOut, Support, TaxIn, TaxLeft};
 use super::read::find;
@@ -300,7 +302,7 @@ async fn begin(
     let (host_in, shop, ready) = (host.clone(), ready.channel.shop_id, ready.clone());
     let begun = host.store().transact(move |tx| {
         let host = &host_in;
-        match key.begin(tx)? {
+        match key.begin(tx, host)? {
             Known::New => {}
             Known::Answered(status, body) => return Ok(Ok(Begun::Answered(status, body))),
             Known::Refused(problem) => return Ok(Err(*problem)),
@@ -319,10 +321,11 @@ async fn begin(
         let remaining = payment.paid.saturating_sub(payment.cancelled);
         let remaining = remaining.min(payment.total.saturating_sub(given));
         let made = made.count();
+        let in_parts = PaymentOut::of(&ready.key, &payment, support)?.can_be_cancelled_in_parts();
         let allowed = only_if
             .as_ref()
             .map_or(Ok(()), |only_if| only_if.holds(&payment, made))
-            .and_then(|()| allowed(&payment, open_attempt, &input, support, remaining));
+            .and_then(|()| allowed(&payment, open_attempt, &input, (support, in_parts), remaining));
         if let Err(problem) = allowed {
             key.forget(tx)?;
             return Ok(Err(problem));
@@ -350,7 +353,7 @@ async fn begin(
             kind: AttemptKind::Cancel,
             checkout: None,
             parent: None,
-            request: serde_json::to_value(&asked).map_err(|error| Error::Json(error.to_string()))?,
+            request: Requested::of(&asked)?,
             callback: None,
         };
         let Ok(attempt) = open(tx, host, &payment, &ready, opening)? else {
@@ -373,7 +376,7 @@ fn allowed(
     payment: &Payment,
     open: Option<AttemptState>,
     input: &CancelIn,
-    support: Support,
+    (support, in_parts): (Support, bool),
     remaining: i64,
 ) -> Result<(), Problem> {
     standing(payment.state, payment.resolution, open, remaining)?;
@@ -397,7 +400,7 @@ fn allowed(
     if amount > remaining {
         return Err(Problem::field("amount", format!("at most {remaining} minor units are left")));
     }
-    if amount < remaining && !PaymentOut::of(payment, support).can_be_cancelled_in_parts() {
+    if amount < remaining && !in_parts {
         return Err(Problem::field("amount", "this payment can only be cancelled as a whole"));
     }
     parts(payment, input.tax.as_ref(), amount)
@@ -526,7 +529,7 @@ async fn settle(
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
         let payment = locked(tx, asked_of.0, asked_of.1)?;
         let change = Change::begin(host, payment, Some(&ready_in));
-        let Some(attempt) = still_mine(tx, &attempt)? else { return Ok((202, json!(change.shown()))) };
+        let Some(attempt) = still_mine(tx, &attempt)? else { return Ok((202, json!(change.shown(tx)?))) };
         if looks {
             let look = jobs::Task::Look { shop: attempt.shop_id, payment: attempt.payment_id };
             jobs::enqueue(tx, host, &look, host.now_us())?;
@@ -611,22 +614,19 @@ pub fn apply(
             (A::InDoubt, json!({"doubt": doubt.as_str()}))
         }
     };
-    attempt.state = state;
-    attempt.outcome = Some(Stored::from(json!({"result": result, "network": seen})));
-    attempt.updated_us = host.now_us();
-    attempts::settle(tx, &attempt)?;
+    ended(tx, host, &mut attempt, state, &json!({"result": result, "network": seen}))?;
     let support = change.support();
     let row = change.write(tx)?;
     let (status, body) = match &problem {
         Some(problem) => (problem.status, json!(problem)),
-        None => (if state == A::InDoubt { 202 } else { 200 }, json!(PaymentOut::of(&row, support))),
+        None => (if state == A::InDoubt { 202 } else { 200 }, settle::answered(tx, host, &row, support)?),
     };
     if problem.as_ref().is_some_and(|problem| problem.code != "cancel_not_made" && state == A::Failed) {
         // Nothing left this machine, so the same key may do it.
         asked.key.forget(tx)?;
     } else {
         // A stored 202 is not final: the resolution writes the outcome over it.
-        asked.key.answer(tx, status, &body, Some(row.id))?;
+        asked.key.answer(tx, host, status, &body, Some(row.id))?;
     }
     Ok((status, body))
 }

@@ -8,26 +8,25 @@ use payhost_engine::contract::money::{Sale, SaleState};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::facts::FactRow;
 use payhost_store::rows::payments::Payment;
-use payhost_store::{Error, Json, Tx};
+use payhost_store::{Error, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::LEASE_US;
+use super::attempt::{LEASE_US, outcome, requested};
 use super::cancel::CancelAsked;
 use super::settle::{Change, NewFact, Written, next_sequence};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 
 /// A cancel that was asked for, as its moments are compared; `settles_after_ms`: so long its request may be on its way.
-pub fn tried(attempt: &Attempt, settles_after_ms: i64) -> Result<Tried, Error> {
-    let asked: CancelAsked = attempt.request.to()?;
+pub fn tried(attempt: &Attempt, asked: &CancelAsked, settles_after_ms: i64) -> Tried {
     // Nobody waits for an answer after the lease, whoever wrote the row since.
     let longest_ms = attempt.now_ms.saturating_add(LEASE_US / 1000);
-    Ok(Tried {
+    Tried {
         amount: asked.amount,
         began_ms: attempt.now_ms,
         ended_ms: (attempt.updated_us / 1000).clamp(attempt.now_ms, longest_ms),
         settles_ms: attempt.now_ms.saturating_add(settles_after_ms),
-    })
+    }
 }
 
 /// What explains the gateway's answer to an inquiry that was made at `asked_ms`. `Err`: it does not agree with what is known.
@@ -106,7 +105,7 @@ pub fn take_over(
     if others.is_empty() {
         return Ok(payment);
     }
-    let unmade = unmade(tx, &payment, ready)?;
+    let unmade = unmade(tx, host, &payment, ready)?;
     for other in others {
         let mut change = Change::begin(host, payment, ready);
         let new = NewFact {
@@ -132,16 +131,21 @@ pub fn take_over(
 /// Cancels that were in doubt and of which was told that they were not made.
 fn unmade(
     tx: &mut Tx<'_>,
+    host: &Host,
     payment: &Payment,
     ready: Option<&Ready>,
 ) -> Result<Vec<(payhost_core::id::AttemptId, Tried)>, Error> {
     let settles_after_ms = ready.map_or(0, Ready::settles_within_ms);
     let rows = attempts::of_payment(tx, payment.shop_id, payment.id)?;
-    let told = |attempt: &&Attempt| {
-        let outcome: Value = attempt.outcome.as_ref().map(Json::to).and_then(Result::ok).unwrap_or_default();
-        attempt.kind == AttemptKind::Cancel
-            && attempt.state == AttemptState::Failed
-            && outcome.pointer("/result/reason") == Some(&json!("not_made"))
-    };
-    rows.iter().filter(told).map(|attempt| Ok((attempt.id, tried(attempt, settles_after_ms)?))).collect()
+    let failed =
+        |attempt: &&Attempt| attempt.kind == AttemptKind::Cancel && attempt.state == AttemptState::Failed;
+    let key = host.vault().key_of(tx, payment.shop_id)?;
+    let mut unmade = Vec::new();
+    for attempt in rows.iter().filter(failed) {
+        if outcome(&key, attempt)?.pointer("/result/reason") == Some(&json!("not_made")) {
+            let asked: CancelAsked = requested(tx, host, attempt)?;
+            unmade.push((attempt.id, tried(attempt, &asked, settles_after_ms)));
+        }
+    }
+    Ok(unmade)
 }

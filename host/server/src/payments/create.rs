@@ -275,7 +275,7 @@ async fn make(
     let (checked, tried) = (checked.clone(), tried.clone());
     let made = host.store().transact(move |tx| {
         if let Some(key) = &key {
-            match key.begin(tx)? {
+            match key.begin(tx, &host_in)? {
                 Known::New => {}
                 Known::Answered(status, body) => return Ok(Ok((status, body))),
                 Known::Refused(problem) => return Ok(Err(*problem)),
@@ -283,7 +283,7 @@ async fn make(
         }
         let made = in_transaction(tx, &host_in, caller, input, checked, tried)?;
         if let (Some(key), Ok((status, body))) = (&key, &made) {
-            key.answer(tx, *status, body, None)?;
+            key.answer(tx, &host_in, *status, body, None)?;
         } else if let Some(key) = &key {
             key.forget(tx)?;
         }
@@ -345,10 +345,12 @@ fn in_transaction(
     let held = channels::ask_hold(tx, channel.shop_id, channel.id)?;
     let key = host.vault().unwrap(shop.id, &shop.data_key)?;
     let amount = checked.amount;
+    let options = named_options(&input);
     let row = new_row(host, &channel, &key, &input, checked)?;
     let asked = Asked {
         row: &row,
-        buyer: &input.buyer,
+        input: &input,
+        options: &options,
         channel_named: input.channel_id.is_some(),
         expiry_named: input.expires_at.is_some(),
         replace: input.replace,
@@ -469,6 +471,15 @@ fn usable(
     })
 }
 
+/// The options as they are kept: the plugin's, and the window that the shop chose.
+fn named_options(input: &PaymentIn) -> Vec<Named> {
+    let options = input.options.iter().map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        Named { name: name.clone(), value: text }
+    });
+    options.chain(input.device.clone().map(|value| Named { name: order::DEVICE.to_owned(), value })).collect()
+}
+
 fn new_row(
     host: &Host,
     channel: &Channel,
@@ -479,15 +490,6 @@ fn new_row(
     let id = host.new_id(PaymentId::new);
     let now_us = host.now_us();
     let tax = input.amount.tax.as_ref();
-    let options: Vec<Named> = input
-        .options
-        .iter()
-        .map(|(name, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-            Named { name: name.clone(), value: text }
-        })
-        .chain(input.device.clone().map(|value| Named { name: order::DEVICE.to_owned(), value }))
-        .collect();
     Ok(Payment {
         id,
         shop_id: channel.shop_id,
@@ -501,8 +503,8 @@ fn new_row(
         vat: tax.and_then(|tax| tax.vat),
         method: input.method.as_ref().map(Stored::of).transpose()?,
         buyer: Place::Buyer(id).seal_json(key, &input.buyer)?,
-        options: Stored::of(&options)?,
-        metadata: Stored::of(&input.metadata)?,
+        options: Place::Options(id).seal_json(key, &named_options(input))?,
+        metadata: Place::Metadata(id).seal_json(key, &input.metadata)?,
         language: checked.language,
         confirm: checked.confirm,
         // As a browser reads it: what was typed may have blanks and line ends, which are no address.
@@ -538,7 +540,7 @@ fn new_row(
 fn shown(host: &Host, shop: &Shop, row: &Payment) -> Result<Value, Error> {
     let client_token = token::client(host, row.id)?;
     let created = PaymentCreated {
-        payment: PaymentOut::of(row, Support::default()),
+        payment: PaymentOut::of(&host.vault().unwrap(shop.id, &shop.data_key)?, row, Support::default())?,
         checkout_url: format!("{}/checkout/{}?token={client_token}", base_url(host, shop), row.id),
         client_token,
     };

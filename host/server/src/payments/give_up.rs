@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::attempt::locked;
 use super::cancel::{CancelIn, known};
-use super::model::{PaymentOut, Support};
-use super::settle::{Change, checkout_ended};
+use super::model::Support;
+use super::settle::{self, Change, checkout_ended};
 use crate::host::Host;
 use crate::http::idempotency::{Key, Known};
 use crate::http::problem::Problem;
@@ -66,7 +66,7 @@ pub async fn give_up(host: &Host, row: &Payment, input: &CancelIn, key: &Key) ->
     let (host_in, shop, id) = (host.clone(), row.shop_id, row.id);
     let (input, key) = (input.clone(), key.clone());
     let done = host.store().transact(move |tx| {
-        match key.begin(tx)? {
+        match key.begin(tx, &host_in)? {
             Known::New => {}
             Known::Answered(status, body) => return Ok(Ok(answered(status, body))),
             Known::Refused(problem) => return Ok(Err(*problem)),
@@ -76,8 +76,8 @@ pub async fn give_up(host: &Host, row: &Payment, input: &CancelIn, key: &Key) ->
         let way = match way(&payment, open, &input) {
             Ok(Decided::GiveUp) => {
                 let row = end(tx, &host_in, payment, Why::Shop, input.reason.as_deref())?;
-                let body = json!(PaymentOut::of(&row, Support::default()));
-                key.answer(tx, 200, &body, Some(id))?;
+                let body = settle::answered(tx, &host_in, &row, Support::default())?;
+                key.answer(tx, &host_in, 200, &body, Some(id))?;
                 return Ok(Ok(answered(200, body)));
             }
             Ok(Decided::GiveBack) => Ok(Way::GiveBack),

@@ -19,6 +19,7 @@ use super::{settle, undo};
 use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
 use crate::http::problem::Problem;
+use crate::sealed::Place;
 use crate::vbank;
 
 /// An inquiry that fails is repeated so often before the default, undoing, is done: an approval can be undone for a short
@@ -199,7 +200,8 @@ pub async fn ask(
 /// Finds out about a cancel. It is never sent again: the cancels that the gateway shows say whether it was made
 /// (`cancels_seen.rs`).
 pub async fn cancel(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<Step, Problem> {
-    let asked: CancelAsked = doubtful.attempt.request.to()?;
+    let attempt = &doubtful.attempt;
+    let asked: CancelAsked = Place::Request(attempt.id).open_json(&ready.key, &attempt.request)?;
     let gateway_ref = doubtful.payment.gateway_ref.clone();
     if ready.lookup() == Lookup::None || gateway_ref.is_none() {
         let words = "the gateway cannot be asked about a cancel".to_owned();

@@ -6,10 +6,12 @@ use payhost_engine::contract::money::{Attempt as Approval, UNDO, Undone};
 use payhost_engine::contract::types::{Callback, Order, PluginError};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::checkouts::Checkout;
-use payhost_store::{Error, Json, Tx};
+use payhost_store::{Error, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::{JournalOf, LEASE_US, Opening, evidence, journal, locked, mine, open, run};
+use super::attempt::{
+    JournalOf, LEASE_US, Opening, Requested, ended, evidence, journal, locked, mine, open, outcome, run,
+};
 use super::resolve::{Doubtful, Found, Heard, Step, Why};
 use super::verdict::{NotSent, Verdict, judge, word};
 use crate::channels::ready::Ready;
@@ -40,6 +42,7 @@ pub struct Earlier {
 pub async fn earlier(host: &Host, parent: &Attempt) -> Result<Earlier, Problem> {
     let (shop, id) = (parent.shop_id, parent.id);
     let (now_us, token) = (host.now_us(), hex(&random::<16>()));
+    let key = host.shop_key(shop).await?;
     let found = host.store().transact(move |tx| {
         let mut found = Earlier::default();
         for mut undo in attempts::undos_of(tx, shop, id)? {
@@ -52,7 +55,7 @@ pub async fn earlier(host: &Host, parent: &Attempt) -> Result<Earlier, Problem> 
                 undo.updated_us = now_us;
                 attempts::settle(tx, &undo)?;
             }
-            let outcome: Value = undo.outcome.as_ref().map(Json::to).transpose()?.unwrap_or_default();
+            let outcome = outcome(&key, &undo)?;
             let reversed = outcome.get("undone") == Some(&json!("reversed"));
             match undo.state {
                 AttemptState::Succeeded => {
@@ -93,7 +96,7 @@ pub async fn undo(
         kind: AttemptKind::Undo,
         checkout: Some(checkout.id),
         parent: Some(parent.id),
-        request: json!({"order_ref": checkout.order_ref}),
+        request: Requested::of(&json!({"order_ref": checkout.order_ref}))?,
         callback: None,
     };
     let (host_in, ready_in, payment) = (host.clone(), ready.clone(), doubtful.payment.clone());
@@ -165,10 +168,6 @@ fn judged(
 pub fn store(tx: &mut Tx<'_>, host: &Host, ready: &Ready, done: &UndoDone) -> Result<(), Error> {
     journal(tx, host, ready, JournalOf::attempt(&done.attempt), &done.called)?;
     let Some(mut attempt) = mine(tx, &done.attempt)? else { return Ok(()) };
-    attempt.state = done.state;
-    attempt.outcome = Some(Json::from(json!({
-        "undone": done.result, "network": evidence(&done.called.evidence),
-    })));
-    attempt.updated_us = host.now_us();
-    attempts::settle(tx, &attempt)
+    let outcome = json!({"undone": done.result, "network": evidence(&done.called.evidence)});
+    ended(tx, host, &mut attempt, done.state, &outcome)
 }

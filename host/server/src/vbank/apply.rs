@@ -208,7 +208,7 @@ fn decided(
     heard: &Heard,
 ) -> Result<Ended, Error> {
     let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
-    let known = Known::of(tx, payment)?;
+    let known = Known::of(tx, host, payment)?;
     if let Some(ended) = without_asking(&known, &claimed, &checkout) {
         return Ok(ended);
     }

@@ -23,6 +23,7 @@ use crate::payments::details;
 use crate::payments::late;
 use crate::payments::model::AccountOut;
 use crate::payments::settle::{self, Change, NewFact, Written, checkout_ended};
+use crate::sealed::Place;
 
 /// What is written.
 #[derive(Debug, Clone)]
@@ -185,7 +186,7 @@ fn issued(
     checkout: &Checkout,
     account: &Account,
 ) -> Result<Written, Error> {
-    if let Some(known) = AccountOut::of_payment(&change.payment) {
+    if let Some(known) = AccountOut::of_payment(&change.key(tx)?, &change.payment)? {
         if same_number(&known.number, &account.number) {
             return Ok(Written::Known);
         }
@@ -224,16 +225,17 @@ pub fn account_fact(
         gateway_ref: account.gateway_ref.clone(),
         sequence: 0,
         at_ms,
-        detail: json!({"bank": account.bank, "holder": account.holder, "order_ref": account.order_ref}),
+        detail: json!({"order_ref": account.order_ref}),
     };
     let written = change.fact(tx, attempt, new)?;
     if written != Written::New {
         return Ok(written);
     }
+    let key = change.key(tx)?;
     let payment = &mut change.payment;
     payment.gateway_ref = Some(account.gateway_ref.clone());
     payment.deposit_deadline_us = account.deadline_ms.map(|ms| ms.saturating_mul(1000));
-    payment.details = Some(details::kept(&AccountOut::kept(account)?)?);
+    payment.details = Some(details::kept(&key, payment.id, &AccountOut::kept(account)?)?);
     let due_us = payment.deposit_deadline_us.unwrap_or(payment.expires_us);
     jobs::enqueue(tx, host, &Task::Expire { shop: payment.shop_id, payment: payment.id }, due_us)?;
     Ok(written)
@@ -309,7 +311,9 @@ pub fn end(
     if state != notice.state {
         next.since_us = host.now_us();
     }
-    next.reason = reason.as_deref().map(storable);
+    let key = host.vault().key_of(tx, next.shop_id)?;
+    let said = |words: String| Place::Reason(next.id).seal(&key, storable(&words).as_bytes());
+    next.reason = reason.map(said).transpose()?;
     next.payment_id = checkout.map(|checkout| checkout.payment_id).or(notice.payment_id);
     next.updated_us = host.now_us();
     let nobodys = is_nobodys(&next);

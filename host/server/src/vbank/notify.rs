@@ -14,10 +14,9 @@ use axum::response::{IntoResponse, Response};
 use payhost_core::id::{ChannelId, NoticeId};
 use payhost_core::kill::{self, Point};
 use payhost_engine::contract::vbank_notice::Notice as Message;
+use payhost_store::Error;
 use payhost_store::rows::channels;
 use payhost_store::rows::notices::{self, Amount, Notice, NoticeState};
-use payhost_store::{Error, Json};
-use sha2::{Digest, Sha256};
 
 use super::read::{Reader, Reading, is_ours, read};
 use super::{INTERFACE, source};
@@ -130,7 +129,7 @@ async fn answer(
     listed: bool,
     flood: bool,
 ) -> Result<Response, Problem> {
-    let digest = digest(&message);
+    let digest = digest(host, &message)?;
     if flood {
         let (channel, known) = (ready.channel.id, digest.clone());
         // What names an order of ours is heard all the same: a gateway's notices look like everybody's behind a proxy that is
@@ -193,7 +192,7 @@ async fn keep(
         reading: None,
         reply: None,
         reply_type: None,
-        summary: Json::from(serde_json::json!([])),
+        summary: Place::Summary(id).seal_json(&ready.key, &serde_json::json!([]))?,
         payment_id: None,
         reason: None,
         forward: None,
@@ -226,12 +225,11 @@ fn size(message: &Message) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// What makes two messages the same: everything but where they came from.
-fn digest(message: &Message) -> String {
-    let hash = [message.verb.as_bytes(), message.query.as_bytes()]
-        .iter()
-        .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
-    hex(&hash.chain_update(&message.body).finalize())
+/// What makes two messages the same: everything but where they came from. Under a key of the host, because most of a message can be
+/// guessed, and with a plain hash the account number in it could be found by trying.
+fn digest(host: &Host, message: &Message) -> Result<String, Error> {
+    let whole = [message.verb.as_bytes(), &[0], message.query.as_bytes(), &[0], &message.body].concat();
+    Ok(hex(&host.vault().mac("notice digest", &whole)?))
 }
 
 fn typed(reply: String, kind: &str) -> Response {

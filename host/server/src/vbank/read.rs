@@ -10,7 +10,7 @@ use payhost_engine::contract::types::PluginError;
 use payhost_engine::contract::vbank_notice::{Notice as Message, NoticeFact, RECEIVE, Received};
 use payhost_store::rows::notices::{self, Amount, Notice, NoticeState};
 use payhost_store::rows::{channels, checkouts};
-use payhost_store::{Error, Json, Tx};
+use payhost_store::{Error, Tx};
 use serde_json::{Value, json};
 
 use crate::channels::ready::{Moment, Ready};
@@ -146,6 +146,7 @@ pub async fn read(
 ) -> Result<Reading, Problem> {
     let word = ask(host, ready, message).await?;
     let mut next = row.clone();
+    let said = |words: &str| Place::Reason(row.id).seal(&ready.key, storable(words).as_bytes());
     let reading = match word.result() {
         Ok(received) if received.reply.len() > REPLY_MAX => {
             Reading::Failed(format!("the plugin's reply is larger than {REPLY_MAX} bytes"))
@@ -158,14 +159,14 @@ pub async fn read(
             next.state = NoticeState::Read;
             next.reason = None;
             next.reading = Some(Place::Reading(row.id).seal_json(&ready.key, received)?);
-            next.summary = Json::from(summary(received));
+            next.summary = Place::Summary(row.id).seal_json(&ready.key, &summary(received))?;
             next.reply = Some(received.reply.clone());
             next.reply_type = Some(received.reply_type.clone());
             Reading::Replied { reply: received.reply.clone(), kind: received.reply_type.clone() }
         }
         Err(PluginError::Forged(words) | PluginError::InvalidRequest(words)) => {
             next.state = NoticeState::Refused;
-            next.reason = Some(storable(&words));
+            next.reason = Some(said(&words)?);
             Reading::Refused(words)
         }
         Err(
@@ -175,7 +176,7 @@ pub async fn read(
     };
     if let Reading::Failed(words) = &reading {
         next.state = NoticeState::Received;
-        next.reason = Some(storable(words));
+        next.reason = Some(said(words)?);
     }
     if row.raw.is_none() && next.state != NoticeState::Refused {
         // It was refused before, and comes again.

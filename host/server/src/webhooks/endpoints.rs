@@ -198,9 +198,13 @@ pub struct DeliveryOut {
 }
 
 impl DeliveryOut {
-    fn of(row: Delivery, endpoint: &Endpoint) -> Self {
+    fn of(key: &ShopKey, row: Delivery, endpoint: &Endpoint) -> Result<Self, Error> {
+        let reply = row.answer.as_ref();
+        let reply = reply
+            .map(|sealed| Place::Reply(row.endpoint_id, row.event_id).open_words(key, sealed))
+            .transpose()?;
         let waits = row.state == DeliveryState::Waiting && endpoint.enabled;
-        Self {
+        Ok(Self {
             event_id: row.event_id.to_string(),
             name: row.name,
             url: row.payment_url.or_else(|| endpoint.url.clone()),
@@ -211,9 +215,9 @@ impl DeliveryOut {
             took_ms: row.took_us.map(|us| us / 1000),
             status: row.status,
             error: row.error,
-            answer: row.answer,
+            answer: reply,
             created_at: rfc3339(row.created_us),
-        }
+        })
     }
 }
 
@@ -539,6 +543,8 @@ pub async fn deliveries(
     let rows = host
         .store()
         .read(move |tx| deliveries::list(tx, (caller.shop_id, id), state, after, i64::from(limit) + 1));
-    let shown = rows.await?.into_iter().map(|row| DeliveryOut::of(row, &endpoint)).collect();
+    let (rows, key) = (rows.await?, host.shop_key(caller.shop_id).await?);
+    let shown = rows.into_iter().map(|row| DeliveryOut::of(&key, row, &endpoint));
+    let shown = shown.collect::<Result<Vec<_>, Error>>()?;
     Ok(Json(page(shown, limit, |delivery: &DeliveryOut| delivery.event_id.clone())))
 }

@@ -5,7 +5,7 @@ use payhost_core::id::{ChannelId, NoticeId, PaymentId, ShopId};
 
 use super::{Mode, scoped};
 use crate::table::{Table, table, word};
-use crate::{Error, Json, Sealed, ToValue, Tx, Value, params};
+use crate::{Error, Sealed, ToValue, Tx, Value, params};
 
 word! {
     /// How far a notice came.
@@ -78,7 +78,7 @@ table! {
         channel_id: ChannelId,
         /// Of the channel.
         mode: Mode,
-        /// SHA-256 of the message, hex.
+        /// What tells messages apart: keyed, hex.
         digest: String,
         /// Address that it first came from.
         source: String,
@@ -100,12 +100,12 @@ table! {
         reply: Option<String>,
         /// The answer's content type.
         reply_type: Option<String>,
-        /// What it is about, for people: no account, no name.
-        summary: Json,
+        /// What it is about, for people, sealed.
+        summary: Sealed,
         /// The payment that it is about.
         payment_id: Option<PaymentId>,
-        /// Why it is where it is.
-        reason: Option<String>,
+        /// Why it is where it is, sealed.
+        reason: Option<Sealed>,
         /// How far its forwarding came, where it is forwarded.
         forward: Option<ForwardState>,
         /// What the other side answered last.

@@ -4,10 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use payhost_core::id::ShopId;
 use payhost_store::rows::jobs::{self, Claim, Job, JobState, Lane, NewJob};
-use payhost_store::{Error, Store, Tx};
+use payhost_store::{Error, Sealed, Store, Tx};
 
 use super::Database;
 use super::fixture::{NOW_US, claim_all, err, job, ok, shop_id};
+
+/// Why a job is tried again.
+fn said() -> Sealed {
+    Sealed::from_bytes(vec![0, 255])
+}
 
 const LEASE: i64 = 30;
 
@@ -51,7 +56,7 @@ pub async fn a_lost_lease_lets_another_take_the_job_and_fences_the_first(databas
     let id = first[0].id;
     assert!(!finish(&store, &first[0], "t1").await);
     assert!(!ok(&store, move |tx| jobs::retry_at(tx, (id, "t1"), 500, None, 0)).await);
-    assert!(!ok(&store, move |tx| jobs::give_up(tx, id, "t1", "no", 0)).await);
+    assert!(!ok(&store, move |tx| jobs::give_up(tx, id, "t1", &said(), 0)).await);
     assert!(finish(&store, &second[0], "t2").await);
     assert!(!finish(&store, &second[0], "t2").await);
 }
@@ -80,7 +85,7 @@ pub async fn a_job_enqueued_while_it_runs_runs_again(database: &Database) {
     let claimed = claim(&store, 200, "t3").await;
     enqueue(&store, "a", 210).await;
     let id = claimed[0].id;
-    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t3"), 900, Some("no"), 0)).await);
+    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t3"), 900, Some(&said()), 0)).await);
     assert_eq!(get(&store, "a").await.due_us, 210);
 }
 
@@ -99,10 +104,10 @@ pub async fn a_job_put_off_keeps_its_error_and_its_tries(database: &Database) {
     let store = database.open();
     enqueue(&store, "a", 100).await;
     let id = claim(&store, 100, "t1").await[0].id;
-    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t1"), 500, Some("silent"), 0)).await);
+    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t1"), 500, Some(&said()), 0)).await);
     let found = get(&store, "a").await;
     assert_eq!((found.due_us, found.tries, found.lease_token), (500, 1, None));
-    assert_eq!(found.last_error.as_deref(), Some("silent"));
+    assert_eq!(found.last_error, Some(said()));
     assert_eq!(claim(&store, 500, "t2").await[0].tries, 2);
 }
 
@@ -110,7 +115,7 @@ pub async fn a_job_given_up_is_not_claimed(database: &Database) {
     let store = database.open();
     enqueue(&store, "a", 100).await;
     let id = claim(&store, 100, "t1").await[0].id;
-    assert!(ok(&store, move |tx| jobs::give_up(tx, id, "t1", "hopeless", 0)).await);
+    assert!(ok(&store, move |tx| jobs::give_up(tx, id, "t1", &said(), 0)).await);
     assert_eq!(get(&store, "a").await.state, JobState::Dead);
     assert!(claim(&store, 10_000, "t2").await.is_empty());
 }

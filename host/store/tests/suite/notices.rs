@@ -4,10 +4,9 @@ use payhost_core::id::{NoticeId, ShopId};
 use payhost_store::rows::Mode;
 use payhost_store::rows::notices::{self, Amount, ForwardState, Notice, NoticeState};
 use payhost_store::{Sealed, Tx};
-use serde_json::json;
 
 use super::Database;
-use super::fixture::{NOW_US, World, fresh, json_of, ok, world};
+use super::fixture::{NOW_US, World, fresh, ok, world};
 
 /// A message that names no order, from nobody whom the plugin lists.
 pub fn notice(world: World, digest: &str, state: NoticeState) -> Notice {
@@ -28,7 +27,7 @@ pub fn notice(world: World, digest: &str, state: NoticeState) -> Notice {
         reading: Some(Sealed::from_bytes(vec![2])),
         reply: None,
         reply_type: None,
-        summary: json_of(json!([])),
+        summary: Sealed::from_bytes(vec![1]),
         payment_id: None,
         reason: None,
         forward: None,

@@ -445,7 +445,7 @@ impl Rig {
                 let id = job.id;
                 let stored = self.host.store().transact(move |tx| match done {
                     Done::Finished => jobs::finish(tx, id, "t", now_us),
-                    Done::Again(due_us, words) => jobs::retry_at(tx, (id, "t"), due_us, Some(&words), now_us),
+                    Done::Again(due_us, _) => jobs::retry_at(tx, (id, "t"), due_us, None, now_us),
                 });
                 let stored: Result<bool, Error> = stored.await;
                 stored.unwrap();

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod process;
 pub mod receiver;
 pub mod sale;
+pub mod stored;
 pub mod tokens;
 
 use std::path::{Path, PathBuf};
