@@ -233,6 +233,25 @@ fn inquiries_read_every_documented_state_and_no_other() {
 }
 
 #[test]
+fn only_a_sale_of_which_nothing_is_held_is_called_already_cancelled() {
+    // A net cancel's refusal of that class ends a doubt. 625 and 704 speak of a part: the rest is held.
+    for (suffix, class) in
+        [("625", Class::Other), ("626", Class::AlreadyCancelled), ("704", Class::Duplicate)]
+    {
+        for operation in [Operation::NetCancel, Operation::Cancel] {
+            for network in ["500", "512", "516"] {
+                let code = format!("{network}{suffix}");
+                assert_eq!(codes::meaning(&code, operation).class, class, "{code}");
+            }
+        }
+    }
+    let cancelled = |suffix: &u32| {
+        codes::meaning(&format!("500{suffix:03}"), Operation::NetCancel).class == Class::AlreadyCancelled
+    };
+    assert_eq!((0..1000).filter(cancelled).collect::<Vec<u32>>(), [626]);
+}
+
+#[test]
 fn a_refund_on_its_way_is_the_end_of_the_sale_only_if_its_list_says_so() {
     let read = |parts: &str| {
         let body = format!(
