@@ -6,14 +6,15 @@
 //! |---|---|
 //! | nothing that can be the attempt's | not made, once it can arrive no more; until then not known |
 //! | one of its amount, of a moment while it was under way | made; whatever else there is, is another's |
-//! | one of its amount, of a moment at which it may have been made or not (a little before it began, or after nobody waited for it any more) | not claimed; ambiguous, once it can arrive no more |
+//! | one of its amount, of a moment so little after nobody waited for it any more that the clocks may differ by it, and nothing else that fits | made |
+//! | one of its amount, of a moment at which it may have been made or not (a little before it began, or later after nobody waited for it any more) | not claimed; ambiguous, once it can arrive no more |
 //! | several that fit equally | the same |
 //! | no list, but a sum | its amount: as one cancel; less: another's; more: may hold it, so not claimed |
 //!
 //! A cancel is known by the gateway's number, else by its amount and the nearest moment. An older cancel, or one whose number
 //! is known, is never the attempt's. One limit remains, which no answer of a gateway removes: of a request that was lost on its
-//! way, and a cancel of the same amount that somebody else made in the very second while it was under way, only one is shown,
-//! and it is taken for ours. The sums are right all the same.
+//! way, and a cancel of the same amount that somebody else made while it was under way, or within [`SKEW_MS`] after, only one is
+//! shown, and it is taken for ours; of one that is shown without a moment the amount alone tells. The sums are right all the same.
 
 /// How far a gateway's clock may differ from ours, in milliseconds. Further off, the gateway's moments cannot be compared with
 /// ours; host and gateway keep their clocks by NTP. (Three seconds are enough for a person to cancel by hand first.)
@@ -119,8 +120,10 @@ impl Tried {
         if at_ms < began_ms.saturating_sub(SKEW_MS) || at_ms > self.arrives_until_ms().saturating_add(SKEW_MS)
         {
             Fit::Not
-        } else if at_ms < began_ms || at_ms > self.ended_ms {
+        } else if at_ms < began_ms || at_ms > self.ended_ms.saturating_add(SKEW_MS) {
             Fit::Perhaps
+        } else if at_ms > self.ended_ms {
+            Fit::IfAlone
         } else {
             Fit::Sure
         }
@@ -128,7 +131,11 @@ impl Tried {
 
     /// Whether a cancel that is shown is one that this attempt, of which was said that it was not made, made after all.
     pub fn made_after_all(&self, shown: &Shown) -> bool {
-        shown.amount == self.amount && shown.at_ms.is_some_and(|at_ms| self.moment(at_ms) == Fit::Sure)
+        shown.amount == self.amount
+            && shown.at_ms.is_some_and(|at_ms| match self.moment(at_ms) {
+                Fit::Sure | Fit::IfAlone => true,
+                Fit::Perhaps | Fit::Not => false,
+            })
     }
 }
 
@@ -137,6 +144,9 @@ enum Fit {
     Not,
     /// It may be its, and may as well be another's.
     Perhaps,
+    /// It is its, unless another fits too: an answer that was lost at once ends the waiting in the very second in which the cancel
+    /// was made, and a gateway whose clock is ahead shows it later.
+    IfAlone,
     Sure,
 }
 
@@ -169,6 +179,7 @@ pub fn explain(
             others.extend(perhaps.iter().map(|(_, shown)| shown.clone()));
             Ours::Made(made.clone())
         }
+        ([], [(Fit::IfAlone, made)]) => Ours::Made(made.clone()),
         ([], []) if settled => Ours::NotMade,
         ([], []) => Ours::NotYet("the gateway knows no such cancel yet"),
         ([], [_, ..]) | ([_, ..], _) if settled => Ours::Ambiguous,
@@ -294,7 +305,15 @@ mod tests {
             // A little before, or after nobody waited: equally ours and another's.
             (&[], &[(500, -1)], 500, "not yet", "ambiguous", &[]),
             (&[], &[(500, -2)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 18)], 500, "not yet", "ambiguous", &[]),
             (&[], &[(500, 20)], 500, "not yet", "ambiguous", &[]),
+            // After nobody waited, by no more than the clocks may differ: ours, if it is alone.
+            (&[], &[(500, 16)], 500, "made", "made", &[]),
+            (&[], &[(500, 17), (300, 17)], 500, "made", "made", &[300]),
+            (&[], &[(500, 16), (500, 17)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 16), (500, 20)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, -1), (500, 16)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 1), (500, 16)], 500, "made", "made", &[500]),
             (&[], &[(500, 1), (500, 2)], 500, "not yet", "ambiguous", &[]),
             (&[], &[(500, 1), (300, 1), (500, 2)], 500, "not yet", "ambiguous", &[300]),
             // One while it was under way, and one later: the later one is another's.
@@ -353,6 +372,23 @@ mod tests {
             explain(&facts, Some(&tried(500)), Sale { given_back: 1000, listed: &list }, BEGAN).unwrap();
         assert_eq!(found.ours, Some(Ours::Made(list[0].clone())));
         assert_eq!(found.others, []);
+    }
+
+    #[test]
+    fn a_lost_cancel_is_found_however_far_ahead_the_gateway_s_clock_is() {
+        // The connection was reset at once.
+        let tried = Tried { ended_ms: BEGAN + 50, ..tried(500) };
+        for ahead_ms in (0..=SKEW_MS).step_by(50) {
+            for made_ms in [BEGAN, BEGAN + 50] {
+                let told_ms = made_ms + ahead_ms;
+                let at_ms = Some(told_ms - told_ms.rem_euclid(1000));
+                let list = [Shown { number: None, amount: 500, at_ms }];
+                let sale = Sale { given_back: 500, listed: &list };
+                let found = explain(&[], Some(&tried), sale, BEGAN + 5_000).unwrap();
+                assert_eq!(word(found.ours.as_ref()), "made", "{ahead_ms} ms ahead");
+                assert!(tried.made_after_all(&list[0]), "{ahead_ms} ms ahead");
+            }
+        }
     }
 
     #[test]
@@ -496,9 +532,10 @@ mod tests {
             here == self.there.iter().map(|(shown, _)| shown.amount).sum::<i64>()
         }
 
-        /// Whether the admin made one that nothing tells from the attempt's: of its amount, in a second in which it was under way.
+        /// Whether the admin made one that nothing tells from the attempt's: of its amount, in a second in which it was under way, or
+        /// so little later that the clocks may differ by it.
         fn has_a_twin(&self, tried: &Tried, from: usize) -> bool {
-            let seconds = tried.began_ms / 1000 * 1000..=tried.ended_ms;
+            let seconds = tried.began_ms / 1000 * 1000..=tried.ended_ms + SKEW_MS;
             let like = |shown: &Shown| match self.shape {
                 Shape::Full | Shape::NoNumbers => {
                     shown.amount == tried.amount && seconds.contains(&shown.at_ms.unwrap())
