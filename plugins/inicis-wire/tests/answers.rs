@@ -229,7 +229,13 @@ fn inquiries_read_every_documented_state_and_no_other() {
     assert!(inquiry::read(200, body("CANCEL").as_bytes(), "OTHERMID00").is_err());
     let whole = body("CANCEL").replace("partCancelTransInfo", "other");
     let Ok(Inquired::Found(sale)) = inquiry::read(200, whole.as_bytes(), "INIpayTest") else { panic!() };
-    assert_eq!(sale.cancels.iter().map(|c| c.price).collect::<Vec<_>>(), [2000]);
+    let cancel = |price: i64, at_ms: Option<i64>| inquiry::Cancel { tid: None, price, at_ms };
+    assert_eq!(sale.cancels, [cancel(2000, Some(1_731_855_600_000))]);
+    // What the moment of an account's refund means is not documented.
+    let refunded = body("REFUND_COMPLETED").replace("partCancelTransInfo", "other");
+    let refunded = refunded.replace("cancelDate", "refundDate").replace("cancelTime", "refundTime");
+    let Ok(Inquired::Found(sale)) = inquiry::read(200, refunded.as_bytes(), "INIpayTest") else { panic!() };
+    assert_eq!(sale.cancels, [cancel(2000, None)]);
 }
 
 #[test]
