@@ -6,14 +6,15 @@
 //! |---|---|
 //! | nothing that can be the attempt's | not made, once it can arrive no more; until then not known |
 //! | one of its amount, of a moment while it was under way | made; whatever else there is, is another's |
-//! | one of its amount, of a moment at which it may have been made or not (a little before it began, or after nobody waited for it any more) | not claimed; ambiguous, once it can arrive no more |
+//! | one of its amount, of a moment so little after nobody waited for it any more that the clocks may differ by it, and nothing else that fits | made |
+//! | one of its amount, of a moment at which it may have been made or not (a little before it began, or later after nobody waited for it any more) | not claimed; ambiguous, once it can arrive no more |
 //! | several that fit equally | the same |
 //! | no list, but a sum | its amount: as one cancel; less: another's; more: may hold it, so not claimed |
 //!
 //! A cancel is known by the gateway's number, else by its amount and the nearest moment. An older cancel, or one whose number
 //! is known, is never the attempt's. One limit remains, which no answer of a gateway removes: of a request that was lost on its
-//! way, and a cancel of the same amount that somebody else made in the very second while it was under way, only one is shown,
-//! and it is taken for ours. The sums are right all the same.
+//! way, and a cancel of the same amount that somebody else made while it was under way, or within [`SKEW_MS`] after, only one is
+//! shown, and it is taken for ours; of one that is shown without a moment the amount alone tells. The sums are right all the same.
 
 /// How far a gateway's clock may differ from ours, in milliseconds. Further off, the gateway's moments cannot be compared with
 /// ours; host and gateway keep their clocks by NTP. (Three seconds are enough for a person to cancel by hand first.)
@@ -53,7 +54,7 @@ pub struct Tried {
     pub began_ms: i64,
     /// Until when the host waited for its answer.
     pub ended_ms: i64,
-    /// When it can arrive no more.
+    /// When it can arrive no more, as the gateway is known; counted as `ended_ms` where that is later.
     pub settles_ms: i64,
 }
 
@@ -97,6 +98,12 @@ pub struct Less {
 }
 
 impl Tried {
+    /// When it can arrive no more. What somebody said of the gateway may be less than the time that the host itself took to send it
+    /// and to wait for its answer; in that time it may have been made all the same.
+    fn arrives_until_ms(&self) -> i64 {
+        self.settles_ms.max(self.ended_ms)
+    }
+
     /// Whether a cancel can be this attempt's.
     fn fit(&self, new: &New) -> Fit {
         let by_moment = new.shown.at_ms.map_or(Fit::Sure, |at_ms| self.moment(at_ms));
@@ -110,10 +117,13 @@ impl Tried {
 
     fn moment(&self, at_ms: i64) -> Fit {
         let began_ms = self.began_ms.saturating_sub(self.began_ms.rem_euclid(SECOND_MS));
-        if at_ms < began_ms.saturating_sub(SKEW_MS) || at_ms > self.settles_ms.saturating_add(SKEW_MS) {
+        if at_ms < began_ms.saturating_sub(SKEW_MS) || at_ms > self.arrives_until_ms().saturating_add(SKEW_MS)
+        {
             Fit::Not
-        } else if at_ms < began_ms || at_ms > self.ended_ms {
+        } else if at_ms < began_ms || at_ms > self.ended_ms.saturating_add(SKEW_MS) {
             Fit::Perhaps
+        } else if at_ms > self.ended_ms {
+            Fit::IfAlone
         } else {
             Fit::Sure
         }
@@ -121,7 +131,11 @@ impl Tried {
 
     /// Whether a cancel that is shown is one that this attempt, of which was said that it was not made, made after all.
     pub fn made_after_all(&self, shown: &Shown) -> bool {
-        shown.amount == self.amount && shown.at_ms.is_some_and(|at_ms| self.moment(at_ms) == Fit::Sure)
+        shown.amount == self.amount
+            && shown.at_ms.is_some_and(|at_ms| match self.moment(at_ms) {
+                Fit::Sure | Fit::IfAlone => true,
+                Fit::Perhaps | Fit::Not => false,
+            })
     }
 }
 
@@ -130,6 +144,9 @@ enum Fit {
     Not,
     /// It may be its, and may as well be another's.
     Perhaps,
+    /// It is its, unless another fits too: an answer that was lost at once ends the waiting in the very second in which the cancel
+    /// was made, and a gateway whose clock is ahead shows it later.
+    IfAlone,
     Sure,
 }
 
@@ -152,20 +169,23 @@ pub fn explain(
     let Some(tried) = tried else {
         return Ok(Explained { others: new.into_iter().map(|new| new.shown).collect(), ours: None });
     };
-    let settled = asked_ms > tried.settles_ms;
+    let settled = asked_ms > tried.arrives_until_ms();
     let (fitting, not): (Vec<_>, Vec<_>) =
         new.into_iter().map(|new| (tried.fit(&new), new.shown)).partition(|(fit, _)| *fit != Fit::Not);
     let mut others: Vec<Shown> = not.into_iter().map(|(_, shown)| shown).collect();
     let (sure, perhaps): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|(fit, _)| *fit == Fit::Sure);
-    let ours = match (sure.as_slice(), perhaps.is_empty()) {
+    let ours = match (sure.as_slice(), perhaps.as_slice()) {
         ([(_, made)], _) => {
             others.extend(perhaps.iter().map(|(_, shown)| shown.clone()));
             Ours::Made(made.clone())
         }
-        ([], true) if settled => Ours::NotMade,
-        ([], true) => Ours::NotYet("the gateway knows no such cancel yet"),
-        ([], false) | ([_, ..], _) if settled => Ours::Ambiguous,
-        ([], false) | ([_, ..], _) => Ours::NotYet("what the gateway shows may be this cancel or another's"),
+        ([], [(Fit::IfAlone, made)]) => Ours::Made(made.clone()),
+        ([], []) if settled => Ours::NotMade,
+        ([], []) => Ours::NotYet("the gateway knows no such cancel yet"),
+        ([], [_, ..]) | ([_, ..], _) if settled => Ours::Ambiguous,
+        ([], [_, ..]) | ([_, ..], _) => {
+            Ours::NotYet("what the gateway shows may be this cancel or another's")
+        }
     };
     Ok(Explained { others, ours: Some(ours) })
 }
@@ -285,7 +305,15 @@ mod tests {
             // A little before, or after nobody waited: equally ours and another's.
             (&[], &[(500, -1)], 500, "not yet", "ambiguous", &[]),
             (&[], &[(500, -2)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 18)], 500, "not yet", "ambiguous", &[]),
             (&[], &[(500, 20)], 500, "not yet", "ambiguous", &[]),
+            // After nobody waited, by no more than the clocks may differ: ours, if it is alone.
+            (&[], &[(500, 16)], 500, "made", "made", &[]),
+            (&[], &[(500, 17), (300, 17)], 500, "made", "made", &[300]),
+            (&[], &[(500, 16), (500, 17)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 16), (500, 20)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, -1), (500, 16)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 1), (500, 16)], 500, "made", "made", &[500]),
             (&[], &[(500, 1), (500, 2)], 500, "not yet", "ambiguous", &[]),
             (&[], &[(500, 1), (300, 1), (500, 2)], 500, "not yet", "ambiguous", &[300]),
             // One while it was under way, and one later: the later one is another's.
@@ -347,6 +375,42 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_cancel_is_found_however_far_ahead_the_gateway_s_clock_is() {
+        // The connection was reset at once.
+        let tried = Tried { ended_ms: BEGAN + 50, ..tried(500) };
+        for ahead_ms in (0..=SKEW_MS).step_by(50) {
+            for made_ms in [BEGAN, BEGAN + 50] {
+                let told_ms = made_ms + ahead_ms;
+                let at_ms = Some(told_ms - told_ms.rem_euclid(1000));
+                let list = [Shown { number: None, amount: 500, at_ms }];
+                let sale = Sale { given_back: 500, listed: &list };
+                let found = explain(&[], Some(&tried), sale, BEGAN + 5_000).unwrap();
+                assert_eq!(word(found.ours.as_ref()), "made", "{ahead_ms} ms ahead");
+                assert!(tried.made_after_all(&list[0]), "{ahead_ms} ms ahead");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_over_or_another_s_while_the_host_itself_still_waits() {
+        // Somebody said of the gateway that it takes ten seconds at most; the host waited for fifteen.
+        let tried = Tried { settles_ms: BEGAN + 10_000, ..tried(500) };
+        type Case<'a> = (&'a [(i64, i64)], i64, &'a str);
+        let cases: &[Case<'_>] = &[
+            (&[(500, 14)], 16_000, "made"),
+            (&[(500, 14)], 900_000, "made"),
+            (&[], 11_000, "not yet"),
+            (&[], 15_001, "not made"),
+        ];
+        for (list, asked_after_ms, expected) in cases {
+            let (list, asked_ms) = (listed(list), BEGAN + asked_after_ms);
+            let given_back = list.iter().map(|shown| shown.amount).sum();
+            let found = explain(&[], Some(&tried), Sale { given_back, listed: &list }, asked_ms).unwrap();
+            assert_eq!((word(found.ours.as_ref()), found.others.len()), (*expected, 0), "{list:?}");
+        }
+    }
+
+    #[test]
     fn less_at_the_gateway_than_here_says_nothing() {
         let facts = known(&[(500, -9)]);
         let less = explain(&facts, None, Sale { given_back: 400, listed: &[] }, BEGAN).unwrap_err();
@@ -376,6 +440,10 @@ mod tests {
             admin: Option<(i64, i64)>,
             answered: bool,
             looks: u8,
+            /// How long the host waits for the answer: it is lost at once, or never comes.
+            ended_after_ms: i64,
+            /// How long a request takes at most, as was said of the gateway.
+            settles_after_ms: i64,
         },
     }
 
@@ -384,17 +452,27 @@ mod tests {
         let after = prop::sample::select(vec![0, 300, 900, 1_500, 2_500, 3_000, 20_000, 1_000_000]);
         let soon = prop::sample::select(vec![0, 20, 800, 14_000, 30_000, 800_000]);
         let (made, meanwhile) = (prop::option::weighted(0.6, soon.clone()), (amount.clone(), soon));
+        let ended = prop::sample::select(vec![50, 15_000, 30_000]);
+        let settles = prop::sample::select(vec![1_000, 10_000, 900_000]);
+        let waits = (prop::bool::weighted(0.3), 0..4_u8, ended, settles);
         prop_oneof![
             (amount.clone(), after.clone()).prop_map(|(amount, after_ms)| Act::Admin { amount, after_ms }),
-            (amount, after, made, prop::option::weighted(0.3, meanwhile), prop::bool::weighted(0.3), 0..4_u8)
-                .prop_map(|(amount, after_ms, made_after_ms, admin, answered, looks)| Act::Host {
-                    amount,
-                    after_ms,
-                    made_after_ms,
-                    admin,
-                    answered,
-                    looks
-                }),
+            (amount, after, made, prop::option::weighted(0.3, meanwhile), waits).prop_map(
+                |(amount, after_ms, made_after_ms, admin, waits)| {
+                    let (answered, looks, ended_after_ms, settles_after_ms) = waits;
+                    let arrives = |ms: &i64| *ms <= settles_after_ms.max(ended_after_ms);
+                    Act::Host {
+                        amount,
+                        after_ms,
+                        made_after_ms: made_after_ms.filter(arrives),
+                        admin,
+                        answered,
+                        looks,
+                        ended_after_ms,
+                        settles_after_ms,
+                    }
+                }
+            ),
         ]
     }
 
@@ -454,9 +532,10 @@ mod tests {
             here == self.there.iter().map(|(shown, _)| shown.amount).sum::<i64>()
         }
 
-        /// Whether the admin made one that nothing tells from the attempt's: of its amount, in a second in which it was under way.
+        /// Whether the admin made one that nothing tells from the attempt's: of its amount, in a second in which it was under way, or
+        /// so little later that the clocks may differ by it.
         fn has_a_twin(&self, tried: &Tried, from: usize) -> bool {
-            let seconds = tried.began_ms / 1000 * 1000..=tried.ended_ms;
+            let seconds = tried.began_ms / 1000 * 1000..=tried.ended_ms + SKEW_MS;
             let like = |shown: &Shown| match self.shape {
                 Shape::Full | Shape::NoNumbers => {
                     shown.amount == tried.amount && seconds.contains(&shown.at_ms.unwrap())
@@ -487,12 +566,16 @@ mod tests {
                 self.here.push(Known { number: None, amount: shown.amount, at_ms: shown.at_ms.unwrap() });
                 return;
             }
-            let mut ours = None;
+            let (mut ours, mut now_ms) = (None, tried.arrives_until_ms() + 1);
             for look in 0..=looks {
                 // The last look comes when nothing can arrive any more.
                 let last = look == looks;
-                let asked_ms =
-                    if last { tried.settles_ms + 1 } else { tried.ended_ms + i64::from(look) * 200_000 };
+                let asked_ms = if last {
+                    tried.arrives_until_ms() + 1
+                } else {
+                    tried.ended_ms + i64::from(look) * 200_000
+                };
+                now_ms = now_ms.max(asked_ms);
                 made |= self.run(&mut coming, asked_ms);
                 ours = self.look(Some(&tried), asked_ms);
                 if !matches!(ours, Some(Ours::NotYet(_))) {
@@ -509,7 +592,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
             assert!(self.ambiguous || self.sums_agree(), "{tried:?}");
-            self.now_ms = tried.settles_ms + 1;
+            self.now_ms = now_ms;
             made |= self.run(&mut coming, self.now_ms);
             // A claim of a twin, and ours arrived later: it is another's then.
             assert!(!made || !matches!(ours, Some(Ours::NotMade)));
@@ -538,11 +621,13 @@ mod tests {
                         model.now_ms += after_ms;
                         model.book(amount, model.now_ms, false);
                     }
-                    Act::Host { amount, after_ms, made_after_ms, admin, answered, looks } => {
+                    Act::Host {
+                        amount, after_ms, made_after_ms, admin, answered, looks, ended_after_ms, settles_after_ms,
+                    } => {
                         model.now_ms += after_ms;
                         let began_ms = model.now_ms;
-                        let tried =
-                            Tried { amount, began_ms, ended_ms: began_ms + 15_000, settles_ms: began_ms + 900_000 };
+                        let (ended_ms, settles_ms) = (began_ms + ended_after_ms, began_ms + settles_after_ms);
+                        let tried = Tried { amount, began_ms, ended_ms, settles_ms };
                         let ours = made_after_ms.map(|ms| (began_ms + ms, amount, true));
                         let admin = admin.map(|(amount, ms)| (began_ms + ms, amount, false));
                         model.host(tried, ours.into_iter().chain(admin).collect(), answered, looks);

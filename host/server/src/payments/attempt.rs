@@ -24,8 +24,10 @@ use crate::sealed::Place;
 
 /// How long an attempt may take, in microseconds. Nothing is sent so late that its answer could come after it.
 pub const LEASE_US: i64 = 30_000_000;
-/// The last part of the lease in which nothing is sent any more: the longest answer and room for T2.
-const QUIET: Duration = Duration::from_secs(17);
+/// The last part of the lease in which nothing is sent any more, in microseconds: the longest answer and room for T2.
+const QUIET_US: i64 = 17_000_000;
+/// How late an attempt's request may leave, in milliseconds after the attempt was written down.
+pub const SENT_WITHIN_MS: i64 = (LEASE_US - QUIET_US) / 1000;
 /// The resolving job comes this long after the lease, in microseconds.
 const AFTER_LEASE_US: i64 = 1_000_000;
 
@@ -177,7 +179,8 @@ where
     R: Answer,
 {
     let left_us = u64::try_from(attempt.lease_until_us.saturating_sub(host.now_us())).unwrap_or(0);
-    let quiet_from = Instant::now() + Duration::from_micros(left_us).saturating_sub(QUIET);
+    let quiet = Duration::from_micros(QUIET_US.unsigned_abs());
+    let quiet_from = Instant::now() + Duration::from_micros(left_us).saturating_sub(quiet);
     let mut moment = crate::channels::ready::Moment::of(attempt);
     moment.send_deadline = Some(quiet_from);
     moment.one_time = one_time;

@@ -19,13 +19,19 @@ use crate::host::Host;
 
 /// A cancel that was asked for, as its moments are compared; `settles_after_ms`: so long its request may be on its way.
 pub fn tried(attempt: &Attempt, asked: &CancelAsked, settles_after_ms: i64) -> Tried {
-    // Nobody waits for an answer after the lease, whoever wrote the row since.
-    let longest_ms = attempt.now_ms.saturating_add(LEASE_US / 1000);
+    moments(asked.amount, attempt.now_ms, attempt.updated_us / 1000, settles_after_ms)
+}
+
+/// The moments of a cancel that was written down at `began_ms` and changed at `changed_ms`.
+fn moments(amount: i64, began_ms: i64, changed_ms: i64, settles_after_ms: i64) -> Tried {
+    // Nobody waits for an answer after the lease, whoever wrote the row since; and until then it may be sent and answered, however
+    // fast the gateway is said to be.
+    let longest_ms = began_ms.saturating_add(LEASE_US / 1000);
     Tried {
-        amount: asked.amount,
-        began_ms: attempt.now_ms,
-        ended_ms: (attempt.updated_us / 1000).clamp(attempt.now_ms, longest_ms),
-        settles_ms: attempt.now_ms.saturating_add(settles_after_ms),
+        amount,
+        began_ms,
+        ended_ms: changed_ms.clamp(began_ms, longest_ms),
+        settles_ms: began_ms.saturating_add(settles_after_ms).max(longest_ms),
     }
 }
 
@@ -148,4 +154,36 @@ fn unmade(
         }
     }
     Ok(unmade)
+}
+
+#[cfg(test)]
+mod tests {
+    use payhost_core::cancels::Ours;
+
+    use super::*;
+
+    const BEGAN_MS: i64 = 1_000_000_000;
+
+    /// What a cancel of 500 comes to whose answer was lost after `lost_ms`, at a gateway that is said to be done after ten seconds,
+    /// when it is asked after `asked_ms` and shows one that it made after `made_ms`.
+    fn ours(lost_ms: i64, made_ms: Option<i64>, asked_ms: i64) -> Option<Ours> {
+        let tried = moments(500, BEGAN_MS, BEGAN_MS + lost_ms, 10_000);
+        let shown = |ms: i64| Shown { number: None, amount: 500, at_ms: Some(BEGAN_MS + ms) };
+        let listed: Vec<Shown> = made_ms.map(shown).into_iter().collect();
+        let given_back = listed.iter().map(|shown| shown.amount).sum();
+        let found = explain(&[], Some(&tried), Seen { given_back, listed: &listed }, BEGAN_MS + asked_ms);
+        let found = found.unwrap();
+        assert_eq!(found.others, []);
+        found.ours
+    }
+
+    #[test]
+    fn a_cancel_is_never_not_made_or_another_s_while_it_may_be_sent_or_answered() {
+        assert!(matches!(ours(14_000, Some(14_000), 16_000), Some(Ours::Made(_))));
+        assert!(matches!(ours(28_000, Some(27_000), 60_000), Some(Ours::Made(_))));
+        for asked_ms in [11_000, 30_000] {
+            assert!(matches!(ours(50, None, asked_ms), Some(Ours::NotYet(_))), "{asked_ms}");
+        }
+        assert_eq!(ours(50, None, 30_001), Some(Ours::NotMade));
+    }
 }

@@ -15,7 +15,8 @@ use payhost_store::rows::payments::Payment;
 use super::attempt::{JournalOf, journal};
 use super::cancel::CancelAsked;
 use super::resolve::{Doubtful, Found, Heard, Step, Why};
-use super::{settle, undo};
+use super::settle;
+use super::undo::{self, Before};
 use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
 use crate::http::problem::Problem;
@@ -56,6 +57,7 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
     let wait_ms = if undos.answered { settles_ms } else { settles_ms.max(UNANSWERED_MS) };
     let mut heard = Heard::NotAsked;
     let mut again_ms = None;
+    let mut before = Before { unanswered: undos.last_ms.is_some(), held: false };
     let mut reason = "the gateway cannot be asked by our order number".to_owned();
     if may_ask {
         let asked = ask(host, ready, Of::attempt(doubtful), &checkout.order_ref, None).await?;
@@ -67,12 +69,13 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
                     return Ok(Step::new(Found::Nothing("undone"), heard));
                 }
                 Ok(Found::Approved(_)) if undos.last_ms.is_some_and(|ms| ms + settles_ms > now_ms) => {
+                    before.held = true;
                     again_ms = undos.last_ms.map(|ms| ms.saturating_add(settles_ms));
                     "the sale is there, and an undo may be on its way".clone_into(&mut reason);
                 }
                 Ok(found) => return Ok(Step::new(found, heard)),
                 Err(words) => {
-                    asks_on = false;
+                    (asks_on, before.held) = (false, true);
                     words.clone_into(&mut reason);
                 }
             },
@@ -100,7 +103,7 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
         return Ok(Step { again_ms, ..Step::new(found, heard) });
     }
     tracing::info!(attempt = %doubtful.attempt.id, %reason, "undoing");
-    let step = undo::undo(host, ready, doubtful, checkout, undos.last_ms.is_some()).await?;
+    let step = undo::undo(host, ready, doubtful, checkout, before).await?;
     // Once the undo was answered, asking again says how it stands.
     let soon_ms = now_ms.saturating_add(1000);
     Ok(Step { again_ms: again_ms.map(|ms| ms.max(soon_ms)), ..step })
