@@ -148,7 +148,7 @@ pub async fn an_idempotency_key_belongs_to_one_request(database: &Database) {
         idempotency::release(tx, ours.shop, Mode::Live, "k")?;
         assert_eq!(idempotency::begin(tx, &row(ours.shop, Mode::Live, 3))?, Begun::New);
         // Not known yet is no answer: whoever then finds that nothing was done frees the key.
-        idempotency::finish(tx, (ours.shop, Mode::Live, "k"), 202, "{}", None)?;
+        idempotency::finish(tx, (ours.shop, Mode::Live, "k"), 202, &Sealed::from_bytes(vec![1]), None)?;
         idempotency::release(tx, ours.shop, Mode::Live, "k")?;
         assert_eq!(idempotency::get(tx, ours.shop, Mode::Live, "k")?, None);
         Ok(())
