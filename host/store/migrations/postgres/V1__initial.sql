@@ -465,9 +465,11 @@ CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS 
 CREATE INDEX notice_strange ON notice (channel_id, created_us, size) WHERE listed = 0 AND order_ref IS NULL;
 CREATE INDEX notice_of_order ON notice (channel_id, order_ref, size) WHERE listed = 0 AND order_ref IS NOT NULL;
 CREATE INDEX notice_nobodys ON notice (created_us) WHERE order_ref IS NULL;
--- Those that wait for a person, over all shops.
+-- Those that wait for a person, over all shops, and of one channel about no payment.
 CREATE INDEX notice_for_a_person ON notice (id)
     WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
+CREATE INDEX notice_about_none ON notice (channel_id, id)
+    WHERE payment_id IS NULL AND state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
 -- What is over is thrown away, or loses its message.
 CREATE INDEX notice_kept ON notice (created_us) WHERE raw IS NOT NULL;
 CREATE UNIQUE INDEX notice_id ON notice (id);

@@ -239,6 +239,8 @@ pub struct Filter {
     pub mode: Mode,
     /// Only in this state.
     pub state: Option<NoticeState>,
+    /// Only about this payment.
+    pub payment: Option<PaymentId>,
     /// Only what comes behind this one.
     pub after: Option<NoticeId>,
     /// At most so many.
@@ -251,6 +253,7 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter) -> Result<Vec<Notice
     let mut values: Vec<Value> = params![shop, filter.mode].to_vec();
     let conditions = [
         (" AND state = $", filter.state.map(|state| state.to_value())),
+        (" AND payment_id = $", filter.payment.map(|payment| payment.to_value())),
         (" AND id < $", filter.after.map(|id| id.to_value())),
         (" ORDER BY id DESC LIMIT $", Some(filter.limit.to_value())),
     ];
@@ -264,14 +267,38 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter) -> Result<Vec<Notice
     Notice::select(tx, &tail, &values)
 }
 
-/// Notices that wait for a person, of a shop and mode or of all, in the order of their ids, behind one of them.
+/// Notices that wait for a person, of a shop and mode or of all: the oldest about each payment, and of those about none the
+/// oldest to each channel; in the order of their ids, behind one of them.
 pub fn for_a_person(
     tx: &mut Tx<'_>,
     scope: Option<(ShopId, Mode)>,
     after: &str,
     limit: i64,
 ) -> Result<Vec<Notice>, Error> {
-    scoped(tx, scope, "state IN ('mismatched', 'held', 'unconfirmed', 'unreadable')", after, limit)
+    let condition = "state IN ('mismatched', 'held', 'unconfirmed', 'unreadable') \
+        AND (payment_id IS NULL OR NOT EXISTS (SELECT 1 FROM notice AS other WHERE other.shop_id = notice.shop_id \
+             AND other.payment_id = notice.payment_id AND other.id < notice.id \
+             AND other.state IN ('mismatched', 'held', 'unconfirmed', 'unreadable'))) \
+        AND (payment_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM notice AS other WHERE other.channel_id = notice.channel_id \
+             AND other.payment_id IS NULL AND other.id < notice.id \
+             AND other.state IN ('mismatched', 'held', 'unconfirmed', 'unreadable')))";
+    scoped(tx, scope, condition, after, limit)
+}
+
+/// How many wait with one of [`for_a_person`], itself among them.
+pub fn waiting_with(tx: &mut Tx<'_>, notice: &Notice) -> Result<i64, Error> {
+    let waits =
+        "SELECT COUNT(*) FROM notice WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable')";
+    match notice.payment_id {
+        Some(payment) => {
+            let sql = format!("{waits} AND shop_id = $1 AND payment_id = $2");
+            tx.query_one(&sql, params![notice.shop_id, payment], |row| row.get(0))
+        }
+        None => {
+            let sql = format!("{waits} AND channel_id = $1 AND payment_id IS NULL");
+            tx.query_one(&sql, params![notice.channel_id], |row| row.get(0))
+        }
+    }
 }
 
 /// Writes what may change, if the state is still `from`; `false` otherwise.
