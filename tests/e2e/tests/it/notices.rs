@@ -265,6 +265,7 @@ async fn of_what_names_no_order_a_digest_and_a_few_words_stay_and_big_junk_is_st
     let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
     deposit(&stage, &oid, json!({})).await;
     in_state(&stage, &stage.shop, &created, "paid").await;
+    noticed(&stage, "applied").await;
     assert_eq!(number(&stage, "SELECT COUNT(*) FROM notice WHERE state = 'applied' AND raw IS NOT NULL"), 1);
     let records = "SELECT COUNT(*) FROM call WHERE function = 'receive' AND record IS NOT NULL";
     assert_eq!(number(&stage, records), 1);
@@ -303,6 +304,7 @@ async fn a_hundred_forged_ones_and_then_the_deposit(stage: &Stage) {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!((&paid["amount"]["paid"], &paid["resolution"]), (&json!(TOTAL), &json!("none")));
     // One entry, with what there is of the kind.
+    noticed(stage, "applied").await;
     let entries = waiting(stage).await;
     assert_eq!(entries.len(), 1, "{entries:?}");
     assert_eq!(
