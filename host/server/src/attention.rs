@@ -1,5 +1,6 @@
 //! `GET /v1/attention`: what waits for a person. Invariant: whatever the host cannot end by itself is in this list until it is
-//! ended, with the ids that the log and the other routes use; a shop sees its own, the operator all.
+//! ended, with the ids that the log and the other routes use; a shop sees its own, the operator all. However many notices about
+//! one payment are sent, they are one entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,8 +99,10 @@ impl Kind {
                     "A gateway's notice was not believed; it changed nothing.",
                 ),
                 words(
-                    "은행·결제대행사 화면과 비교한 뒤 payhost notice accept 또는 dismiss 를 실행하세요.",
-                    "Compare it with the bank or the gateway's admin, then payhost notice accept or dismiss.",
+                    "은행·결제대행사 화면과 비교한 뒤 payhost notice accept 또는 dismiss 를 실행하세요. \
+                     같은 결제의 통보는 payhost notice list --payment 로 볼 수 있습니다.",
+                    "Compare it with the bank or the gateway's admin, then payhost notice accept or dismiss; \
+                     of one payment, all: payhost notice list --payment.",
                 ),
             ),
             Self::EndpointOff => (
@@ -141,6 +144,9 @@ pub struct AttentionOut {
     pub reason: Option<String>,
     /// More about why, for a developer.
     pub detail: Option<String>,
+    /// Of a notice, which is the oldest that waits about its payment: how many do, itself among them
+    /// (`GET /v1/notices?payment_id=…` lists them). Those that are about no payment are counted by channel.
+    pub count: Option<i64>,
     /// Since when it stands so, RFC 3339.
     pub since: String,
     /// When the host looks again by itself, RFC 3339. Absent: only a person ends it.
@@ -164,6 +170,7 @@ impl AttentionOut {
             attempt_id: None,
             reason: None,
             detail: None,
+            count: None,
             since: rfc3339(since_us),
             next_try_at: None,
             text,
@@ -339,11 +346,13 @@ fn why(key: &ShopKey, events: &[events::Event]) -> Result<Option<(String, Option
 
 fn of_notice(tx: &mut Tx<'_>, host: &Host, row: Notice) -> Result<AttentionOut, Error> {
     let key = host.vault().key_of(tx, row.shop_id)?;
+    let count = notices::waiting_with(tx, &row)?;
     let mut item =
         AttentionOut::new(Kind::Notice, row.id.to_string(), (row.shop_id, row.mode), row.updated_us);
     item.payment_id = row.payment_id.map(|id| id.to_string());
     item.reason = Some(row.state.as_str().to_owned());
     item.detail = row.reason.map(|sealed| Place::Reason(row.id).open_words(&key, &sealed)).transpose()?;
+    item.count = Some(count);
     Ok(item)
 }
 

@@ -20,7 +20,9 @@ use crate::http::limits::{Limits, RequestLimits};
 use crate::http::problem::Problem;
 use crate::plugins::registry::Registry;
 use crate::time::{Clock, SystemClock};
+use crate::vbank::hearing::Hearings;
 use crate::vbank::notify::NoticeLimits;
+use crate::vbank::told::Told;
 use crate::webhooks;
 
 /// Why a host could not be opened, in words for the operator.
@@ -243,6 +245,8 @@ impl Builder {
             jobs_per_shop: self.jobs_per_shop,
             notice_limits: self.notice_limits,
             proxy_seen: AtomicBool::new(false),
+            hearings: Hearings::default(),
+            told: Told::default(),
             webhooks: webhooks::Client::new(&self.webhooks)?,
             webhook_options: self.webhooks,
             finishing: TaskTracker::new(),
@@ -384,6 +388,8 @@ struct Inner {
     jobs_per_shop: usize,
     notice_limits: NoticeLimits,
     proxy_seen: AtomicBool,
+    hearings: Hearings,
+    told: Told,
     webhooks: webhooks::Client,
     webhook_options: webhooks::Options,
     finishing: TaskTracker,
@@ -509,6 +515,16 @@ impl Host {
     /// Tells the first time that it is called.
     pub(crate) fn proxy_seen_first(&self) -> bool {
         !self.0.proxy_seen.swap(true, Ordering::Relaxed)
+    }
+
+    /// Payments about which more is sent than is kept.
+    pub(crate) fn hearings(&self) -> &Hearings {
+        &self.0.hearings
+    }
+
+    /// What the log said of strangers.
+    pub(crate) fn told(&self) -> &Told {
+        &self.0.told
     }
 
     /// What tells shops of events.

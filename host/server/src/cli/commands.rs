@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use payhost_core::id::{CallId, ChannelId, KeyId, NoticeId, ShopId};
+use payhost_core::id::{CallId, ChannelId, KeyId, NoticeId, PaymentId, ShopId};
 use serde_json::{Map, Value, json};
 
 use super::client::{ApiBody, ApiRequest};
@@ -459,6 +459,9 @@ pub enum NoticeCommand {
         /// Only those in a state, as `held`.
         #[arg(long)]
         state: Option<String>,
+        /// Only those about a payment.
+        #[arg(long)]
+        payment: Option<PaymentId>,
         /// Which part.
         #[command(flatten)]
         page: Paging,
@@ -498,8 +501,9 @@ impl NoticeCommand {
             ApiRequest::json("POST", format!("/v1/notices/{}/{word}", given.id), body)
         };
         match self {
-            Self::List { of, state, page } => {
-                let query = Query::default().with("state", state.as_ref()).page(page);
+            Self::List { of, state, payment, page } => {
+                let query = Query::default().with("state", state.as_ref());
+                let query = query.with("payment_id", payment.as_ref()).page(page);
                 ApiRequest::get(query.on("/v1/notices")).for_shop(of.shop, &of.mode).paged(page)
             }
             Self::Show { of, id } => ApiRequest::get(format!("/v1/notices/{id}")).for_shop(of.shop, &of.mode),

@@ -51,7 +51,8 @@ pub struct ServeArguments {
     #[arg(long, default_value_t = 16, env = "PAYHOST_JOBS_PER_SHOP", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs_per_shop: u32,
     /// Messages to `/notify/` that name no order of ours, from addresses that the plugin does not list, which are kept in an hour for
-    /// each channel. More are answered 429. What names an order of ours is never refused for them.
+    /// each channel. More are answered 429. What names an order of ours is not refused for them: of such messages 20, or 128 KiB,
+    /// are kept for each payment, and beyond these every one that the gateway, asked, confirms.
     #[arg(long, default_value_t = 1000, env = "PAYHOST_NOTICE_STRANGE_PER_HOUR")]
     pub notice_strange_per_hour: u32,
     /// Bytes of such messages in an hour, for each channel.

@@ -16,8 +16,8 @@ use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Tx};
 
 use super::facts::{Verified, same_number};
-use super::is_account;
 use super::verify::same_kind;
+use super::{is_account, told};
 use crate::channels::ready::channel_settings;
 use crate::channels::settings;
 use crate::host::Host;
@@ -98,11 +98,16 @@ pub enum Standing {
 
 /// How a claim stands against what is known.
 pub fn standing(known: &Known, claimed: &Claimed) -> Standing {
+    match bare(known, claimed) {
+        Standing::Mismatched(..) | Standing::Open if known.busy => Standing::Busy,
+        found @ (Standing::Written | Standing::Busy | Standing::Mismatched(..) | Standing::Open) => found,
+    }
+}
+
+/// The same, whoever works on the payment: never [`Standing::Busy`].
+pub fn bare(known: &Known, claimed: &Claimed) -> Standing {
     if is_written(known, &claimed.verified) {
         return Standing::Written;
-    }
-    if known.busy {
-        return Standing::Busy;
     }
     match fits(known, claimed) {
         Ok(()) => Standing::Open,
@@ -126,7 +131,9 @@ pub async fn matched(
         let checkout = checkouts::by_order_ref_of_any_shop(tx, &order_ref)?;
         let Some(checkout) = checkout else { return Ok(Err("no payment has its order number")) };
         if checkout.shop_id != shop {
-            tracing::error!(notice = %notice.id, checkout = %checkout.id, "a notice names the order of another shop");
+            if notice.listed || host.told().first(told::Of::OtherShop(notice.channel_id)) {
+                tracing::error!(notice = %notice.id, checkout = %checkout.id, "a notice names the order of another shop");
+            }
             return Ok(Err("no payment has its order number"));
         }
         let payment = payments::get(tx, shop, checkout.payment_id)?;

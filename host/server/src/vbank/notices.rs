@@ -85,6 +85,8 @@ pub fn out(key: &ShopKey, row: Notice) -> Result<NoticeOut, Error> {
 pub struct NoticeParams {
     /// Only those in a state.
     pub state: Option<String>,
+    /// Only those about a payment, `pay_…`.
+    pub payment_id: Option<String>,
     /// At most 100; default 20.
     pub limit: Option<u32>,
     /// The cursor of the page before.
@@ -112,7 +114,13 @@ pub async fn list(
             Some(NoticeState::parse(text).ok_or_else(|| Problem::field("state", "not a state of a notice"))?)
         }
     };
-    let filter = Filter { mode: caller.mode, state, after, limit: i64::from(limit) + 1 };
+    let payment = match &params.payment_id {
+        None => None,
+        Some(text) => {
+            Some(text.parse().map_err(|_| Problem::field("payment_id", "not the id of a payment"))?)
+        }
+    };
+    let filter = Filter { mode: caller.mode, state, payment, after, limit: i64::from(limit) + 1 };
     let rows = host.store().read(move |tx| notices::list(tx, caller.shop_id, &filter)).await?;
     let key = host.shop_key(caller.shop_id).await?;
     let shown = rows.into_iter().map(|row| out(&key, row)).collect::<Result<Vec<_>, Error>>()?;

@@ -464,15 +464,18 @@ CREATE UNIQUE INDEX notice_id ON notice (id);
 CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
 CREATE INDEX notice_list ON notice (shop_id, mode, id);
 CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS NOT NULL;
--- What strangers send is counted, so that they cannot fill the disk: messages that name no order of the channel, and those that
--- name one.
+-- What strangers send is counted, so that they cannot fill the disk: messages that name no order of the shop (those that name
+-- one are counted by payment).
 CREATE INDEX notice_strange ON notice (channel_id, created_us, size) WHERE listed = 0 AND order_ref IS NULL;
-CREATE INDEX notice_of_order ON notice (channel_id, order_ref, size) WHERE listed = 0 AND order_ref IS NOT NULL;
 CREATE INDEX notice_nobodys ON notice (created_us) WHERE order_ref IS NULL;
--- Those that wait for a person, over all shops.
+-- Those that wait for a person, over all shops, and of one channel about no payment.
 CREATE INDEX notice_for_a_person ON notice (id)
     WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
--- What is over is thrown away, or loses its message.
+CREATE INDEX notice_about_none ON notice (channel_id, id)
+    WHERE payment_id IS NULL AND state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
+-- What is over is thrown away, or loses its message; so is what strangers said, nobody believed and no person decided about.
+CREATE INDEX notice_unbelieved ON notice (created_us)
+    WHERE listed = 0 AND state IN ('mismatched', 'held', 'unconfirmed');
 CREATE INDEX notice_kept ON notice (created_us) WHERE raw IS NOT NULL;
 
 CREATE TABLE call (

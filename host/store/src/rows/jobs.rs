@@ -346,6 +346,12 @@ pub fn wake(tx: &mut Tx<'_>, gateway: &str, now_us: i64, apart_us: i64, rest_us:
     tx.execute(sql, params![rest_us, now_us, apart_us, gateway])
 }
 
+/// Takes a job back that nobody began.
+pub fn take_back(tx: &mut Tx<'_>, key: &str) -> Result<(), Error> {
+    let sql = "DELETE FROM job WHERE key = $1 AND state = 'waiting' AND lease_token IS NULL";
+    tx.execute(sql, params![key]).map(|_| ())
+}
+
 /// Forgets up to `limit` jobs that were done before a time; tells how many.
 pub fn purge_done(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
     let sql = "WITH old AS MATERIALIZED (SELECT id FROM job WHERE state = 'done' AND updated_us < $1 \

@@ -274,6 +274,26 @@ pub async fn the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_an
     .await;
 }
 
+pub async fn a_job_is_taken_back_unless_it_runs_or_is_over(database: &Database) {
+    let store = database.open();
+    ok(&store, |tx| {
+        for key in ["done", "runs", "waits"] {
+            jobs::enqueue(tx, &job(key, NOW_US), NOW_US)?;
+            if key != "waits" {
+                let taken = claim_all(tx, NOW_US, NOW_US + 9, key, 1)?;
+                assert!(key != "done" || jobs::finish(tx, taken[0].id, key, NOW_US)?);
+            }
+        }
+        let there = |tx: &mut Tx<'_>, key: &str| jobs::get(tx, key).unwrap().is_some();
+        for key in ["done", "runs", "waits", "never was"] {
+            jobs::take_back(tx, key)?;
+        }
+        assert_eq!(["done", "runs", "waits"].map(|key| there(tx, key)), [true, true, false]);
+        Ok(())
+    })
+    .await;
+}
+
 pub async fn finished_jobs_are_thrown_away_in_batches(database: &Database) {
     let store = database.open();
     ok(&store, |tx| {
