@@ -25,7 +25,7 @@ use crate::http::problem::Problem;
 use crate::http::text;
 use crate::jobs;
 use crate::sealed::Place;
-use crate::shops::manage::name;
+use crate::shops::manage::{name, tenant};
 use crate::time::rfc3339;
 use crate::webhooks::web_hook_address;
 
@@ -246,10 +246,11 @@ pub async fn create(
     };
     let (host_in, default) = (host.clone(), input.default);
     let made = host.store().transact(move |tx| {
+        tenant(tx, row.shop_id)??;
         channels::insert(tx, &row)?;
         store_secrets(tx, &host_in, &row, &checked)?;
         set_defaults(tx, &row, &purposes, default)?;
-        out(tx, &host_in, &row, &descriptor)
+        Ok::<_, Problem>(out(tx, &host_in, &row, &descriptor)?)
     });
     Ok((StatusCode::CREATED, Json(made.await?)))
 }
@@ -418,6 +419,9 @@ pub async fn update(
     let host_in = host.clone();
     let seen_digest = row.plugin_digest.clone();
     let changed = host.store().transact(move |tx| {
+        if let Err(problem) = tenant(tx, caller.shop_id)? {
+            return Ok(Err(problem));
+        }
         let now = channels::lock(tx, caller.shop_id, id)?.filter(|now| now.mode == caller.mode);
         let now = now.ok_or(Error::NotFound { what: "channel" })?;
         if patch.upgrade != Some(true) && now.plugin_digest != seen_digest {
