@@ -25,7 +25,7 @@ use crate::http::problem::Problem;
 use crate::http::text;
 use crate::jobs;
 use crate::sealed::Place;
-use crate::shops::manage::name;
+use crate::shops::manage::{name, tenant};
 use crate::time::rfc3339;
 use crate::webhooks::web_hook_address;
 
@@ -253,17 +253,17 @@ pub async fn create(
     };
     let (host_in, default) = (host.clone(), input.default);
     let made = host.store().transact(move |tx| {
+        tenant(tx, row.shop_id)??;
         // The operator may have removed it since we looked.
         if !plugins::hold(tx, &row.plugin_id)? {
-            return Ok(Err(not_installed()));
+            return Err(not_installed());
         }
         channels::insert(tx, &row)?;
         store_secrets(tx, &host_in, &row, &checked)?;
         set_defaults(tx, &row, &purposes, default)?;
-        out(tx, &host_in, &row, &descriptor).map(Ok)
+        Ok::<_, Problem>(out(tx, &host_in, &row, &descriptor)?)
     });
-    let made: Result<Result<ChannelOut, Problem>, Error> = made.await;
-    Ok((StatusCode::CREATED, Json(made??)))
+    Ok((StatusCode::CREATED, Json(made.await?)))
 }
 
 fn not_installed() -> Problem {
@@ -458,6 +458,9 @@ pub async fn update(
     let host_in = host.clone();
     let seen_digest = row.plugin_digest.clone();
     let changed = host.store().transact(move |tx| {
+        if let Err(problem) = tenant(tx, caller.shop_id)? {
+            return Ok(Err(problem));
+        }
         let now = channels::lock(tx, caller.shop_id, id)?.filter(|now| now.mode == caller.mode);
         let now = now.ok_or(Error::NotFound { what: "channel" })?;
         if now.removed_us.is_some() {

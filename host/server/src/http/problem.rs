@@ -90,6 +90,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("idempotency_key_required", 400, "This request needs an Idempotency-Key"),
     ("no_channel", 409, "There is no channel for this payment"),
     ("shop_suspended", 403, "This shop takes no payments now"),
+    ("shop_removed", 409, "This shop was removed"),
     ("shop_in_use", 409, "Something of this shop is still open"),
     ("channel_in_use", 409, "Something of this channel is still open"),
     ("plugin_in_use", 409, "Channels use this plugin"),

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{AttemptId, CheckoutId, PaymentId, ShopId};
 use payhost_core::kill::{self, Point};
+use payhost_core::text::is_hidden;
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_engine::Called;
 use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge, RefundAccount};
@@ -105,7 +106,7 @@ impl RefundAccountIn {
             return Err(Problem::field("account.bank", "a bank's KFTC code of three digits, such as 088"));
         }
         let holder = &self.holder;
-        if holder.is_empty() || holder.chars().count() > 40 || holder.chars().any(char::is_control) {
+        if holder.is_empty() || holder.chars().count() > 40 || holder.contains(is_hidden) {
             return Err(Problem::field("account.holder", "one line of 1 to 40 characters"));
         }
         let number = self.number.0.as_bytes();
@@ -236,7 +237,7 @@ pub async fn cancel(
 /// Whether the request can be understood.
 fn check(input: &CancelIn) -> Result<(), Problem> {
     let reason = input.reason.as_deref().unwrap_or_default();
-    if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
+    if reason.chars().count() > REASON_MAX || reason.contains(is_hidden) {
         return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
     }
     input.account.as_ref().map_or(Ok(()), RefundAccountIn::check)

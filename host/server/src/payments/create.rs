@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{ChannelId, PaymentId};
+use payhost_core::text::is_hidden;
 use payhost_core::{Money, PaymentState, Resolution};
 use payhost_engine::contract::plugin::Descriptor;
 use payhost_engine::contract::types::Named;
@@ -39,6 +40,7 @@ use crate::http::problem::Problem;
 use crate::http::text;
 use crate::jobs;
 use crate::sealed::Place;
+use crate::shops::manage::removed;
 use crate::time::parse_moment;
 use crate::webhooks;
 
@@ -61,7 +63,8 @@ const BUYER_MAX: usize = 255;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PaymentIn {
-    /// The shop's own order number: any text of up to 64 characters. It comes back to the letter.
+    /// The shop's own order number: any text of up to 64 characters that are seen (none of control or of direction). It
+    /// comes back to the letter.
     #[schema(max_length = 64)]
     pub order_id: String,
     /// What is sold, in one line that the buyer reads. A gateway that takes less gets it cut, with a warning.
@@ -196,8 +199,11 @@ fn one_line(field: &str, value: &str, longest: usize) -> Result<(), Problem> {
     if value.chars().count() > longest {
         return Err(Problem::field(field, format!("at most {longest} characters")));
     }
-    if value.chars().any(char::is_control) {
-        return Err(Problem::field(field, "no control characters, one line"));
+    if value.contains(is_hidden) {
+        return Err(Problem::field(
+            field,
+            "one line, without characters that are not seen (of control, of direction)",
+        ));
     }
     Ok(())
 }
@@ -334,6 +340,9 @@ fn in_transaction(
     let open = payments::ask_open_of_order(tx, caller.shop_id, caller.mode, &input.order_id)?;
     let channel = channel_of(tx, caller, input.channel_id.as_deref())?;
     let shop = shop.one(tx, "shop")?;
+    if shop.removed_us.is_some() {
+        return Ok(Err(removed()));
+    }
     if !shop.is_selling() {
         let words = "this shop takes no payments now: the operator suspended it; what it sold can be read and cancelled";
         return Ok(Err(Problem::new("shop_suspended", words)));

@@ -1,14 +1,16 @@
 //! `/v1/shops`. Invariant: only the operator makes, changes, suspends and removes shops; a suspended shop sells nothing, but
-//! cancels and is told; a removed one leaves its rows, which the operator reads and cancels.
+//! cancels and is told; a removed one leaves its rows, which the operator reads and cancels, and nothing more is made for it
+//! ([`tenant`]).
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::ShopId;
+use payhost_core::text::is_hidden;
 use payhost_store::rows::in_use::{InUse, in_use};
 use payhost_store::rows::shops::{self, Shop};
 use payhost_store::rows::{api_keys, channels, endpoints};
-use payhost_store::{Error, Json as Stored};
+use payhost_store::{Error, Json as Stored, Tx};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::{IntoParams, ToSchema};
@@ -96,9 +98,29 @@ impl From<Shop> for ShopOut {
 
 /// A name that people read.
 pub fn name(field: &str, text: &str) -> Result<(), Problem> {
-    let fits =
-        !text.trim().is_empty() && text.chars().count() <= NAME_MAX && !text.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err(Problem::field(field, format!("one line of 1 to {NAME_MAX} characters"))) }
+    let fits = !text.trim().is_empty() && text.chars().count() <= NAME_MAX && !text.contains(is_hidden);
+    if fits {
+        Ok(())
+    } else {
+        Err(Problem::field(field, format!("one line of 1 to {NAME_MAX} characters that are seen")))
+    }
+}
+
+/// The shop for which a transaction makes or changes something, locked: until it ends the shop is not removed. A removed one is
+/// refused.
+pub fn tenant(tx: &mut Tx<'_>, id: ShopId) -> Result<Result<Shop, Problem>, Error> {
+    Ok(match shops::lock(tx, id)? {
+        None => Err(Problem::not_found("shop")),
+        Some(row) if row.removed_us.is_some() => Err(removed()),
+        Some(row) => Ok(row),
+    })
+}
+
+/// What is said to who wants something made for a shop that is none any more.
+pub fn removed() -> Problem {
+    let words =
+        "this shop was removed: nothing is made for it any more; what it sold can be read and cancelled";
+    Problem::new("shop_removed", words)
 }
 
 /// An origin: scheme, host and port to the letter, nothing behind.
@@ -213,13 +235,10 @@ pub async fn update(
     let origins = patch.allowed_origins.as_deref().map(origins).transpose()?;
     let now_us = host.now_us();
     let changed = host.store().transact(move |tx| {
-        let Some(mut row) = shops::lock(tx, id)? else { return Ok(Err(Problem::not_found("shop"))) };
-        if row.removed_us.is_some() {
-            return Ok(Err(Problem::new(
-                "conflict",
-                "this shop was removed; nothing of it changes any more",
-            )));
-        }
+        let mut row = match tenant(tx, id)? {
+            Ok(row) => row,
+            Err(problem) => return Ok(Err(problem)),
+        };
         row.name = patch.name.unwrap_or(row.name);
         if patch.public_url.is_some() {
             row.public_url = address;

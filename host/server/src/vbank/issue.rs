@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::Resolution;
 use payhost_core::id::{CheckoutId, PaymentId};
+use payhost_core::text::is_hidden;
 use payhost_engine::Called;
 use payhost_engine::contract::types::{Account, Order, PluginError};
 use payhost_engine::contract::vbank_notice::ISSUE;
@@ -133,7 +134,7 @@ impl Wanted {
             return Err(Problem::field("bank", "a bank's KFTC code of three characters, such as 088"));
         }
         let holder = input.holder;
-        let odd = |text: &String| text.chars().count() > HOLDER_MAX || text.chars().any(char::is_control);
+        let odd = |text: &String| text.chars().count() > HOLDER_MAX || text.contains(is_hidden);
         if holder.as_ref().is_some_and(odd) {
             return Err(Problem::field("holder", format!("one line of at most {HOLDER_MAX} characters")));
         }

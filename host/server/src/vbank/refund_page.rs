@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
@@ -23,6 +23,7 @@ use crate::checkout::words;
 use crate::host::{Host, hex, random};
 use crate::http::auth::ShopCaller;
 use crate::http::idempotency::RequiredKey;
+use crate::http::json::PathText;
 use crate::http::problem::Problem;
 use crate::http::text::tidy;
 use crate::institutions;
@@ -262,7 +263,7 @@ fn language(headers: &HeaderMap) -> &str {
 }
 
 /// `GET /refund/{link}`: asks for the code; nothing is looked up.
-pub async fn page(Path(text): Path<String>, headers: HeaderMap) -> Response {
+pub async fn page(PathText(text): PathText, headers: HeaderMap) -> Response {
     match Link::read(&text) {
         Some(_) => ask(StatusCode::OK, language(&headers), &[]),
         None => bad_link(),
@@ -272,7 +273,7 @@ pub async fn page(Path(text): Path<String>, headers: HeaderMap) -> Response {
 /// `POST /refund/{link}`: with the code alone it shows how the link stands; with an account it asks for the refund.
 pub async fn send(
     State(host): State<Host>,
-    Path(text): Path<String>,
+    PathText(text): PathText,
     headers: HeaderMap,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Problem> {

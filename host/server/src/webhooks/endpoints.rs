@@ -25,7 +25,7 @@ use crate::http::problem::Problem;
 use crate::http::text;
 use crate::payments::create::web_address;
 use crate::sealed::Place;
-use crate::shops::manage::name;
+use crate::shops::manage::{name, tenant};
 use crate::time::rfc3339;
 
 /// Most endpoints of a shop in a mode: each event is written once for every one of them.
@@ -282,7 +282,9 @@ pub async fn create(
     let shown = secret.shown();
     let vault = host.vault().clone();
     let made = host.store().transact(move |tx| {
-        shops::lock(tx, caller.shop_id)?;
+        if let Err(problem) = tenant(tx, caller.shop_id)? {
+            return Ok(Err(problem));
+        }
         let known = rows::list(tx, caller.shop_id, caller.mode)?;
         if known.len() >= ENDPOINTS_MAX {
             return Ok(Err(Problem::new(
@@ -377,6 +379,7 @@ async fn under_lock(
 ) -> Result<Endpoint, Problem> {
     let (vault, now_us) = (host.vault().clone(), host.now_us());
     let changed = host.store().transact(move |tx| {
+        tenant(tx, caller.shop_id)??;
         let row = rows::lock(tx, caller.shop_id, id)?.filter(|row| row.mode == caller.mode);
         let Some(mut row) = row else { return Ok(None) };
         let key = vault.shop_key(tx, caller.shop_id)?;

@@ -20,6 +20,7 @@ use crate::http::json::Body;
 use crate::http::problem::Problem;
 use crate::payments::model::{AmountOut, MethodIo, PaymentOut};
 use crate::sealed::Place;
+use crate::shops::manage::tenant;
 use crate::time::rfc3339;
 
 /// Won of the sample.
@@ -73,6 +74,7 @@ pub async fn create(
     let shown = EventOut::of(&key, &event)?;
     let hour_ago = EventId::new(host.now_ms().saturating_sub(3600 * 1000), [0; 10]);
     let made = host.store().transact(move |tx| {
+        tenant(tx, event.shop_id)??;
         if rows::loose_since(tx, event.shop_id, hour_ago, HOURLY)? >= HOURLY {
             let words = format!("a shop makes at most {HOURLY} samples in an hour");
             return Err(Problem::new("too_many_requests", words));

@@ -27,8 +27,6 @@ impl Drop for Journal {
         }
         super::tokens::none_in_logs(&self.folder);
         super::stored::nothing_readable(&self.folder);
-        // Of a host that was killed; its port may be another test's host by now.
-        let _ = std::fs::remove_file(super::data(&self.folder).join("server.json"));
         let ended = Ended::of(payhost(&self.folder).args(["--json", "replay", "--last", &LAST.to_string()]));
         let out = ended.json();
         let count = |path: &str| out.pointer(path).and_then(Value::as_u64).unwrap();
