@@ -3,9 +3,10 @@
 //! that was answered 200 has one cancel there, and any other key has none.
 //!
 //! Sequences of one world go forward in step: each takes its next turn, then the clocks of host and gateway are moved, by a second
-//! at least: a gateway tells moments in whole seconds. Nobody cancels by hand so soon after a request that was lost on its way that
-//! the clocks' difference could be the reason: nothing tells such a cancel from the lost one (`payhost_core::cancels`). In the end the doubts are over; for those that the host gave to a person
-//! (`ambiguous_cancel`) the harness plays the person, who reads the ledger.
+//! at least: a gateway tells moments in whole seconds. Nobody cancels by hand so soon after a request that came to nothing, and
+//! whose answer was lost, that the clocks' difference could be the reason: nothing tells such a cancel from the lost one
+//! (`payhost_core::cancels`). In the end the doubts are over; for those that the host gave to a person (`ambiguous_cancel`) the
+//! harness plays the person, who reads the ledger.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -67,7 +68,7 @@ struct Sequence {
     /// The shop's requests, by key: body, and the last status.
     asked: BTreeMap<String, (Value, u16)>,
     last: Option<String>,
-    /// When its last request was lost on its way, in seconds of the clocks' moves.
+    /// When its last request came to nothing and the answer was lost, in seconds of the clocks' moves.
     lost_at: Option<u64>,
 }
 
@@ -173,9 +174,6 @@ async fn take(world: &World, sequence: &mut Sequence, turn: Turn, now: u64) -> R
             let sent = stands["resolution"] == "none"
                 && stands["amount"]["cancellable"].as_i64() >= amount
                 && stands["amount"]["cancellable"] != 0;
-            if fault == "drop_before" {
-                sequence.lost_at = Some(now);
-            }
             if sent && fault != "none" {
                 let operation = if whole { "refund" } else { "partial_refund" };
                 let more = json!({"oid": ready.order_ref, "code": "500400", "ms": 300});
@@ -189,7 +187,12 @@ async fn take(world: &World, sequence: &mut Sequence, turn: Turn, now: u64) -> R
             }
             sequence.asked.insert(key.clone(), (body, 0));
             sequence.last = Some(key.clone());
-            ask(world, sequence, &key).await
+            ask(world, sequence, &key).await?;
+            // It never arrived, or it was refused (the shop does not know what was given back by hand) and the answer was lost.
+            if fault != "none" && !by_reason(world).await.contains_key(&key) {
+                sequence.lost_at = Some(now);
+            }
+            Ok(())
         }
     }
 }
