@@ -1,95 +1,101 @@
-//! Which cancels that a gateway shows are ours. Invariant: a cancel is claimed for an attempt only where no other that is shown
-//! fits as well; that an attempt was not made is said only when none that is shown can be its, and it can arrive no more; and
-//! what matches nothing of ours is another's, and is taken over once.
+//! Matches the cancels that a gateway reports against ours. After a request to cancel was lost, the gateway's list is all there
+//! is to say whether it was made, and somebody may have cancelled the same sale in the gateway's admin pages meanwhile.
 //!
-//! | what the gateway shows beyond the known cancels | the attempt in doubt |
+//! Invariants:
+//! - An attempt is called made only where exactly one reported cancel is its best match.
+//! - An attempt is called not made only when no reported cancel can be its own and the request can no longer reach the gateway.
+//! - A reported cancel that matches neither a fact nor the attempt was made by somebody else; it becomes a fact once.
+//!
+//! | reported beyond the known cancels | the attempt in doubt |
 //! |---|---|
-//! | nothing that can be the attempt's | not made, once it can arrive no more; until then not known |
-//! | one of its amount, of a moment while it was under way | made; whatever else there is, is another's |
-//! | one of its amount, of a moment so little after nobody waited for it any more that the clocks may differ by it, and nothing else that fits | made |
-//! | one of its amount, of a moment at which it may have been made or not (a little before it began, or later after nobody waited for it any more) | not claimed; ambiguous, once it can arrive no more |
-//! | several that fit equally | the same |
-//! | no list, but a sum | its amount: as one cancel; less: another's; more: may hold it, so not claimed |
+//! | nothing that matches it | not made once it can no longer arrive, until then unknown |
+//! | one of its amount, timed while the host waited for the answer | made; every other one is somebody else's |
+//! | one of its amount, timed at most [`SKEW_MS`] after the host stopped waiting, and no other match | made |
+//! | one of its amount, timed a little before it began or longer after the host stopped waiting | unknown, then ambiguous once it can no longer arrive |
+//! | several equally good matches | the same |
+//! | no list, only a total | equal to its amount: made; smaller: somebody else's; larger: may contain it, as in the line above |
 //!
-//! A cancel is known by the gateway's number, else by its amount and the nearest moment. An older cancel, or one whose number
-//! is known, is never the attempt's. One limit remains, which no answer of a gateway removes: of a request that was lost on its
-//! way, and a cancel of the same amount that somebody else made while it was under way, or within [`SKEW_MS`] after, only one is
-//! shown, and it is taken for ours; of one that is shown without a moment the amount alone tells. The sums are right all the same.
+//! A known cancel is recognised by the gateway's number, otherwise by its amount and the nearest time.
+//!
+//! Limit: when our request is lost on its way and somebody else cancels the same amount while it is under way or within
+//! [`SKEW_MS`] after, the one cancel that is reported is taken for ours. No answer of a gateway distinguishes the two, and the
+//! totals are right either way. For a cancel that is reported without a time, only the amount is compared.
 
-/// How far a gateway's clock may differ from ours, in milliseconds. Further off, the gateway's moments cannot be compared with
-/// ours; host and gateway keep their clocks by NTP. (Three seconds are enough for a person to cancel by hand first.)
+/// How far a gateway's clock may differ from ours, in milliseconds. Both are assumed to follow NTP. A larger tolerance would
+/// confuse our cancel with one that a person made by hand just before it, which takes about three seconds.
 pub const SKEW_MS: i64 = 2_000;
 
-/// Gateways tell moments in whole seconds, rounded down.
+/// Gateways report times in whole seconds, rounded down.
 const SECOND_MS: i64 = 1_000;
 
-/// A cancel that the gateway shows.
+/// A cancel that the gateway reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// The gateway's number of it, where it tells one.
+    /// The gateway's number of it, if it reports one.
     pub number: Option<String>,
     /// Minor units.
     pub amount: i64,
-    /// When, by the gateway's clock, in milliseconds; where it tells that.
+    /// Milliseconds since the epoch by the gateway's clock, if it reports a time.
     pub at_ms: Option<i64>,
 }
 
 /// A cancel that is among the facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// The gateway's number of it, where it told one.
+    /// The gateway's number of it, if it reported one.
     pub number: Option<String>,
     /// Minor units.
     pub amount: i64,
-    /// When, in milliseconds.
+    /// Milliseconds since the epoch.
     pub at_ms: i64,
 }
 
-/// An attempt whose outcome the host was not told.
+/// A cancel attempt whose outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tried {
     /// Minor units.
     pub amount: i64,
-    /// When it was written down, which is before anything was sent, in milliseconds.
+    /// When it was recorded, which is before the request was sent, in milliseconds since the epoch.
     pub began_ms: i64,
-    /// Until when the host waited for its answer.
+    /// When the host stopped waiting for the answer.
     pub ended_ms: i64,
-    /// When it can arrive no more, as the gateway is known; counted as `ended_ms` where that is later.
+    /// From when on the request can no longer take effect, by what the channel says of its gateway; [`Self::ended_ms`] if that is
+    /// later.
     pub settles_ms: i64,
 }
 
-/// What a gateway shows of a sale.
+/// What a gateway reports of a sale.
 #[derive(Debug, Clone, Copy)]
 pub struct Sale<'a> {
-    /// All that was given back, in minor units: from its state and what it says is left.
+    /// Total refunded in minor units, computed from the sale's state and its remaining amount.
     pub given_back: i64,
-    /// Its list of cancels; may be empty, or not be one (a sum of all).
+    /// Its cancels; may be empty, or hold one total instead of a list.
     pub listed: &'a [Shown],
 }
 
 /// How an attempt in doubt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ours {
-    /// This is it.
+    /// Made: this one.
     Made(Shown),
-    /// It was not made, and will not be.
+    /// Not made, and it can no longer be.
     NotMade,
-    /// Not known yet; why.
+    /// Unknown for now, and why.
     NotYet(&'static str),
-    /// What is shown may be ours or another's, and nothing more will come.
+    /// A reported cancel may be ours or somebody else's, and no later answer will distinguish them.
     Ambiguous,
 }
 
-/// What explains everything that the gateway shows.
+/// How the reported cancels are attributed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
-    /// Cancels that others made and that are not known here.
+    /// Made by others, and not among the facts yet.
     pub others: Vec<Shown>,
     /// The attempt in doubt, if there is one.
     pub ours: Option<Ours>,
 }
 
-/// The gateway shows less given back than is known here: nothing follows from that answer.
+/// The gateway reports a smaller total than our facts do, so nothing can be concluded from its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{here} was given back here, {there} at the gateway")]
 pub struct Less {
@@ -98,13 +104,13 @@ pub struct Less {
 }
 
 impl Tried {
-    /// When it can arrive no more. What somebody said of the gateway may be less than the time that the host itself took to send it
-    /// and to wait for its answer; in that time it may have been made all the same.
+    /// When it can no longer take effect. `settles_ms` is a setting and may be shorter than the host itself waited; the request
+    /// may have been made at any time until the wait ended.
     fn arrives_until_ms(&self) -> i64 {
         self.settles_ms.max(self.ended_ms)
     }
 
-    /// Whether a cancel can be this attempt's.
+    /// How well a reported cancel matches this attempt.
     fn fit(&self, new: &New) -> Fit {
         let by_moment = new.shown.at_ms.map_or(Fit::Sure, |at_ms| self.moment(at_ms));
         match (new.shown.amount == self.amount, by_moment) {
@@ -129,7 +135,7 @@ impl Tried {
         }
     }
 
-    /// Whether a cancel that is shown is one that this attempt, of which was said that it was not made, made after all.
+    /// Whether a reported cancel is this attempt's after all, which had been called not made.
     pub fn made_after_all(&self, shown: &Shown) -> bool {
         shown.amount == self.amount
             && shown.at_ms.is_some_and(|at_ms| match self.moment(at_ms) {
@@ -142,23 +148,22 @@ impl Tried {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
     Not,
-    /// It may be its, and may as well be another's.
+    /// May be the attempt's or somebody else's.
     Perhaps,
-    /// It is its, unless another fits too: an answer that was lost at once ends the waiting in the very second in which the cancel
-    /// was made, and a gateway whose clock is ahead shows it later.
+    /// The attempt's, unless another one matches too. A connection that is reset at once ends the wait within the second in which
+    /// the cancel was made, and a gateway whose clock is ahead then reports a time after that end.
     IfAlone,
     Sure,
 }
 
-/// What is shown beyond what is known.
+/// A reported cancel that is not among the facts.
 struct New {
     shown: Shown,
-    /// It is the difference of sums and may be several cancels.
+    /// It is the difference of two totals and may stand for several cancels.
     is_sum: bool,
 }
 
-/// Explains what the gateway showed when it was asked at `asked_ms`: by the known cancels, by the attempt in doubt, and by
-/// what others did.
+/// Attributes what the gateway reported at `asked_ms` to the known cancels, to the attempt in doubt, and to others.
 pub fn explain(
     known: &[Known],
     tried: Option<&Tried>,
@@ -190,7 +195,7 @@ pub fn explain(
     Ok(Explained { others, ours: Some(ours) })
 }
 
-/// What the gateway shows and is not among the known cancels.
+/// The reported cancels that are not among the known ones.
 fn unknown(known: &[Known], sale: Sale<'_>) -> Result<Vec<New>, Less> {
     let here = known.iter().fold(0_i64, |sum, known| sum.saturating_add(known.amount));
     let there = sale.given_back;
@@ -206,7 +211,7 @@ fn unknown(known: &[Known], sale: Sale<'_>) -> Result<Vec<New>, Less> {
     if there == here {
         return Ok(Vec::new());
     }
-    // No list, or one that is cut otherwise than our facts: the difference is what is certain.
+    // No list, or one whose parts differ from our facts: only the difference of the totals is certain.
     let last = sale.listed.last();
     let number = last.and_then(|shown| shown.number.clone());
     let shown = Shown {
@@ -217,8 +222,8 @@ fn unknown(known: &[Known], sale: Sale<'_>) -> Result<Vec<New>, Less> {
     Ok(vec![New { shown, is_sum: true }])
 }
 
-/// The list without what is known: each known cancel is the one of its number, else the one of its amount with the nearest
-/// moment. `None`: a known one is not in the list.
+/// The list without the known cancels, each of which is paired by number, otherwise by amount and nearest time. `None` if a
+/// known one has no pair.
 fn unpaired(known: &[Known], listed: &[Shown]) -> Option<Vec<Shown>> {
     let mut left: Vec<Shown> = listed.iter().filter(|shown| shown.amount > 0).cloned().collect();
     let mut unnamed: Vec<&Known> = Vec::new();

@@ -1,14 +1,18 @@
-//! No writing of a call's secrets passes: neither into what people read (logs, records) nor into a gateway's answer before the
-//! plugin reads it.
+//! Replaces a call's secrets wherever they appear: in what people read (logs, records), and in a gateway's answer before the plugin
+//! reads it, since a server may echo a request whose secrets the plugin does not know.
 //!
-//! A text is searched as it stands and as it reads once its escapes are undone (`%2F`, `\u003d`, `\/`, `&#x3D;`, `&amp;`: whatever
-//! encoder wrote them, and whichever characters it left), up to [`DEEPEST`] times over: a percent-writing inside of a JSON text is
-//! two. Each of these readings is searched for the value · its base64, standard and URL-safe, wherever it stands in what was encoded
-//! (three shifts; a character that it shares with its neighbour goes with it) and broken into lines as in mail · its hex · its form
-//! with `+` for blanks. A host that helps a plugin on purpose can write a value in a way that nobody looks for: what this keeps is
-//! that no honest host's echo, and no error page, tells a plugin what it was not to know.
+//! A text is searched as it is and after its escapes are decoded (`%2F`, `\u003d`, `\/`, `&#x3D;`, `&amp;`), up to [`DEEPEST`]
+//! times, because encodings nest: percent-encoding inside a JSON string is two levels. Each decoded text is searched for these
+//! encodings of a value:
+//! - the value itself, and with `+` for blanks;
+//! - its base64, standard and URL-safe, at each of the three offsets that it can have within a longer encoded text (a character that
+//!   encodes bits of the value and of its neighbour is replaced too), and wrapped into lines as in mail;
+//! - its hex, in both cases.
 //!
-//! What it costs is bounded by the length of the text, whatever stands in it; a text without escapes is searched once.
+//! Limit: a server that cooperates with a plugin can use an encoding that is not listed. What is guaranteed is that an honest
+//! server's echo or error page does not reveal a secret.
+//!
+//! The cost is linear in the length of the text; a text without escapes is searched once.
 
 mod reading;
 
@@ -24,17 +28,17 @@ use self::reading::{Reading, Span};
 use crate::contract::imports::Response;
 use crate::secrets::Secrets;
 
-/// Values shorter than this are not looked for: blotting out every `12` would hide the log and protect nothing.
+/// Shorter values are not searched for: replacing every `12` would make logs useless and protect nothing.
 const SHORTEST: usize = 4;
-/// In an answer a find that is none changes what the gateway said, so short values are left there: of fewer bytes than this, …
+/// In an answer a false match would change what the gateway said, so short values are not replaced there: those of fewer bytes, …
 const SHORTEST_IN_ANSWER: usize = 8;
-/// … or of fewer digits than this and nothing else, which an amount or a date may have.
+/// … and those of digits only that are shorter than this, since an amount or a date may equal them.
 const SHORTEST_DIGITS_IN_ANSWER: usize = 10;
-/// How many writings inside of each other are undone.
+/// How many nested encodings are decoded.
 const DEEPEST: usize = 3;
 const BLOT: &str = "[secret]";
 
-/// Knows all writings of a call's secrets.
+/// Searches for every encoding of a call's secrets.
 #[derive(Default)]
 pub(crate) struct Scrubber {
     needles: Vec<Needle>,
@@ -42,22 +46,22 @@ pub(crate) struct Scrubber {
 
 struct Needle {
     writing: Zeroizing<Vec<u8>>,
-    /// Whether the character before (after) it holds some of the value's bits beside its neighbour's.
+    /// Whether the base64 character before (after) it encodes bits of the value together with bits of its neighbour.
     shares: (bool, bool),
-    /// Whether it is of letters that an encoder breaks into lines.
+    /// Whether an encoder may wrap it into lines.
     breaks: bool,
-    /// Whether answers are searched for it.
+    /// Whether it is also replaced in gateway answers.
     in_answers: bool,
     blot: Arc<str>,
 }
 
-/// What is searched, and for what.
+/// How a text is searched.
 #[derive(Clone, Copy)]
 struct Search {
-    /// Only for what may be taken out of an answer, all with the same blot: a keyed hash would tell the plugin which values are the
-    /// same.
+    /// The text is a gateway's answer: only long values, and all with the same replacement, since a keyed hash would reveal to the
+    /// plugin which values are equal.
     answer: bool,
-    /// In either case: a header's name comes in lower case.
+    /// Ignore case: the names of headers arrive in lower case.
     any_case: bool,
 }
 
@@ -71,7 +75,7 @@ impl Scrubber {
         scrubber
     }
 
-    /// Looks for one more value from now on; a keyed hash of it takes its place where there is one.
+    /// Adds a value to search for; it is replaced by its keyed hash if there is one.
     pub(crate) fn add(&mut self, value: &str, keyed_hash: Option<&str>) {
         if value.len() < SHORTEST {
             return;
@@ -107,9 +111,9 @@ impl Scrubber {
         self.needles.is_empty()
     }
 
-    /// The text with every secret blotted out; `None` when there was nothing to blot out.
+    /// The text with every secret replaced; `None` if it has none.
     pub(crate) fn scrub(&self, text: &str) -> Option<String> {
-        // A writing is whole characters, so that what is left of a text is one.
+        // Matches begin and end at character boundaries, so the rest stays valid UTF-8.
         self.scrub_bytes(text.as_bytes()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -124,7 +128,7 @@ impl Scrubber {
         self.blotted(bytes, Search { answer: false, any_case: false })
     }
 
-    /// Blots the secrets out of a gateway's answer.
+    /// Replaces the secrets in a gateway's answer.
     pub(crate) fn scrub_answer(&self, answer: &mut Response) {
         if self.needles.is_empty() {
             return;
@@ -139,7 +143,7 @@ impl Scrubber {
             if let Some(scrubbed) = self.blotted(text.as_bytes(), search) {
                 *text = String::from_utf8_lossy(&scrubbed).into_owned();
             } else if !text.is_ascii() {
-                // From the network characters up to U+00FF stand for bytes.
+                // Header values from the network are bytes, held as the characters U+0000 to U+00FF.
                 let bytes: Zeroizing<Vec<u8>> =
                     Zeroizing::new(text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect());
                 if let Some(scrubbed) = self.blotted(&bytes, search) {
@@ -164,7 +168,7 @@ impl Scrubber {
         Some(out)
     }
 
-    /// Where the secrets stand in a text that was undone so often, in order; none lies over another.
+    /// The places of the secrets in a text that was decoded `undone` times, sorted and merged.
     fn find(&self, text: &[u8], search: Search, undone: usize) -> Vec<Span<'_>> {
         let mut found = self.search(text, search, |_| true);
         if let Some(joined) = Reading::Lines.of(text) {
@@ -201,7 +205,7 @@ impl Scrubber {
 }
 
 impl Needle {
-    /// Its place in a text, with the neighbours that hold some of its bits.
+    /// Its place in a text, with the neighbouring characters that encode some of its bits.
     fn span<'a>(&self, text: &[u8], at: usize, blot: &'a str) -> Span<'a> {
         let shared = |at: Option<usize>| {
             let byte = at.and_then(|at| text.get(at));
@@ -214,14 +218,14 @@ impl Needle {
     }
 }
 
-/// Whether a value is so long that it is none of the other things that stand in an answer.
+/// Whether a value is long enough not to equal other parts of an answer by chance.
 fn is_long(value: &[u8]) -> bool {
     let digits = value.iter().all(u8::is_ascii_digit);
     value.len() >= if digits { SHORTEST_DIGITS_IN_ANSWER } else { SHORTEST_IN_ANSWER }
 }
 
-/// A value as it is, and as it reads where its own characters look like escapes and are undone with the others; each of them in a
-/// form too, where blanks are `+`.
+/// A value as it is, and as decoding changes it when some of its own characters look like escapes; each also as in a form, with `+`
+/// for blanks.
 fn readings(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let mut all = vec![Zeroizing::new(value.to_vec())];
     for _ in 0..DEEPEST {
@@ -239,8 +243,8 @@ fn readings(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     all
 }
 
-/// The base64 writings of bytes inside of something longer, by where they begin in it. The first and the last character may hold
-/// bits of a neighbour: they are not in the writing and are told beside it.
+/// The base64 of a value within a longer encoded text, at each of the three offsets. A first or last character that also encodes
+/// bits of a neighbour is left out and reported by the flags.
 fn base64_writings(value: &[u8]) -> Vec<(Vec<u8>, (bool, bool))> {
     let mut writings = Vec::new();
     for shift in 0..3_usize {

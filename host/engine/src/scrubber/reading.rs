@@ -1,17 +1,17 @@
-//! A text as it reads once something is undone, and the way back. Invariant: what was found in the reading is found in the text,
-//! whole: a place in the reading is given back with everything that was written for it. Both ways are one pass over the text.
+//! Decodes escapes in a text and maps places in the decoded text back to the original. Invariant: a place that covers part of a
+//! decoded escape maps to the whole escape, so that replacing it leaves no half of one. Each direction is one pass.
 
 use memchr::{memchr2, memchr2_iter, memchr3};
 use zeroize::Zeroizing;
 
-/// A place in a text, and what is put there.
+/// A range of a text, and what replaces it.
 #[derive(Debug)]
 pub(super) struct Span<'a> {
     pub(super) from: usize,
-    /// Behind its last byte.
+    /// Exclusive.
     pub(super) to: usize,
     pub(super) blot: &'a str,
-    /// Length of the find that the blot is of.
+    /// Length of the match that the replacement belongs to.
     weight: usize,
 }
 
@@ -21,7 +21,7 @@ impl<'a> Span<'a> {
     }
 }
 
-/// Places in order, those that lie over each other as one, with the blot of the longest.
+/// Sorts spans and merges those that overlap, keeping the replacement of the longest.
 pub(super) fn merged(mut spans: Vec<Span<'_>>) -> Vec<Span<'_>> {
     spans.sort_by_key(|span| span.from);
     let mut apart: Vec<Span<'_>> = Vec::with_capacity(spans.len());
@@ -39,16 +39,16 @@ pub(super) fn merged(mut spans: Vec<Span<'_>>) -> Vec<Span<'_>> {
     apart
 }
 
-/// What is undone.
+/// Which kind of encoding is decoded.
 #[derive(Clone, Copy)]
 pub(super) enum Reading {
-    /// Escapes of URLs, JSON and script, and HTML, all at once.
+    /// Escapes of URLs, JSON, JavaScript and HTML together.
     Escapes,
-    /// Line ends within base64, with the blanks that begin the next line.
+    /// Line breaks within base64, with the indentation of the next line.
     Lines,
 }
 
-/// Something written: how many bytes of the text it takes, and the bytes that it stands for.
+/// An escape: its length in the text, and the bytes that it decodes to.
 struct Escape {
     length: usize,
     bytes: [u8; 4],
@@ -68,14 +68,14 @@ impl Escape {
 }
 
 impl Reading {
-    /// The text with it undone; `None` where there is nothing to undo.
+    /// The decoded text; `None` if it has no escapes.
     pub(super) fn of(self, text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         if matches!(self, Self::Lines) && !has_broken_lines(text) {
             return None;
         }
         let mut pieces = Pieces { text, at: 0, reading: self };
         let (plain, Some(first)) = pieces.next()? else { return None };
-        // Never longer than the text, so that nothing of it is left behind in memory by growing.
+        // The decoded text is never longer, so the buffer does not grow and leave a copy of a secret in freed memory.
         let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
         let mut put = |plain: (usize, usize), escape: Option<Escape>| {
             out.extend_from_slice(text.get(plain.0..plain.1).unwrap_or_default());
@@ -86,14 +86,14 @@ impl Reading {
         Some(out)
     }
 
-    /// Places of the reading as places of the text. They are in order, and none lies over another.
+    /// Maps spans of the decoded text to spans of the original. They must be sorted and must not overlap.
     pub(super) fn places<'a>(self, text: &[u8], mut spans: Vec<Span<'a>>) -> Vec<Span<'a>> {
         let edges = spans.iter_mut().flat_map(|span| [(&mut span.from, false), (&mut span.to, true)]);
         let mut edges = edges.peekable();
         let mut read = 0_usize;
         let mut at = 0_usize;
         for ((from, to), escape) in (Pieces { text, at: 0, reading: self }) {
-            // A piece as it stands, then the escape behind it. An end is told by its last byte.
+            // A literal piece, then the escape after it. An end is exclusive, so it belongs to the piece of its last byte.
             let plain_end = read.saturating_add(to.saturating_sub(from));
             let within = |end: usize| {
                 move |(edge, is_end): &(&mut usize, bool)| **edge < end.saturating_add(usize::from(*is_end))
@@ -110,12 +110,12 @@ impl Reading {
             }
             at = behind;
         }
-        // There are none: every place is in the reading.
+        // Unreachable: every span lies within the decoded text.
         edges.for_each(|(edge, _)| *edge = at);
         spans
     }
 
-    /// The next byte that may begin something.
+    /// The next byte that may begin an escape.
     fn next(self, text: &[u8]) -> Option<usize> {
         match self {
             Self::Escapes => memchr3(b'%', b'\\', b'&', text),
@@ -123,7 +123,7 @@ impl Reading {
         }
     }
 
-    /// What begins a text, if it is something.
+    /// The escape at the beginning of a text.
     fn read(self, text: &[u8]) -> Option<Escape> {
         match (self, text) {
             (Self::Escapes, [b'%', b'u', rest @ ..]) => unit(rest, 2),
@@ -141,7 +141,7 @@ impl Reading {
     }
 }
 
-/// A text in pieces: what stands in it as it is, from and to, and the escape behind that; none is behind the last.
+/// Iterates over a text: a literal range, then the escape after it, which the last range does not have.
 struct Pieces<'a> {
     text: &'a [u8],
     at: usize,
@@ -173,7 +173,7 @@ impl Iterator for Pieces<'_> {
     }
 }
 
-/// Whether a line ends that is long and of base64 alone: encoders break after 64 or 76 letters.
+/// Whether the text has a long line of base64 alone: encoders wrap after 64 or 76 characters.
 fn has_broken_lines(text: &[u8]) -> bool {
     const LETTERS: usize = 32;
     let letters =
@@ -188,7 +188,7 @@ fn number(digits: &[u8], base: u32) -> Option<u32> {
     u32::from_str_radix(text, base).ok()
 }
 
-/// A character by its UTF-16 unit, or two of them: `003d`, behind so many bytes (`\u`, `%u`).
+/// Decodes one or two UTF-16 code units, such as `003d`, after a prefix of `lead` bytes (`\u`, `%u`).
 fn unit(rest: &[u8], lead: usize) -> Option<Escape> {
     let first = number(rest.get(..4)?, 16)?;
     if let Some(c) = char::from_u32(first) {
@@ -202,7 +202,7 @@ fn unit(rest: &[u8], lead: usize) -> Option<Escape> {
     Some(Escape::of_char(lead.saturating_mul(2).saturating_add(8), c))
 }
 
-/// What may stand behind a backslash.
+/// Decodes what follows a backslash.
 fn backslash(rest: &[u8]) -> Option<Escape> {
     let byte = match rest {
         [b'u', rest @ ..] => return unit(rest, 2),
@@ -218,7 +218,7 @@ fn backslash(rest: &[u8]) -> Option<Escape> {
     Some(Escape::of_byte(2, byte))
 }
 
-/// Names of HTML for what stands in a secret and for what encoders name.
+/// HTML entities for characters that a secret may contain or that encoders replace by name.
 const ENTITIES: &[(&str, char)] = &[
     ("amp", '&'),
     ("lt", '<'),
@@ -258,7 +258,7 @@ const ENTITIES: &[(&str, char)] = &[
     ("nbsp", '\u{a0}'),
 ];
 
-/// What may stand behind an ampersand: `#61;`, `#x3d;`, `equals;`.
+/// Decodes what follows an ampersand: `#61;`, `#x3d;`, `equals;`.
 fn entity(rest: &[u8]) -> Option<Escape> {
     const LONGEST: usize = 10;
     let end = rest.iter().take(LONGEST).position(|byte| *byte == b';')?;
