@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::Shop;
 use crate::error::Error;
+use crate::methods::{CARD, METHODS, Method, find_method};
 use crate::page::{Frame, Language, page};
 use crate::shelf::{CartLine, cart_lines, total};
 use crate::store::{Buyer, Item};
@@ -29,13 +30,14 @@ pub(crate) struct Typed {
     name: String,
     email: String,
     phone: String,
-    /// `virtual_account`, or what the payment window offers.
+    /// Code of the method.
     method: String,
 }
 
 impl Typed {
-    fn by_deposit(&self) -> bool {
-        self.method == "virtual_account"
+    /// An unknown code can only come from a forged form: it means the first method.
+    fn method(&self) -> &'static Method {
+        find_method(&self.method).unwrap_or(CARD)
     }
 }
 
@@ -61,6 +63,8 @@ struct CheckoutPage {
     total: i64,
     typed: Typed,
     wrong: Wrong,
+    methods: &'static [Method],
+    chosen: &'static Method,
 }
 
 /// `GET /checkout`
@@ -97,14 +101,8 @@ pub async fn place(
     let trimmed = |text: &str| text.trim().to_owned();
     let buyer =
         Buyer { name: trimmed(&typed.name), email: trimmed(&typed.email), phone: trimmed(&typed.phone) };
-    let id = shop.store.place(
-        &visitor.session,
-        &typed.form,
-        &items,
-        &buyer,
-        typed.by_deposit(),
-        Timestamp::now(),
-    )?;
+    let id =
+        shop.store.place(&visitor.session, &typed.form, &items, &buyer, typed.method(), Timestamp::now())?;
     Ok(Redirect::to(&format!("/orders/{id}")).into_response())
 }
 
@@ -120,7 +118,8 @@ fn show(
         return Ok(Redirect::to("/cart").into_response());
     }
     let frame = Frame::new(shop, visitor, "/checkout")?;
-    page(status, &CheckoutPage { frame, total: total(&lines), lines, typed, wrong })
+    let chosen = typed.method();
+    page(status, &CheckoutPage { frame, total: total(&lines), lines, typed, wrong, methods: METHODS, chosen })
 }
 
 fn check(typed: &Typed, language: Language) -> Wrong {

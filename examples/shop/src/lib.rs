@@ -4,6 +4,7 @@
 pub mod catalogue;
 mod checkout;
 mod error;
+pub mod methods;
 mod orders;
 mod page;
 mod pay;

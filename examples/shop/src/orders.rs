@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::Shop;
 use crate::error::Error;
+use crate::methods::{METHODS, Method};
 use crate::page::{Frame, Language, page};
 use crate::payhost;
 use crate::store::{Order, OrderState};
@@ -97,6 +98,8 @@ struct OrderPage<'a> {
     /// What came of the last click.
     note: Option<String>,
     payhost: &'a str,
+    methods: &'static [Method],
+    chosen: &'static Method,
 }
 
 #[derive(Template)]
@@ -267,7 +270,9 @@ pub fn show_order(
 ) -> Result<Response, Error> {
     let frame = Frame::new(shop, visitor, format!("/orders/{}", order.id))?;
     let state = order.state();
-    page(status, &OrderPage { frame, order, state, stale: !fresh, note, payhost: shop.payhost.origin() })
+    let payhost = shop.payhost.origin();
+    let chosen = order.method;
+    page(status, &OrderPage { frame, order, state, stale: !fresh, note, payhost, methods: METHODS, chosen })
 }
 
 /// Asks payhost how the order's payment stands. `false`: it could not be asked, and the order is as last known.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Form, Json};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::Shop;
 use crate::error::Error;
+use crate::methods::find_method;
 use crate::orders::{find, show_order, to_order};
 use crate::page::Language;
 use crate::payhost::{self, Opened};
@@ -24,13 +26,22 @@ enum NotOpened {
     Failed(String),
 }
 
+/// What the pay button sends.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Choice {
+    /// Code of the method; empty: as the order says.
+    method: String,
+}
+
 /// `POST /orders/{id}/payment`, called by the page's script: what `payhost.js` needs, or a message for the buyer.
 pub async fn payment(
     State(shop): State<Arc<Shop>>,
     visitor: Visitor,
     Path(id): Path<String>,
+    Form(choice): Form<Choice>,
 ) -> Result<Response, Error> {
-    let order = find(&shop, &visitor, &id)?;
+    let order = choose(&shop, find(&shop, &visitor, &id)?, &choice)?;
     Ok(match open(&shop, &order, visitor.language).await? {
         Ok(opened) => Json(json!({
             "id": opened.payment.id,
@@ -56,8 +67,9 @@ pub async fn without_script(
     State(shop): State<Arc<Shop>>,
     visitor: Visitor,
     Path(id): Path<String>,
+    Form(choice): Form<Choice>,
 ) -> Result<Response, Error> {
-    let order = find(&shop, &visitor, &id)?;
+    let order = choose(&shop, find(&shop, &visitor, &id)?, &choice)?;
     match open(&shop, &order, visitor.language).await? {
         Ok(opened) => Ok(Redirect::to(&opened.checkout_url).into_response()),
         Err(NotOpened::NotPayable) => Ok(to_order(&id)),
@@ -65,6 +77,18 @@ pub async fn without_script(
             show_order(&shop, &visitor, StatusCode::BAD_GATEWAY, order, true, Some(message))
         }
     }
+}
+
+/// The order with the method that the buyer chose on its page: who was declined with one may pay with another.
+fn choose(shop: &Shop, order: Order, choice: &Choice) -> Result<Order, Error> {
+    let Some(method) = find_method(&choice.method).filter(|method| *method != order.method) else {
+        return Ok(order);
+    };
+    if order.state() != OrderState::PaymentDue {
+        return Ok(order);
+    }
+    shop.store.choose_method(&order.id, method)?;
+    Ok(Order { method, ..order })
 }
 
 async fn open(shop: &Shop, order: &Order, language: Language) -> Result<Result<Opened, NotOpened>, Error> {

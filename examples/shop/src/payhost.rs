@@ -253,7 +253,7 @@ impl Payhost {
         self.key.starts_with("sk_test_")
     }
 
-    /// Makes the order's payment, or finds it if it was made before. What the buyer changed since (the language) replaces a
+    /// Makes the order's payment, or finds it if it was made before. What the buyer changed since (language, method) replaces a
     /// payment that nobody has paid: without `replace` payhost refuses once its window was opened (`order_differs`).
     pub async fn open(
         &self,
@@ -262,19 +262,16 @@ impl Payhost {
         return_url: &str,
         language: Language,
     ) -> Result<Opened, Error> {
-        let mut body = json!({
+        let body = json!({
             "order_id": order.id,
             "order_name": order_name,
             "amount": { "total": order.total, "currency": "KRW" },
             "buyer": { "name": order.buyer.name, "email": order.buyer.email, "phone": order.buyer.phone },
             "return_url": return_url,
             "language": language.code(),
+            "method": { "kind": order.method.kind, "provider": order.method.provider },
             "replace": true,
         });
-        // Otherwise the buyer chooses in the window.
-        if let Some(members) = body.as_object_mut().filter(|_| order.by_deposit) {
-            members.insert("method".to_owned(), json!({ "kind": "virtual_account" }));
-        }
         self.send(self.client.post(format!("{}/v1/payments", self.origin)).json(&body)).await
     }
 

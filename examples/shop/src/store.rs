@@ -11,6 +11,7 @@ use jiff::tz::{self, TimeZone};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
+use crate::methods::{CARD, Method, find_method};
 use crate::payhost::{Payment, PaymentState, Resolution};
 
 /// What can fail.
@@ -39,7 +40,7 @@ const SCHEMA: &str = "
         name TEXT NOT NULL, email TEXT NOT NULL, phone TEXT NOT NULL,
         payment TEXT,                            -- what payhost said last, as JSON
         cancel_try INTEGER NOT NULL DEFAULT 1,   -- part of the cancel's Idempotency-Key
-        by_deposit INTEGER NOT NULL DEFAULT 0,   -- paid into a virtual account
+        method TEXT NOT NULL DEFAULT 'card',     -- code of the method that the buyer chose
         UNIQUE (session, form)
     ) STRICT;
 ";
@@ -107,8 +108,8 @@ pub struct Order {
     pub payment: Option<Payment>,
     /// Which try to cancel this is.
     pub cancel_try: i64,
-    /// Paid by deposit into a virtual account; otherwise by whatever the payment window offers.
-    pub by_deposit: bool,
+    /// How the buyer wants to pay.
+    pub method: &'static Method,
 }
 
 impl Order {
@@ -149,11 +150,10 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(SCHEMA)?;
-        let known = "SELECT 1 FROM pragma_table_info('orders') WHERE name = 'by_deposit'";
+        let known = "SELECT 1 FROM pragma_table_info('orders') WHERE name = 'method'";
         if connection.query_row(known, [], |_| Ok(())).optional()?.is_none() {
             // A folder of an older shop.
-            connection
-                .execute_batch("ALTER TABLE orders ADD COLUMN by_deposit INTEGER NOT NULL DEFAULT 0")?;
+            connection.execute_batch("ALTER TABLE orders ADD COLUMN method TEXT NOT NULL DEFAULT 'card'")?;
         }
         Ok(Self { connection: Mutex::new(connection) })
     }
@@ -203,7 +203,7 @@ impl Store {
         form: &str,
         items: &[Item],
         buyer: &Buyer,
-        by_deposit: bool,
+        method: &Method,
         now: Timestamp,
     ) -> Result<String, Error> {
         let total: i64 = items.iter().map(Item::sum).sum();
@@ -221,7 +221,7 @@ impl Store {
         )?;
         let id = format!("{day}-{number:04}");
         transaction.execute(
-            "INSERT INTO orders (id, session, form, made_at, items, total, name, email, phone, by_deposit)
+            "INSERT INTO orders (id, session, form, made_at, items, total, name, email, phone, method)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 id,
@@ -233,7 +233,7 @@ impl Store {
                 buyer.name,
                 buyer.email,
                 buyer.phone,
-                by_deposit,
+                method.code,
             ],
         )?;
         transaction.execute("DELETE FROM cart WHERE session = ?", [session])?;
@@ -265,6 +265,12 @@ impl Store {
             orders.push(read_order(row)?);
         }
         Ok(orders)
+    }
+
+    /// The buyer chose another method for an order.
+    pub fn choose_method(&self, id: &str, method: &Method) -> Result<(), Error> {
+        self.lock().execute("UPDATE orders SET method = ? WHERE id = ?", params![method.code, id])?;
+        Ok(())
     }
 
     /// Keeps what payhost said about an order's payment.
@@ -317,6 +323,6 @@ fn read_order(row: &Row<'_>) -> Result<Order, Error> {
         buyer: Buyer { name: row.get("name")?, email: row.get("email")?, phone: row.get("phone")? },
         payment: payment.map(|text| serde_json::from_str(&text)).transpose()?,
         cancel_try: row.get("cancel_try")?,
-        by_deposit: row.get("by_deposit")?,
+        method: find_method(&row.get::<_, String>("method")?).unwrap_or(CARD),
     })
 }

@@ -33,10 +33,13 @@
   var button = form.querySelector("button");
   var error = form.querySelector("[role=alert]");
 
-  if (window.matchMedia("(max-width: 600px)").matches) form.elements.mode.value = "redirect";
+  /* The window opens beside the page on a computer, in its place on a phone. For trying the other way: ?window=redirect (or popup). */
+  var mode = new URLSearchParams(location.search).get("window");
+  if (mode !== "popup" && mode !== "redirect") mode = "auto";
 
   function payment() {
-    return fetch(page + "/payment", { method: "POST" }).then(function (answer) {
+    var choice = new URLSearchParams(new FormData(form));
+    return fetch(page + "/payment", { method: "POST", body: choice }).then(function (answer) {
       return answer.json().then(function (body) {
         if (!answer.ok) throw new Error(body.message);
         return body;
@@ -49,7 +52,7 @@
     event.preventDefault();
     error.hidden = true;
     button.disabled = true;
-    window.Payhost.pay({ payment: payment, mode: form.elements.mode.value, language: document.documentElement.lang }).then(
+    window.Payhost.pay({ payment: payment, mode: mode, language: document.documentElement.lang }).then(
       function (outcome) {
         location.assign(page + "?result=" + encodeURIComponent(outcome.result));
       },

@@ -34,9 +34,30 @@ async fn an_order_is_made_and_opened_with_the_catalogues_prices() {
             "buyer": { "name": "홍길동", "email": "gildong@example.com", "phone": "010-1234-5678" },
             "return_url": format!("http://shop.test/orders/{order}"),
             "language": "ko",
+            "method": { "kind": "card", "provider": null },
             "replace": true,
         })
     );
+}
+
+#[tokio::test]
+async fn the_method_of_the_form_is_asked_for_and_may_be_changed_before_the_order_is_paid() {
+    let payhost = FakePayhost::start().await;
+    let browser = Browser::new(&payhost);
+    browser.post("/cart/add", "product=1").await;
+    let form = browser.checkout_form().await;
+    let made = browser.post("/orders", &format!("form={form}&{GOOD_BUYER}&method=transfer")).await;
+    let order = made.location.strip_prefix("/orders/").unwrap().to_owned();
+    for (chosen, kind, provider) in [
+        ("", "transfer", None),
+        ("method=kakaopay", "easy_pay", Some("kakaopay")),
+        // Nobody but a forger sends this: the order's own stays.
+        ("method=gold", "easy_pay", Some("kakaopay")),
+    ] {
+        browser.post(&format!("/orders/{order}/payment"), chosen).await;
+        let (_, asked) = payhost.created();
+        assert_eq!(asked["method"], json!({"kind": kind, "provider": provider}), "{chosen}");
+    }
 }
 
 #[tokio::test]

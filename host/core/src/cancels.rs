@@ -1,94 +1,101 @@
-//! Which cancels that a gateway shows are ours. Invariant: a cancel is claimed for an attempt only where no other that is shown
-//! fits as well; that an attempt was not made is said only when none that is shown can be its, and it can arrive no more; and
-//! what matches nothing of ours is another's, and is taken over once.
+//! Matches the cancels that a gateway reports against ours. After a request to cancel was lost, the gateway's list is all there
+//! is to say whether it was made, and somebody may have cancelled the same sale in the gateway's admin pages meanwhile.
 //!
-//! | what the gateway shows beyond the known cancels | the attempt in doubt |
+//! Invariants:
+//! - An attempt is called made only where exactly one reported cancel is its best match.
+//! - An attempt is called not made only when no reported cancel can be its own and the request can no longer reach the gateway.
+//! - A reported cancel that matches neither a fact nor the attempt was made by somebody else; it becomes a fact once.
+//!
+//! | reported beyond the known cancels | the attempt in doubt |
 //! |---|---|
-//! | nothing that can be the attempt's | not made, once it can arrive no more; until then not known |
-//! | one of its amount, of a moment while it was under way | made; whatever else there is, is another's |
-//! | one of its amount, of a moment at which it may have been made or not (a little before it began, or after nobody waited for it any more) | not claimed; ambiguous, once it can arrive no more |
-//! | several that fit equally | the same |
-//! | no list, but a sum | its amount: as one cancel; less: another's; more: may hold it, so not claimed |
+//! | nothing that matches it | not made once it can no longer arrive, until then unknown |
+//! | one of its amount, timed while the host waited for the answer | made; every other one is somebody else's |
+//! | one of its amount, timed at most [`SKEW_MS`] after the host stopped waiting, and no other match | made |
+//! | one of its amount, timed a little before it began or longer after the host stopped waiting | unknown, then ambiguous once it can no longer arrive |
+//! | several equally good matches | the same |
+//! | no list, only a total | equal to its amount: made; smaller: somebody else's; larger: may contain it, as in the line above |
 //!
-//! A cancel is known by the gateway's number, else by its amount and the nearest moment. An older cancel, or one whose number
-//! is known, is never the attempt's. One limit remains, which no answer of a gateway removes: of a request that was lost on its
-//! way, and a cancel of the same amount that somebody else made in the very second while it was under way, only one is shown,
-//! and it is taken for ours. The sums are right all the same.
+//! A known cancel is recognised by the gateway's number, otherwise by its amount and the nearest time.
+//!
+//! Limit: when our request is lost on its way and somebody else cancels the same amount while it is under way or within
+//! [`SKEW_MS`] after, the one cancel that is reported is taken for ours. No answer of a gateway distinguishes the two, and the
+//! totals are right either way. For a cancel that is reported without a time, only the amount is compared.
 
-/// How far a gateway's clock may differ from ours, in milliseconds. Further off, the gateway's moments cannot be compared with
-/// ours; host and gateway keep their clocks by NTP. (Three seconds are enough for a person to cancel by hand first.)
+/// How far a gateway's clock may differ from ours, in milliseconds. Both are assumed to follow NTP. A larger tolerance would
+/// confuse our cancel with one that a person made by hand just before it, which takes about three seconds.
 pub const SKEW_MS: i64 = 2_000;
 
-/// Gateways tell moments in whole seconds, rounded down.
+/// Gateways report times in whole seconds, rounded down.
 const SECOND_MS: i64 = 1_000;
 
-/// A cancel that the gateway shows.
+/// A cancel that the gateway reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// The gateway's number of it, where it tells one.
+    /// The gateway's number of it, if it reports one.
     pub number: Option<String>,
     /// Minor units.
     pub amount: i64,
-    /// When, by the gateway's clock, in milliseconds; where it tells that.
+    /// Milliseconds since the epoch by the gateway's clock, if it reports a time.
     pub at_ms: Option<i64>,
 }
 
 /// A cancel that is among the facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// The gateway's number of it, where it told one.
+    /// The gateway's number of it, if it reported one.
     pub number: Option<String>,
     /// Minor units.
     pub amount: i64,
-    /// When, in milliseconds.
+    /// Milliseconds since the epoch.
     pub at_ms: i64,
 }
 
-/// An attempt whose outcome the host was not told.
+/// A cancel attempt whose outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tried {
     /// Minor units.
     pub amount: i64,
-    /// When it was written down, which is before anything was sent, in milliseconds.
+    /// When it was recorded, which is before the request was sent, in milliseconds since the epoch.
     pub began_ms: i64,
-    /// Until when the host waited for its answer.
+    /// When the host stopped waiting for the answer.
     pub ended_ms: i64,
-    /// When it can arrive no more.
+    /// From when on the request can no longer take effect, by what the channel says of its gateway; [`Self::ended_ms`] if that is
+    /// later.
     pub settles_ms: i64,
 }
 
-/// What a gateway shows of a sale.
+/// What a gateway reports of a sale.
 #[derive(Debug, Clone, Copy)]
 pub struct Sale<'a> {
-    /// All that was given back, in minor units: from its state and what it says is left.
+    /// Total refunded in minor units, computed from the sale's state and its remaining amount.
     pub given_back: i64,
-    /// Its list of cancels; may be empty, or not be one (a sum of all).
+    /// Its cancels; may be empty, or hold one total instead of a list.
     pub listed: &'a [Shown],
 }
 
 /// How an attempt in doubt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ours {
-    /// This is it.
+    /// Made: this one.
     Made(Shown),
-    /// It was not made, and will not be.
+    /// Not made, and it can no longer be.
     NotMade,
-    /// Not known yet; why.
+    /// Unknown for now, and why.
     NotYet(&'static str),
-    /// What is shown may be ours or another's, and nothing more will come.
+    /// A reported cancel may be ours or somebody else's, and no later answer will distinguish them.
     Ambiguous,
 }
 
-/// What explains everything that the gateway shows.
+/// How the reported cancels are attributed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
-    /// Cancels that others made and that are not known here.
+    /// Made by others, and not among the facts yet.
     pub others: Vec<Shown>,
     /// The attempt in doubt, if there is one.
     pub ours: Option<Ours>,
 }
 
-/// The gateway shows less given back than is known here: nothing follows from that answer.
+/// The gateway reports a smaller total than our facts do, so nothing can be concluded from its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{here} was given back here, {there} at the gateway")]
 pub struct Less {
@@ -97,7 +104,13 @@ pub struct Less {
 }
 
 impl Tried {
-    /// Whether a cancel can be this attempt's.
+    /// When it can no longer take effect. `settles_ms` is a setting and may be shorter than the host itself waited; the request
+    /// may have been made at any time until the wait ended.
+    fn arrives_until_ms(&self) -> i64 {
+        self.settles_ms.max(self.ended_ms)
+    }
+
+    /// How well a reported cancel matches this attempt.
     fn fit(&self, new: &New) -> Fit {
         let by_moment = new.shown.at_ms.map_or(Fit::Sure, |at_ms| self.moment(at_ms));
         match (new.shown.amount == self.amount, by_moment) {
@@ -110,38 +123,47 @@ impl Tried {
 
     fn moment(&self, at_ms: i64) -> Fit {
         let began_ms = self.began_ms.saturating_sub(self.began_ms.rem_euclid(SECOND_MS));
-        if at_ms < began_ms.saturating_sub(SKEW_MS) || at_ms > self.settles_ms.saturating_add(SKEW_MS) {
+        if at_ms < began_ms.saturating_sub(SKEW_MS) || at_ms > self.arrives_until_ms().saturating_add(SKEW_MS)
+        {
             Fit::Not
-        } else if at_ms < began_ms || at_ms > self.ended_ms {
+        } else if at_ms < began_ms || at_ms > self.ended_ms.saturating_add(SKEW_MS) {
             Fit::Perhaps
+        } else if at_ms > self.ended_ms {
+            Fit::IfAlone
         } else {
             Fit::Sure
         }
     }
 
-    /// Whether a cancel that is shown is one that this attempt, of which was said that it was not made, made after all.
+    /// Whether a reported cancel is this attempt's after all, which had been called not made.
     pub fn made_after_all(&self, shown: &Shown) -> bool {
-        shown.amount == self.amount && shown.at_ms.is_some_and(|at_ms| self.moment(at_ms) == Fit::Sure)
+        shown.amount == self.amount
+            && shown.at_ms.is_some_and(|at_ms| match self.moment(at_ms) {
+                Fit::Sure | Fit::IfAlone => true,
+                Fit::Perhaps | Fit::Not => false,
+            })
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
     Not,
-    /// It may be its, and may as well be another's.
+    /// May be the attempt's or somebody else's.
     Perhaps,
+    /// The attempt's, unless another one matches too. A connection that is reset at once ends the wait within the second in which
+    /// the cancel was made, and a gateway whose clock is ahead then reports a time after that end.
+    IfAlone,
     Sure,
 }
 
-/// What is shown beyond what is known.
+/// A reported cancel that is not among the facts.
 struct New {
     shown: Shown,
-    /// It is the difference of sums and may be several cancels.
+    /// It is the difference of two totals and may stand for several cancels.
     is_sum: bool,
 }
 
-/// Explains what the gateway showed when it was asked at `asked_ms`: by the known cancels, by the attempt in doubt, and by
-/// what others did.
+/// Attributes what the gateway reported at `asked_ms` to the known cancels, to the attempt in doubt, and to others.
 pub fn explain(
     known: &[Known],
     tried: Option<&Tried>,
@@ -152,25 +174,28 @@ pub fn explain(
     let Some(tried) = tried else {
         return Ok(Explained { others: new.into_iter().map(|new| new.shown).collect(), ours: None });
     };
-    let settled = asked_ms > tried.settles_ms;
+    let settled = asked_ms > tried.arrives_until_ms();
     let (fitting, not): (Vec<_>, Vec<_>) =
         new.into_iter().map(|new| (tried.fit(&new), new.shown)).partition(|(fit, _)| *fit != Fit::Not);
     let mut others: Vec<Shown> = not.into_iter().map(|(_, shown)| shown).collect();
     let (sure, perhaps): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|(fit, _)| *fit == Fit::Sure);
-    let ours = match (sure.as_slice(), perhaps.is_empty()) {
+    let ours = match (sure.as_slice(), perhaps.as_slice()) {
         ([(_, made)], _) => {
             others.extend(perhaps.iter().map(|(_, shown)| shown.clone()));
             Ours::Made(made.clone())
         }
-        ([], true) if settled => Ours::NotMade,
-        ([], true) => Ours::NotYet("the gateway knows no such cancel yet"),
-        ([], false) | ([_, ..], _) if settled => Ours::Ambiguous,
-        ([], false) | ([_, ..], _) => Ours::NotYet("what the gateway shows may be this cancel or another's"),
+        ([], [(Fit::IfAlone, made)]) => Ours::Made(made.clone()),
+        ([], []) if settled => Ours::NotMade,
+        ([], []) => Ours::NotYet("the gateway knows no such cancel yet"),
+        ([], [_, ..]) | ([_, ..], _) if settled => Ours::Ambiguous,
+        ([], [_, ..]) | ([_, ..], _) => {
+            Ours::NotYet("what the gateway shows may be this cancel or another's")
+        }
     };
     Ok(Explained { others, ours: Some(ours) })
 }
 
-/// What the gateway shows and is not among the known cancels.
+/// The reported cancels that are not among the known ones.
 fn unknown(known: &[Known], sale: Sale<'_>) -> Result<Vec<New>, Less> {
     let here = known.iter().fold(0_i64, |sum, known| sum.saturating_add(known.amount));
     let there = sale.given_back;
@@ -186,7 +211,7 @@ fn unknown(known: &[Known], sale: Sale<'_>) -> Result<Vec<New>, Less> {
     if there == here {
         return Ok(Vec::new());
     }
-    // No list, or one that is cut otherwise than our facts: the difference is what is certain.
+    // No list, or one whose parts differ from our facts: only the difference of the totals is certain.
     let last = sale.listed.last();
     let number = last.and_then(|shown| shown.number.clone());
     let shown = Shown {
@@ -197,8 +222,8 @@ fn unknown(known: &[Known], sale: Sale<'_>) -> Result<Vec<New>, Less> {
     Ok(vec![New { shown, is_sum: true }])
 }
 
-/// The list without what is known: each known cancel is the one of its number, else the one of its amount with the nearest
-/// moment. `None`: a known one is not in the list.
+/// The list without the known cancels, each of which is paired by number, otherwise by amount and nearest time. `None` if a
+/// known one has no pair.
 fn unpaired(known: &[Known], listed: &[Shown]) -> Option<Vec<Shown>> {
     let mut left: Vec<Shown> = listed.iter().filter(|shown| shown.amount > 0).cloned().collect();
     let mut unnamed: Vec<&Known> = Vec::new();
@@ -276,16 +301,24 @@ mod tests {
             (&[], &[], 500, "not yet", "not made", &[]),
             (&[], &[(500, 0)], 500, "made", "made", &[]),
             (&[], &[(500, 15)], 500, "made", "made", &[]),
-            // Older: somebody cancelled by hand, and ours was lost (M2).
+            // Older: somebody cancelled by hand, and ours was lost.
             (&[], &[(500, -3)], 500, "not yet", "not made", &[500]),
             (&[], &[(500, -3), (500, 0)], 500, "made", "made", &[500]),
-            // A part by hand, and then all of it by us (M3).
+            // A part by hand, and then all of it by us.
             (&[], &[(300, -60)], 1000, "not yet", "not made", &[300]),
             (&[], &[(300, 2)], 500, "not yet", "not made", &[300]),
             // A little before, or after nobody waited: equally ours and another's.
             (&[], &[(500, -1)], 500, "not yet", "ambiguous", &[]),
             (&[], &[(500, -2)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 18)], 500, "not yet", "ambiguous", &[]),
             (&[], &[(500, 20)], 500, "not yet", "ambiguous", &[]),
+            // After nobody waited, by no more than the clocks may differ: ours, if it is alone.
+            (&[], &[(500, 16)], 500, "made", "made", &[]),
+            (&[], &[(500, 17), (300, 17)], 500, "made", "made", &[300]),
+            (&[], &[(500, 16), (500, 17)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 16), (500, 20)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, -1), (500, 16)], 500, "not yet", "ambiguous", &[]),
+            (&[], &[(500, 1), (500, 16)], 500, "made", "made", &[500]),
             (&[], &[(500, 1), (500, 2)], 500, "not yet", "ambiguous", &[]),
             (&[], &[(500, 1), (300, 1), (500, 2)], 500, "not yet", "ambiguous", &[300]),
             // One while it was under way, and one later: the later one is another's.
@@ -347,6 +380,42 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_cancel_is_found_however_far_ahead_the_gateway_s_clock_is() {
+        // The connection was reset at once.
+        let tried = Tried { ended_ms: BEGAN + 50, ..tried(500) };
+        for ahead_ms in (0..=SKEW_MS).step_by(50) {
+            for made_ms in [BEGAN, BEGAN + 50] {
+                let told_ms = made_ms + ahead_ms;
+                let at_ms = Some(told_ms - told_ms.rem_euclid(1000));
+                let list = [Shown { number: None, amount: 500, at_ms }];
+                let sale = Sale { given_back: 500, listed: &list };
+                let found = explain(&[], Some(&tried), sale, BEGAN + 5_000).unwrap();
+                assert_eq!(word(found.ours.as_ref()), "made", "{ahead_ms} ms ahead");
+                assert!(tried.made_after_all(&list[0]), "{ahead_ms} ms ahead");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_over_or_another_s_while_the_host_itself_still_waits() {
+        // Somebody said of the gateway that it takes ten seconds at most; the host waited for fifteen.
+        let tried = Tried { settles_ms: BEGAN + 10_000, ..tried(500) };
+        type Case<'a> = (&'a [(i64, i64)], i64, &'a str);
+        let cases: &[Case<'_>] = &[
+            (&[(500, 14)], 16_000, "made"),
+            (&[(500, 14)], 900_000, "made"),
+            (&[], 11_000, "not yet"),
+            (&[], 15_001, "not made"),
+        ];
+        for (list, asked_after_ms, expected) in cases {
+            let (list, asked_ms) = (listed(list), BEGAN + asked_after_ms);
+            let given_back = list.iter().map(|shown| shown.amount).sum();
+            let found = explain(&[], Some(&tried), Sale { given_back, listed: &list }, asked_ms).unwrap();
+            assert_eq!((word(found.ours.as_ref()), found.others.len()), (*expected, 0), "{list:?}");
+        }
+    }
+
+    #[test]
     fn less_at_the_gateway_than_here_says_nothing() {
         let facts = known(&[(500, -9)]);
         let less = explain(&facts, None, Sale { given_back: 400, listed: &[] }, BEGAN).unwrap_err();
@@ -376,6 +445,10 @@ mod tests {
             admin: Option<(i64, i64)>,
             answered: bool,
             looks: u8,
+            /// How long the host waits for the answer: it is lost at once, or never comes.
+            ended_after_ms: i64,
+            /// How long a request takes at most, as was said of the gateway.
+            settles_after_ms: i64,
         },
     }
 
@@ -384,17 +457,27 @@ mod tests {
         let after = prop::sample::select(vec![0, 300, 900, 1_500, 2_500, 3_000, 20_000, 1_000_000]);
         let soon = prop::sample::select(vec![0, 20, 800, 14_000, 30_000, 800_000]);
         let (made, meanwhile) = (prop::option::weighted(0.6, soon.clone()), (amount.clone(), soon));
+        let ended = prop::sample::select(vec![50, 15_000, 30_000]);
+        let settles = prop::sample::select(vec![1_000, 10_000, 900_000]);
+        let waits = (prop::bool::weighted(0.3), 0..4_u8, ended, settles);
         prop_oneof![
             (amount.clone(), after.clone()).prop_map(|(amount, after_ms)| Act::Admin { amount, after_ms }),
-            (amount, after, made, prop::option::weighted(0.3, meanwhile), prop::bool::weighted(0.3), 0..4_u8)
-                .prop_map(|(amount, after_ms, made_after_ms, admin, answered, looks)| Act::Host {
-                    amount,
-                    after_ms,
-                    made_after_ms,
-                    admin,
-                    answered,
-                    looks
-                }),
+            (amount, after, made, prop::option::weighted(0.3, meanwhile), waits).prop_map(
+                |(amount, after_ms, made_after_ms, admin, waits)| {
+                    let (answered, looks, ended_after_ms, settles_after_ms) = waits;
+                    let arrives = |ms: &i64| *ms <= settles_after_ms.max(ended_after_ms);
+                    Act::Host {
+                        amount,
+                        after_ms,
+                        made_after_ms: made_after_ms.filter(arrives),
+                        admin,
+                        answered,
+                        looks,
+                        ended_after_ms,
+                        settles_after_ms,
+                    }
+                }
+            ),
         ]
     }
 
@@ -454,9 +537,10 @@ mod tests {
             here == self.there.iter().map(|(shown, _)| shown.amount).sum::<i64>()
         }
 
-        /// Whether the admin made one that nothing tells from the attempt's: of its amount, in a second in which it was under way.
+        /// Whether the admin made one that nothing tells from the attempt's: of its amount, in a second in which it was under way, or
+        /// so little later that the clocks may differ by it.
         fn has_a_twin(&self, tried: &Tried, from: usize) -> bool {
-            let seconds = tried.began_ms / 1000 * 1000..=tried.ended_ms;
+            let seconds = tried.began_ms / 1000 * 1000..=tried.ended_ms + SKEW_MS;
             let like = |shown: &Shown| match self.shape {
                 Shape::Full | Shape::NoNumbers => {
                     shown.amount == tried.amount && seconds.contains(&shown.at_ms.unwrap())
@@ -487,12 +571,16 @@ mod tests {
                 self.here.push(Known { number: None, amount: shown.amount, at_ms: shown.at_ms.unwrap() });
                 return;
             }
-            let mut ours = None;
+            let (mut ours, mut now_ms) = (None, tried.arrives_until_ms() + 1);
             for look in 0..=looks {
                 // The last look comes when nothing can arrive any more.
                 let last = look == looks;
-                let asked_ms =
-                    if last { tried.settles_ms + 1 } else { tried.ended_ms + i64::from(look) * 200_000 };
+                let asked_ms = if last {
+                    tried.arrives_until_ms() + 1
+                } else {
+                    tried.ended_ms + i64::from(look) * 200_000
+                };
+                now_ms = now_ms.max(asked_ms);
                 made |= self.run(&mut coming, asked_ms);
                 ours = self.look(Some(&tried), asked_ms);
                 if !matches!(ours, Some(Ours::NotYet(_))) {
@@ -509,7 +597,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
             assert!(self.ambiguous || self.sums_agree(), "{tried:?}");
-            self.now_ms = tried.settles_ms + 1;
+            self.now_ms = now_ms;
             made |= self.run(&mut coming, self.now_ms);
             // A claim of a twin, and ours arrived later: it is another's then.
             assert!(!made || !matches!(ours, Some(Ours::NotMade)));
@@ -538,11 +626,13 @@ mod tests {
                         model.now_ms += after_ms;
                         model.book(amount, model.now_ms, false);
                     }
-                    Act::Host { amount, after_ms, made_after_ms, admin, answered, looks } => {
+                    Act::Host {
+                        amount, after_ms, made_after_ms, admin, answered, looks, ended_after_ms, settles_after_ms,
+                    } => {
                         model.now_ms += after_ms;
                         let began_ms = model.now_ms;
-                        let tried =
-                            Tried { amount, began_ms, ended_ms: began_ms + 15_000, settles_ms: began_ms + 900_000 };
+                        let (ended_ms, settles_ms) = (began_ms + ended_after_ms, began_ms + settles_after_ms);
+                        let tried = Tried { amount, began_ms, ended_ms, settles_ms };
                         let ours = made_after_ms.map(|ms| (began_ms + ms, amount, true));
                         let admin = admin.map(|(amount, ms)| (began_ms + ms, amount, false));
                         model.host(tried, ours.into_iter().chain(admin).collect(), answered, looks);

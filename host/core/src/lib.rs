@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod money;
 pub mod order_ref;
 pub mod state;
+pub mod text;
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {

@@ -1,10 +1,20 @@
-//! No writing of a call's secrets passes: neither into what people read (logs, records) nor into a gateway's answer before the
-//! plugin reads it.
+//! Replaces a call's secrets wherever they appear: in what people read (logs, records), and in a gateway's answer before the plugin
+//! reads it, since a server may echo a request whose secrets the plugin does not know.
 //!
-//! The writings of a value: as it is · base64, standard and URL-safe, wherever it stands in what was encoded (three shifts; a character
-//! that it shares with its neighbour goes with it) · hex · percent-encoded and as in a form · in a JSON text (plain, and with `\/`
-//! and `\u…`) · in HTML. A host that helps a plugin on purpose can write a value in a way that nobody looks for: what this
-//! keeps is that no honest host's echo, and no error page, tells a plugin what it was not to know.
+//! A text is searched as it is and after its escapes are decoded (`%2F`, `\u003d`, `\/`, `&#x3D;`, `&amp;`), up to [`DEEPEST`]
+//! times, because encodings nest: percent-encoding inside a JSON string is two levels. Each decoded text is searched for these
+//! encodings of a value:
+//! - the value itself, and with `+` for blanks;
+//! - its base64, standard and URL-safe, at each of the three offsets that it can have within a longer encoded text (a character that
+//!   encodes bits of the value and of its neighbour is replaced too), and wrapped into lines as in mail;
+//! - its hex, in both cases.
+//!
+//! Limit: a server that cooperates with a plugin can use an encoding that is not listed. What is guaranteed is that an honest
+//! server's echo or error page does not reveal a secret.
+//!
+//! The cost is linear in the length of the text; a text without escapes is searched once.
+
+mod reading;
 
 use std::sync::Arc;
 
@@ -12,24 +22,23 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
 use payhost_core::hex;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
+use self::reading::{Reading, Span};
 use crate::contract::imports::Response;
 use crate::secrets::Secrets;
 
-/// Values shorter than this are not looked for: blotting out every `12` would hide the log and protect nothing.
+/// Shorter values are not searched for: replacing every `12` would make logs useless and protect nothing.
 const SHORTEST: usize = 4;
-/// In an answer a find that is none changes what the gateway said, so short values are left there: of fewer bytes than this, …
+/// In an answer a false match would change what the gateway said, so short values are not replaced there: those of fewer bytes, …
 const SHORTEST_IN_ANSWER: usize = 8;
-/// … or of fewer digits than this and nothing else, which an amount or a date may have.
+/// … and those of digits only that are shorter than this, since an amount or a date may equal them.
 const SHORTEST_DIGITS_IN_ANSWER: usize = 10;
+/// How many nested encodings are decoded.
+const DEEPEST: usize = 3;
 const BLOT: &str = "[secret]";
 
-/// What RFC 3986 leaves as it is; `NON_ALPHANUMERIC` leaves less.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Knows all writings of a call's secrets.
+/// Searches for every encoding of a call's secrets.
 #[derive(Default)]
 pub(crate) struct Scrubber {
     needles: Vec<Needle>,
@@ -37,11 +46,23 @@ pub(crate) struct Scrubber {
 
 struct Needle {
     writing: Zeroizing<Vec<u8>>,
-    /// Whether the character before (after) it holds some of the value's bits beside its neighbour's.
+    /// Whether the base64 character before (after) it encodes bits of the value together with bits of its neighbour.
     shares: (bool, bool),
-    /// Whether answers are searched for it.
+    /// Whether an encoder may wrap it into lines.
+    breaks: bool,
+    /// Whether it is also replaced in gateway answers.
     in_answers: bool,
     blot: Arc<str>,
+}
+
+/// How a text is searched.
+#[derive(Clone, Copy)]
+struct Search {
+    /// The text is a gateway's answer: only long values, and all with the same replacement, since a keyed hash would reveal to the
+    /// plugin which values are equal.
+    answer: bool,
+    /// Ignore case: the names of headers arrive in lower case.
+    any_case: bool,
 }
 
 impl Scrubber {
@@ -54,33 +75,45 @@ impl Scrubber {
         scrubber
     }
 
-    /// Looks for one more value from now on; a keyed hash of it takes its place where there is one.
+    /// Adds a value to search for; it is replaced by its keyed hash if there is one.
     pub(crate) fn add(&mut self, value: &str, keyed_hash: Option<&str>) {
         if value.len() < SHORTEST {
             return;
         }
-        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-        let least = if digits { SHORTEST_DIGITS_IN_ANSWER } else { SHORTEST_IN_ANSWER };
-        let in_answers = value.len() >= least;
         let blot: Arc<str> = keyed_hash.map_or_else(|| BLOT.into(), |hash| format!("[secret {hash}]").into());
-        let texts = writings(value).into_iter().map(|text| (text.into_bytes(), (false, false)));
-        for (writing, shares) in texts.chain(base64_writings(value.as_bytes())) {
-            if !self.needles.iter().any(|known| *known.writing == writing) {
-                let writing = Zeroizing::new(writing);
-                self.needles.push(Needle { writing, shares, in_answers, blot: blot.clone() });
-            }
+        let bytes = value.as_bytes();
+        let in_answers = is_long(bytes);
+        for text in readings(bytes) {
+            let in_answers = is_long(&text);
+            self.put(Needle {
+                writing: text,
+                shares: (false, false),
+                breaks: false,
+                in_answers,
+                blot: blot.clone(),
+            });
         }
-        // Longest first, so that no piece of a longer writing is left standing.
-        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.writing.len()));
+        let digits = hex(bytes);
+        let hex = [digits.to_uppercase(), digits].map(|digits| (digits.into_bytes(), (false, false)));
+        for (writing, shares) in hex.into_iter().chain(base64_writings(bytes)) {
+            let writing = Zeroizing::new(writing);
+            self.put(Needle { writing, shares, breaks: true, in_answers, blot: blot.clone() });
+        }
+    }
+
+    fn put(&mut self, needle: Needle) {
+        if !self.needles.iter().any(|known| known.writing == needle.writing) {
+            self.needles.push(needle);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.needles.is_empty()
     }
 
-    /// The text with every secret blotted out; `None` when there was nothing to blot out.
+    /// The text with every secret replaced; `None` if it has none.
     pub(crate) fn scrub(&self, text: &str) -> Option<String> {
-        // A writing is whole characters, so that what is left of a text is one.
+        // Matches begin and end at character boundaries, so the rest stays valid UTF-8.
         self.scrub_bytes(text.as_bytes()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -92,123 +125,126 @@ impl Scrubber {
 
     /// The same for bytes.
     pub(crate) fn scrub_bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        blotted(self.needles.iter().map(|needle| (needle, &*needle.blot)), bytes)
+        self.blotted(bytes, Search { answer: false, any_case: false })
     }
 
-    /// Blots the secrets out of a gateway's answer, all of them in the same way: a keyed hash would tell the plugin which values
-    /// are the same.
+    /// Replaces the secrets in a gateway's answer.
     pub(crate) fn scrub_answer(&self, answer: &mut Response) {
         if self.needles.is_empty() {
             return;
         }
-        let scrub = |bytes: &[u8]| {
-            let needles = self.needles.iter().filter(|needle| needle.in_answers);
-            blotted(needles.map(|needle| (needle, BLOT)), bytes)
-        };
-        if let Some(body) = scrub(&answer.body) {
+        let (name, text) =
+            (Search { answer: true, any_case: true }, Search { answer: true, any_case: false });
+        if let Some(body) = self.blotted(&answer.body, text) {
             answer.body = body;
         }
-        for text in answer.headers.iter_mut().flat_map(|(name, value)| [name, value]) {
-            if let Some(scrubbed) = scrub(text.as_bytes()) {
+        let headers = answer.headers.iter_mut().flat_map(|(named, value)| [(named, name), (value, text)]);
+        for (text, search) in headers {
+            if let Some(scrubbed) = self.blotted(text.as_bytes(), search) {
                 *text = String::from_utf8_lossy(&scrubbed).into_owned();
             } else if !text.is_ascii() {
-                // From the network characters up to U+00FF stand for bytes.
+                // Header values from the network are bytes, held as the characters U+0000 to U+00FF.
                 let bytes: Zeroizing<Vec<u8>> =
                     Zeroizing::new(text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect());
-                if let Some(scrubbed) = scrub(&bytes) {
+                if let Some(scrubbed) = self.blotted(&bytes, search) {
                     *text = scrubbed.into_iter().map(char::from).collect();
                 }
             }
         }
     }
+
+    fn blotted(&self, text: &[u8], search: Search) -> Option<Vec<u8>> {
+        let spans = self.find(text, search, 0);
+        if spans.is_empty() {
+            return None;
+        }
+        let (mut out, mut kept) = (Vec::with_capacity(text.len()), 0_usize);
+        for span in spans {
+            out.extend_from_slice(text.get(kept..span.from).unwrap_or_default());
+            out.extend_from_slice(span.blot.as_bytes());
+            kept = span.to;
+        }
+        out.extend_from_slice(text.get(kept..).unwrap_or_default());
+        Some(out)
+    }
+
+    /// The places of the secrets in a text that was decoded `undone` times, sorted and merged.
+    fn find(&self, text: &[u8], search: Search, undone: usize) -> Vec<Span<'_>> {
+        let mut found = self.search(text, search, |_| true);
+        if let Some(joined) = Reading::Lines.of(text) {
+            let inside = reading::merged(self.search(&joined, search, |needle| needle.breaks));
+            found.extend(Reading::Lines.places(text, inside));
+        }
+        if undone < DEEPEST
+            && let Some(plain) = Reading::Escapes.of(text)
+        {
+            let inside = self.find(&plain, search, undone.saturating_add(1));
+            found.extend(Reading::Escapes.places(text, inside));
+        }
+        reading::merged(found)
+    }
+
+    fn search(&self, text: &[u8], search: Search, meant: impl Fn(&Needle) -> bool) -> Vec<Span<'_>> {
+        let mut found = Vec::new();
+        let needles = self.needles.iter().filter(|needle| needle.in_answers || !search.answer);
+        for needle in needles.filter(|needle| needle.writing.len() <= text.len() && meant(needle)) {
+            let blot = if search.answer { BLOT } else { &*needle.blot };
+            let length = needle.writing.len();
+            let mut at = |at: usize| found.push(needle.span(text, at, blot));
+            if search.any_case {
+                let windows = text.windows(length).enumerate();
+                windows
+                    .filter(|(_, seen)| seen.eq_ignore_ascii_case(&needle.writing))
+                    .for_each(|(n, _)| at(n));
+            } else {
+                memmem::find_iter(text, needle.writing.as_slice()).for_each(at);
+            }
+        }
+        found
+    }
 }
 
-fn blotted<'a>(needles: impl Iterator<Item = (&'a Needle, &'a str)>, bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut out: Option<Vec<u8>> = None;
-    for (needle, blot) in needles {
-        let current = out.as_deref().unwrap_or(bytes);
-        if let Some(next) = replace(current, needle, blot.as_bytes()) {
-            out = Some(next);
+impl Needle {
+    /// Its place in a text, with the neighbouring characters that encode some of its bits.
+    fn span<'a>(&self, text: &[u8], at: usize, blot: &'a str) -> Span<'a> {
+        let shared = |at: Option<usize>| {
+            let byte = at.and_then(|at| text.get(at));
+            usize::from(byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte)))
+        };
+        let end = at.saturating_add(self.writing.len());
+        let before = if self.shares.0 { shared(at.checked_sub(1)) } else { 0 };
+        let after = if self.shares.1 { shared(Some(end)) } else { 0 };
+        Span::new(at.saturating_sub(before), end.saturating_add(after), blot)
+    }
+}
+
+/// Whether a value is long enough not to equal other parts of an answer by chance.
+fn is_long(value: &[u8]) -> bool {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    value.len() >= if digits { SHORTEST_DIGITS_IN_ANSWER } else { SHORTEST_IN_ANSWER }
+}
+
+/// A value as it is, and as decoding changes it when some of its own characters look like escapes; each also as in a form, with `+`
+/// for blanks.
+fn readings(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let mut all = vec![Zeroizing::new(value.to_vec())];
+    for _ in 0..DEEPEST {
+        match all.last().and_then(|text| Reading::Escapes.of(text)).filter(|text| text.len() >= SHORTEST) {
+            Some(plain) => all.push(plain),
+            None => break,
         }
     }
-    out
-}
-
-fn replace(haystack: &[u8], needle: &Needle, blot: &[u8]) -> Option<Vec<u8>> {
-    let mut found = memmem::find_iter(haystack, needle.writing.as_slice()).peekable();
-    found.peek()?;
-    let shared = |at: Option<usize>| {
-        let byte = at.and_then(|at| haystack.get(at));
-        usize::from(byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte)))
+    let in_a_form = |text: &Zeroizing<Vec<u8>>| {
+        let plus = |byte: &u8| if *byte == b' ' { b'+' } else { *byte };
+        text.contains(&b' ').then(|| Zeroizing::new(text.iter().map(plus).collect::<Vec<u8>>()))
     };
-    let (mut out, mut kept) = (Vec::new(), 0_usize);
-    for at in found {
-        let end = at.saturating_add(needle.writing.len());
-        let before = if needle.shares.0 { shared(at.checked_sub(1)) } else { 0 };
-        let after = if needle.shares.1 { shared(Some(end)) } else { 0 };
-        out.extend_from_slice(haystack.get(kept..at.saturating_sub(before)).unwrap_or_default());
-        out.extend_from_slice(blot);
-        kept = end.saturating_add(after);
-    }
-    out.extend_from_slice(haystack.get(kept..).unwrap_or_default());
-    Some(out)
+    let forms: Vec<_> = all.iter().filter_map(in_a_form).collect();
+    all.extend(forms);
+    all
 }
 
-/// The writings in which a value stands by itself.
-fn writings(value: &str) -> Vec<String> {
-    let form: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-    let percent = |set| utf8_percent_encode(value, set).to_string();
-    let (all, reserved) = (percent(NON_ALPHANUMERIC), percent(RESERVED));
-    let digits = hex(value.as_bytes());
-    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-    vec![
-        value.to_owned(),
-        lower_percent(&form),
-        lower_percent(&all),
-        lower_percent(&reserved),
-        form,
-        all,
-        reserved,
-        digits.to_uppercase(),
-        digits,
-        json(value, false),
-        json(value, true),
-        html.replace('\'', "&#39;"),
-        html.replace('\'', "&#039;"),
-        html.replace('\'', "&#x27;"),
-        html,
-    ]
-}
-
-/// `%2F` as `%2f`.
-fn lower_percent(text: &str) -> String {
-    let mut left = 0_u8;
-    let lower = |c: char| {
-        let inside = left > 0;
-        left = if c == '%' { 2 } else { left.saturating_sub(1) };
-        if inside { c.to_ascii_lowercase() } else { c }
-    };
-    text.chars().map(lower).collect()
-}
-
-/// Inside a JSON text; `ascii` as PHP and Python write it: `\/` and `\u…`.
-fn json(value: &str, ascii: bool) -> String {
-    let quoted = serde_json::Value::from(value).to_string();
-    let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    if !ascii {
-        return inside.to_owned();
-    }
-    let mut units = [0; 2];
-    let escaped = |c: char| match c {
-        '/' => "\\/".to_owned(),
-        c if c.is_ascii() => c.to_string(),
-        c => c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
-    };
-    inside.chars().map(escaped).collect()
-}
-
-/// The base64 writings of bytes inside of something longer, by where they begin in it. The first and the last character may hold
-/// bits of a neighbour: they are not in the writing and are told beside it.
+/// The base64 of a value within a longer encoded text, at each of the three offsets. A first or last character that also encodes
+/// bits of a neighbour is left out and reported by the flags.
 fn base64_writings(value: &[u8]) -> Vec<(Vec<u8>, (bool, bool))> {
     let mut writings = Vec::new();
     for shift in 0..3_usize {
@@ -226,7 +262,12 @@ fn base64_writings(value: &[u8]) -> Vec<(Vec<u8>, (bool, bool))> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
     use super::*;
+
+    /// What RFC 3986 leaves as it is; `NON_ALPHANUMERIC` leaves less.
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
     const VALUE: &str = "s3cr3t+/한\"<'&~.x";
 
@@ -241,10 +282,27 @@ mod tests {
         answer
     }
 
+    /// As mail has it: lines of 76 letters.
+    fn mime(text: &str, end: &str) -> String {
+        let whole = STANDARD.encode(text);
+        let lines: Vec<&str> =
+            whole.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        lines.join(end)
+    }
+
     #[test]
     fn an_answer_loses_every_writing_of_a_secret() {
         let value = VALUE;
-        let php = "s3cr3t+\\/\\ud55c\\\"<'&~.x";
+        let percent = |set| utf8_percent_encode(value, set).to_string();
+        // What JavaScript's `encodeURIComponent` and Python's `quote` leave.
+        const COMPONENT: &AsciiSet =
+            &RESERVED.remove(b'!').remove(b'\'').remove(b'(').remove(b')').remove(b'*');
+        const QUOTE: &AsciiSet = &RESERVED.remove(b'/');
+        let json = serde_json::to_string(value).unwrap();
+        let json = json.get(1..json.len() - 1).unwrap();
+        let html: String = value.chars().map(|c| format!("&#x{:X};", u32::from(c))).collect();
+        let decimal: String = value.chars().map(|c| format!("&#{};", u32::from(c))).collect();
+        let units: String = value.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
         let writings = [
             value.to_owned(),
             STANDARD.encode(value),
@@ -252,16 +310,29 @@ mod tests {
             hex(value.as_bytes()),
             hex(value.as_bytes()).to_uppercase(),
             form_urlencoded::byte_serialize(value.as_bytes()).collect(),
-            utf8_percent_encode(value, NON_ALPHANUMERIC).to_string(),
-            utf8_percent_encode(value, RESERVED).to_string(),
-            utf8_percent_encode(value, RESERVED)
-                .to_string()
-                .replace("%2B%2F", "%2b%2f")
-                .replace("%ED%95%9C", "%ed%95%9c")
-                .replace("%3C", "%3c"),
-            serde_json::to_string(value).unwrap().trim_matches('"').to_owned(),
-            php.to_owned(),
+            percent(NON_ALPHANUMERIC),
+            percent(RESERVED),
+            percent(COMPONENT),
+            percent(QUOTE),
+            percent(RESERVED).replace("%2B%2F", "%2b%2f").replace("%ED%95%9C", "%ed%95%9c"),
+            json.to_owned(),
+            // PHP; Python, which leaves the `/`; Java's Gson.
+            "s3cr3t+\\/\\ud55c\\\"<'&~.x".to_owned(),
+            "s3cr3t+/\\ud55c\\\"<'&~.x".to_owned(),
+            "s3cr3t+/한\\\"\\u003c\\u0027\\u0026~.x".to_owned(),
+            "s3cr3t\\u002B/한\\u0022\\u003C'&~.x".to_owned(),
+            units,
             "s3cr3t+/한&quot;&lt;&#039;&amp;~.x".to_owned(),
+            "s3cr3t&plus;&#x2F;한&quot;&lt;&apos;&amp;~.x".to_owned(),
+            "s3cr3t&#43;&#47;한&#34;&#60;&#39;&#38;~.x".to_owned(),
+            html,
+            decimal,
+            // One inside of another: an address in a JSON text, a JSON text in a page, a JSON text in one.
+            percent(RESERVED).replace('%', "\\u0025"),
+            json.replace('"', "&quot;").replace('/', "\\/"),
+            serde_json::to_string(json).unwrap().trim_matches('"').to_owned(),
+            percent(NON_ALPHANUMERIC).replace('%', "%25"),
+            STANDARD.encode(value).replace('+', "%2B").replace('/', "\\/"),
         ];
         for writing in writings {
             let body = format!("<p>before {writing}; after</p>");
@@ -270,6 +341,81 @@ mod tests {
             let padded = text.replace("[secret]==", "[secret]").replace("[secret]=", "[secret]");
             assert_eq!(padded, "<p>before [secret]; after</p>", "{writing}");
             assert!(answer.headers[0].1.starts_with("[secret]"), "{}", answer.headers[0].1);
+            // What people read is searched in the same way.
+            assert!(Scrubber::new(&secrets()).scrub(&body).unwrap().contains("before [secret"), "{writing}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_looks_like_an_escape_is_found_however_it_is_written() {
+        let value = "ab%41cd\\u003def &lt;gh==";
+        let secrets = Secrets::new().with_channel("key", 1, Zeroizing::new(value.into()));
+        let json = serde_json::to_string(value).unwrap();
+        for writing in [
+            value.to_owned(),
+            utf8_percent_encode(value, NON_ALPHANUMERIC).to_string(),
+            form_urlencoded::byte_serialize(value.as_bytes()).collect(),
+            json.trim_matches('"').to_owned(),
+            json.trim_matches('"').replace('=', "\\u003d"),
+            value.replace('&', "&amp;"),
+            value.replace('=', "&#x3D;"),
+            value.replace('=', "%3D").replace(' ', "+"),
+        ] {
+            let answer = answered(&secrets, format!("<{writing}>").as_bytes(), "");
+            assert_eq!(String::from_utf8(answer.body).unwrap(), "<[secret]>", "{writing}");
+        }
+    }
+
+    #[test]
+    fn base64_that_is_broken_into_lines_holds_nothing_of_a_secret() {
+        for end in ["\r\n", "\n", "\r\n\t", "\\r\\n", "%0D%0A", "&#10;"] {
+            for before in 40..100 {
+                let echo = format!("{}{VALUE}{}", "\0".repeat(before), "\0".repeat(90));
+                let answer = answered(&secrets(), mime(&echo, end).as_bytes(), "");
+                let text = String::from_utf8(answer.body).unwrap().replace(end, "");
+                assert_eq!(text.matches("[secret]").count(), 1, "{before}: {text}");
+                let left = text.replacen("[secret]", "", 1);
+                assert!(left.bytes().all(|byte| byte == b'A' || byte == b'='), "{before}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_headers_name_is_searched_in_lower_case() {
+        let value = "HYb3yQ4f65QL89==";
+        let secrets = Secrets::new().with_channel("key", 1, Zeroizing::new(value.into()));
+        let headers =
+            [format!("x-{value}-y"), format!("x-{}", hex(value.as_bytes())), "content-type".to_owned()];
+        let headers = headers.map(|name| (name.to_lowercase(), String::new())).to_vec();
+        let mut answer = Response { status: 200, headers, body: Vec::new() };
+        Scrubber::new(&secrets).scrub_answer(&mut answer);
+        let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["x-[secret]-y", "x-[secret]", "content-type"]);
+    }
+
+    #[test]
+    fn an_answer_of_nothing_but_escapes_is_searched_in_bounded_time() {
+        let many: Secrets = (0..10).fold(Secrets::new(), |secrets, n| {
+            secrets.with_channel(format!("k{n}"), 1, Zeroizing::new(format!("{n:02}/a secret+ {n:016}")))
+        });
+        let scrubber = Scrubber::new(&many);
+        for unit in [
+            "%25",
+            "%252525",
+            "\\\\",
+            "&amp;",
+            "&",
+            "%",
+            "\\u005c",
+            "&#x26;#x26;",
+            "00/a secret+ 0",
+            "AAAA\n",
+        ] {
+            let body = unit.repeat((1 << 18) / unit.len()).into_bytes();
+            let mut answer = Response { status: 200, headers: vec![], body };
+            let began = std::time::Instant::now();
+            scrubber.scrub_answer(&mut answer);
+            assert!(began.elapsed().as_secs() < 20, "{unit}: {:?}", began.elapsed());
         }
     }
 

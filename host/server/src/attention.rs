@@ -1,5 +1,6 @@
 //! `GET /v1/attention`: what waits for a person. Invariant: whatever the host cannot end by itself is in this list until it is
-//! ended, with the ids that the log and the other routes use; a shop sees its own, the operator all.
+//! ended, with the ids that the log and the other routes use; a shop sees its own, the operator all. However many notices about
+//! one payment are sent, they are one entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ use payhost_store::rows::endpoints::{self, Endpoint};
 use payhost_store::rows::notices::{self, Notice};
 use payhost_store::rows::payments::{self, Payment};
 use payhost_store::rows::{Mode, events, jobs, plugins};
-use payhost_store::{Error, Tx};
+use payhost_store::{Error, ShopKey, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -30,6 +31,8 @@ use crate::http::json::Params;
 use crate::http::page::{Page, limit};
 use crate::http::problem::Problem;
 use crate::jobs::Task;
+use crate::payments::attempt::outcome;
+use crate::sealed::Place;
 use crate::time::rfc3339;
 
 /// Channels that are looked at for one page: a page may be shorter than asked for, and still not be the last one.
@@ -96,8 +99,10 @@ impl Kind {
                     "A gateway's notice was not believed; it changed nothing.",
                 ),
                 words(
-                    "은행·결제대행사 화면과 비교한 뒤 payhost notice accept 또는 dismiss 를 실행하세요.",
-                    "Compare it with the bank or the gateway's admin, then payhost notice accept or dismiss.",
+                    "은행·결제대행사 화면과 비교한 뒤 payhost notice accept 또는 dismiss 를 실행하세요. \
+                     같은 결제의 통보는 payhost notice list --payment 로 볼 수 있습니다.",
+                    "Compare it with the bank or the gateway's admin, then payhost notice accept or dismiss; \
+                     of one payment, all: payhost notice list --payment.",
                 ),
             ),
             Self::EndpointOff => (
@@ -139,6 +144,9 @@ pub struct AttentionOut {
     pub reason: Option<String>,
     /// More about why, for a developer.
     pub detail: Option<String>,
+    /// Of a notice, which is the oldest that waits about its payment: how many do, itself among them
+    /// (`GET /v1/notices?payment_id=…` lists them). Those that are about no payment are counted by channel.
+    pub count: Option<i64>,
     /// Since when it stands so, RFC 3339.
     pub since: String,
     /// When the host looks again by itself, RFC 3339. Absent: only a person ends it.
@@ -162,6 +170,7 @@ impl AttentionOut {
             attempt_id: None,
             reason: None,
             detail: None,
+            count: None,
             since: rfc3339(since_us),
             next_try_at: None,
             text,
@@ -272,9 +281,12 @@ fn of_kind(
             let resolution =
                 if kind == Kind::InDoubt { Resolution::InDoubt } else { Resolution::NeedsOperator };
             let rows = payments::with_resolution(tx, scope, resolution, after, limit)?;
-            rows.into_iter().map(|row| of_payment(tx, kind, row)).collect::<Result<Vec<_>, _>>()?
+            rows.into_iter().map(|row| of_payment(tx, host, kind, row)).collect::<Result<Vec<_>, _>>()?
         }
-        Kind::Notice => notices::for_a_person(tx, scope, after, limit)?.into_iter().map(of_notice).collect(),
+        Kind::Notice => {
+            let rows = notices::for_a_person(tx, scope, after, limit)?;
+            rows.into_iter().map(|row| of_notice(tx, host, row)).collect::<Result<Vec<_>, _>>()?
+        }
         Kind::EndpointOff => {
             endpoints::switched_off(tx, scope, after, limit)?.into_iter().map(of_endpoint).collect()
         }
@@ -283,24 +295,26 @@ fn of_kind(
     Ok(Found { items, read_to: None })
 }
 
-fn of_payment(tx: &mut Tx<'_>, kind: Kind, row: Payment) -> Result<AttentionOut, Error> {
+fn of_payment(tx: &mut Tx<'_>, host: &Host, kind: Kind, row: Payment) -> Result<AttentionOut, Error> {
+    let key = host.vault().key_of(tx, row.shop_id)?;
     let mut item = AttentionOut::new(kind, row.id.to_string(), (row.shop_id, row.mode), row.updated_us);
     let attempt = attempts::open_of(tx, row.shop_id, row.id)?;
     if let Some(attempt) = attempt.filter(|attempt| attempt.state == AttemptState::InDoubt) {
         item.attempt_id = Some(attempt.id.to_string());
         item.since = rfc3339(attempt.updated_us);
-        let outcome: Value =
-            attempt.outcome.as_ref().and_then(|outcome| outcome.to().ok()).unwrap_or_default();
+        let outcome = outcome(&key, &attempt)?;
         item.reason = outcome.pointer("/result/doubt").and_then(Value::as_str).map(ToOwned::to_owned);
         if kind == Kind::InDoubt {
-            let key = Task::Resolve { shop: row.shop_id, attempt: attempt.id }.key();
-            let job = jobs::get(tx, &key)?.filter(|job| job.state == jobs::JobState::Waiting);
-            item.detail = job.as_ref().and_then(|job| job.last_error.clone());
+            let task = Task::Resolve { shop: row.shop_id, attempt: attempt.id };
+            let job = jobs::get(tx, &task.key())?.filter(|job| job.state == jobs::JobState::Waiting);
+            let words = job.as_ref().and_then(|job| Some((job.id, job.last_error.as_ref()?)));
+            item.detail =
+                words.map(|(id, sealed)| Place::JobError(id).open_words(&key, sealed)).transpose()?;
             item.next_try_at = job.map(|job| rfc3339(job.due_us));
         }
     }
     if kind == Kind::NeedsOperator
-        && let Some((reason, detail)) = why(&events::of_payment(tx, row.shop_id, row.id)?)
+        && let Some((reason, detail)) = why(&key, &events::of_payment(tx, row.shop_id, row.id)?)?
     {
         item.reason = Some(reason);
         item.detail = detail;
@@ -314,28 +328,32 @@ fn of_payment(tx: &mut Tx<'_>, kind: Kind, row: Payment) -> Result<AttentionOut,
 }
 
 /// Why a person was called: the newest event that says so, with its words.
-fn why(events: &[events::Event]) -> Option<(String, Option<String>)> {
+fn why(key: &ShopKey, events: &[events::Event]) -> Result<Option<(String, Option<String>)>, Error> {
     const REASONS: &[&str] = &["needs_operator", "finding", "doubt", "reason"];
-    events.iter().rev().find_map(|event| {
-        if event.name == "payment.needs_operator" {
-            return None;
-        }
-        let payload: Value = event.payload.to().ok()?;
-        let data = payload.get("data")?;
-        let text = |name: &str| data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+    for event in events.iter().rev().filter(|event| event.name != "payment.needs_operator") {
+        let payload: Value = Place::Event(event.id).open_json(key, &event.payload)?;
+        let text = |name: &str| {
+            payload.get("data").and_then(|data| data.get(name)).and_then(Value::as_str).map(ToOwned::to_owned)
+        };
         let named = REASONS.iter().find_map(|name| text(name));
         let of_event = event.name.strip_prefix("payment.deposit_").map(|rest| format!("deposit_{rest}"));
-        Some((named.or(of_event)?, text("detail").or_else(|| text("note"))))
-    })
+        if let Some(reason) = named.or(of_event) {
+            return Ok(Some((reason, text("detail").or_else(|| text("note")))));
+        }
+    }
+    Ok(None)
 }
 
-fn of_notice(row: Notice) -> AttentionOut {
+fn of_notice(tx: &mut Tx<'_>, host: &Host, row: Notice) -> Result<AttentionOut, Error> {
+    let key = host.vault().key_of(tx, row.shop_id)?;
+    let count = notices::waiting_with(tx, &row)?;
     let mut item =
         AttentionOut::new(Kind::Notice, row.id.to_string(), (row.shop_id, row.mode), row.updated_us);
     item.payment_id = row.payment_id.map(|id| id.to_string());
     item.reason = Some(row.state.as_str().to_owned());
-    item.detail = row.reason;
-    item
+    item.detail = row.reason.map(|sealed| Place::Reason(row.id).open_words(&key, &sealed)).transpose()?;
+    item.count = Some(count);
+    Ok(item)
 }
 
 fn of_endpoint(row: Endpoint) -> AttentionOut {

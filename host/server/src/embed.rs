@@ -190,7 +190,7 @@ impl Shop {
     pub async fn payment(&self, id: PaymentId) -> Result<PaymentOut, Problem> {
         let row = read::find(&self.host, self.caller, id).await?;
         let row = row.ok_or_else(|| Problem::not_found("payment"))?;
-        Ok(read::show(&self.host, &row).await)
+        Ok(read::show(&self.host, &row).await?)
     }
 
     /// Approves a payment that waits for the shop (`confirm: manual`). Where its `resolution` is `in_doubt` afterwards, it is not

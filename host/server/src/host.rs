@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 pub use payhost_core::hex;
+use payhost_core::id::ShopId;
 use payhost_engine::{CacheOptions, Engine, EngineError};
-use payhost_store::{MasterKey, Store, Vault};
+use payhost_store::{MasterKey, ShopKey, Store, Vault};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -19,7 +20,9 @@ use crate::http::limits::{Limits, RequestLimits};
 use crate::http::problem::Problem;
 use crate::plugins::registry::Registry;
 use crate::time::{Clock, SystemClock};
+use crate::vbank::hearing::Hearings;
 use crate::vbank::notify::NoticeLimits;
+use crate::vbank::told::Told;
 use crate::webhooks;
 
 /// Why a host could not be opened, in words for the operator.
@@ -242,6 +245,8 @@ impl Builder {
             jobs_per_shop: self.jobs_per_shop,
             notice_limits: self.notice_limits,
             proxy_seen: AtomicBool::new(false),
+            hearings: Hearings::default(),
+            told: Told::default(),
             webhooks: webhooks::Client::new(&self.webhooks)?,
             webhook_options: self.webhooks,
             finishing: TaskTracker::new(),
@@ -383,6 +388,8 @@ struct Inner {
     jobs_per_shop: usize,
     notice_limits: NoticeLimits,
     proxy_seen: AtomicBool,
+    hearings: Hearings,
+    told: Told,
     webhooks: webhooks::Client,
     webhook_options: webhooks::Options,
     finishing: TaskTracker,
@@ -417,6 +424,15 @@ impl Host {
     /// Sealed values.
     pub(crate) fn vault(&self) -> &Vault {
         &self.0.vault
+    }
+
+    /// The key of a shop, from memory or, the first time, from its row.
+    pub(crate) async fn shop_key(&self, shop: ShopId) -> Result<ShopKey, payhost_store::Error> {
+        if let Some(key) = self.vault().known(shop) {
+            return Ok(key);
+        }
+        let vault = self.vault().clone();
+        self.store().read(move |tx| vault.key_of(tx, shop)).await
     }
 
     /// The sandbox.
@@ -499,6 +515,16 @@ impl Host {
     /// Tells the first time that it is called.
     pub(crate) fn proxy_seen_first(&self) -> bool {
         !self.0.proxy_seen.swap(true, Ordering::Relaxed)
+    }
+
+    /// Payments about which more is sent than is kept.
+    pub(crate) fn hearings(&self) -> &Hearings {
+        &self.0.hearings
+    }
+
+    /// What the log said of strangers.
+    pub(crate) fn told(&self) -> &Told {
+        &self.0.told
     }
 
     /// What tells shops of events.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use fixture::{NOW_US, World, fresh, job, json_of, world};
+use fixture::{NOW_US, World, fresh, job, world};
 use own_postgres::{SAFE, Server};
 use payhost_core::id::EventId;
 use payhost_core::{FactKind, PaymentState};
@@ -30,8 +30,7 @@ use payhost_store::rows::checkouts;
 use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::idempotency::{self, Begun, Idempotency, IdempotencyState};
 use payhost_store::rows::{Mode, facts, jobs, payments};
-use payhost_store::{Blob, Error, Options, Store};
-use serde_json::json;
+use payhost_store::{Blob, Error, Options, Sealed, Store};
 
 const IN_FLIGHT: usize = 64;
 
@@ -113,7 +112,7 @@ async fn pay(store: &Store, world: World, order: String) {
     store.transact(t1).await.unwrap();
     let t2 = move |tx: &mut payhost_store::Tx<'_>| -> Result<(), Error> {
         let mut payment = payments::lock(tx, world.shop, id)?.unwrap();
-        let outcome = Some(json_of(json!({"approved": "x".repeat(300)})));
+        let outcome = Some(Sealed::from_bytes(vec![1; 300]));
         attempts::settle(tx, &Attempt { state: AttemptState::Succeeded, outcome, ..attempt })?;
         assert!(facts::record(tx, &world.fact(id, FactKind::Approved, 0, 1000))?.is_new());
         let (now_ms, random) = fresh();
@@ -124,13 +123,14 @@ async fn pay(store: &Store, world: World, order: String) {
             payment_id: Some(id),
             sequence: Some(1),
             name: "payment.paid".to_owned(),
-            payload: json_of(json!({"payment": "x".repeat(300)})),
+            payload: Sealed::from_bytes(vec![1; 300]),
             created_us: NOW_US,
         };
         events::insert(tx, &event)?;
         (payment.state, payment.paid, payment.next_event) = (PaymentState::Paid, 1000, 2);
         payments::save(tx, &mut payment, NOW_US)?;
-        idempotency::finish(tx, (world.shop, Mode::Test, &order), 200, &"x".repeat(300), Some(id))
+        let body = Sealed::from_bytes(vec![1; 300]);
+        idempotency::finish(tx, (world.shop, Mode::Test, &order), 200, &body, Some(id))
     };
     store.transact(t2).await.unwrap();
 }

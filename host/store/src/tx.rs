@@ -254,6 +254,25 @@ impl<'a> Tx<'a> {
         self.execute_later(sql, &[])
     }
 
+    /// What to put behind a `SELECT` of a row that something new is going to stand on: who ends its use ([`Tx::for_end`]) waits until
+    /// this transaction ended, and who began to end it earlier is waited for, and what the row then is decides. It costs what the
+    /// foreign key of the new row costs anyway, and nobody else waits.
+    pub fn for_use(&self) -> &'static str {
+        match self.backend {
+            Backend::Sqlite(_) => "",
+            Backend::Postgres(_) => " FOR KEY SHARE",
+        }
+    }
+
+    /// Like [`Tx::for_update`] for rows whose use ends, if nothing stands on them: what is counted behind it has everything that was
+    /// added to them, and nothing is added until this transaction ended.
+    pub fn for_end(&self) -> &'static str {
+        match self.backend {
+            Backend::Sqlite(_) => "",
+            Backend::Postgres(_) => " FOR UPDATE",
+        }
+    }
+
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Backend<'a>) -> Result<T, Error>) -> Result<T, Error> {
         if self.failed {
             return Err(Error::Aborted);

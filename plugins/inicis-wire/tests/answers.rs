@@ -229,7 +229,32 @@ fn inquiries_read_every_documented_state_and_no_other() {
     assert!(inquiry::read(200, body("CANCEL").as_bytes(), "OTHERMID00").is_err());
     let whole = body("CANCEL").replace("partCancelTransInfo", "other");
     let Ok(Inquired::Found(sale)) = inquiry::read(200, whole.as_bytes(), "INIpayTest") else { panic!() };
-    assert_eq!(sale.cancels.iter().map(|c| c.price).collect::<Vec<_>>(), [2000]);
+    let cancel = |price: i64, at_ms: Option<i64>| inquiry::Cancel { tid: None, price, at_ms };
+    assert_eq!(sale.cancels, [cancel(2000, Some(1_731_855_600_000))]);
+    // What the moment of an account's refund means is not documented.
+    let refunded = body("REFUND_COMPLETED").replace("partCancelTransInfo", "other");
+    let refunded = refunded.replace("cancelDate", "refundDate").replace("cancelTime", "refundTime");
+    let Ok(Inquired::Found(sale)) = inquiry::read(200, refunded.as_bytes(), "INIpayTest") else { panic!() };
+    assert_eq!(sale.cancels, [cancel(2000, None)]);
+}
+
+#[test]
+fn only_a_sale_of_which_nothing_is_held_is_called_already_cancelled() {
+    // A net cancel's refusal of that class ends a doubt. 625 and 704 speak of a part: the rest is held.
+    for (suffix, class) in
+        [("625", Class::Other), ("626", Class::AlreadyCancelled), ("704", Class::Duplicate)]
+    {
+        for operation in [Operation::NetCancel, Operation::Cancel] {
+            for network in ["500", "512", "516"] {
+                let code = format!("{network}{suffix}");
+                assert_eq!(codes::meaning(&code, operation).class, class, "{code}");
+            }
+        }
+    }
+    let cancelled = |suffix: &u32| {
+        codes::meaning(&format!("500{suffix:03}"), Operation::NetCancel).class == Class::AlreadyCancelled
+    };
+    assert_eq!((0..1000).filter(cancelled).collect::<Vec<u32>>(), [626]);
 }
 
 #[test]

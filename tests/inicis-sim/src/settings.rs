@@ -53,7 +53,7 @@ pub struct Settings {
     pub wallet_names: BTreeMap<String, String>,
     /// Deposit deadline in days when the merchant gives none: 10 on the phone (§2.1), unknown on PC.
     pub vbank_default_days: i64,
-    /// How long a refund to an account is told as `WAITING_FOR_REFUND` (§6.1). Unknown.
+    /// How long a refund to an account is told as `WAITING_FOR_REFUND` (§6.1), until `refundDate`. Unknown.
     pub vbank_refund_wait_ms: i64,
     /// Whether v2 `refund` closes a virtual account that nobody paid into, as GVacct does in v1. Unknown.
     pub v2_refund_closes_unpaid_vbank: bool,

@@ -1,7 +1,10 @@
-//! Nothing in a descriptor is without a bound, and the bounds are one table: what is not in it cannot grow.
+//! Nothing in a descriptor is without a bound, and the bounds are one table: what is not in it cannot grow. Nor does any of its text
+//! hold characters that are not seen.
 //!
 //! A descriptor is kept for as long as its plugin is loaded, shown to every shop, and looked through at every change of a
 //! channel. The largest that we know of (KG INICIS) stays below a tenth of each bound.
+
+use payhost_core::text::{self, is_hidden};
 
 use super::{Check, DescriptorError};
 use crate::contract::plugin::{Descriptor, Lookup, SecretUse, SettingField, SettingType, Span};
@@ -62,6 +65,17 @@ pub(super) fn check(descriptor: &Descriptor) -> Check {
         }
     }
     Ok(())
+}
+
+/// Refuses a text that would be shown otherwise than it is written: an operator grants, and a shop sets up, what they read.
+pub(super) fn printable(descriptor: &Descriptor) -> Check {
+    let shown = texts(descriptor).into_iter().flat_map(|text| [text.ko.as_str(), &text.en]);
+    let patterns = descriptor.settings.iter().filter_map(|setting| setting.pattern.as_deref());
+    let mut all = shown.chain(values(descriptor)).chain(names(descriptor)).chain(patterns);
+    match all.find(|text| text.contains(is_hidden)) {
+        Some(text) => Err(DescriptorError::Hidden(text::printable(text, &[]))),
+        None => Ok(()),
+    }
 }
 
 fn most(counts: impl Iterator<Item = usize>) -> usize {

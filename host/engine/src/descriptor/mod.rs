@@ -39,6 +39,11 @@ pub enum DescriptorError {
         /// The rule.
         rule: &'static str,
     },
+    /// A text with characters that are not seen: of control, of direction, without width.
+    #[error(
+        "the text `{0}` has characters that are not seen (shown here as \\u…): one line of plain text is expected"
+    )]
+    Hidden(String),
     /// A label lacks Korean or English.
     #[error("the text of {0} must not be empty, neither in Korean nor in English")]
     EmptyText(String),
@@ -120,6 +125,7 @@ type Check<T = ()> = Result<T, DescriptorError>;
 /// Checks a descriptor and takes from it what the plugin may do.
 pub(crate) fn accept(descriptor: &Descriptor) -> Check<Policy> {
     limits::check(descriptor)?;
+    limits::printable(descriptor)?;
     names(descriptor)?;
     let fields = settings(&descriptor.settings)?;
     presets(descriptor, &fields)?;

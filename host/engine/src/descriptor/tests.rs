@@ -272,3 +272,46 @@ fn a_version_is_a_semantic_one() {
         assert!(accept(&with(|d| d.version = bad.into())).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_text_that_is_shown_otherwise_than_it_is_written_is_refused_wherever_it_stands() {
+    for hidden in ["\u{1b}[8m", "a\nb", "\u{202e}", "\u{9b}", "\u{200b}", "\r", "\0"] {
+        let bad = || Text { ko: "x".into(), en: format!("x{hidden}") };
+        let bad_ko = || Text { ko: format!("x{hidden}"), en: "x".into() };
+        let word = || format!("x{hidden}");
+        let choice = |value: String, label: Text| {
+            one_field(SettingType::Choice(vec![Choice { value, label }]), |_| {})
+        };
+        for (place, descriptor) in [
+            ("author", with(|d| d.author = word())),
+            ("name", with(|d| d.name = bad())),
+            ("name in Korean", with(|d| d.name = bad_ko())),
+            ("summary", with(|d| d.summary = bad())),
+            ("title", one_field(SettingType::Text, |field| field.title = bad())),
+            ("help", one_field(SettingType::Text, |field| field.help = bad())),
+            ("default", one_field(SettingType::Text, |field| field.default = Some(word()))),
+            ("pattern", one_field(SettingType::Text, |field| field.pattern = Some(word()))),
+            ("choice", choice(word(), text_of(1))),
+            ("label", choice("x".into(), bad())),
+            ("method", with(|d| d.supports = vec![MethodSupport { title: bad(), ..method() }])),
+            ("currency", with(|d| d.supports = vec![MethodSupport { currencies: vec![word()], ..method() }])),
+            ("reason", with(|d| d.hosts = vec![WantedHost { reason: bad(), ..host("https://a.example") }])),
+            (
+                "read path",
+                with(|d| {
+                    d.hosts = vec![WantedHost {
+                        read_paths: vec![format!("/{hidden}")],
+                        ..host("https://a.example")
+                    }];
+                }),
+            ),
+            ("preset", with(|d| d.presets = vec![Preset { title: bad(), ..preset(vec![]) }])),
+            ("note", with(|d| d.presets = vec![Preset { notes: vec![bad()], ..preset(vec![]) }])),
+            ("purpose", with(|d| d.presets = vec![Preset { purposes: vec![word()], ..preset(vec![]) }])),
+        ] {
+            let refused = accept(&descriptor).unwrap_err();
+            assert!(matches!(refused, DescriptorError::Hidden(_)), "{place}: {refused}");
+            assert!(!refused.to_string().contains(hidden), "{place}: the words are as dangerous: {refused}");
+        }
+    }
+}

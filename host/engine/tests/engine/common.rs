@@ -102,7 +102,11 @@ pub fn assert_no_secret(text: &str) {
         let base64 = base64::engine::general_purpose::STANDARD.encode(value);
         let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
         let form: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        for writing in [value, base64.trim_end_matches('='), &hex, &form] {
+        let html: String = value
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("&#{};", u32::from(c)) })
+            .collect();
+        for writing in [value, base64.trim_end_matches('='), &hex, &form, &html] {
             assert!(!text.contains(writing), "`{writing}` is in: {text}");
         }
     }

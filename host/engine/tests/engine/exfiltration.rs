@@ -153,6 +153,14 @@ async fn what_a_granted_host_echoes_comes_back_without_the_secrets() {
         "percent",
         "form",
         "json",
+        "quote",
+        "component",
+        "gson",
+        "php",
+        "json-twice",
+        "html-hex",
+        "html-decimal",
+        "mime",
         "header",
     ];
     let sent = [
@@ -180,7 +188,7 @@ async fn what_a_granted_host_echoes_comes_back_without_the_secrets() {
             echoes += 1;
         }
     }
-    assert_eq!(echoes, RUNS * 55);
+    assert_eq!(echoes, RUNS * 95);
 }
 
 #[tokio::test]

@@ -165,7 +165,9 @@ async fn forever(
 fn echoed(path: &str, text: &str) -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    const LEFT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    const QUOTE: &AsciiSet = &LEFT.remove(b'/');
     let hex = || text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     match path.trim_start_matches("/echo/") {
         "plain" => answer(text),
@@ -178,12 +180,44 @@ fn echoed(path: &str, text: &str) -> String {
         "percent" => answer(&utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()),
         "form" => answer(&form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()),
         "json" => answer(&serde_json::json!({ "got": text }).to_string()),
+        // Python's `quote`, JavaScript's `encodeURIComponent`.
+        "quote" => answer(&utf8_percent_encode(text, QUOTE).to_string()),
+        "component" => {
+            const COMPONENT: &AsciiSet =
+                &LEFT.remove(b'!').remove(b'\'').remove(b'(').remove(b')').remove(b'*');
+            answer(&utf8_percent_encode(text, COMPONENT).to_string())
+        }
+        // Java's Gson; PHP; a text of JSON in a text of JSON.
+        "gson" => {
+            let json = serde_json::json!({ "got": text }).to_string();
+            let [equals, and, quote] = ["=", "&", "'"].map(|c| format!("\\u{:04x}", c.as_bytes()[0]));
+            answer(&json.replace('=', &equals).replace('&', &and).replace('\'', &quote))
+        }
+        "php" => answer(&serde_json::json!({ "got": text }).to_string().replace('/', "\\/")),
+        "json-twice" => {
+            let inner = serde_json::json!({ "got": text }).to_string();
+            answer(&serde_json::json!({ "said": inner }).to_string())
+        }
+        "html-hex" => answer(&entities(text, |c| format!("&#x{c:X};"))),
+        "html-decimal" => answer(&entities(text, |c| format!("&#{c};"))),
+        "mime" => {
+            let whole = STANDARD.encode(text);
+            let lines: Vec<&str> =
+                whole.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            answer(&lines.join("\r\n"))
+        }
         "header" => {
             let line = text.replace(['\r', '\n'], " ");
             format!("HTTP/1.1 400 Bad Request\r\nx-got: {line}\r\ncontent-length: 0\r\n\r\n")
         }
         other => panic!("no echo {other}"),
     }
+}
+
+/// All but letters and digits by their numbers.
+fn entities(text: &str, written: impl Fn(u32) -> String) -> String {
+    let escaped = |c: char| if c.is_ascii_alphanumeric() { c.to_string() } else { written(u32::from(c)) };
+    text.chars().map(escaped).collect()
 }
 
 fn answer(body: &str) -> String {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
 
+use super::manage::was_removed;
 use super::ready::{Moment, Ready, channel_settings};
 use super::settings;
 use crate::host::Host;
@@ -92,7 +93,10 @@ pub async fn check(
     PathId(id): PathId<ChannelId>,
 ) -> Result<Json<CheckOut>, Problem> {
     let row = host.store().read(move |tx| channels::get(tx, caller.shop_id, id)).await?;
-    row.filter(|row| row.mode == caller.mode).ok_or_else(|| Problem::not_found("channel"))?;
+    let row = row.filter(|row| row.mode == caller.mode).ok_or_else(|| Problem::not_found("channel"))?;
+    if row.removed_us.is_some() {
+        return Err(was_removed());
+    }
     let ready = Ready::load(&host, caller.shop_id, id, None).await?;
     let mut findings = own_findings(&host, &ready).await?;
     findings.extend(plugin_findings(&host, &ready).await?);

@@ -13,19 +13,19 @@ use payhost_store::rows::{Mode, plugins};
 use payhost_store::{Error, Json as Stored, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::ready::channel_settings;
 use super::settings::{self, Checked};
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
-use crate::http::json::{Body, PathId};
+use crate::http::json::{Body, Params, PathId};
 use crate::http::page::Page;
 use crate::http::problem::Problem;
 use crate::http::text;
 use crate::jobs;
 use crate::sealed::Place;
-use crate::shops::manage::name;
+use crate::shops::manage::{name, tenant};
 use crate::time::rfc3339;
 use crate::webhooks::web_hook_address;
 
@@ -121,7 +121,7 @@ pub struct ChannelOut {
     /// Secrets that are set, with their versions.
     #[schema(value_type = Object)]
     pub secrets: Value,
-    /// Settings that are still missing for its purposes.
+    /// Settings that are still missing for its purposes; none for one that was removed.
     pub missing: Vec<String>,
     /// Notes of the preset that it was made from.
     pub notes: Vec<String>,
@@ -138,6 +138,8 @@ pub struct ChannelOut {
     pub notice_forward_url: Option<String>,
     /// RFC 3339.
     pub created_at: String,
+    /// Since when it sells nothing for ever, RFC 3339; what it sold can be cancelled.
+    pub removed_at: Option<String>,
 }
 
 fn out(tx: &mut Tx<'_>, host: &Host, row: &Channel, descriptor: &Descriptor) -> Result<ChannelOut, Error> {
@@ -162,7 +164,10 @@ fn out(tx: &mut Tx<'_>, host: &Host, row: &Channel, descriptor: &Descriptor) -> 
             .collect(),
         settings: json!(settings::with_defaults(descriptor, &chosen)),
         secrets: Value::Object(versions),
-        missing: settings::missing(descriptor, &purposes, &chosen, &set),
+        missing: match row.removed_us {
+            Some(_) => Vec::new(),
+            None => settings::missing(descriptor, &purposes, &chosen, &set),
+        },
         notes: notes(descriptor, &chosen),
         purposes,
         enabled: row.enabled,
@@ -171,6 +176,7 @@ fn out(tx: &mut Tx<'_>, host: &Host, row: &Channel, descriptor: &Descriptor) -> 
         notify_url: format!("{}/notify/{}", crate::payments::order::base_url(host, &shop), row.id),
         notice_forward_url: row.notice_forward_url.clone(),
         created_at: rfc3339(row.created_us),
+        removed_at: row.removed_us.map(rfc3339),
     })
 }
 
@@ -206,7 +212,7 @@ pub async fn create(
     let input = body.value;
     let wanted = input.plugin.clone();
     let plugin = host.store().read(move |tx| plugins::get(tx, &wanted)).await?;
-    let plugin = plugin.ok_or_else(|| Problem::field("plugin", "no such plugin is installed"))?;
+    let plugin = plugin.ok_or_else(not_installed)?;
     let loaded = host.plugins().get(&host, &plugin.active_digest).await?;
     let descriptor = loaded.descriptor().clone();
     let preset = input.preset.as_deref().map(|id| settings::preset(&descriptor, id)).transpose()?;
@@ -243,15 +249,30 @@ pub async fn create(
         notice_forward_url: forward_url(&host, caller.shop_id, input.notice_forward_url.as_deref()).await?,
         created_us: now_us,
         updated_us: now_us,
+        removed_us: None,
     };
     let (host_in, default) = (host.clone(), input.default);
     let made = host.store().transact(move |tx| {
+        tenant(tx, row.shop_id)??;
+        // The operator may have removed it since we looked.
+        if !plugins::hold(tx, &row.plugin_id)? {
+            return Err(not_installed());
+        }
         channels::insert(tx, &row)?;
         store_secrets(tx, &host_in, &row, &checked)?;
         set_defaults(tx, &row, &purposes, default)?;
-        out(tx, &host_in, &row, &descriptor)
+        Ok::<_, Problem>(out(tx, &host_in, &row, &descriptor)?)
     });
     Ok((StatusCode::CREATED, Json(made.await?)))
+}
+
+fn not_installed() -> Problem {
+    Problem::field("plugin", "no such plugin is installed")
+}
+
+/// Nothing of it changes, and nothing is to be mended.
+pub fn was_removed() -> Problem {
+    Problem::new("conflict", "this channel was removed; nothing of it changes any more")
 }
 
 /// Purposes that the host serves; `field` is where they came from.
@@ -344,7 +365,12 @@ fn set_defaults(
     Ok(())
 }
 
-fn own(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, id: ChannelId) -> Result<Option<Channel>, Error> {
+pub(super) fn own(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    mode: Mode,
+    id: ChannelId,
+) -> Result<Option<Channel>, Error> {
     Ok(channels::get(tx, shop, id)?.filter(|row| row.mode == mode))
 }
 
@@ -363,20 +389,34 @@ pub async fn read(
     Ok(Json(show(&host, row).await?))
 }
 
-async fn show(host: &Host, row: Channel) -> Result<ChannelOut, Problem> {
+pub(super) async fn show(host: &Host, row: Channel) -> Result<ChannelOut, Problem> {
     let plugin = host.plugins().get(host, &row.plugin_digest).await?;
     let host_in = host.clone();
     let shown = host.store().read(move |tx| out(tx, &host_in, &row, plugin.descriptor()));
     Ok(shown.await?)
 }
 
+/// Which channels.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ChannelParams {
+    /// `true`: only removed channels. Absent: all others.
+    pub removed: Option<bool>,
+}
+
 /// Lists the channels of the shop and mode.
 #[utoipa::path(
-    get, path = "/v1/channels", tag = "set-up",
+    get, path = "/v1/channels", tag = "set-up", params(ChannelParams),
     responses((status = 200, body = Page<ChannelOut>), (status = "default", description = "A problem", body = Problem))
 )]
-pub async fn list(State(host): State<Host>, caller: ShopCaller) -> Result<Json<Page<ChannelOut>>, Problem> {
-    let rows = host.store().read(move |tx| channels::list(tx, caller.shop_id)).await?;
+pub async fn list(
+    State(host): State<Host>,
+    caller: ShopCaller,
+    Params(params): Params<ChannelParams>,
+) -> Result<Json<Page<ChannelOut>>, Problem> {
+    let removed = params.removed.unwrap_or(false);
+    let rows = host.store().read(move |tx| channels::list(tx, caller.shop_id, removed)).await?;
     let mut shown = Vec::new();
     for row in rows.into_iter().filter(|row| row.mode == caller.mode) {
         shown.push(show(&host, row).await?);
@@ -418,8 +458,14 @@ pub async fn update(
     let host_in = host.clone();
     let seen_digest = row.plugin_digest.clone();
     let changed = host.store().transact(move |tx| {
+        if let Err(problem) = tenant(tx, caller.shop_id)? {
+            return Ok(Err(problem));
+        }
         let now = channels::lock(tx, caller.shop_id, id)?.filter(|now| now.mode == caller.mode);
         let now = now.ok_or(Error::NotFound { what: "channel" })?;
+        if now.removed_us.is_some() {
+            return Ok(Err(was_removed()));
+        }
         if patch.upgrade != Some(true) && now.plugin_digest != seen_digest {
             let words = "the channel went over to another version of its plugin meanwhile; nothing was changed, ask again";
             return Ok(Err(Problem::new("conflict", words)));

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod manage;
 pub mod ready;
+pub mod remove;
 pub mod settings;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -15,6 +16,6 @@ use crate::host::Host;
 pub fn routes() -> OpenApiRouter<Host> {
     OpenApiRouter::new()
         .routes(routes!(manage::create, manage::list))
-        .routes(routes!(manage::read, manage::update))
+        .routes(routes!(manage::read, manage::update, remove::remove))
         .routes(routes!(check::check))
 }

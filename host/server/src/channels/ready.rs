@@ -27,6 +27,7 @@ use crate::checkout::source::{Source, WebOrigin};
 use crate::checkout::step::Rights;
 use crate::host::{Host, random};
 use crate::http::problem::Problem;
+use crate::payments::attempt::{LEASE_US, SENT_WITHIN_MS};
 use crate::payments::model::Support;
 use crate::sealed::Place;
 
@@ -350,9 +351,9 @@ impl Ready {
         settings::lookup(self.plugin.descriptor(), &self.settings)
     }
 
-    /// How long a request may still be on its way after its attempt, in milliseconds.
+    /// How long a request may still be on its way after its attempt was written down, in milliseconds.
     pub fn settles_within_ms(&self) -> i64 {
-        self.span_ms(self.plugin.descriptor().settles_within.as_ref()).unwrap_or(SETTLES_MS)
+        settles_ms(self.span_ms(self.plugin.descriptor().settles_within.as_ref()))
     }
 
     /// How long an approval can be undone, in milliseconds.
@@ -425,6 +426,12 @@ pub fn channel_settings(channel: &channels::Channel) -> BTreeMap<String, String>
     channel.settings.to().unwrap_or_default()
 }
 
+/// How long after it was written down an attempt's request may still be on its way at a gateway that takes `span_ms` for what
+/// arrived. That counts from when it was sent, which the lease lets be late; and while the lease lasts, it may be sent and answered.
+fn settles_ms(span_ms: Option<i64>) -> i64 {
+    span_ms.unwrap_or(SETTLES_MS).saturating_add(SENT_WITHIN_MS).max(LEASE_US / 1000)
+}
+
 fn parse_origins(grants: &[PluginGrant]) -> Vec<Origin> {
     let hosts = grants.iter().filter(|grant| grant.kind == GrantKind::Host);
     hosts.filter_map(|grant| grant.origin.parse().ok()).collect()
@@ -466,7 +473,17 @@ mod tests {
 
     fn grant(kind: GrantKind, origin: &str, uses: &[&str]) -> PluginGrant {
         let (plugin_id, uses) = ("gw".to_owned(), Json::of(uses).unwrap());
-        PluginGrant { plugin_id, kind, origin: origin.to_owned(), uses, granted_us: 0 }
+        PluginGrant { plugin_id, kind, origin: origin.to_owned(), uses, granted_us: 0, withdrawn_us: None }
+    }
+
+    #[test]
+    fn a_request_is_on_its_way_for_as_long_as_the_gateway_takes_after_it_was_sent_at_last() {
+        for (span_ms, expected_ms) in
+            [(Some(1_000), 30_000), (Some(10_000), 30_000), (Some(60_000), 73_000), (None, 913_000)]
+        {
+            assert_eq!(settles_ms(span_ms), expected_ms);
+        }
+        assert_eq!(settles_ms(Some(i64::MAX)), i64::MAX);
     }
 
     #[test]

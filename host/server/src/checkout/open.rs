@@ -4,8 +4,8 @@
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use payhost_core::PaymentState;
 use payhost_core::id::{CheckoutId, PaymentId};
+use payhost_core::{PaymentState, Resolution};
 use payhost_engine::contract::general_pay::{BEGIN, Begun, BuyerEnv, CheckoutStep, Script};
 use payhost_store::rows::attempts;
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
@@ -102,6 +102,10 @@ fn closed(host: &Host, shop: &Shop, payment: &Payment, t: &'static Words) -> Opt
         PaymentState::Paid | PaymentState::PartiallyCancelled => Some((StatusCode::CONFLICT, t.already_paid)),
         PaymentState::Created | PaymentState::Pending if !shop.is_selling() => {
             Some((StatusCode::SERVICE_UNAVAILABLE, t.shop_suspended))
+        }
+        // While a person is called the gateway may hold money that is not known here.
+        PaymentState::Created | PaymentState::Pending if payment.resolution != Resolution::None => {
+            Some((StatusCode::CONFLICT, t.in_doubt.1))
         }
         PaymentState::Created | PaymentState::Pending if payment.expires_us > host.now_us() => None,
         PaymentState::Cancelled if payment.given_up && payment.paid == 0 => {
@@ -207,8 +211,9 @@ async fn begin(
     let (payment, t) = (&opened.payment, words(&opened.payment.language));
     let checkout = host.new_id(CheckoutId::new);
     let buyer = payments::order::buyer(&ready.key, payment)?;
-    let order = payments::order::make(host, &opened.shop, payment, buyer, checkout)?;
-    let env = buyer_env(host, &opened.shop, payment, headers);
+    let order = payments::order::make(host, &ready.key, &opened.shop, payment, buyer, checkout)?;
+    let device = payments::order::device(&payments::order::options(&ready.key, payment)?);
+    let env = buyer_env(host, &opened.shop, device, headers);
     let moment = Moment::now(host);
     let (call, now_ms) = (moment.call, moment.now_ms);
     let device = env.device.clone();
@@ -325,9 +330,9 @@ fn row(
     }
 }
 
-fn buyer_env(host: &Host, shop: &Shop, payment: &Payment, headers: &HeaderMap) -> BuyerEnv {
+fn buyer_env(host: &Host, shop: &Shop, device: Option<String>, headers: &HeaderMap) -> BuyerEnv {
     let user_agent = headers.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let device = payments::order::device(payment).unwrap_or_else(|| device_of(user_agent));
+    let device = device.unwrap_or_else(|| device_of(user_agent));
     let base = payments::order::base_url(host, shop);
     let page_origin = Url::parse(&base).map_or(base, |url| url.origin().ascii_serialization());
     BuyerEnv { user_agent: user_agent.to_owned(), device, page_origin, address: None }

@@ -28,6 +28,7 @@ use crate::http::json::PathId;
 use crate::http::problem::Problem;
 use crate::payments::model::{PaymentOut, Support};
 use crate::payments::read::next_try_us;
+use crate::payments::settle::shown_of;
 use crate::time::{in_seoul, rfc3339};
 
 /// What the address carries.
@@ -201,7 +202,8 @@ fn result_page(
         "cancelled" => ("wait", "×", t.given_up),
         _ => ("bad", "!", t.failed),
     };
-    let stored: Value = checkout.result.as_ref().and_then(|result| result.to().ok()).unwrap_or_default();
+    let key = host.vault().unwrap(opened.shop.id, &opened.shop.data_key)?;
+    let stored = shown_of(&key, checkout)?;
     let over = stored.get("reason").and_then(Value::as_str) == Some("already_paid");
     // Nothing is wrong for a buyer whose order is paid already.
     let (tone, mark, heading) = if over { ("good", "✓", t.paid.0) } else { (tone, mark, heading) };
@@ -214,7 +216,7 @@ fn result_page(
     let again = (result == "failed" || result == "cancelled_by_buyer") && payment.state.is_payable();
     let again = if again { Some(token::client(host, payment.id)?) } else { None };
     let again = again.map(|token| format!("/checkout/{}?token={token}", payment.id));
-    let mut shown = PaymentOut::of(payment, Support::default());
+    let mut shown = PaymentOut::of(&key, payment, Support::default())?;
     shown.next_try_at = next_us.map(rfc3339);
     let lines = lines(t, result, shown);
     let origins: Vec<String> = opened.shop.allowed_origins.to().unwrap_or_default();

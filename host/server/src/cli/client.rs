@@ -5,12 +5,14 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use bytes::Bytes;
 use payhost_core::id::ShopId;
-use serde::{Deserialize, Serialize};
+use payhost_core::text::{is_hidden, printable};
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use url::Url;
 
 use super::Arguments;
 use super::commands::Paging;
+use super::server_file::ServerFile;
 use crate::host::Host;
 use crate::http::client::{for_commands, may_carry_a_key};
 
@@ -89,18 +91,6 @@ impl ApiRequest {
     }
 }
 
-/// What a running server leaves in its data folder, readable by its user only.
-#[derive(Serialize, Deserialize)]
-pub struct ServerFile {
-    /// Base address.
-    pub url: String,
-    /// An operator's key that ends with the process.
-    pub key: String,
-}
-
-/// Name of that file.
-pub const SERVER_FILE: &str = "server.json";
-
 /// Why a command came to nothing.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -108,11 +98,25 @@ pub struct Failure {
     pub words: String,
     /// The API's problem, where it answered with one.
     pub problem: Option<Value>,
+    /// Whether nothing went wrong but that nobody reads on.
+    reader_left: bool,
+}
+
+impl Failure {
+    /// Nobody reads what is printed any more.
+    pub fn reader_left() -> Self {
+        Self { reader_left: true, ..Self::from("nobody reads the answer") }
+    }
+
+    /// Whether that is all.
+    pub fn is_reader_left(&self) -> bool {
+        self.reader_left
+    }
 }
 
 impl From<String> for Failure {
     fn from(words: String) -> Self {
-        Self { words, problem: None }
+        Self { words, problem: None, reader_left: false }
     }
 }
 
@@ -146,9 +150,9 @@ pub async fn send(arguments: &Arguments, request: ApiRequest) -> Result<Value, F
     if let Some(host) = named_host(arguments)? {
         return ask(&host, &request).await;
     }
-    match running_server(arguments) {
+    match ServerFile::of_running(&arguments.data) {
         Some(server) => match over_http(&server, &request).await {
-            // Its process ended without taking its file away.
+            // It ended between the two looks.
             Err(Unanswered::NoConnection(_)) => here(arguments, request).await,
             Err(error @ Unanswered::Other(_)) => Err(error.to_string().into()),
             Ok((status, body)) => read(status, &body),
@@ -161,7 +165,7 @@ pub async fn send(arguments: &Arguments, request: ApiRequest) -> Result<Value, F
 pub async fn send_to_server(arguments: &Arguments, request: ApiRequest) -> Result<Value, Failure> {
     let server = match named_host(arguments)? {
         Some(host) => host,
-        None => running_server(arguments).ok_or(
+        None => ServerFile::of_running(&arguments.data).ok_or(
             "no server runs on this data folder; start `payhost serve`, or name a host with --url and --key",
         )?,
     };
@@ -169,8 +173,9 @@ pub async fn send_to_server(arguments: &Arguments, request: ApiRequest) -> Resul
 }
 
 async fn ask(server: &ServerFile, request: &ApiRequest) -> Result<Value, Failure> {
-    let (status, body) =
-        over_http(server, request).await.map_err(|error| format!("{}: {error}", server.url))?;
+    let (status, body) = over_http(server, request)
+        .await
+        .map_err(|error| format!("{}: {error}", server.url.as_str().trim_end_matches('/')))?;
     read(status, &body)
 }
 
@@ -182,15 +187,38 @@ fn named_host(arguments: &Arguments) -> Result<Option<ServerFile>, Failure> {
         (Some(url), Some(_)) if !may_carry_a_key(url) => {
             Err("--url: https://, or http:// to this machine: a key does not travel in the clear".into())
         }
-        (Some(url), Some(key)) => {
-            Ok(Some(ServerFile { url: url.as_str().trim_end_matches('/').to_owned(), key: key.clone() }))
+        (Some(url), Some(_)) if !is_base(url) => {
+            Err("--url: scheme, host and port (and a path), without user, `?` and `#`".into())
         }
+        (Some(url), Some(key)) => Ok(Some(ServerFile::new(url.clone(), key))),
     }
 }
 
-fn running_server(arguments: &Arguments) -> Option<ServerFile> {
-    let text = std::fs::read_to_string(arguments.data.join(SERVER_FILE)).ok()?;
-    serde_json::from_str(&text).ok()
+/// Whether an address is one that paths go behind.
+fn is_base(url: &Url) -> bool {
+    let bare = url.query().is_none() && url.fragment().is_none();
+    bare && url.username().is_empty() && url.password().is_none()
+}
+
+/// What is said about a path that is none.
+pub const NO_PATH: &str = "the path begins with one `/`, as /v1/events?limit=5";
+
+/// Whether a text is a path of the API: behind a host's address it is nothing else, such as the end of another host's name.
+pub fn is_path(text: &str) -> bool {
+    text.starts_with('/')
+        && !text.starts_with("//")
+        && !text.contains(['\\', '#'])
+        && !text.contains(is_hidden)
+}
+
+/// Where a request of a server goes. A key goes to the host that it is for and to no other, whatever the path says.
+fn address(base: &Url, path: &str) -> Result<Url, String> {
+    let text = format!("{}{path}", base.as_str().trim_end_matches('/'));
+    let url = is_path(path).then(|| Url::parse(&text).ok()).flatten();
+    let same = |url: &Url| {
+        url.origin() == base.origin() && url.username() == base.username() && url.password().is_none()
+    };
+    url.filter(same).ok_or_else(|| NO_PATH.to_owned())
 }
 
 /// Why there is no answer.
@@ -218,8 +246,8 @@ async fn over_http(server: &ServerFile, request: &ApiRequest) -> Result<(u16, By
     let verb = reqwest::Method::from_bytes(request.verb.as_bytes()).unwrap_or(reqwest::Method::GET);
     let client = for_commands().map_err(Unanswered::Other)?;
     let (kind, body) = request.content();
-    let mut call =
-        client.request(verb, format!("{}{}", server.url, request.path)).bearer_auth(&server.key).body(body);
+    let url = address(&server.url, &request.path).map_err(Unanswered::Other)?;
+    let mut call = client.request(verb, url).bearer_auth(&server.key).body(body);
     if let Some(kind) = kind {
         call = call.header("content-type", kind);
     }
@@ -274,7 +302,67 @@ fn read(status: u16, body: &[u8]) -> Result<Value, Failure> {
     if of("code").is_empty() {
         return Err(format!("this is no payhost: it answered {status}").into());
     }
-    let field = if of("field").is_empty() { String::new() } else { format!("{}: ", of("field")) };
-    let words = format!("{field}{} ({status} {})", of("detail"), of("code"));
-    Err(Failure { words, problem: Some(value) })
+    let shown = |name: &str| printable(of(name), &[]);
+    let field = if of("field").is_empty() { String::new() } else { format!("{}: ", shown("field")) };
+    let words = format!("{field}{} ({status} {})", shown("detail"), shown("code"));
+    Err(Failure { problem: Some(value), ..Failure::from(words) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_goes_to_no_other_host_than_the_one_that_it_is_for() {
+        let bases =
+            ["https://pay.example", "http://localhost", "http://127.0.0.1:57", "https://pay.example/pay/"];
+        for base in bases.map(|text| text.parse::<Url>().unwrap()) {
+            for path in [
+                ".evil.example/x",
+                "98/v1/x",
+                "@127.0.0.1:5798/v1/x",
+                ":4711/x",
+                "v1/events",
+                "",
+                "?x",
+                "#x",
+                "//evil.example/x",
+                "/\\evil.example/x",
+                "\\evil.example",
+                "http://evil.example/x",
+                "/v1\n/x",
+                "\t/v1",
+                " /v1",
+                "/v1/x#y",
+            ] {
+                assert!(address(&base, path).is_err(), "{base} {path:?}");
+            }
+            for path in [
+                "/",
+                "/v1/events?limit=5&after=a%2F",
+                "/v1/payments?order_id=//x",
+                "/@evil.example/x",
+                "/v1/../x",
+            ] {
+                let url = address(&base, path).unwrap();
+                assert_eq!(url.origin(), base.origin(), "{base} {path}");
+            }
+        }
+        let behind = address(&"https://pay.example/pay/".parse().unwrap(), "/v1/x?y").unwrap();
+        assert_eq!(behind.as_str(), "https://pay.example/pay/v1/x?y");
+    }
+
+    #[test]
+    fn an_address_with_more_than_a_place_is_no_host() {
+        for (text, good) in [
+            ("https://pay.example", true),
+            ("https://pay.example:8443/pay", true),
+            ("https://pay.example?x", false),
+            ("https://pay.example/#x", false),
+            ("https://user@pay.example", false),
+            ("https://:word@pay.example", false),
+        ] {
+            assert_eq!(is_base(&text.parse().unwrap()), good, "{text}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use payhost_core::id::{CallId, ChannelId, KeyId, NoticeId, ShopId};
+use payhost_core::id::{CallId, ChannelId, KeyId, NoticeId, PaymentId, ShopId};
 use serde_json::{Map, Value, json};
 
 use super::client::{ApiBody, ApiRequest};
@@ -233,7 +233,16 @@ pub enum PluginCommand {
         replace: bool,
     },
     /// Lists plugins with what they want and what was granted.
-    List,
+    List {
+        /// Those that were removed.
+        #[arg(long)]
+        removed: bool,
+    },
+    /// Removes a plugin that no channel uses: its grants are withdrawn; what was sold through it can still be cancelled.
+    Remove {
+        /// Plugin id.
+        plugin: String,
+    },
     /// Lets a plugin reach a host that it wants, or use an origin that it wants in the buyer's browser.
     Grant {
         /// Plugin id.
@@ -273,7 +282,13 @@ impl PluginCommand {
                 let path = if *replace { "/v1/plugins?replace=true" } else { "/v1/plugins" };
                 ApiRequest { verb: "POST", body: ApiBody::Component(bytes), ..ApiRequest::get(path) }
             }
-            Self::List => ApiRequest::get("/v1/plugins"),
+            Self::List { removed } => {
+                let query = Query::default().with("removed", removed.then_some(true));
+                ApiRequest::get(query.on("/v1/plugins"))
+            }
+            Self::Remove { plugin } => {
+                ApiRequest { verb: "DELETE", ..ApiRequest::get(format!("/v1/plugins/{plugin}")) }
+            }
             Self::Figures => ApiRequest::get("/v1/plugins/figures"),
             Self::Call(_) => return Err("a call runs here, not through the API".to_owned()),
             Self::Grant { plugin, all: true, .. } => {
@@ -331,6 +346,9 @@ pub enum ChannelCommand {
         /// Whose.
         #[command(flatten)]
         of: OfShop,
+        /// Those that were removed.
+        #[arg(long)]
+        removed: bool,
     },
     /// Shows a channel.
     Show(OneChannel),
@@ -344,6 +362,8 @@ pub enum ChannelCommand {
     Default(OneChannel),
     /// Goes over to the plugin's active version.
     Upgrade(OneChannel),
+    /// Removes a channel of which nothing is open; what it sold can still be cancelled.
+    Remove(OneChannel),
     /// Looks every hour for what the gateway changed by itself.
     Watch {
         /// Which.
@@ -394,13 +414,17 @@ impl ChannelCommand {
                 let body = json!({"settings": settings, "notice_forward_url": notice_forward_url});
                 ApiRequest::json("PATCH", format!("/v1/channels/{id}"), body).for_shop(of.shop, &of.mode)
             }
-            Self::List { of } => ApiRequest::get("/v1/channels").for_shop(of.shop, &of.mode),
+            Self::List { of, removed } => {
+                let query = Query::default().with("removed", removed.then_some(true));
+                ApiRequest::get(query.on("/v1/channels")).for_shop(of.shop, &of.mode)
+            }
             Self::Show(one) => one.request("GET", "", None),
             Self::Check(one) => one.request("POST", "/check", None),
             Self::Enable(one) => one.change(json!({"enabled": true})),
             Self::Disable(one) => one.change(json!({"enabled": false})),
             Self::Default(one) => one.change(json!({"default": true})),
             Self::Upgrade(one) => one.change(json!({"upgrade": true})),
+            Self::Remove(one) => one.request("DELETE", "", None),
             Self::Watch { one, off } => one.change(json!({"watch": !off})),
         })
     }
@@ -435,6 +459,9 @@ pub enum NoticeCommand {
         /// Only those in a state, as `held`.
         #[arg(long)]
         state: Option<String>,
+        /// Only those about a payment.
+        #[arg(long)]
+        payment: Option<PaymentId>,
         /// Which part.
         #[command(flatten)]
         page: Paging,
@@ -474,8 +501,9 @@ impl NoticeCommand {
             ApiRequest::json("POST", format!("/v1/notices/{}/{word}", given.id), body)
         };
         match self {
-            Self::List { of, state, page } => {
-                let query = Query::default().with("state", state.as_ref()).page(page);
+            Self::List { of, state, payment, page } => {
+                let query = Query::default().with("state", state.as_ref());
+                let query = query.with("payment_id", payment.as_ref()).page(page);
                 ApiRequest::get(query.on("/v1/notices")).for_shop(of.shop, &of.mode).paged(page)
             }
             Self::Show { of, id } => ApiRequest::get(format!("/v1/notices/{id}")).for_shop(of.shop, &of.mode),

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use payhost_core::id::{ChannelId, ShopId};
+use payhost_core::text::printable;
 use serde_json::{Value, json};
 
 use super::Arguments;
@@ -93,7 +94,7 @@ pub fn readable(reports: &Value, language: Language) -> String {
     }
     for report in reports {
         let of = |name: &str| report.get(name).and_then(Value::as_str).unwrap_or_default();
-        text.push_str(&format!("{} {}\n", of("channel"), of("name")));
+        text.push_str(&format!("{} {}\n", of("channel"), printable(of("name"), &[])));
         let own: Vec<&Value> = findings(report).iter().filter(|finding| !shared.contains(finding)).collect();
         if own.is_empty() {
             text.push_str(language.choose("  이상 없음\n", "  nothing to do\n"));
@@ -119,8 +120,10 @@ fn shared(reports: &[Value]) -> Vec<&Value> {
 fn lines(finding: &Value, language: Language) -> String {
     let at = |path: &str| finding.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let word = language.choose("/ko", "/en");
-    let mut text = format!("  {:8}{}\n", at("/severity"), at(&format!("/text{word}")));
-    let remedy = at(&format!("/remedy{word}"));
+    // A plugin's words, perhaps.
+    let mut text =
+        format!("  {:8}{}\n", printable(at("/severity"), &[]), printable(at(&format!("/text{word}")), &[]));
+    let remedy = printable(at(&format!("/remedy{word}")), &[]);
     if !remedy.is_empty() {
         text.push_str(&format!("          → {remedy}\n"));
     }

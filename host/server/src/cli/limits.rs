@@ -40,8 +40,8 @@ pub struct LimitArguments {
     /// that --trusted-proxy does not name, everybody comes from one address.
     #[arg(long, default_value_t = RequestLimits::default().per_address, env = "PAYHOST_REQUESTS_PER_ADDRESS")]
     pub requests_per_address: u32,
-    /// API keys that do not exist which one address may try in a minute; after that it is answered 429 and nothing is looked
-    /// up, but for keys that were right from there before. 0: no limit.
+    /// API keys that do not exist which one address may try in a minute; more are answered 429. A right key is never refused for
+    /// them. 0: no limit.
     #[arg(long, default_value_t = RequestLimits::default().bad_keys, env = "PAYHOST_BAD_KEYS_PER_MINUTE")]
     pub bad_keys_per_minute: u32,
 }

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::Arguments;
 use super::client::{self, ApiRequest, Failure};
+use super::output::say;
 use crate::time::{Clock, SystemClock};
 use crate::webhooks::Secret;
 
@@ -53,14 +54,14 @@ pub async fn run(arguments: &Arguments, listen: &ListenArguments) -> Result<(), 
     let mut seen: HashSet<String> = HashSet::new();
     news(arguments, listen, &mut seen, 1).await?;
     match named {
-        Some(file) => println!("listening; events are signed with the secret in {file}"),
-        None => println!("listening; events are signed with this secret: {}", secret.shown()),
+        Some(file) => say(&format!("listening; events are signed with the secret in {file}"))?,
+        None => say(&format!("listening; events are signed with this secret: {}", secret.shown()))?,
     }
     loop {
         for event in news(arguments, listen, &mut seen, PAGES).await? {
             let (name, id) = (text(&event, "type"), text(&event, "id"));
             let outcome = forward(&local, listen, &secret, &event, id).await;
-            println!("{name} {id} -> {outcome}");
+            say(&format!("{name} {id} -> {outcome}"))?;
         }
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),

@@ -12,6 +12,7 @@ mod output;
 mod payment;
 mod plugin_call;
 mod serve;
+mod server_file;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -129,9 +130,11 @@ pub fn main() -> ExitCode {
     let json = arguments.json;
     match runtime.block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { words, problem }) if json => {
+        // What was asked for was done; nobody wanted to read more of it.
+        Err(failure) if failure.is_reader_left() => ExitCode::SUCCESS,
+        Err(Failure { words, problem, .. }) if json => {
             let problem = problem.unwrap_or_else(|| json!({"code": "command_failed", "detail": words}));
-            eprintln!("{problem}");
+            output::complain(&problem.to_string());
             ExitCode::FAILURE
         }
         Err(Failure { words, .. }) => fail(&words),
@@ -139,45 +142,41 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(words: &str) -> ExitCode {
-    eprintln!("payhost: {words}");
+    output::complain(&format!("payhost: {words}"));
     ExitCode::FAILURE
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let json = arguments.json;
     let print = arguments.print.clone();
-    let shown = |answer: &Value| match &print {
-        Some(path) => output::cell(answer, path),
-        None if json => answer.to_string(),
-        None => output::readable(answer),
+    let show = |answer: &Value| match &print {
+        Some(path) => output::say_value(&output::cell(answer, path)),
+        None if json => output::say(&answer.to_string()),
+        None => output::say(&output::readable(answer)),
     };
     let request = match &arguments.command {
         Command::Serve(serve) => return Ok(serve::run(&arguments, serve).await?),
         Command::Listen(listen) => return listen::run(&arguments, listen).await,
         Command::Openapi => {
-            println!("{}", crate::http::openapi::document());
-            return Ok(());
+            return output::say(&crate::http::openapi::document());
         }
         Command::Doctor(doctor) => {
             let reports = doctor::run(&arguments, doctor).await?;
             let language = output::Language::of_terminal();
-            println!("{}", if json { reports.to_string() } else { doctor::readable(&reports, language) });
+            output::say(&if json { reports.to_string() } else { doctor::readable(&reports, language) })?;
             let failed = doctor::has_errors(&reports);
             return if failed { Err("a channel has an error".into()) } else { Ok(()) };
         }
         Command::Db(command) => {
             let report = db::run(command).await?;
-            println!("{}", if json { report.to_string() } else { db::readable(&report) });
-            return Ok(());
+            return output::say(&if json { report.to_string() } else { db::readable(&report) });
         }
         Command::Plugin(PluginCommand::Call(call)) => {
-            println!("{:#}", plugin_call::run(call).await?);
-            return Ok(());
+            return output::say(&format!("{:#}", plugin_call::run(call).await?));
         }
         Command::Reconcile(day) => {
             let compared = reconcile(&arguments, day).await?;
-            println!("{}", shown(&compared));
-            return Ok(());
+            return show(&compared);
         }
         Command::GatewayMap(GatewayMapCommand::Import { file }) => {
             let requests = commands::import_gateway_map(file)?;
@@ -185,14 +184,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             for request in requests {
                 data.push(client::send(&arguments, request).await?);
             }
-            println!("{}", shown(&json!({"data": data, "next": null})));
-            return Ok(());
+            return show(&json!({"data": data, "next": null}));
         }
         Command::Payment(PaymentCommand::List(list)) if list.csv => {
             let answer = client::send_all(&arguments, list.request()).await?;
             let items = answer.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
-            print!("{}", output::csv(&items, payment::CSV)?);
-            return Ok(());
+            return output::say_file(&output::csv(&items, payment::CSV)?);
         }
         Command::Shop(command) => command.request(),
         Command::Key(command) => command.request(),
@@ -209,8 +206,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Api(any) => any.request(),
     }?;
     let answer = client::send_all(&arguments, request).await?;
-    println!("{}", shown(&answer));
-    Ok(())
+    show(&answer)
 }
 
 /// `payhost attention …`
@@ -258,6 +254,9 @@ impl ApiArguments {
     fn request(&self) -> Result<ApiRequest, String> {
         const VERBS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
         let verb = VERBS.iter().find(|verb| **verb == self.verb).ok_or("no such verb")?;
+        if !client::is_path(&self.path) {
+            return Err(client::NO_PATH.to_owned());
+        }
         let text = match self.body.as_deref().map(|text| (text, text.strip_prefix('@'))) {
             None => None,
             Some((_, Some(file))) => {

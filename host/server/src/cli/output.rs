@@ -1,8 +1,16 @@
 //! Answers for people. Invariant: a list is a table of what a person looks for, one line an item, and says when there is more;
-//! nothing is printed in one line that nobody could read; with `--json` the API's own words are printed instead.
+//! nothing is printed in one line that nobody could read; with `--json` the API's own words are printed instead. What shops,
+//! plugins and gateways wrote stands in its place and moves nothing else on the screen: everything is printed by [`say`], and
+//! their line ends are written out.
 
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+
+use payhost_core::id::{ChannelId, EndpointId, EventId, KeyId, NoticeId, PaymentId, ShopId};
+use payhost_core::text::printable;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
+
+use super::client::Failure;
 
 /// Longest text of a cell or of a member, in characters.
 const LONGEST: usize = 100;
@@ -41,7 +49,7 @@ impl Language {
 /// Columns of lists, by the prefix of their items' ids; a path leads into an item.
 const COLUMNS: &[(&str, &[&str])] = &[
     (
-        "pay",
+        PaymentId::PREFIX,
         &[
             "id",
             "order_id",
@@ -53,22 +61,56 @@ const COLUMNS: &[(&str, &[&str])] = &[
             "created_at",
         ],
     ),
-    ("shop", &["id", "name", "state", "created_at"]),
-    ("key", &["id", "name", "mode", "hint", "created_at", "revoked_at"]),
-    ("chn", &["id", "name", "plugin", "mode", "enabled", "default_for", "missing"]),
-    ("ntc", &["id", "state", "payment_id", "source", "times", "reason", "created_at"]),
-    ("whe", &["id", "url", "name", "enabled", "disabled_reason"]),
-    ("evt", &["id", "type", "timestamp"]),
+    (ShopId::PREFIX, &["id", "name", "state", "created_at"]),
+    (KeyId::PREFIX, &["id", "name", "mode", "hint", "created_at", "revoked_at"]),
+    (ChannelId::PREFIX, &["id", "name", "plugin", "mode", "enabled", "default_for", "missing", "removed_at"]),
+    (NoticeId::PREFIX, &["id", "state", "payment_id", "source", "times", "reason", "created_at"]),
+    (EndpointId::PREFIX, &["id", "url", "name", "state", "disabled_reason", "last_error"]),
+    (EventId::PREFIX, &["id", "type", "timestamp"]),
 ];
 /// Of what waits for a person.
 const ATTENTION: &[&str] = &["kind", "id", "shop_id", "mode", "order_id", "reason", "since", "next_try_at"];
 /// Of a plugin: who it is.
 const PLUGIN: &[&str] = &["id", "version", "author", "digest", "interfaces", "installed_at"];
+/// And of one that was removed.
+const REMOVED: &[&str] = &["removed_at", "for_old_sales"];
 /// And what it wants, each with whether that was granted: member, heading, columns.
 const WANTED: &[(&str, &str, &[&str])] = &[
     ("hosts", "hosts:", &["granted", "origin", "reason"]),
     ("browser_origins", "in the buyer's browser (--kind browser):", &["granted", "origin", "uses"]),
 ];
+
+/// Prints lines. Characters that are not seen are written as `\u001b`, which in JSON means the same.
+///
+/// # Errors
+/// When nothing can be written there. A reader that left (`| head`) is none: see [`Failure::reader_left`].
+pub fn say(lines: &str) -> Result<(), Failure> {
+    write(&printable(lines, &['\n']), "\n")
+}
+
+/// Prints a value for a script to the letter; on a terminal as [`say`] does.
+pub fn say_value(value: &str) -> Result<(), Failure> {
+    if std::io::stdout().is_terminal() { say(value) } else { write(value, "\n") }
+}
+
+/// Prints a file that [`csv`] made.
+pub fn say_file(text: &str) -> Result<(), Failure> {
+    write(text, "")
+}
+
+fn write(text: &str, end: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes()));
+    written.and_then(|()| out.flush()).map_err(|error| {
+        let left = error.kind() == ErrorKind::BrokenPipe;
+        if left { Failure::reader_left() } else { format!("the answer cannot be printed: {error}").into() }
+    })
+}
+
+/// The same for an error; who closed stderr does not want to know.
+pub fn complain(lines: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(lines, &['\n']));
+}
 
 /// An answer for a person.
 pub fn readable(answer: &Value) -> String {
@@ -91,7 +133,7 @@ fn list(items: &[Value], next: Option<&str>) -> String {
         None => items.iter().map(|item| block(item, 0)).collect::<Vec<_>>().join("\n\n"),
     };
     match next {
-        Some(next) => format!("{text}\n\nThere is more: --after {next} (or --all)"),
+        Some(next) => format!("{text}\n\nThere is more: --after {} (or --all)", printable(next, &[])),
         None => text,
     }
 }
@@ -111,8 +153,9 @@ fn is_plugin(item: &Value) -> bool {
 
 /// Who it is, and all that it wants: nobody grants what is not shown. Its settings and presets are for `--json`.
 fn plugin(item: &Value) -> String {
-    let named = |path: &&str| format!("{path}: {}", cell(item, path));
+    let named = |path: &&str| format!("{path}: {}", printable(&cell(item, path), &[]));
     let mut lines: Vec<String> = PLUGIN.iter().map(named).collect();
+    lines.extend(REMOVED.iter().filter(|path| !cell(item, path).is_empty()).map(named));
     for (member, heading, columns) in WANTED {
         let wanted = item.get(member).and_then(Value::as_array).filter(|wanted| !wanted.is_empty());
         let Some(wanted) = wanted else { continue };
@@ -167,9 +210,10 @@ fn table(items: &[Value], columns: &[&str]) -> String {
     lines.join("\n")
 }
 
-/// One line without control characters, and not longer than anybody reads.
+/// One line, in which everything is seen, and not longer than anybody reads.
 fn shortened(text: &str) -> String {
-    let mut line: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = printable(text, &[]);
+    let mut line: String = text.chars().take(LONGEST).collect();
     if text.chars().nth(LONGEST).is_some() {
         line.push('…');
     }
@@ -183,6 +227,7 @@ fn block(value: &Value, depth: usize) -> String {
         Value::Object(members) => members
             .iter()
             .filter(|(_, value)| !is_empty(value))
+            .map(|(name, value)| (printable(name, &[]), value))
             .map(|(name, value)| match value {
                 Value::Object(_) => format!("{indent}{name}:\n{}", block(value, depth.saturating_add(1))),
                 Value::Array(items) if items.iter().any(Value::is_object) => {
@@ -190,7 +235,7 @@ fn block(value: &Value, depth: usize) -> String {
                 }
                 Value::Array(_) => format!("{indent}{name}: {}", shortened(&cell(value, ""))),
                 // A secret is copied from here: it is never shortened.
-                Value::String(text) => format!("{indent}{name}: {text}"),
+                Value::String(text) => format!("{indent}{name}: {}", printable(text, &[])),
                 Value::Null | Value::Bool(_) | Value::Number(_) => format!("{indent}{name}: {value}"),
             })
             .collect::<Vec<_>>()
@@ -212,7 +257,8 @@ fn one_line(item: &Value, indent: &str) -> String {
     let Value::Object(members) = item else { return format!("{indent}{}", shortened(&item.to_string())) };
     let plain =
         members.iter().filter(|(_, value)| !value.is_object() && !value.is_array() && !value.is_null());
-    let words = plain.map(|(name, _)| format!("{name} {}", cell(item, name))).collect::<Vec<_>>().join(", ");
+    let of = |value: &Value| cell(value, "");
+    let words = plain.map(|(name, value)| format!("{name} {}", of(value))).collect::<Vec<_>>().join(", ");
     format!("{indent}- {}", shortened(&words))
 }
 
@@ -230,7 +276,7 @@ pub fn csv(items: &[Value], columns: &[&str]) -> Result<String, String> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(columns).map_err(|error| error.to_string())?;
     for item in items {
-        let cells = columns.iter().map(|path| as_text(cell(item, path)));
+        let cells = columns.iter().map(|path| as_text(printable(&cell(item, path), &['\n', '\r', '\t'])));
         writer.write_record(cells).map_err(|error| error.to_string())?;
     }
     let bytes = writer.into_inner().map_err(|error| error.to_string())?;
@@ -284,6 +330,47 @@ mod tests {
             assert!(text.contains("false    https://pay.example  script, form"), "{text}");
             assert!(text.len() < 2_500, "{} bytes", text.len());
         }
+    }
+
+    #[test]
+    fn no_strangers_text_moves_or_hides_anything_on_the_screen() {
+        for (hidden, shown) in [
+            ("Kim\u{1b}[8m", "Kim\\u001b[8m"),
+            ("x\nstate: paid", "x\\nstate: paid"),
+            ("x\rstate: paid", "x\\rstate: paid"),
+            ("a\u{9b}2J", "a\\u009b2J"),
+            ("\u{202e}lla", "\\u202ella"),
+            ("a\u{2028}b", "a\\u2028b"),
+        ] {
+            let plugin = json!({"id": hidden, "version": hidden, "author": hidden, "interfaces": [hidden],
+                "hosts": [{"granted": false, "origin": hidden, "reason": hidden}],
+                "browser_origins": [{"granted": false, "origin": hidden, "uses": [hidden]}]});
+            let payment = json!({"id": "pay_1", "order_id": hidden, "metadata": {hidden: hidden, "list": [hidden, {"a": hidden, hidden: 1}]},
+                "parts": [{"name": hidden, hidden: hidden}]});
+            let list = json!({"data": [{"id": "pay_1", "order_id": hidden}], "next": hidden});
+            let others = json!({"data": [{"id": hidden, "name": hidden}], "next": null});
+            for answer in [plugin, payment, list, others] {
+                let text = readable(&answer);
+                assert!(text.contains(shown), "{text}");
+                assert!(!text.lines().any(|line| line.starts_with("state")), "{text}");
+                assert_eq!(printable(&text, &['\n']), text);
+            }
+        }
+        // A reader of the CSV gets the lines, and no escapes.
+        assert_eq!(csv(&[json!({"a": "x\u{1b}[8m\ny"})], &["a"]).unwrap(), "a\r\n\"x\\u001b[8m\ny\"\r\n");
+    }
+
+    #[test]
+    fn every_list_of_things_with_an_id_of_ours_is_a_table() {
+        for (prefix, columns) in COLUMNS {
+            let item = json!({"id": format!("{prefix}_00000000000000000000000000"), "name": "x", "url": "https://a.example"});
+            let text = readable(&json!({"data": [item], "next": null}));
+            assert!(text.starts_with("ID") && text.lines().count() == 2, "{prefix}: {text}");
+            assert_eq!(columns[0], "id");
+        }
+        let made = EndpointId::new(1, [1; 10]).to_string();
+        let text = readable(&json!({"data": [{"id": made, "url": "https://a.example", "events": ["*"]}]}));
+        assert!(text.lines().count() == 2 && text.contains("https://a.example"), "{text}");
     }
 
     #[test]

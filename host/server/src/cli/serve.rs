@@ -2,7 +2,6 @@
 //! last.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,9 +11,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use url::Url;
 
-use super::client::{SERVER_FILE, ServerFile};
 use super::limits::LimitArguments;
-use super::{Arguments, log};
+use super::server_file::ServerFile;
+use super::{Arguments, log, output};
 use crate::host::Host;
 use crate::http::{self, server, source};
 use crate::vbank::notify::NoticeLimits;
@@ -51,7 +50,8 @@ pub struct ServeArguments {
     #[arg(long, default_value_t = 16, env = "PAYHOST_JOBS_PER_SHOP", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs_per_shop: u32,
     /// Messages to `/notify/` that name no order of ours, from addresses that the plugin does not list, which are kept in an hour for
-    /// each channel. More are answered 429. What names an order of ours is never refused for them.
+    /// each channel. More are answered 429. What names an order of ours is not refused for them: of such messages 20, or 128 KiB,
+    /// are kept for each payment, and beyond these every one that the gateway, asked, confirms.
     #[arg(long, default_value_t = 1000, env = "PAYHOST_NOTICE_STRANGE_PER_HOUR")]
     pub notice_strange_per_hour: u32,
     /// Bytes of such messages in an hour, for each channel.
@@ -142,12 +142,12 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
              --trusted-proxy, or every request seems to come from it"
         );
     }
-    let server_file = arguments.data.join(SERVER_FILE);
-    write_server_file(&server_file, own_url.as_str().trim_end_matches('/'), host.run_key())?;
+    let server_file = ServerFile::new(own_url.clone(), host.run_key()).leave(&arguments.data)?;
     let (stop, stopped) = watch::channel(false);
     let (host_in, until_stopped) = (host.clone(), until(stopped.clone()));
     let runner = tokio::spawn(async move { host_in.run_jobs(until_stopped).await });
-    println!("{}", serde_json::json!({"url": own_url.as_str().trim_end_matches('/')}));
+    // Nobody has to read it.
+    let _ = output::say(&serde_json::json!({"url": own_url.as_str().trim_end_matches('/')}).to_string());
     tracing::info!(%address, public_url = %host.public_url(), "serving");
     let open_files = server::raise_open_files();
     let limits = serve.limits.connections(&serve.proxies()).fitting(open_files);
@@ -155,12 +155,13 @@ pub async fn run(arguments: &Arguments, serve: &ServeArguments) -> Result<(), St
     let serving = tokio::spawn(server::serve(listener, http::router(host.clone()), limits, until(stopped)));
     signal().await;
     tracing::info!("stopping: open requests are answered first");
+    // Before the port is given up: whoever takes it is sent nothing.
+    drop(server_file);
     let _ = stop.send(true);
     if tokio::time::timeout(DRAIN, serving).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
     let _ = tokio::time::timeout(DRAIN, runner).await;
-    let _ = std::fs::remove_file(&server_file);
     host.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -185,17 +186,4 @@ async fn signal() {
             let _ = interrupt.await;
         }
     }
-}
-
-/// For commands beside the server; readable by its user only.
-fn write_server_file(path: &Path, url: &str, key: &str) -> Result<(), String> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let words = |error: std::io::Error| format!("{}: {error}", path.display());
-    let _ = std::fs::remove_file(path);
-    let file = ServerFile { url: url.to_owned(), key: key.to_owned() };
-    let text = serde_json::to_string(&file).map_err(|error| error.to_string())?;
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(words)?;
-    file.write_all(text.as_bytes()).map_err(words)
 }

@@ -1,5 +1,6 @@
 //! Who is asking. Invariant: a shop's key reaches its own shop in its own mode and nothing else; an operator may act for a shop
-//! by naming it; a wrong key and no key are the same 401. A suspended shop is still let in: it reads and cancels what it sold
+//! by naming it; a wrong key and no key are the same 401 (after many wrong ones from an address these are 429, and a right one from
+//! there still is let in). A suspended shop is still let in: it reads and cancels what it sold
 //! (what sells looks at `Shop::is_selling`).
 
 use axum::extract::FromRequestParts;
@@ -86,14 +87,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
 
 /// Finds out who a bearer is.
 pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
-    let unauthorized = || {
-        host.limits().was_bad(bearer.2, &bearer.0);
-        Problem::new("unauthorized", "this key is not valid: it is wrong, expired or revoked")
-    };
+    let unauthorized = || host.limits().bad_key(bearer.2);
     if vault::same(bearer.0.as_bytes(), host.run_key().as_bytes()) {
         return operator(host, bearer).await;
     }
-    host.limits().may_try(bearer.2, &bearer.0)?;
     let hash = host.vault().hash_api_key(&bearer.0)?;
     // Key and shop in one look: every request begins with it.
     let found = host.store().read(move |tx| {
@@ -107,7 +104,6 @@ pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
         tracing::error!(key = %key.id, "this key's row was changed in the database; the key is refused. Revoke it and make a new one");
         return Err(unauthorized());
     }
-    host.limits().was_good(bearer.2, &bearer.0);
     request_id::about(&key.id.to_string());
     host.limits().key(key.id, key.shop_id)?;
     match (key.scope, key.shop_id, key.mode) {

@@ -7,7 +7,7 @@
 //! A shop, an operator who acts for it and the host's own pages each have keys of their own ([`Asker`]): none can take the key that
 //! another is going to use.
 //!
-//! Requests about payments take a key. Those that set up (shops, keys, channels, plugins, endpoints) do not: some of their answers
+//! Answers are sealed: they have tokens, buyers' names and accounts. Requests about payments take a key. Those that set up (shops, keys, channels, plugins, endpoints) do not: some of their answers
 //! are secrets that leave the host once and must not be stored, and the operator's belong to no shop. What a repeat of theirs
 //! makes twice moves no money, is seen in the list, and can be switched off.
 
@@ -19,13 +19,14 @@ use payhost_core::id::{PaymentId, ShopId};
 use payhost_store::rows::Mode;
 use payhost_store::rows::idempotency::{self as rows, Begun, Idempotency, IdempotencyState};
 use payhost_store::rows::payments::Payment;
-use payhost_store::{Blob, Error, Tx};
+use payhost_store::{Blob, Error, ShopKey, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::auth::ShopCaller;
 use super::problem::Problem;
 use crate::host::Host;
+use crate::sealed::Place;
 
 /// Longest key, in characters.
 const KEY_MAX: usize = 256;
@@ -84,7 +85,8 @@ pub async fn once(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let Some(key) = key else { return work.await.map(|(status, body)| (status, Json(body))) };
     let mine = key.clone();
-    match host.store().transact(move |tx| mine.begin_again(tx)).await? {
+    let host_in = host.clone();
+    match host.store().transact(move |tx| mine.begin_again(tx, &host_in)).await? {
         Known::New => {}
         Known::Answered(status, body) if status >= 400 => return Err(Problem::stored(&body)),
         Known::Answered(status, body) => {
@@ -98,8 +100,9 @@ pub async fn once(
         Err(problem) if problem.status == 402 => Some((402, json!(problem))),
         Ok(_) | Err(_) => None,
     };
+    let host_in = host.clone();
     let stored = host.store().transact(move |tx| match outcome {
-        Some((status, body)) => key.answer(tx, status, &body, None),
+        Some((status, body)) => key.answer(tx, &host_in, status, &body, None),
         None => key.forget(tx),
     });
     stored.await?;
@@ -174,12 +177,12 @@ fn mismatch() -> Problem {
     Problem::new("idempotency_mismatch", words)
 }
 
-fn known_answer(known: Idempotency) -> Result<Known, Error> {
-    let (Some(status), Some(body)) = (known.status, known.body) else {
+fn known_answer(shop_key: &ShopKey, known: &Idempotency) -> Result<Known, Error> {
+    let (Some(status), Some(body)) = (known.status, &known.body) else {
         let words = "the first request with this Idempotency-Key is still running; ask again in a moment";
         return Ok(Known::Refused(Box::new(Problem::new("idempotency_running", words))));
     };
-    let body = serde_json::from_str(&body).map_err(|error| Error::Json(error.to_string()))?;
+    let body = Place::Answer(known.mode, &known.key).open_json(shop_key, body)?;
     Ok(Known::Answered(u16::try_from(status).unwrap_or(500), body))
 }
 
@@ -218,7 +221,7 @@ impl RequiredKey {
 
 impl Key {
     /// Takes the key for this request, or says what came of it before.
-    pub fn begin(&self, tx: &mut Tx<'_>) -> Result<Known, Error> {
+    pub fn begin(&self, tx: &mut Tx<'_>, host: &Host) -> Result<Known, Error> {
         let row = Idempotency {
             shop_id: self.shop,
             mode: self.mode,
@@ -234,12 +237,12 @@ impl Key {
         Ok(match rows::begin(tx, &row)? {
             Begun::New => Known::New,
             Begun::OtherRequest => Known::Refused(Box::new(mismatch())),
-            Begun::Known(known) => known_answer(*known)?,
+            Begun::Known(known) => known_answer(&host.vault().key_of(tx, self.shop)?, &known)?,
         })
     }
 
     /// The same for a request that is safe to repeat: one that died on its way does not stand in the way for ever.
-    fn begin_again(&self, tx: &mut Tx<'_>) -> Result<Known, Error> {
+    fn begin_again(&self, tx: &mut Tx<'_>, host: &Host) -> Result<Known, Error> {
         let running = rows::get(tx, self.shop, self.mode, &self.key)?.filter(|known| {
             known.state == IdempotencyState::Running
                 && known.request_hash.0 == self.request_hash
@@ -248,7 +251,7 @@ impl Key {
         if running.is_some() {
             self.forget(tx)?;
         }
-        self.begin(tx)
+        self.begin(tx, host)
     }
 
     /// What was answered before under this key, or why it may not be used.
@@ -259,7 +262,7 @@ impl Key {
         if known.request_hash.0 != self.request_hash {
             return if known.was_refused() { Ok(None) } else { Err(mismatch()) };
         }
-        match known_answer(known)? {
+        match known_answer(&host.shop_key(shop).await?, &known)? {
             Known::Answered(status, body) => Ok(Some((status, body))),
             Known::New => Ok(None),
             Known::Refused(problem) => Err(*problem),
@@ -270,6 +273,7 @@ impl Key {
     pub fn answer(
         &self,
         tx: &mut Tx<'_>,
+        host: &Host,
         status: u16,
         body: &Value,
         payment: Option<PaymentId>,
@@ -278,7 +282,9 @@ impl Key {
             // Its time was over in the meantime; that must not undo what this transaction is about.
             return Ok(());
         }
-        rows::finish(tx, (self.shop, self.mode, &self.key), i64::from(status), &body.to_string(), payment)
+        let shop_key = host.vault().key_of(tx, self.shop)?;
+        let sealed = Place::Answer(self.mode, &self.key).seal_json(&shop_key, body)?;
+        rows::finish(tx, (self.shop, self.mode, &self.key), i64::from(status), &sealed, payment)
     }
 
     /// Frees the key: the request was refused before it did anything.

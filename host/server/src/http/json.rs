@@ -4,6 +4,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use payhost_core::text::is_hidden;
 use serde::de::DeserializeOwned;
 
 use super::BODY_MAX;
@@ -86,7 +87,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathText {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let found = Path::<String>::from_request_parts(parts, state).await;
-        let text = found.ok().filter(|Path(text)| !text.chars().any(char::is_control));
+        let text = found.ok().filter(|Path(text)| !text.contains(is_hidden));
         text.map(|Path(text)| Self(text)).ok_or_else(|| Problem::not_found("thing"))
     }
 }

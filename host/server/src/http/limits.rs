@@ -1,16 +1,14 @@
 //! How often somebody may ask. Invariant: a key, a shop and an address each have a rate that they cannot exceed for longer than
-//! a burst; who tries keys that do not exist is not looked up any more after some; what is remembered of strangers has a fixed
-//! size, whatever they send.
+//! a burst; who tries keys that do not exist is told after some to wait, and nobody with a right key waits for that, from whatever
+//! address the others come; what is remembered of strangers has a fixed size, whatever they send.
 //!
 //! Addresses are counted in slots: as many as [`SLOTS`], by a hash that nobody outside can compute. Two addresses may share one;
 //! nobody can choose with whom. An IPv6 address counts with its /64, which is one subscriber's.
 
-use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use governor::clock::Clock as _;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -36,7 +34,7 @@ pub struct RequestLimits {
     pub per_shop: u32,
     /// In a second, from one address (`/notify/` and `/healthz` are not counted: notices have rules of their own).
     pub per_address: u32,
-    /// Keys that do not exist, in a minute from one address.
+    /// Keys that do not exist, in a minute from one address, before they are answered 429.
     pub bad_keys: u32,
 }
 
@@ -52,10 +50,6 @@ pub struct Limits {
     shops: Rate<ShopId>,
     addresses: Rate<u64>,
     bad_keys: Rate<u64>,
-    /// Slots of addresses that tried too many keys, and until when they are not looked up.
-    shut: Mutex<HashMap<u64, Instant>>,
-    /// Which key was good from which address: others behind the same address may try as they like.
-    good: Mutex<HashSet<u64>>,
     hasher: RandomState,
 }
 
@@ -71,8 +65,6 @@ impl Limits {
             shops: Rate::new(per_second(limits.per_shop)),
             addresses: Rate::new(per_second(limits.per_address)),
             bad_keys: Rate::new(NonZeroU32::new(limits.bad_keys).map(Quota::per_minute)),
-            shut: Mutex::default(),
-            good: Mutex::default(),
             hasher: RandomState::new(),
         }
     }
@@ -92,42 +84,17 @@ impl Limits {
         counted.map_err(|wait| Problem::too_many("too many requests of this shop; ask less often", wait))
     }
 
-    /// Whether a key may be looked up.
-    pub fn may_try(&self, source: Option<Source>, key: &str) -> Result<(), Problem> {
-        let Some(source) = source else { return Ok(()) };
-        let now = Instant::now();
-        let until = self.shut().get(&self.slot(source)).copied().filter(|until| *until > now);
-        match until {
-            Some(until) if !self.good().contains(&self.pair(source, key)) => {
-                let words =
-                    "too many keys that are not valid came from this address; wait, and look at the key";
-                Err(Problem::too_many(words, until.duration_since(now)))
+    /// Counts a key that does not exist, or not any more, and gives the answer. Keys are looked up before they are counted: a
+    /// look-up is one row by its hash, and a right key is not to be told by its address.
+    pub fn bad_key(&self, source: Option<Source>) -> Problem {
+        let counted = source.map_or(Ok(()), |source| self.bad_keys.count(&self.slot(source)));
+        match counted {
+            Ok(()) => Problem::new("unauthorized", "this key is not valid: it is wrong, expired or revoked"),
+            Err(wait) => {
+                let words = "this key is not valid, and too many such came from this address; wait, and look at the key";
+                Problem::too_many(words, wait)
             }
-            Some(_) | None => Ok(()),
         }
-    }
-
-    /// A key does not exist, or not any more.
-    pub fn was_bad(&self, source: Option<Source>, key: &str) {
-        let Some(source) = source else { return };
-        self.good().remove(&self.pair(source, key));
-        let slot = self.slot(source);
-        if let Err(wait) = self.bad_keys.count(&slot) {
-            let now = Instant::now();
-            let mut shut = self.shut();
-            shut.retain(|_, until| *until > now);
-            shut.insert(slot, now + wait);
-        }
-    }
-
-    /// A key is valid.
-    pub fn was_good(&self, source: Option<Source>, key: &str) {
-        let Some(source) = source else { return };
-        let mut good = self.good();
-        if good.len() >= REMEMBERED {
-            good.clear();
-        }
-        good.insert(self.pair(source, key));
     }
 
     fn slot(&self, Source(address): Source) -> u64 {
@@ -136,18 +103,6 @@ impl Limits {
             IpAddr::V6(address) => Ipv6Addr::to_bits(address) >> 64 << 64,
         };
         self.hasher.hash_one(network) % SLOTS
-    }
-
-    fn pair(&self, source: Source, key: &str) -> u64 {
-        self.hasher.hash_one((source, key))
-    }
-
-    fn shut(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Instant>> {
-        self.shut.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn good(&self) -> std::sync::MutexGuard<'_, HashSet<u64>> {
-        self.good.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -200,26 +155,20 @@ mod tests {
     }
 
     #[test]
-    fn keys_cannot_be_tried_without_end_and_a_good_one_behind_the_same_address_goes_on() {
+    fn keys_cannot_be_tried_without_end() {
         let limits = limits(0, 5);
-        let nat = Some(source("2001:db8::1"));
-        limits.was_good(nat, "sk_good");
-        let mut looked_up = 0;
+        let mut told = 0;
         for at in 0..100 {
-            let key = format!("sk_{at}");
             // Another address of the same subscriber.
-            let from = Some(source(&format!("2001:db8::{at:x}")));
-            if limits.may_try(from, &key).is_ok() {
-                looked_up += 1;
-                limits.was_bad(from, &key);
+            let problem = limits.bad_key(Some(source(&format!("2001:db8::{at:x}"))));
+            match problem.status {
+                401 => told += 1,
+                _ => assert_eq!((problem.status, problem.retry_after_s.is_some()), (429, true)),
             }
         }
-        assert!((5..=7).contains(&looked_up), "{looked_up}");
-        limits.may_try(nat, "sk_good").unwrap();
-        limits.may_try(Some(source("203.0.113.2")), "sk_other").unwrap();
-        // Revoked: from now on one of those that do not exist.
-        limits.was_bad(nat, "sk_good");
-        assert_eq!(limits.may_try(nat, "sk_good").unwrap_err().status, 429);
+        assert!((5..=7).contains(&told), "{told}");
+        assert_eq!(limits.bad_key(Some(source("203.0.113.2"))).status, 401);
+        assert_eq!(limits.bad_key(None).status, 401);
     }
 
     #[test]
@@ -239,8 +188,7 @@ mod tests {
         let from = source("203.0.113.1");
         for _ in 0..10_000 {
             limits.address(from).unwrap();
-            limits.was_bad(Some(from), "x");
-            limits.may_try(Some(from), "x").unwrap();
+            assert_eq!(limits.bad_key(Some(from)).status, 401);
         }
     }
 }

@@ -5,6 +5,8 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use payhost_core::text::is_hidden;
+use percent_encoding::percent_decode_str;
 use serde::de::value::StrDeserializer;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer as _,
@@ -28,6 +30,13 @@ pub fn body<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
 /// Reads the parameters of a query: each at most once.
 pub fn query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let mut members = Map::new();
+    // The parser puts U+FFFD in the place of what is no UTF-8.
+    for pair in query.split('&') {
+        if percent_decode_str(pair).decode_utf8().is_err() {
+            let name = percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy();
+            return Err(Problem::field(printable(&name), "this is not UTF-8"));
+        }
+    }
     for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
         if name.chars().chain(text.chars()).any(char::is_control) {
             return Err(Problem::field(printable(&name), "no control characters"));
@@ -101,7 +110,7 @@ fn path<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
 
 /// A name that came from outside, as it may be shown.
 fn printable(name: &str) -> String {
-    name.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    name.chars().take(64).map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Where a reader is, and what it found wrong there.
@@ -238,7 +247,14 @@ impl de::Error for Wrong {
     }
 
     fn invalid_type(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
-        Self::new(format!("{} is expected, not {}", wanted_in_words(wanted), named(&found)))
+        let wanted = wanted_in_words(wanted);
+        if wanted == WHOLE_NUMBER
+            && let Unexpected::Float(number) = found
+            && !fits_64_bits(number)
+        {
+            return Self::new("this number is out of range");
+        }
+        Self::new(format!("{wanted} is expected, not {}", named(&found)))
     }
 
     fn invalid_value(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
@@ -270,10 +286,18 @@ impl de::Error for Wrong {
     }
 }
 
+const WHOLE_NUMBER: &str = "a whole number";
+
+/// Whether a number is among those that any whole number of the API is. JSON's reader has larger ones with a fraction.
+fn fits_64_bits(number: f64) -> bool {
+    const FIRST_BEYOND: f64 = 18_446_744_073_709_551_616.0;
+    number.abs() < FIRST_BEYOND
+}
+
 /// What serde's types say that they want, in words of the API.
 fn wanted_in_words(wanted: &dyn Expected) -> &'static str {
     match wanted.to_string().as_str() {
-        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => WHOLE_NUMBER,
         "f32" | "f64" => "a number",
         "a boolean" => "true or false",
         "a string" | "a borrowed string" | "variant identifier" => "text",
@@ -288,6 +312,7 @@ fn named(found: &Unexpected<'_>) -> &'static str {
     match found {
         Unexpected::Bool(_) => "true or false",
         Unexpected::Unsigned(_) | Unexpected::Signed(_) => "a number",
+        Unexpected::Float(number) if *number == 0.0 && number.is_sign_negative() => "-0",
         Unexpected::Float(_) => "a number with a fraction or an exponent",
         Unexpected::Char(_) | Unexpected::Str(_) => "text",
         Unexpected::Unit | Unexpected::Option => "null",
@@ -526,6 +551,8 @@ mod tests {
             (r#"{"amount":{"total":99999999999999999999}}"#, "invalid_request", "amount.total"),
             (r#"{"amount":{"total":9223372036854775808}}"#, "invalid_request", "amount.total"),
             (r#"{"amount":{"total":1e999}}"#, "invalid_request", "amount.total"),
+            (r#"{"amount":{"total":99999999999999999999999}}"#, "invalid_request", "amount.total"),
+            (r#"{"amount":{"total":-0}}"#, "invalid_request", "amount.total"),
             (r#"{"amount":{"total":1,"secret":1}}"#, "invalid_request", "amount.secret"),
             (r#"{"amount":{"total":1,"total":2}}"#, "invalid_request", "amount.total"),
             (r#"{"amount":{"total":1,"parts":[1,-1]}}"#, "invalid_request", "amount.parts[1]"),
@@ -542,6 +569,26 @@ mod tests {
         assert_eq!(body::<Order>(b"{\"name\":\"\xff\"}").unwrap_err().code, "invalid_json");
         let problem = body::<Order>(deep.as_bytes()).unwrap_err();
         assert!(problem.field.unwrap().starts_with("free.x[0][0]"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_number_is_said_as_it_is() {
+        for (total, words) in [
+            ("99999999999999999999999", "out of range"),
+            ("-99999999999999999999999", "out of range"),
+            ("18446744073709551616", "out of range"),
+            ("9223372036854775808", "out of range"),
+            ("1e300", "out of range"),
+            ("1e999", "out of range"),
+            ("-0", "not -0"),
+            ("10.5", "a fraction or an exponent"),
+            ("1e2", "a fraction or an exponent"),
+            ("\"1\"", "not text"),
+        ] {
+            let problem =
+                body::<Order>(format!("{{\"amount\":{{\"total\":{total}}}}}").as_bytes()).unwrap_err();
+            assert!(problem.detail.contains(words), "{total}: {}", problem.detail);
+        }
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -563,6 +610,9 @@ mod tests {
             ("limit=1&limit=2", "limit"),
             ("after=%00", "after"),
             ("after=a%0ab", "after"),
+            ("after=%ff", "after"),
+            ("limit=7&after=%ed%95", "after"),
+            ("%ff=1", "\u{fffd}"),
             ("open=yes", "open"),
             ("color=red", "color"),
         ] {

@@ -1,18 +1,20 @@
 //! Text that people write in requests. Invariant: a member that people read (a name, a reason) has one writing from here on:
-//! composed (macOS sends `한` as three letters, which no gateway's charset has), and without blanks, line ends or a byte order
-//! mark at its ends, which spreadsheets leave there. What can be mended so is no reason to refuse an order; characters of
-//! control between others still are.
+//! composed (macOS sends `한` as three letters, which no gateway's charset has), without blanks, line ends or marks of direction
+//! at its ends, which spreadsheets and address books leave there, and without characters that have no width. What can be mended
+//! so is no reason to refuse an order; characters of control and of direction between others still are.
 //!
 //! Every free text of a request's type is read through this module (`#[serde(deserialize_with = "text::line")]`). Not the
 //! shop's own identifiers (`order_id`, `metadata`, options): they come back to the letter.
 
+use payhost_core::text::is_hidden;
 use serde::{Deserialize, Deserializer};
 use unicode_normalization::UnicodeNormalization;
 
 /// The one writing of a text.
 pub fn tidy(text: &str) -> String {
-    let at_an_end = |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}');
-    text.trim_matches(at_an_end).nfc().collect()
+    let at_an_end = |c: char| c.is_whitespace() || is_hidden(c);
+    let no_width = |c: &char| matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}');
+    text.trim_matches(at_an_end).chars().filter(|c| !no_width(c)).nfc().collect()
 }
 
 /// Reads a text that must be there.
@@ -52,6 +54,8 @@ mod tests {
     fn a_text_is_composed_and_its_ends_are_trimmed() {
         let decomposed = r#"{"name": "\ufeff \u1112\u1161\u11ab\u1100\u1173\u11af 차\u00a0\r\n", "phone": "010-1234-5678\n"}"#;
         assert_eq!(read(decomposed), ("한글 차".to_owned(), Some("010-1234-5678".to_owned())));
+        let copied = r#"{"name": "수제\u200b 잼\ufeff", "phone": "\u202a010-1234-5678\u202c"}"#;
+        assert_eq!(read(copied), ("수제 잼".to_owned(), Some("010-1234-5678".to_owned())));
         assert_eq!(read(r#"{"name": "두\n줄"}"#).0, "두\n줄", "what stands between is not for us to mend");
     }
 

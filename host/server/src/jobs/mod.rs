@@ -17,6 +17,7 @@ use tracing::field::Empty;
 
 use crate::host::Host;
 use crate::http::request_id;
+use crate::sealed::Place;
 use crate::{payments, vbank};
 
 /// How long a job may take before somebody else may do it, in microseconds.
@@ -211,7 +212,7 @@ async fn once(host: Host, job: Job, token: String) {
         Err(error) => Err(error.to_string()),
     };
     let again_us = host.now_us().saturating_add(AGAIN_US);
-    let (id, key, now_us) = (job.id, job.key, host.now_us());
+    let (id, shop, key, now_us) = (job.id, job.shop_id, job.key, host.now_us());
     let done = match outcome {
         Ok(done) => done,
         Err(words) => {
@@ -219,9 +220,17 @@ async fn once(host: Host, job: Job, token: String) {
             Done::Again(again_us, words)
         }
     };
+    let host_in = host.clone();
     let stored = host.store().transact(move |tx| match done {
         Done::Finished => rows::finish(tx, id, &token, now_us),
-        Done::Again(due_us, words) => rows::retry_at(tx, (id, &token), due_us, Some(&words), now_us),
+        Done::Again(due_us, words) => {
+            // The host's own jobs have no shop, and their words are in the log.
+            let said = shop.map(|shop| {
+                let key = host_in.vault().key_of(tx, shop)?;
+                Place::JobError(id).seal(&key, words.as_bytes())
+            });
+            rows::retry_at(tx, (id, &token), due_us, said.transpose()?.as_ref(), now_us)
+        }
     });
     let stored: Result<bool, Error> = stored.await;
     match stored {

@@ -1,9 +1,9 @@
 //! Throwing away what is over. Invariant: only what nobody can ask for any more goes, in small transactions, so that a long
 //! pile delays nothing: answers of expired keys, finished jobs, records of calls past their time, messages of gateways that
-//! were acted on so long ago (what they did stays), notices that named no order of ours, and retired secrets that no payment
-//! needs.
+//! were acted on so long ago (what they did stays), notices that named no order of ours, those from unknown addresses that nobody
+//! believed and no person decided about, and retired secrets and withdrawn grants that no payment needs.
 
-use payhost_store::rows::{calls, channels, idempotency, jobs as rows, notices};
+use payhost_store::rows::{calls, channels, idempotency, jobs as rows, notices, plugins};
 use payhost_store::{Error, Tx};
 
 use super::{Done, Task, enqueue};
@@ -32,7 +32,7 @@ pub async fn ensure(host: &Host) {
 /// Throws away what is over, and comes again in an hour.
 pub async fn tidy(host: &Host) -> Result<Done, String> {
     let now_us = host.now_us();
-    let mut gone = [0; 6];
+    let mut gone = [0; 8];
     let before_us = now_us.saturating_sub(host.journal_kept_us());
     gone[0] = rounds(host, move |tx| idempotency::purge(tx, now_us, BATCH)).await?;
     gone[1] = rounds(host, move |tx| rows::purge_done(tx, now_us.saturating_sub(JOBS_US), BATCH)).await?;
@@ -42,8 +42,11 @@ pub async fn tidy(host: &Host) -> Result<Done, String> {
     let kept_us = i64::try_from(host.notice_limits().strange_kept.as_micros()).unwrap_or(i64::MAX);
     let strange_us = now_us.saturating_sub(kept_us);
     gone[5] = rounds(host, move |tx| notices::forget_strange(tx, strange_us, BATCH)).await?;
-    let [keys, jobs, records, secrets, messages, strange] = gone;
-    tracing::debug!(keys, jobs, records, secrets, messages, strange, "tidied");
+    let grants = host.store().transact(plugins::forget_grants).await;
+    gone[6] = grants.map_err(|error: Error| error.to_string())?;
+    gone[7] = rounds(host, move |tx| notices::forget_unbelieved(tx, before_us, BATCH)).await?;
+    let [keys, jobs, records, secrets, messages, strange, grants, unbelieved] = gone;
+    tracing::debug!(keys, jobs, records, secrets, messages, strange, grants, unbelieved, "tidied");
     Ok(Done::Again(now_us.saturating_add(EVERY_US), "it comes again".to_owned()))
 }
 

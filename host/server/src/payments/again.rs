@@ -10,6 +10,7 @@ use payhost_store::{Error, Json, ShopKey, Tx};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::create::PaymentIn;
 use super::give_up::replaceable;
 use super::model::BuyerIo;
 use super::order;
@@ -26,8 +27,10 @@ const ROUNDS: usize = 8;
 pub struct Asked<'a> {
     /// The payment as it would be made.
     pub row: &'a Payment,
-    /// Who pays.
-    pub buyer: &'a BuyerIo,
+    /// What of it is sealed there: who pays, and the shop's own values.
+    pub input: &'a PaymentIn,
+    /// The options as they are kept.
+    pub options: &'a [Named],
     /// The channel was named; otherwise it is the default one of now.
     pub channel_named: bool,
     /// Until when was said; otherwise it is a day from now.
@@ -84,8 +87,7 @@ fn holder(tx: &mut Tx<'_>, host: &Host, mut open: Vec<Payment>) -> Result<Option
 
 /// Decides about the payment that holds the order, which is locked.
 fn decide(tx: &mut Tx<'_>, key: &ShopKey, old: Payment, asked: &Asked<'_>) -> Result<Again, Error> {
-    let buyer: BuyerIo = Place::Buyer(old.id).open_json(key, &old.buyer)?;
-    let fields = differences(&old, &buyer, asked)?;
+    let fields = differences(&old, &Opened::of(key, &old)?, asked)?;
     if fields.is_empty() {
         return Ok(Again::Same(old));
     }
@@ -120,9 +122,26 @@ fn owned(fields: &[&'static str]) -> Vec<String> {
     fields.iter().map(|field| (*field).to_owned()).collect()
 }
 
+/// What is sealed of a payment.
+struct Opened {
+    buyer: BuyerIo,
+    options: Vec<Named>,
+    metadata: Map<String, Value>,
+}
+
+impl Opened {
+    fn of(key: &ShopKey, payment: &Payment) -> Result<Self, Error> {
+        Ok(Self {
+            buyer: Place::Buyer(payment.id).open_json(key, &payment.buyer)?,
+            options: order::options(key, payment)?,
+            metadata: Place::Metadata(payment.id).open_json(key, &payment.metadata)?,
+        })
+    }
+}
+
 /// The members of the request in which an order differs from the one that its payment was made for.
-fn differences(old: &Payment, old_buyer: &BuyerIo, asked: &Asked<'_>) -> Result<Vec<&'static str>, Error> {
-    let (new, buyer) = (asked.row, asked.buyer);
+fn differences(old: &Payment, opened: &Opened, asked: &Asked<'_>) -> Result<Vec<&'static str>, Error> {
+    let (new, buyer, old_buyer) = (asked.row, &asked.input.buyer, &opened.buyer);
     // A shop whose default channel changed since does not ask for another one by saying nothing.
     let channel_counts = asked.channel_named || !old.opened;
     let other = [
@@ -140,10 +159,10 @@ fn differences(old: &Payment, old_buyer: &BuyerIo, asked: &Asked<'_>) -> Result<
         ("webhook_url", old.webhook_url != new.webhook_url),
         ("language", old.language != new.language),
         ("expires_at", asked.expiry_named && old.expires_us != new.expires_us),
-        ("device", order::device(old) != order::device(new)),
+        ("device", order::device(&opened.options) != order::device(asked.options)),
         ("confirm", old.confirm != new.confirm),
-        ("options", options(old)? != options(new)?),
-        ("metadata", read::<Map<String, Value>>(&old.metadata)? != read(&new.metadata)?),
+        ("options", options(&opened.options) != options(asked.options)),
+        ("metadata", opened.metadata != asked.input.metadata),
     ];
     Ok(other.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect())
 }
@@ -157,12 +176,11 @@ fn method(payment: &Payment) -> Result<Option<Method>, Error> {
 }
 
 /// The plugin's options, in the order of their names.
-fn options(payment: &Payment) -> Result<Vec<(String, String)>, Error> {
-    let named: Vec<Named> = read(&payment.options)?;
-    let plugins = named.into_iter().filter(|option| option.name != order::DEVICE);
-    let mut options: Vec<_> = plugins.map(|option| (option.name, option.value)).collect();
-    options.sort();
-    Ok(options)
+fn options(named: &[Named]) -> Vec<(&str, &str)> {
+    let plugins = named.iter().filter(|option| option.name != order::DEVICE);
+    let mut options: Vec<_> = plugins.map(|option| (&*option.name, &*option.value)).collect();
+    options.sort_unstable();
+    options
 }
 
 /// Writes the new details over the old ones; the caller holds the lock, and no window was opened.
@@ -183,9 +201,9 @@ pub fn take_over(
         tax_free: new.tax_free,
         vat: new.vat,
         method: new.method,
-        buyer: Place::Buyer(old.id).seal_json(key, asked.buyer)?,
-        options: new.options,
-        metadata: new.metadata,
+        buyer: Place::Buyer(old.id).seal_json(key, &asked.input.buyer)?,
+        options: Place::Options(old.id).seal_json(key, &asked.options)?,
+        metadata: Place::Metadata(old.id).seal_json(key, &asked.input.metadata)?,
         language: new.language,
         confirm: new.confirm,
         return_url: new.return_url,
@@ -232,45 +250,78 @@ mod tests {
         BuyerIo { name: Some("홍길동".to_owned()), email: None, phone: None }
     }
 
-    fn found(new: &Payment, buyer_now: &BuyerIo, named: bool, opened: bool) -> Vec<&'static str> {
+    /// What is sealed, as it is asked for now.
+    #[derive(Clone)]
+    struct Now {
+        row: Payment,
+        buyer: BuyerIo,
+        options: Vec<Named>,
+        metadata: Map<String, Value>,
+    }
+
+    impl Now {
+        fn of(row: Payment) -> Self {
+            Self { row, buyer: buyer(), options: Vec::new(), metadata: Map::new() }
+        }
+
+        fn option(&mut self, name: &str, value: &str) {
+            self.options.push(Named { name: name.to_owned(), value: value.to_owned() });
+        }
+    }
+
+    fn found(now: &Now, named: bool, opened: bool) -> Vec<&'static str> {
         let old = Payment { opened, ..row("A-1") };
-        let asked =
-            Asked { row: new, buyer: buyer_now, channel_named: named, expiry_named: named, replace: false };
-        differences(&old, &buyer(), &asked).unwrap()
+        let mut input = PaymentIn::new("A-1", "책", 1);
+        (input.buyer, input.metadata) = (now.buyer.clone(), now.metadata.clone());
+        let asked = Asked {
+            row: &now.row,
+            input: &input,
+            options: &now.options,
+            channel_named: named,
+            expiry_named: named,
+            replace: false,
+        };
+        let opened = Opened { buyer: buyer(), options: Vec::new(), metadata: Map::new() };
+        differences(&old, &opened, &asked).unwrap()
     }
 
     #[test]
     fn every_member_that_differs_is_named() {
-        let other = |change: &dyn Fn(&mut Payment)| {
-            let mut new = row("A-1");
-            change(&mut new);
-            found(&new, &buyer(), true, true)
+        let other = |change: &dyn Fn(&mut Now)| {
+            let mut now = Now::of(row("A-1"));
+            change(&mut now);
+            found(&now, true, true)
         };
-        type Case = (&'static [&'static str], &'static dyn Fn(&mut Payment));
+        type Case = (&'static [&'static str], &'static dyn Fn(&mut Now));
         let cases: &[Case] = &[
             (&[], &|_| ()),
-            (&["order_name"], &|p| p.order_name = "잼".to_owned()),
-            (&["amount.total"], &|p| p.total += 1),
-            (&["amount.currency"], &|p| p.currency = Currency::parse("USD").unwrap()),
-            (&["amount.tax.free"], &|p| p.tax_free = Some(0)),
-            (&["amount.tax.vat"], &|p| p.vat = Some(0)),
-            (&["channel_id"], &|p| p.channel_id = payhost_core::id::ChannelId::new(1, [9; 10])),
-            (&["method"], &|p| p.method = Some(Json::from(json!({"kind": "card", "provider": null})))),
-            (&["return_url"], &|p| p.return_url = Some("https://shop.example/".to_owned())),
-            (&["webhook_url"], &|p| p.webhook_url = Some("https://shop.example/".to_owned())),
-            (&["language"], &|p| p.language = "en".to_owned()),
-            (&["expires_at"], &|p| p.expires_us += 1),
-            (&["device"], &|p| p.options = Json::from(json!([{"name": "device", "value": "pc"}]))),
-            (&["options"], &|p| p.options = Json::from(json!([{"name": "quota", "value": "3"}]))),
-            (&["confirm"], &|p| p.confirm = Confirm::Manual),
-            (&["metadata"], &|p| p.metadata = Json::from(json!({"cart": 1}))),
-            (&["order_name", "amount.total"], &|p| (p.order_name, p.total) = ("잼".to_owned(), 1)),
+            (&["order_name"], &|now| now.row.order_name = "잼".to_owned()),
+            (&["amount.total"], &|now| now.row.total += 1),
+            (&["amount.currency"], &|now| now.row.currency = Currency::parse("USD").unwrap()),
+            (&["amount.tax.free"], &|now| now.row.tax_free = Some(0)),
+            (&["amount.tax.vat"], &|now| now.row.vat = Some(0)),
+            (&["channel_id"], &|now| now.row.channel_id = payhost_core::id::ChannelId::new(1, [9; 10])),
+            (&["method"], &|now| {
+                now.row.method = Some(Json::from(json!({"kind": "card", "provider": null})))
+            }),
+            (&["return_url"], &|now| now.row.return_url = Some("https://shop.example/".to_owned())),
+            (&["webhook_url"], &|now| now.row.webhook_url = Some("https://shop.example/".to_owned())),
+            (&["language"], &|now| now.row.language = "en".to_owned()),
+            (&["expires_at"], &|now| now.row.expires_us += 1),
+            (&["device"], &|now| now.option("device", "pc")),
+            (&["options"], &|now| now.option("quota", "3")),
+            (&["confirm"], &|now| now.row.confirm = Confirm::Manual),
+            (&["metadata"], &|now| now.metadata = Map::from_iter([("cart".to_owned(), json!(1))])),
+            (&["order_name", "amount.total"], &|now| {
+                (now.row.order_name, now.row.total) = ("잼".to_owned(), 1)
+            }),
         ];
         for (expected, change) in cases {
             assert_eq!(other(change), *expected);
         }
         let other_buyer = BuyerIo { phone: Some("010-1234-5678".to_owned()), ..BuyerIo::default() };
-        assert_eq!(found(&row("A-1"), &other_buyer, true, true), ["buyer.name", "buyer.phone"]);
+        let now = Now { buyer: other_buyer, ..Now::of(row("A-1")) };
+        assert_eq!(found(&now, true, true), ["buyer.name", "buyer.phone"]);
     }
 
     #[test]
@@ -278,15 +329,16 @@ mod tests {
         let mut new = row("A-1");
         new.expires_us += 1;
         new.channel_id = payhost_core::id::ChannelId::new(1, [9; 10]);
-        assert!(found(&new, &buyer(), false, true).is_empty());
+        let now = Now::of(new);
+        assert!(found(&now, false, true).is_empty());
         // Before a window was opened the default channel of now is as good as the one of then.
-        assert_eq!(found(&new, &buyer(), false, false), ["channel_id"]);
+        assert_eq!(found(&now, false, false), ["channel_id"]);
     }
 
     #[test]
     fn options_are_compared_whatever_their_order() {
-        let (a, b) = (json!({"name": "a", "value": "1"}), json!({"name": "b", "value": "2"}));
-        let of = |list: Value| Payment { options: Json::from(list), ..row("A-1") };
-        assert_eq!(options(&of(json!([a, b]))).unwrap(), options(&of(json!([b, a]))).unwrap());
+        let named = |name: &str, value: &str| Named { name: name.to_owned(), value: value.to_owned() };
+        let (a, b) = (named("a", "1"), named("b", "2"));
+        assert_eq!(options(&[a.clone(), b.clone()]), options(&[b, a]));
     }
 }

@@ -11,7 +11,9 @@ use payhost_engine::{Called, Evidence};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState, Started};
 use payhost_store::rows::calls;
 use payhost_store::rows::payments::{self, Payment};
-use payhost_store::{Error, Json, Sealed, Tx};
+use payhost_store::{Error, Sealed, ShopKey, Tx};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -22,8 +24,10 @@ use crate::sealed::Place;
 
 /// How long an attempt may take, in microseconds. Nothing is sent so late that its answer could come after it.
 pub const LEASE_US: i64 = 30_000_000;
-/// The last part of the lease in which nothing is sent any more: the longest answer and room for T2.
-const QUIET: Duration = Duration::from_secs(17);
+/// The last part of the lease in which nothing is sent any more, in microseconds: the longest answer and room for T2.
+const QUIET_US: i64 = 17_000_000;
+/// How late an attempt's request may leave, in milliseconds after the attempt was written down.
+pub const SENT_WITHIN_MS: i64 = (LEASE_US - QUIET_US) / 1000;
 /// The resolving job comes this long after the lease, in microseconds.
 const AFTER_LEASE_US: i64 = 1_000_000;
 
@@ -36,9 +40,46 @@ pub struct Opening {
     /// Which attempt is undone.
     pub parent: Option<AttemptId>,
     /// What was asked for.
-    pub request: Value,
+    pub request: Requested,
     /// What the browser brought, sealed.
     pub callback: Option<Sealed>,
+}
+
+/// What an attempt was asked for, as JSON.
+pub struct Requested(Value);
+
+impl Requested {
+    /// Of a request.
+    pub fn of(asked: &impl Serialize) -> Result<Self, Error> {
+        serde_json::to_value(asked).map(Self).map_err(|error| Error::Json(error.to_string()))
+    }
+}
+
+/// What an attempt was asked for, from the sealed column.
+pub fn requested<T: DeserializeOwned>(tx: &mut Tx<'_>, host: &Host, attempt: &Attempt) -> Result<T, Error> {
+    let key = host.vault().key_of(tx, attempt.shop_id)?;
+    Place::Request(attempt.id).open_json(&key, &attempt.request)
+}
+
+/// What came of an attempt, from the sealed column; null while it is not known.
+pub fn outcome(key: &ShopKey, attempt: &Attempt) -> Result<Value, Error> {
+    let outcome = attempt.outcome.as_ref();
+    outcome.map_or(Ok(Value::Null), |sealed| Place::Outcome(attempt.id).open_json(key, sealed))
+}
+
+/// Ends an attempt in a state, or leaves it in doubt, and writes what came of it.
+pub fn ended(
+    tx: &mut Tx<'_>,
+    host: &Host,
+    attempt: &mut Attempt,
+    state: AttemptState,
+    outcome: &Value,
+) -> Result<(), Error> {
+    let key = host.vault().key_of(tx, attempt.shop_id)?;
+    attempt.state = state;
+    attempt.outcome = Some(Place::Outcome(attempt.id).seal_json(&key, outcome)?);
+    attempt.updated_us = host.now_us();
+    attempts::settle(tx, attempt)
 }
 
 /// Writes the attempt and the job that resolves it: T1. `Err` of the inner result: a rule of the database stands against it
@@ -50,7 +91,7 @@ pub fn open(
     ready: &Ready,
     opening: Opening,
 ) -> Result<Result<Attempt, Started>, Error> {
-    let row = opened(host, payment, ready, opening);
+    let row = opened(host, payment, ready, opening)?;
     match attempts::start(tx, &row)? {
         Started::New => {}
         refused @ (Started::Repeated(_) | Started::Blocked(_)) => return Ok(Err(refused)),
@@ -68,16 +109,17 @@ pub fn open_unopposed(
     ready: &Ready,
     opening: Opening,
 ) -> Result<Attempt, Error> {
-    let row = opened(host, payment, ready, opening);
+    let row = opened(host, payment, ready, opening)?;
     attempts::start_unopposed(tx, &row)?;
     enqueue_resolve(tx, host, &row)?;
     Ok(row)
 }
 
-fn opened(host: &Host, payment: &Payment, ready: &Ready, opening: Opening) -> Attempt {
+fn opened(host: &Host, payment: &Payment, ready: &Ready, opening: Opening) -> Result<Attempt, Error> {
     let now_us = host.now_us();
-    Attempt {
-        id: host.new_id(AttemptId::new),
+    let id = host.new_id(AttemptId::new);
+    Ok(Attempt {
+        id,
         shop_id: payment.shop_id,
         payment_id: payment.id,
         checkout_id: opening.checkout,
@@ -87,7 +129,7 @@ fn opened(host: &Host, payment: &Payment, ready: &Ready, opening: Opening) -> At
         call_id: host.new_id(CallId::new),
         plugin_digest: ready.plugin.digest().to_owned(),
         revision: ready.revision,
-        request: Json::from(opening.request),
+        request: Place::Request(id).seal_json(&ready.key, &opening.request.0)?,
         callback: opening.callback,
         now_ms: now_us / 1000,
         seed: hex(&random::<16>()),
@@ -96,7 +138,7 @@ fn opened(host: &Host, payment: &Payment, ready: &Ready, opening: Opening) -> At
         outcome: None,
         created_us: now_us,
         updated_us: now_us,
-    }
+    })
 }
 
 /// The job that finds out what became of it, should nobody else; an undo is its parent's.
@@ -137,7 +179,8 @@ where
     R: Answer,
 {
     let left_us = u64::try_from(attempt.lease_until_us.saturating_sub(host.now_us())).unwrap_or(0);
-    let quiet_from = Instant::now() + Duration::from_micros(left_us).saturating_sub(QUIET);
+    let quiet = Duration::from_micros(QUIET_US.unsigned_abs());
+    let quiet_from = Instant::now() + Duration::from_micros(left_us).saturating_sub(quiet);
     let mut moment = crate::channels::ready::Moment::of(attempt);
     moment.send_deadline = Some(quiet_from);
     moment.one_time = one_time;
@@ -173,6 +216,8 @@ pub fn journal<R>(
 
 fn row<R>(host: &Host, ready: &Ready, of: JournalOf, called: &Called<R>) -> Result<calls::Call, Error> {
     let packed = called.record().pack().map_err(|error| Error::Json(error.to_string()))?;
+    let fault = called.result.as_ref().err().map(ToString::to_string);
+    let fault = fault.map(|words| Place::Fault(of.call).seal(&ready.key, words.as_bytes()));
     Ok(calls::Call {
         id: of.call,
         shop_id: ready.channel.shop_id,
@@ -186,7 +231,7 @@ fn row<R>(host: &Host, ready: &Ready, of: JournalOf, called: &Called<R>) -> Resu
         duration_us: i64::try_from(called.cost.wall.as_micros()).unwrap_or(i64::MAX),
         cpu_us: i64::try_from(called.cost.cpu.as_micros()).unwrap_or(i64::MAX),
         memory_bytes: i64::try_from(called.cost.peak_memory_bytes).unwrap_or(i64::MAX),
-        fault: called.result.as_ref().err().map(ToString::to_string),
+        fault: fault.transpose()?,
         record: Some(Place::Record(of.call).seal(&ready.key, &packed)?),
         record_digest: Some(hex(&host.vault().mac("call record", &packed)?)),
         kept_until_us: host.now_us().saturating_add(host.journal_kept_us()),

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{AttemptId, CheckoutId, PaymentId, ShopId};
 use payhost_core::kill::{self, Point};
+use payhost_core::text::is_hidden;
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_engine::Called;
 use payhost_engine::contract::money::{CANCEL, CancelRequest, Cancellation, Charge, RefundAccount};
@@ -16,13 +17,15 @@ use payhost_engine::contract::types::{Method, Money, PluginError, Tax};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::{checkouts, facts};
-use payhost_store::{Error, Json as Stored, Tx};
+use payhost_store::{Error, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::attempt::{JournalOf, Opening, evidence, journal, locked, open, run_with, still_mine};
+use super::attempt::{
+    JournalOf, Opening, Requested, ended, evidence, journal, locked, open, run_with, still_mine,
+};
 use super::give_up::{self, Way};
 use super::model::{PaymentOut, Support, TaxIn, TaxLeft};
 use super::read::find;
@@ -103,7 +106,7 @@ impl RefundAccountIn {
             return Err(Problem::field("account.bank", "a bank's KFTC code of three digits, such as 088"));
         }
         let holder = &self.holder;
-        if holder.is_empty() || holder.chars().count() > 40 || holder.chars().any(char::is_control) {
+        if holder.is_empty() || holder.chars().count() > 40 || holder.contains(is_hidden) {
             return Err(Problem::field("account.holder", "one line of 1 to 40 characters"));
         }
         let number = self.number.0.as_bytes();
@@ -126,6 +129,39 @@ pub struct ByLink {
     pub bank: String,
     /// The account's last digits, for the buyer's page.
     pub last_digits: String,
+}
+
+/// What must be true under the payment's lock, beside what every cancel needs.
+#[derive(Debug, Clone)]
+pub enum OnlyIf {
+    /// The buyer's link is good still.
+    Unused(ByLink),
+    /// Money that came after the end is held, and nobody said that it is kept.
+    Late,
+}
+
+impl OnlyIf {
+    /// Whether it is true: `made` cancels are known.
+    fn holds(&self, payment: &Payment, made: usize) -> Result<(), Problem> {
+        let (holds, words) = match self {
+            Self::Unused(link) => (
+                link.made == made,
+                "the link is used up: money was given back since it was made; nothing was sent",
+            ),
+            Self::Late => {
+                (payment.late_us.is_some(), "a person said that the money is kept; nothing was sent")
+            }
+        };
+        if holds { Ok(()) } else { Err(Problem::new("not_cancellable", words)) }
+    }
+
+    /// The buyer's link, for the attempt.
+    fn link(self) -> Option<ByLink> {
+        match self {
+            Self::Unused(link) => Some(link),
+            Self::Late => None,
+        }
+    }
 }
 
 /// Name under which the plugin uses the account number.
@@ -201,7 +237,7 @@ pub async fn cancel(
 /// Whether the request can be understood.
 fn check(input: &CancelIn) -> Result<(), Problem> {
     let reason = input.reason.as_deref().unwrap_or_default();
-    if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
+    if reason.chars().count() > REASON_MAX || reason.contains(is_hidden) {
         return Err(Problem::field("reason", format!("one line of at most {REASON_MAX} characters")));
     }
     input.account.as_ref().map_or(Ok(()), RefundAccountIn::check)
@@ -213,7 +249,7 @@ pub async fn make(
     row: &Payment,
     input: CancelIn,
     key: Key,
-    by_link: Option<ByLink>,
+    only_if: Option<OnlyIf>,
 ) -> Result<Answer, Problem> {
     check(&input)?;
     let reason = input.reason.clone().unwrap_or_else(|| "shop's request".to_owned());
@@ -224,7 +260,7 @@ pub async fn make(
     host.finish(async move {
         let host = host_in;
         kill::at(Point::BeforeT1, "cancel");
-        match begin(&host, &ready, (id, sale), input, reason, (key, by_link)).await? {
+        match begin(&host, &ready, (id, sale), input, reason, (key, only_if)).await? {
             Begun::Answered(status, body) => answer(status, body),
             Begun::Mine(rows) => {
                 let (attempt, charge, request, asked) = *rows;
@@ -262,12 +298,12 @@ async fn begin(
     (id, sale): (PaymentId, Option<CheckoutId>),
     input: CancelIn,
     reason: String,
-    (key, by_link): (Key, Option<ByLink>),
+    (key, only_if): (Key, Option<OnlyIf>),
 ) -> Result<Begun, Problem> {
     let (host_in, shop, ready) = (host.clone(), ready.channel.shop_id, ready.clone());
     let begun = host.store().transact(move |tx| {
         let host = &host_in;
-        match key.begin(tx)? {
+        match key.begin(tx, host)? {
             Known::New => {}
             Known::Answered(status, body) => return Ok(Ok(Begun::Answered(status, body))),
             Known::Refused(problem) => return Ok(Err(*problem)),
@@ -286,8 +322,11 @@ async fn begin(
         let remaining = payment.paid.saturating_sub(payment.cancelled);
         let remaining = remaining.min(payment.total.saturating_sub(given));
         let made = made.count();
-        let allowed = unused(by_link.as_ref(), made)
-            .and_then(|()| allowed(&payment, open_attempt, &input, support, remaining));
+        let in_parts = PaymentOut::of(&ready.key, &payment, support)?.can_be_cancelled_in_parts();
+        let allowed = only_if
+            .as_ref()
+            .map_or(Ok(()), |only_if| only_if.holds(&payment, made))
+            .and_then(|()| allowed(&payment, open_attempt, &input, (support, in_parts), remaining));
         if let Err(problem) = allowed {
             key.forget(tx)?;
             return Ok(Err(problem));
@@ -301,7 +340,7 @@ async fn begin(
             sequence: i64::try_from(made).unwrap_or(i64::MAX),
             order_ref: order_ref_of(tx, shop, payment.approved_checkout_id)?,
             key,
-            by_link,
+            by_link: only_if.and_then(OnlyIf::link),
         };
         let charge = match charge(&payment, &asked) {
             Ok(charge) => charge,
@@ -315,7 +354,7 @@ async fn begin(
             kind: AttemptKind::Cancel,
             checkout: None,
             parent: None,
-            request: serde_json::to_value(&asked).map_err(|error| Error::Json(error.to_string()))?,
+            request: Requested::of(&asked)?,
             callback: None,
         };
         let Ok(attempt) = open(tx, host, &payment, &ready, opening)? else {
@@ -333,23 +372,12 @@ pub fn order_ref_of(tx: &mut Tx<'_>, shop: ShopId, checkout: Option<CheckoutId>)
     Ok(checkouts::get(tx, shop, id)?.map(|checkout| checkout.order_ref).unwrap_or_default())
 }
 
-/// Whether a link is good for its refund still.
-fn unused(by_link: Option<&ByLink>, made: usize) -> Result<(), Problem> {
-    if by_link.is_none_or(|link| link.made == made) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        "not_cancellable",
-        "the link is used up: money was given back since it was made; nothing was sent",
-    ))
-}
-
 /// Whether and how much may be given back now.
 fn allowed(
     payment: &Payment,
     open: Option<AttemptState>,
     input: &CancelIn,
-    support: Support,
+    (support, in_parts): (Support, bool),
     remaining: i64,
 ) -> Result<(), Problem> {
     standing(payment.state, payment.resolution, open, remaining)?;
@@ -373,7 +401,7 @@ fn allowed(
     if amount > remaining {
         return Err(Problem::field("amount", format!("at most {remaining} minor units are left")));
     }
-    if amount < remaining && !PaymentOut::of(payment, support).can_be_cancelled_in_parts() {
+    if amount < remaining && !in_parts {
         return Err(Problem::field("amount", "this payment can only be cancelled as a whole"));
     }
     parts(payment, input.tax.as_ref(), amount)
@@ -502,7 +530,7 @@ async fn settle(
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
         let payment = locked(tx, asked_of.0, asked_of.1)?;
         let change = Change::begin(host, payment, Some(&ready_in));
-        let Some(attempt) = still_mine(tx, &attempt)? else { return Ok((202, json!(change.shown()))) };
+        let Some(attempt) = still_mine(tx, &attempt)? else { return Ok((202, json!(change.shown(tx)?))) };
         if looks {
             let look = jobs::Task::Look { shop: attempt.shop_id, payment: attempt.payment_id };
             jobs::enqueue(tx, host, &look, host.now_us())?;
@@ -587,22 +615,19 @@ pub fn apply(
             (A::InDoubt, json!({"doubt": doubt.as_str()}))
         }
     };
-    attempt.state = state;
-    attempt.outcome = Some(Stored::from(json!({"result": result, "network": seen})));
-    attempt.updated_us = host.now_us();
-    attempts::settle(tx, &attempt)?;
+    ended(tx, host, &mut attempt, state, &json!({"result": result, "network": seen}))?;
     let support = change.support();
     let row = change.write(tx)?;
     let (status, body) = match &problem {
         Some(problem) => (problem.status, json!(problem)),
-        None => (if state == A::InDoubt { 202 } else { 200 }, json!(PaymentOut::of(&row, support))),
+        None => (if state == A::InDoubt { 202 } else { 200 }, settle::answered(tx, host, &row, support)?),
     };
     if problem.as_ref().is_some_and(|problem| problem.code != "cancel_not_made" && state == A::Failed) {
         // Nothing left this machine, so the same key may do it.
         asked.key.forget(tx)?;
     } else {
         // A stored 202 is not final: the resolution writes the outcome over it.
-        asked.key.answer(tx, status, &body, Some(row.id))?;
+        asked.key.answer(tx, host, status, &body, Some(row.id))?;
     }
     Ok((status, body))
 }
@@ -647,6 +672,7 @@ pub fn not_sent_problem(why: &NotSent) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vbank::tests::row;
 
     #[test]
     fn only_a_payment_that_holds_money_and_is_known_can_be_cancelled() {
@@ -663,6 +689,21 @@ mod tests {
             }
             let problem = standing(*state, Resolution::InDoubt, None, 1_000).unwrap_err();
             assert_eq!(problem.code, "payment_in_doubt", "{word}");
+        }
+    }
+
+    #[test]
+    fn what_a_cancel_depends_on_is_looked_at_as_the_payment_is_now() {
+        let link = ByLink { link: String::new(), made: 1, bank: String::new(), last_digits: String::new() };
+        let (kept, late) = (row("A-1"), Payment { late_us: Some(1), ..row("A-1") });
+        for (only_if, payment, made, holds) in [
+            (OnlyIf::Unused(link.clone()), &kept, 1, true),
+            (OnlyIf::Unused(link.clone()), &kept, 2, false),
+            (OnlyIf::Unused(link), &kept, 0, false),
+            (OnlyIf::Late, &late, 0, true),
+            (OnlyIf::Late, &kept, 0, false),
+        ] {
+            assert_eq!(only_if.holds(payment, made).is_ok(), holds, "{only_if:?} {made}");
         }
     }
 }

@@ -8,26 +8,31 @@ use payhost_engine::contract::money::{Sale, SaleState};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::facts::FactRow;
 use payhost_store::rows::payments::Payment;
-use payhost_store::{Error, Json, Tx};
+use payhost_store::{Error, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::LEASE_US;
+use super::attempt::{LEASE_US, outcome, requested};
 use super::cancel::CancelAsked;
 use super::settle::{Change, NewFact, Written, next_sequence};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 
 /// A cancel that was asked for, as its moments are compared; `settles_after_ms`: so long its request may be on its way.
-pub fn tried(attempt: &Attempt, settles_after_ms: i64) -> Result<Tried, Error> {
-    let asked: CancelAsked = attempt.request.to()?;
-    // Nobody waits for an answer after the lease, whoever wrote the row since.
-    let longest_ms = attempt.now_ms.saturating_add(LEASE_US / 1000);
-    Ok(Tried {
-        amount: asked.amount,
-        began_ms: attempt.now_ms,
-        ended_ms: (attempt.updated_us / 1000).clamp(attempt.now_ms, longest_ms),
-        settles_ms: attempt.now_ms.saturating_add(settles_after_ms),
-    })
+pub fn tried(attempt: &Attempt, asked: &CancelAsked, settles_after_ms: i64) -> Tried {
+    moments(asked.amount, attempt.now_ms, attempt.updated_us / 1000, settles_after_ms)
+}
+
+/// The moments of a cancel that was written down at `began_ms` and changed at `changed_ms`.
+fn moments(amount: i64, began_ms: i64, changed_ms: i64, settles_after_ms: i64) -> Tried {
+    // Nobody waits for an answer after the lease, whoever wrote the row since; and until then it may be sent and answered, however
+    // fast the gateway is said to be.
+    let longest_ms = began_ms.saturating_add(LEASE_US / 1000);
+    Tried {
+        amount,
+        began_ms,
+        ended_ms: changed_ms.clamp(began_ms, longest_ms),
+        settles_ms: began_ms.saturating_add(settles_after_ms).max(longest_ms),
+    }
 }
 
 /// What explains the gateway's answer to an inquiry that was made at `asked_ms`. `Err`: it does not agree with what is known.
@@ -106,7 +111,7 @@ pub fn take_over(
     if others.is_empty() {
         return Ok(payment);
     }
-    let unmade = unmade(tx, &payment, ready)?;
+    let unmade = unmade(tx, host, &payment, ready)?;
     for other in others {
         let mut change = Change::begin(host, payment, ready);
         let new = NewFact {
@@ -132,16 +137,53 @@ pub fn take_over(
 /// Cancels that were in doubt and of which was told that they were not made.
 fn unmade(
     tx: &mut Tx<'_>,
+    host: &Host,
     payment: &Payment,
     ready: Option<&Ready>,
 ) -> Result<Vec<(payhost_core::id::AttemptId, Tried)>, Error> {
     let settles_after_ms = ready.map_or(0, Ready::settles_within_ms);
     let rows = attempts::of_payment(tx, payment.shop_id, payment.id)?;
-    let told = |attempt: &&Attempt| {
-        let outcome: Value = attempt.outcome.as_ref().map(Json::to).and_then(Result::ok).unwrap_or_default();
-        attempt.kind == AttemptKind::Cancel
-            && attempt.state == AttemptState::Failed
-            && outcome.pointer("/result/reason") == Some(&json!("not_made"))
-    };
-    rows.iter().filter(told).map(|attempt| Ok((attempt.id, tried(attempt, settles_after_ms)?))).collect()
+    let failed =
+        |attempt: &&Attempt| attempt.kind == AttemptKind::Cancel && attempt.state == AttemptState::Failed;
+    let key = host.vault().key_of(tx, payment.shop_id)?;
+    let mut unmade = Vec::new();
+    for attempt in rows.iter().filter(failed) {
+        if outcome(&key, attempt)?.pointer("/result/reason") == Some(&json!("not_made")) {
+            let asked: CancelAsked = requested(tx, host, attempt)?;
+            unmade.push((attempt.id, tried(attempt, &asked, settles_after_ms)));
+        }
+    }
+    Ok(unmade)
+}
+
+#[cfg(test)]
+mod tests {
+    use payhost_core::cancels::Ours;
+
+    use super::*;
+
+    const BEGAN_MS: i64 = 1_000_000_000;
+
+    /// What a cancel of 500 comes to whose answer was lost after `lost_ms`, at a gateway that is said to be done after ten seconds,
+    /// when it is asked after `asked_ms` and shows one that it made after `made_ms`.
+    fn ours(lost_ms: i64, made_ms: Option<i64>, asked_ms: i64) -> Option<Ours> {
+        let tried = moments(500, BEGAN_MS, BEGAN_MS + lost_ms, 10_000);
+        let shown = |ms: i64| Shown { number: None, amount: 500, at_ms: Some(BEGAN_MS + ms) };
+        let listed: Vec<Shown> = made_ms.map(shown).into_iter().collect();
+        let given_back = listed.iter().map(|shown| shown.amount).sum();
+        let found = explain(&[], Some(&tried), Seen { given_back, listed: &listed }, BEGAN_MS + asked_ms);
+        let found = found.unwrap();
+        assert_eq!(found.others, []);
+        found.ours
+    }
+
+    #[test]
+    fn a_cancel_is_never_not_made_or_another_s_while_it_may_be_sent_or_answered() {
+        assert!(matches!(ours(14_000, Some(14_000), 16_000), Some(Ours::Made(_))));
+        assert!(matches!(ours(28_000, Some(27_000), 60_000), Some(Ours::Made(_))));
+        for asked_ms in [11_000, 30_000] {
+            assert!(matches!(ours(50, None, asked_ms), Some(Ours::NotYet(_))), "{asked_ms}");
+        }
+        assert_eq!(ours(50, None, 30_001), Some(Ours::NotMade));
+    }
 }

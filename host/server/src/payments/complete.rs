@@ -13,10 +13,12 @@ use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::facts;
 use payhost_store::rows::payments::{self, Payment};
-use payhost_store::{Error, Json, Sealed, Tx};
+use payhost_store::{Error, Sealed, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::{JournalOf, Journaled, Opening, evidence, journaled, open_unopposed, run, still_mine};
+use super::attempt::{
+    JournalOf, Journaled, Opening, Requested, ended, evidence, journaled, open_unopposed, run, still_mine,
+};
 use super::give_up::GIVEN_UP;
 use super::settle::{self, Change, Written, checkout_ended, refusal_json};
 use super::verdict::{Doubt, Verdict, judge_complete, not_sent, word};
@@ -102,7 +104,7 @@ async fn begin(
             kind: AttemptKind::Complete,
             checkout: Some(id),
             parent: None,
-            request: json!({"order_ref": checkout.order_ref}),
+            request: Requested::of(&json!({"order_ref": checkout.order_ref}))?,
             callback: Some(callback),
         };
         let attempt = open_unopposed(tx, host, &payment, &ready_in, opening)?;
@@ -128,7 +130,8 @@ pub fn refusal(host: &Host, ready: &Ready, payment: &Payment, busy: bool) -> Opt
     } else if !payment.state.is_payable() || payment.expires_us <= host.now_us() {
         Some("not_payable")
     } else {
-        busy.then_some("busy")
+        // While a person is called the gateway may hold money that is not known here.
+        (busy || payment.resolution != Resolution::None).then_some("busy")
     }
 }
 
@@ -244,10 +247,7 @@ fn apply(
             (A::InDoubt, C::InDoubt, json!({"doubt": doubt.as_str()}))
         }
     };
-    attempt.state = attempt_state;
-    attempt.outcome = Some(Json::from(json!({"result": result, "network": seen})));
-    attempt.updated_us = host.now_us();
-    attempts::settle(tx, attempt)?;
+    ended(tx, host, attempt, attempt_state, &json!({"result": result, "network": seen}))?;
     checkout_ended(tx, host, checkout, checkout_state, result)
 }
 

@@ -15,7 +15,7 @@ use super::attempt::locked;
 use super::complete::{Return, complete};
 use super::model::PaymentOut;
 use super::read::{find, show};
-use super::settle::{Change, checkout_ended};
+use super::settle::{Change, checkout_ended, shown_of};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
@@ -60,13 +60,16 @@ async fn now(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<(StatusCo
     settled(host, caller, id).await
 }
 
-/// The payment's newest checkout: where a buyer who comes back last is.
+/// The checkout that a confirmation is about: where a buyer waits for it, else the newest that was more than opened, else the
+/// newest.
 async fn newest(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<Option<Checkout>, Problem> {
     let row = find(host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let opened = host.store().read(move |tx| checkouts::of_payment(tx, row.shop_id, id)).await?;
-    // An older window that waits goes before a newer one that was only opened.
-    let waiting = opened.iter().rev().find(|checkout| checkout.state != CheckoutState::Opened);
-    Ok(waiting.or(opened.last()).cloned())
+    let newest =
+        |wanted: fn(&CheckoutState) -> bool| opened.iter().rev().find(|checkout| wanted(&checkout.state));
+    let waiting = newest(|state| *state == CheckoutState::AwaitingConfirm);
+    let used = waiting.or_else(|| newest(|state| *state != CheckoutState::Opened));
+    Ok(used.or(opened.last()).cloned())
 }
 
 /// Like a return, it reaches its end even when the caller hangs up: [`confirm`] sees to that.
@@ -83,28 +86,28 @@ async fn approve(host: &Host, checkout: Checkout, held: Sealed) -> Result<(), Pr
 async fn settled(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<(StatusCode, Value), Problem> {
     let row = find(host, caller, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     if row.paid > 0 {
-        return Ok((StatusCode::OK, json!(show(host, &row).await)));
+        return Ok((StatusCode::OK, json!(show(host, &row).await?)));
     }
     let newest = newest(host, caller, id).await?;
     let running = newest
         .as_ref()
         .is_some_and(|checkout| matches!(checkout.state, CheckoutState::Returned | CheckoutState::InDoubt));
     if row.resolution != Resolution::None || running {
-        return Ok((StatusCode::ACCEPTED, json!(show(host, &row).await)));
+        return Ok((StatusCode::ACCEPTED, json!(show(host, &row).await?)));
     }
     if row.given_up {
         let words = "the payment was given up before it was confirmed; nothing was charged";
         return Err(Problem::new("not_confirmable", words));
     }
     let words = "no buyer has come back from the window, or the time to confirm is over; nothing was charged";
-    Err(newest
-        .filter(|checkout| checkout.state == CheckoutState::Failed)
-        .map_or_else(|| Problem::new("not_confirmable", words), |checkout| refused(&checkout)))
+    match newest.filter(|checkout| checkout.state == CheckoutState::Failed) {
+        Some(checkout) => Err(refused(&shown_of(&host.shop_key(checkout.shop_id).await?, &checkout)?)),
+        None => Err(Problem::new("not_confirmable", words)),
+    }
 }
 
 /// Why the gateway did not approve.
-fn refused(checkout: &Checkout) -> Problem {
-    let result: Value = checkout.result.as_ref().and_then(|result| result.to().ok()).unwrap_or_default();
+fn refused(result: &Value) -> Problem {
     let text = |path: &str| result.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     if result.get("refusal").is_none() {
         return Problem::new("not_payable", format!("the payment was not approved: {}", text("/reason")));

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{ChannelId, PaymentId};
+use payhost_core::text::is_hidden;
 use payhost_core::{Money, PaymentState, Resolution};
 use payhost_engine::contract::plugin::Descriptor;
 use payhost_engine::contract::types::Named;
@@ -39,6 +40,7 @@ use crate::http::problem::Problem;
 use crate::http::text;
 use crate::jobs;
 use crate::sealed::Place;
+use crate::shops::manage::removed;
 use crate::time::parse_moment;
 use crate::webhooks;
 
@@ -61,7 +63,8 @@ const BUYER_MAX: usize = 255;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PaymentIn {
-    /// The shop's own order number: any text of up to 64 characters. It comes back to the letter.
+    /// The shop's own order number: any text of up to 64 characters that are seen (none of control or of direction). It
+    /// comes back to the letter.
     #[schema(max_length = 64)]
     pub order_id: String,
     /// What is sold, in one line that the buyer reads. A gateway that takes less gets it cut, with a warning.
@@ -196,8 +199,11 @@ fn one_line(field: &str, value: &str, longest: usize) -> Result<(), Problem> {
     if value.chars().count() > longest {
         return Err(Problem::field(field, format!("at most {longest} characters")));
     }
-    if value.chars().any(char::is_control) {
-        return Err(Problem::field(field, "no control characters, one line"));
+    if value.contains(is_hidden) {
+        return Err(Problem::field(
+            field,
+            "one line, without characters that are not seen (of control, of direction)",
+        ));
     }
     Ok(())
 }
@@ -275,7 +281,7 @@ async fn make(
     let (checked, tried) = (checked.clone(), tried.clone());
     let made = host.store().transact(move |tx| {
         if let Some(key) = &key {
-            match key.begin(tx)? {
+            match key.begin(tx, &host_in)? {
                 Known::New => {}
                 Known::Answered(status, body) => return Ok(Ok((status, body))),
                 Known::Refused(problem) => return Ok(Err(*problem)),
@@ -283,7 +289,7 @@ async fn make(
         }
         let made = in_transaction(tx, &host_in, caller, input, checked, tried)?;
         if let (Some(key), Ok((status, body))) = (&key, &made) {
-            key.answer(tx, *status, body, None)?;
+            key.answer(tx, &host_in, *status, body, None)?;
         } else if let Some(key) = &key {
             key.forget(tx)?;
         }
@@ -334,6 +340,9 @@ fn in_transaction(
     let open = payments::ask_open_of_order(tx, caller.shop_id, caller.mode, &input.order_id)?;
     let channel = channel_of(tx, caller, input.channel_id.as_deref())?;
     let shop = shop.one(tx, "shop")?;
+    if shop.removed_us.is_some() {
+        return Ok(Err(removed()));
+    }
     if !shop.is_selling() {
         let words = "this shop takes no payments now: the operator suspended it; what it sold can be read and cancelled";
         return Ok(Err(Problem::new("shop_suspended", words)));
@@ -342,22 +351,30 @@ fn in_transaction(
         Ok(channel) => channel,
         Err(problem) => return Ok(Err(problem)),
     };
+    let held = channels::ask_hold(tx, channel.shop_id, channel.id)?;
     let key = host.vault().unwrap(shop.id, &shop.data_key)?;
     let amount = checked.amount;
+    let options = named_options(&input);
     let row = new_row(host, &channel, &key, &input, checked)?;
     let asked = Asked {
         row: &row,
-        buyer: &input.buyer,
+        input: &input,
+        options: &options,
         channel_named: input.channel_id.is_some(),
         expiry_named: input.expires_at.is_some(),
         replace: input.replace,
     };
     let open = open.all(tx)?;
+    // Read from memory above; this is how it is until the payment is there.
+    let held = held.first(tx)?.is_some();
     let next = match again::look(tx, host, &key, open, &asked)? {
         Again::Same(old) => return Ok(Ok((200, shown(host, &shop, &old)?))),
         Again::Refused(problem) => return Ok(Err(*problem)),
         next @ (Again::New | Again::TakeOver(..) | Again::Replace(_)) => next,
     };
+    if !held {
+        return Ok(Err(no_channel(input.channel_id.is_some())));
+    }
     let set = secret_names(tx, &channel)?;
     if let Err(problem) = usable(tx, host, &channel, &set, &input, amount)?.and(tried) {
         return Ok(Err(problem));
@@ -394,14 +411,16 @@ fn channel_of(
         None => channels::default(tx, caller.shop_id, caller.mode, "pay")?,
     };
     let found = found.filter(|channel| channel.mode == caller.mode && channel.enabled);
-    Ok(found.ok_or_else(|| match named {
-        Some(_) => {
-            Problem::field("channel_id", "the shop has no such channel in this mode, or it is switched off")
-        }
-        None => {
-            Problem::new("no_channel", "the shop has no default channel for payments in this mode; make one")
-        }
-    }))
+    Ok(found.ok_or_else(|| no_channel(named.is_some())))
+}
+
+fn no_channel(named: bool) -> Problem {
+    if named {
+        let words = "the shop has no such channel in this mode, or it is switched off or removed";
+        return Problem::field("channel_id", words);
+    }
+    let words = "the shop has no default channel for payments in this mode, or it is switched off: make one, or name a channel";
+    Problem::new("no_channel", words)
 }
 
 /// The names of the secrets that a channel has.
@@ -461,6 +480,15 @@ fn usable(
     })
 }
 
+/// The options as they are kept: the plugin's, and the window that the shop chose.
+fn named_options(input: &PaymentIn) -> Vec<Named> {
+    let options = input.options.iter().map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        Named { name: name.clone(), value: text }
+    });
+    options.chain(input.device.clone().map(|value| Named { name: order::DEVICE.to_owned(), value })).collect()
+}
+
 fn new_row(
     host: &Host,
     channel: &Channel,
@@ -471,15 +499,6 @@ fn new_row(
     let id = host.new_id(PaymentId::new);
     let now_us = host.now_us();
     let tax = input.amount.tax.as_ref();
-    let options: Vec<Named> = input
-        .options
-        .iter()
-        .map(|(name, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-            Named { name: name.clone(), value: text }
-        })
-        .chain(input.device.clone().map(|value| Named { name: order::DEVICE.to_owned(), value }))
-        .collect();
     Ok(Payment {
         id,
         shop_id: channel.shop_id,
@@ -493,8 +512,8 @@ fn new_row(
         vat: tax.and_then(|tax| tax.vat),
         method: input.method.as_ref().map(Stored::of).transpose()?,
         buyer: Place::Buyer(id).seal_json(key, &input.buyer)?,
-        options: Stored::of(&options)?,
-        metadata: Stored::of(&input.metadata)?,
+        options: Place::Options(id).seal_json(key, &named_options(input))?,
+        metadata: Place::Metadata(id).seal_json(key, &input.metadata)?,
         language: checked.language,
         confirm: checked.confirm,
         // As a browser reads it: what was typed may have blanks and line ends, which are no address.
@@ -530,7 +549,7 @@ fn new_row(
 fn shown(host: &Host, shop: &Shop, row: &Payment) -> Result<Value, Error> {
     let client_token = token::client(host, row.id)?;
     let created = PaymentCreated {
-        payment: PaymentOut::of(row, Support::default()),
+        payment: PaymentOut::of(&host.vault().unwrap(shop.id, &shop.data_key)?, row, Support::default())?,
         checkout_url: format!("{}/checkout/{}?token={client_token}", base_url(host, shop), row.id),
         client_token,
     };

@@ -1,16 +1,23 @@
-//! What a plugin tells of a sale, as it is kept. Invariant: whatever a plugin passes on, a card number is never kept open: this is the
-//! one way for a plugin's details into a payment's row, and so into everything that shows them.
+//! What a plugin tells of a sale, as it is kept. Invariant: whatever a plugin passes on, a card number is never kept open, and
+//! nothing of it unsealed: this is the one way for a plugin's details into a payment's row, and so into everything that shows them.
 
+use payhost_core::id::PaymentId;
 use payhost_engine::contract::types::Details;
-use payhost_store::{Error, Json};
+use payhost_store::{Error, Sealed, ShopKey};
+
+use crate::sealed::Place;
 
 /// What is put in place of a digit.
 const HIDDEN: char = '*';
 
 /// The details of an approval or an account, to be kept.
-pub fn kept(details: &Details) -> Result<Json, Error> {
+pub fn kept(key: &ShopKey, payment: PaymentId, details: &Details) -> Result<Sealed, Error> {
+    Place::Details(payment).seal_json(key, &hidden(details))
+}
+
+fn hidden(details: &Details) -> Details {
     let masked_number = details.masked_number.as_deref().map(masked);
-    Json::of(&Details { masked_number, ..details.clone() })
+    Details { masked_number, ..details.clone() }
 }
 
 /// A number with its middle hidden, however much of it the gateway left open. Of a card the first 8 digits (of a short one 6) and
@@ -83,7 +90,6 @@ mod tests {
             masked_number: Some("4518420012341234".to_owned()),
             ..Details::default()
         };
-        let back: Details = kept(&told).unwrap().to().unwrap();
-        assert_eq!(back, Details { masked_number: Some("45184200****1234".to_owned()), ..told });
+        assert_eq!(hidden(&told), Details { masked_number: Some("45184200****1234".to_owned()), ..told });
     }
 }

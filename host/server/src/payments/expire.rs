@@ -26,15 +26,13 @@ const AGAIN_US: i64 = 60_000_000;
 /// Ends a payment whose time is over, unless an attempt is open; tells whether it ended.
 pub fn end(tx: &mut Tx<'_>, host: &Host, payment: Payment) -> Result<bool, Error> {
     let open = attempts::open_of(tx, payment.shop_id, payment.id)?.is_some();
-    if open || payment.resolution != Resolution::None {
+    if open || payment.resolution != Resolution::None || notices::is_awaited(tx, payment.shop_id, payment.id)?
+    {
         return Ok(false);
     }
     let mut change = Change::begin(host, payment, None);
+    // Where less than the total was paid in a person is called with it (`settle.rs`).
     change.payment.expired = true;
-    if change.payment.paid > change.payment.cancelled {
-        // Less than the total was paid in: the money is held, and a person must say what becomes of it.
-        change.payment.resolution = Resolution::NeedsOperator;
-    }
     change.write(tx)?;
     Ok(true)
 }
@@ -127,9 +125,17 @@ fn ended(tx: &mut Tx<'_>, host: &Host, shop: ShopId, id: PaymentId, paid: bool) 
         return again("a notice about it is being verified");
     }
     match payment.resolution {
-        Resolution::None if paid && payment.paid == 0 => return no_notice(tx, host, payment, "no_notice"),
+        Resolution::None if paid && payment.paid == 0 => return no_notice(tx, host, payment),
         // Somebody asked before its time was over, and a person was called then.
         Resolution::NeedsOperator if paid && payment.paid == 0 => return Ok(Done::Finished),
+        // The gateway holds nothing any more (a bank may take a deposit back), so there is nothing to call for.
+        Resolution::NeedsOperator if is_called_for_a_notice(tx, &payment)? => {
+            let mut change = Change::begin(host, payment, None);
+            change.payment.resolution = Resolution::None;
+            change.payment.expired = true;
+            change.write(tx)?;
+            return Ok(Done::Finished);
+        }
         Resolution::None | Resolution::NeedsOperator | Resolution::InDoubt => {}
     }
     if !end(tx, host, payment)? {
@@ -138,17 +144,20 @@ fn ended(tx: &mut Tx<'_>, host: &Host, shop: ShopId, id: PaymentId, paid: bool) 
     Ok(Done::Finished)
 }
 
+/// Whether a person was called because the gateway holds a deposit that no notice told of ([`no_notice`]): of a payment that
+/// holds nothing, of which nothing was given back and no attempt is open, there is no other reason.
+pub fn is_called_for_a_notice(tx: &mut Tx<'_>, payment: &Payment) -> Result<bool, Error> {
+    let empty = payment.paid == 0 && payment.cancelled == 0 && payment.late_us.is_none();
+    let called = payment.resolution == Resolution::NeedsOperator;
+    Ok(called && empty && attempts::open_of(tx, payment.shop_id, payment.id)?.is_none())
+}
+
 /// The gateway has the money, and nobody told how much of it came when: the notice address is wrong, or the host was away for
 /// too long. The payment waits for a person, who lets the gateway send its notice again.
-pub fn no_notice(
-    tx: &mut Tx<'_>,
-    host: &Host,
-    payment: Payment,
-    finding: &'static str,
-) -> Result<Done, Error> {
-    tracing::error!(payment = %payment.id, finding, "the gateway holds money that no notice and no answer told of");
+pub fn no_notice(tx: &mut Tx<'_>, host: &Host, payment: Payment) -> Result<Done, Error> {
+    tracing::error!(payment = %payment.id, "the gateway holds a deposit that no notice told of");
     let mut change = Change::begin(host, payment, None);
-    change.event("payment.alarm", json!({"finding": finding}));
+    change.event("payment.alarm", json!({"finding": "no_notice"}));
     change.payment.resolution = Resolution::NeedsOperator;
     change.write(tx)?;
     Ok(Done::Finished)

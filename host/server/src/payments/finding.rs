@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::attempt::locked;
+use super::attempt::{locked, requested};
 use super::cancel::{self, CancelAsked};
 use super::cancels_seen;
 use super::late;
@@ -138,14 +138,14 @@ pub async fn resolve(
     let host_in = host.clone();
     let written = host.store().transact(move |tx| {
         let host = &host_in;
-        match key.begin(tx)? {
+        match key.begin(tx, host)? {
             Known::New => {}
             Known::Answered(_, body) => return Ok(Ok(body)),
             Known::Refused(problem) => return Ok(Err(*problem)),
         }
         let payment = locked(tx, row.shop_id, id)?;
         if body.value.finding == late::KEPT {
-            return kept(tx, Change::begin(host, payment, ready.as_ref()), &body.value, &key);
+            return kept(tx, host, Change::begin(host, payment, ready.as_ref()), &body.value, &key);
         }
         let attempt = match resolvable(tx, host, &payment, &body.value)? {
             Ok(attempt) => attempt,
@@ -162,8 +162,8 @@ pub async fn resolve(
             return Ok(Err(problem));
         }
         let row = locked(tx, row.shop_id, id)?;
-        let shown = json!(Change::begin(host, row, ready.as_ref()).shown());
-        key.answer(tx, 200, &shown, Some(id))?;
+        let shown = json!(Change::begin(host, row, ready.as_ref()).shown(tx)?);
+        key.answer(tx, host, 200, &shown, Some(id))?;
         Ok::<_, Error>(Ok(shown))
     });
     let shown = written.await??;
@@ -175,6 +175,7 @@ pub async fn resolve(
 /// Money that came after the end stays with the shop.
 fn kept(
     tx: &mut Tx<'_>,
+    host: &Host,
     mut change: Change<'_>,
     finding: &FindingIn,
     key: &Key,
@@ -191,8 +192,8 @@ fn kept(
     change.event("payment.resolved", json!({"finding": finding}));
     let support = change.support();
     let row = change.write(tx)?;
-    let shown = json!(PaymentOut::of(&row, support));
-    key.answer(tx, 200, &shown, Some(row.id))?;
+    let shown = settle::answered(tx, host, &row, support)?;
+    key.answer(tx, host, 200, &shown, Some(row.id))?;
     Ok(Ok(shown))
 }
 
@@ -253,7 +254,7 @@ fn write(
             end(tx, host, change, attempt, AttemptState::Failed, json!({"reason": reason}))?;
         }
         (AttemptKind::Cancel, "cancelled") => {
-            let asked: CancelAsked = attempt.request.to()?;
+            let asked: CancelAsked = requested(tx, host, &attempt)?;
             let (minor, at_ms) =
                 match finding.amount(asked.amount).and_then(|minor| Ok((minor, finding.at_ms(&attempt)?))) {
                     Ok(known) => known,
@@ -271,7 +272,7 @@ fn write(
             cancel::apply(tx, host, change, attempt, &asked, Verdict::Done(done), json!({"by": finding.by}))?;
         }
         (AttemptKind::Cancel, "not_cancelled") => {
-            let asked: CancelAsked = attempt.request.to()?;
+            let asked: CancelAsked = requested(tx, host, &attempt)?;
             let verdict = Verdict::NotSent(NotSent::NotMade);
             look_after(tx, host, &attempt)?;
             cancel::apply(tx, host, change, attempt, &asked, verdict, json!({"by": finding.by}))?;

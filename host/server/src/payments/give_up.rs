@@ -5,8 +5,8 @@
 //! That it was given up is a standing of the payment, not a fact: nothing happened at the gateway.
 
 use axum::http::StatusCode;
-use payhost_core::PaymentState;
 use payhost_core::id::PaymentId;
+use payhost_core::{PaymentState, Resolution};
 use payhost_store::rows::attempts::{self, AttemptState};
 use payhost_store::rows::checkouts::{self, CheckoutState};
 use payhost_store::rows::payments::Payment;
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::attempt::locked;
 use super::cancel::{CancelIn, known};
-use super::model::{PaymentOut, Support};
-use super::settle::{Change, checkout_ended};
+use super::model::Support;
+use super::settle::{self, Change, checkout_ended};
 use crate::host::Host;
 use crate::http::idempotency::{Key, Known};
 use crate::http::problem::Problem;
@@ -66,7 +66,7 @@ pub async fn give_up(host: &Host, row: &Payment, input: &CancelIn, key: &Key) ->
     let (host_in, shop, id) = (host.clone(), row.shop_id, row.id);
     let (input, key) = (input.clone(), key.clone());
     let done = host.store().transact(move |tx| {
-        match key.begin(tx)? {
+        match key.begin(tx, &host_in)? {
             Known::New => {}
             Known::Answered(status, body) => return Ok(Ok(answered(status, body))),
             Known::Refused(problem) => return Ok(Err(*problem)),
@@ -76,8 +76,8 @@ pub async fn give_up(host: &Host, row: &Payment, input: &CancelIn, key: &Key) ->
         let way = match way(&payment, open, &input) {
             Ok(Decided::GiveUp) => {
                 let row = end(tx, &host_in, payment, Why::Shop, input.reason.as_deref())?;
-                let body = json!(PaymentOut::of(&row, Support::default()));
-                key.answer(tx, 200, &body, Some(id))?;
+                let body = settle::answered(tx, &host_in, &row, Support::default())?;
+                key.answer(tx, &host_in, 200, &body, Some(id))?;
                 return Ok(Ok(answered(200, body)));
             }
             Ok(Decided::GiveBack) => Ok(Way::GiveBack),
@@ -124,6 +124,10 @@ fn way(payment: &Payment, open: Option<AttemptState>, input: &CancelIn) -> Resul
                 payment.id
             );
             Err(Problem::new("account_open", words))
+        }
+        PaymentState::Created | PaymentState::Pending if payment.resolution != Resolution::None => {
+            let words = "a person is called for this payment: the gateway may hold money that is not known here; nothing was changed";
+            Err(Problem::new("payment_in_doubt", words))
         }
         PaymentState::Created | PaymentState::Pending => nothing_to_give_back(input, Decided::GiveUp),
         PaymentState::Cancelled | PaymentState::Failed | PaymentState::Expired => {
@@ -250,6 +254,15 @@ mod tests {
                 S::Cancelled | S::Failed | S::Expired => Err("not_cancellable"),
             };
             assert_eq!(replaced, expected, "{state:?} {paid}");
+        }
+    }
+
+    #[test]
+    fn a_payment_for_which_a_person_is_called_is_not_given_up_while_it_may_be_paid() {
+        for state in [PaymentState::Created, PaymentState::Pending] {
+            let payment = Payment { state, resolution: Resolution::NeedsOperator, ..row("A-1") };
+            assert_eq!(code(&payment, None, &CancelIn::default()), "payment_in_doubt", "{state:?}");
+            assert_eq!(replaceable(&payment, None).unwrap_err().code, "payment_in_doubt", "{state:?}");
         }
     }
 

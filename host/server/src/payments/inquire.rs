@@ -15,10 +15,12 @@ use payhost_store::rows::payments::Payment;
 use super::attempt::{JournalOf, journal};
 use super::cancel::CancelAsked;
 use super::resolve::{Doubtful, Found, Heard, Step, Why};
-use super::{settle, undo};
+use super::settle;
+use super::undo::{self, Before};
 use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
 use crate::http::problem::Problem;
+use crate::sealed::Place;
 use crate::vbank;
 
 /// An inquiry that fails is repeated so often before the default, undoing, is done: an approval can be undone for a short
@@ -55,6 +57,7 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
     let wait_ms = if undos.answered { settles_ms } else { settles_ms.max(UNANSWERED_MS) };
     let mut heard = Heard::NotAsked;
     let mut again_ms = None;
+    let mut before = Before { unanswered: undos.last_ms.is_some(), held: false };
     let mut reason = "the gateway cannot be asked by our order number".to_owned();
     if may_ask {
         let asked = ask(host, ready, Of::attempt(doubtful), &checkout.order_ref, None).await?;
@@ -66,12 +69,13 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
                     return Ok(Step::new(Found::Nothing("undone"), heard));
                 }
                 Ok(Found::Approved(_)) if undos.last_ms.is_some_and(|ms| ms + settles_ms > now_ms) => {
+                    before.held = true;
                     again_ms = undos.last_ms.map(|ms| ms.saturating_add(settles_ms));
                     "the sale is there, and an undo may be on its way".clone_into(&mut reason);
                 }
                 Ok(found) => return Ok(Step::new(found, heard)),
                 Err(words) => {
-                    asks_on = false;
+                    (asks_on, before.held) = (false, true);
                     words.clone_into(&mut reason);
                 }
             },
@@ -99,7 +103,7 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
         return Ok(Step { again_ms, ..Step::new(found, heard) });
     }
     tracing::info!(attempt = %doubtful.attempt.id, %reason, "undoing");
-    let step = undo::undo(host, ready, doubtful, checkout, undos.last_ms.is_some()).await?;
+    let step = undo::undo(host, ready, doubtful, checkout, before).await?;
     // Once the undo was answered, asking again says how it stands.
     let soon_ms = now_ms.saturating_add(1000);
     Ok(Step { again_ms: again_ms.map(|ms| ms.max(soon_ms)), ..step })
@@ -125,13 +129,13 @@ fn judge(payment: &Payment, order_ref: &str, sale: Sale) -> Result<Found, &'stat
 }
 
 /// Whether a sale is an account that somebody paid into: as the gateway says, else as was asked for.
-fn of_account(payment: &Payment, sale: &Sale) -> bool {
+pub fn of_account(payment: &Payment, sale: &Sale) -> bool {
     let asked: Option<Method> = payment.method.as_ref().and_then(|method| method.to().ok());
     sale.method.as_ref().or(asked.as_ref()).is_some_and(vbank::is_account)
 }
 
 /// How it was paid decides nothing: where neither the gateway nor the order says, the money is there all the same.
-fn approval_of(payment: &Payment, sale: Sale) -> Approval {
+pub fn approval_of(payment: &Payment, sale: Sale) -> Approval {
     let asked: Option<Method> = payment.method.as_ref().and_then(|method| method.to().ok());
     Approval {
         gateway_ref: sale.gateway_ref,
@@ -199,7 +203,8 @@ pub async fn ask(
 /// Finds out about a cancel. It is never sent again: the cancels that the gateway shows say whether it was made
 /// (`cancels_seen.rs`).
 pub async fn cancel(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<Step, Problem> {
-    let asked: CancelAsked = doubtful.attempt.request.to()?;
+    let attempt = &doubtful.attempt;
+    let asked: CancelAsked = Place::Request(attempt.id).open_json(&ready.key, &attempt.request)?;
     let gateway_ref = doubtful.payment.gateway_ref.clone();
     if ready.lookup() == Lookup::None || gateway_ref.is_none() {
         let words = "the gateway cannot be asked about a cancel".to_owned();

@@ -14,7 +14,7 @@ use payhost_store::rows::{attempts, facts};
 use payhost_store::{Error, Tx};
 use serde_json::json;
 
-use super::cancel::{self, CancelIn};
+use super::cancel::{self, CancelIn, OnlyIf};
 use super::resolve::next_us;
 use super::settle::Change;
 use crate::host::Host;
@@ -29,6 +29,9 @@ pub const KEPT: &str = "kept";
 const DAYS: i64 = 14;
 /// When another attempt of the payment stands in the way, in microseconds.
 const BUSY_US: i64 = 5_000_000;
+/// For so long after late money it is looked whether the order has another payment, in microseconds: longer than a transaction
+/// takes that began before the money was written. What is made afterwards is made by who was told of it.
+const OTHER_US: i64 = 60_000_000;
 
 /// Money was written that was not known before, of a payment that was over before or not (`over`): marks it when it came after
 /// the end.
@@ -50,13 +53,15 @@ pub fn came(
     }
     let (shop, id, now_us) = (payment.shop_id, payment.id, host.now_us());
     tracing::error!(payment = %id, kind = kind.as_str(), amount, other = ?other, "money came after the end of its payment");
-    let gives_back = kind == FactKind::Approved && other.is_some();
+    let approved = kind == FactKind::Approved;
+    let gives_back = approved && other.is_some();
     let data = json!({
         "kind": kind.as_str(), "amount": amount, "gateway_ref": gateway_ref, "other_payment": other, "given_back": gives_back,
     });
     change.payment.late_us.get_or_insert(now_us);
     change.event("payment.late_money", data);
-    if gives_back {
+    // Also where no other payment is seen yet: one that is being made at this moment is not, and it does not see this money.
+    if approved {
         jobs::enqueue(tx, host, &Task::GiveBack { shop, payment: id }, now_us)?;
     }
     Ok(())
@@ -82,11 +87,18 @@ pub async fn give_back(host: &Host, shop: ShopId, id: PaymentId) -> Result<Done,
     let Some(payment) = found.filter(|row| row.late_us.is_some() && row.paid > row.cancelled) else {
         return Ok(Done::Finished);
     };
+    let of_tx = payment.clone();
+    let other = host.store().read(move |tx| other_of_order(tx, &of_tx)).await;
+    if other.map_err(|error: Error| error.to_string())?.is_none() {
+        let (came_us, now_us) = (payment.late_us.unwrap_or(0), host.now_us());
+        let again = Done::Again(now_us.saturating_add(BUSY_US), "the order has no other payment".to_owned());
+        return Ok(if now_us < came_us.saturating_add(OTHER_US) { again } else { Done::Finished });
+    }
     let caller = ShopCaller { shop_id: shop, mode: payment.mode, key_id: None };
     let key = RequiredKey::made(format!("host\ngive back {id}")).of(host, &caller, "give back", b"");
     let input = CancelIn { reason: Some("paid twice".to_owned()), ..CancelIn::default() };
     let made = match key {
-        Ok(key) => cancel::make(host, &payment, input, key, None).await,
+        Ok(key) => cancel::make(host, &payment, input, key, Some(OnlyIf::Late)).await,
         Err(problem) => Err(problem),
     };
     match made {
@@ -102,7 +114,7 @@ fn later(host: &Host, payment: &Payment, problem: &Problem) -> Done {
     let (id, now_us, words) = (payment.id, host.now_us(), problem.to_string());
     tracing::warn!(payment = %id, %words, "late money is not given back yet");
     match problem.code {
-        "payment_busy" | "payment_in_doubt" | "idempotency_running" => {
+        "payment_busy" | "payment_in_doubt" | "idempotency_running" | "conflict" => {
             Done::Again(now_us.saturating_add(BUSY_US), words)
         }
         // Nothing was sent, or the gateway did not make it: the next hour may be a better one.

@@ -4,14 +4,15 @@
 use payhost_core::{Currency, Money, PaymentState};
 use payhost_engine::contract::plugin::Descriptor;
 use payhost_engine::contract::types::{Account, Details, Institution, Method, Named};
-use payhost_store::Json;
 use payhost_store::rows::payments::Payment;
+use payhost_store::{Error, Json, ShopKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
 use crate::http::text;
+use crate::sealed::Place;
 use crate::time::rfc3339;
 
 /// Largest amount that the API takes, in minor units. Above any gateway's limit, and small enough that sums cannot wrap.
@@ -211,12 +212,12 @@ impl AccountOut {
     }
 
     /// The account of a payment, where it has one.
-    pub fn of_payment(row: &Payment) -> Option<Self> {
-        Self::of(&row.details.as_ref()?.to().ok()?)
+    pub fn of_payment(key: &ShopKey, row: &Payment) -> Result<Option<Self>, Error> {
+        Ok(details(key, row)?.as_ref().and_then(Self::of))
     }
 
     /// The details of an issue, with the account among them.
-    pub fn kept(account: &Account) -> Result<Details, payhost_store::Error> {
+    pub fn kept(account: &Account) -> Result<Details, Error> {
         let shown = Self {
             bank_code: account.bank.code.clone(),
             bank: account.bank.name.ko.clone(),
@@ -336,14 +337,20 @@ pub struct PaymentCreated {
     pub client_token: String,
 }
 
+/// What the plugin told of the sale.
+fn details(key: &ShopKey, row: &Payment) -> Result<Option<Details>, Error> {
+    row.details.as_ref().map(|sealed| Place::Details(row.id).open_json(key, sealed)).transpose()
+}
+
 impl PaymentOut {
-    /// From the stored row. `partial` and `needs_account` come from what the plugin says of the method.
-    pub fn of(row: &Payment, support: Support) -> Self {
-        let details: Option<Details> = row.details.as_ref().and_then(|json| json.to().ok());
+    /// From the stored row and the shop's key. `partial` and `needs_account` come from what the plugin says of the method.
+    pub fn of(key: &ShopKey, row: &Payment, support: Support) -> Result<Self, Error> {
+        let details = details(key, row)?;
         let details = details.as_ref();
+        let failure = row.last_failure.as_ref();
         let held = row.paid.saturating_sub(row.cancelled);
         let method: Option<&Json> = row.paid_method.as_ref().or(row.method.as_ref());
-        Self {
+        Ok(Self {
             id: row.id.to_string(),
             mode: row.mode.as_str().to_owned(),
             state: row.state.as_str().to_owned(),
@@ -377,13 +384,15 @@ impl PaymentOut {
             cash_receipt: details
                 .and_then(|details| details.cash_receipt.as_ref())
                 .and_then(|receipt| serde_json::to_value(receipt).ok()),
-            metadata: row.metadata.to().unwrap_or_default(),
+            metadata: Place::Metadata(row.id).open_json(key, &row.metadata)?,
             created_at: rfc3339(row.created_us),
             expires_at: rfc3339(row.expires_us),
             approved_at: row.approved_at_us.map(rfc3339),
-            last_failure: row.last_failure.as_ref().and_then(|json| json.to().ok()),
+            last_failure: failure
+                .map(|sealed| Place::LastFailure(row.id).open_json(key, sealed))
+                .transpose()?,
             next_try_at: None,
-        }
+        })
     }
 }
 

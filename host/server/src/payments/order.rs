@@ -3,10 +3,10 @@
 
 use payhost_core::order_ref::order_ref;
 use payhost_engine::contract::types::{Buyer, Money, Named, Order, Tax};
-use payhost_store::ShopKey;
 use payhost_store::rows::checkouts::Checkout;
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::shops::Shop;
+use payhost_store::{Error, ShopKey};
 use url::Url;
 
 use super::model::BuyerIo;
@@ -24,14 +24,14 @@ pub fn base_url(host: &Host, shop: &Shop) -> String {
 /// Name under which the window that the shop chose is kept among the options; it is not the plugin's.
 pub const DEVICE: &str = "device";
 
-/// Options of a payment.
-fn options(payment: &Payment) -> Vec<Named> {
-    payment.options.to().unwrap_or_default()
+/// Options of a payment, from the sealed column.
+pub fn options(key: &ShopKey, payment: &Payment) -> Result<Vec<Named>, Error> {
+    Place::Options(payment.id).open_json(key, &payment.options)
 }
 
-/// The window that the shop chose: `pc` or `mobile`.
-pub fn device(payment: &Payment) -> Option<String> {
-    options(payment).into_iter().find(|option| option.name == DEVICE).map(|option| option.value)
+/// The window that the shop chose, among a payment's options: `pc` or `mobile`.
+pub fn device(options: &[Named]) -> Option<String> {
+    options.iter().find(|option| option.name == DEVICE).map(|option| option.value.clone())
 }
 
 /// Who pays, from the sealed column.
@@ -43,18 +43,19 @@ pub fn buyer(key: &ShopKey, payment: &Payment) -> Result<BuyerIo, Problem> {
 /// (INICIS: 250 bytes, `inicis.md §2.1`) and take plain characters only, so that the secrets are short and plain.
 pub fn make(
     host: &Host,
+    key: &ShopKey,
     shop: &Shop,
     payment: &Payment,
     buyer: BuyerIo,
     checkout: payhost_core::id::CheckoutId,
-) -> Result<Order, payhost_store::Error> {
+) -> Result<Order, Error> {
     let base = base_url(host, shop);
     let tax = if payment.tax_free.is_none() && payment.vat.is_none() {
         None
     } else {
         Some(Tax { free: payment.tax_free, vat: payment.vat })
     };
-    let options = options(payment).into_iter().filter(|option| option.name != DEVICE).collect();
+    let options = options(key, payment)?.into_iter().filter(|option| option.name != DEVICE).collect();
     let back = Way::Return.query(host, checkout)?;
     let close = Way::Close.query(host, checkout)?;
     Ok(Order {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::attempt::outcome;
 use super::create::METHODS;
 use super::model::{PaymentOut, Support};
 use crate::checkout::token;
@@ -24,6 +25,7 @@ use crate::http::json::{Params, PathId};
 use crate::http::page::{Page, limit, page};
 use crate::http::problem::Problem;
 use crate::jobs::Task;
+use crate::sealed::Place;
 use crate::time::{bound, rfc3339};
 
 /// Shows a payment. A browser may ask with the payment's client token.
@@ -45,7 +47,7 @@ pub async fn read(
         find(&host, caller, id).await?
     };
     let row = row.ok_or_else(|| Problem::not_found("payment"))?;
-    let mut shown = show(&host, &row).await;
+    let mut shown = show(&host, &row).await?;
     if client {
         // The shop's own values are not the buyer's.
         shown.metadata.clear();
@@ -71,8 +73,9 @@ pub async fn find(host: &Host, caller: ShopCaller, id: PaymentId) -> Result<Opti
 }
 
 /// The payment as the API shows it.
-pub async fn show(host: &Host, row: &Payment) -> PaymentOut {
-    let mut shown = PaymentOut::of(row, support(host, row).await);
+pub async fn show(host: &Host, row: &Payment) -> Result<PaymentOut, Error> {
+    let key = host.shop_key(row.shop_id).await?;
+    let mut shown = PaymentOut::of(&key, row, support(host, row).await)?;
     if row.resolution == Resolution::InDoubt {
         let (shop, id) = (row.shop_id, row.id);
         let next_us = host.store().read(move |tx| next_try_us(tx, shop, id)).await;
@@ -80,7 +83,7 @@ pub async fn show(host: &Host, row: &Payment) -> PaymentOut {
             next_us.inspect_err(|error: &Error| tracing::error!(%error, payment = %id, "no next try"));
         shown.next_try_at = next_us.ok().flatten().map(rfc3339);
     }
-    shown
+    Ok(shown)
 }
 
 /// When the gateway is asked next how a payment's open attempt ended, in microseconds; what is being asked was due before.
@@ -202,7 +205,7 @@ pub async fn list(
     let rows = rows.await?;
     let mut shown = Vec::with_capacity(rows.len());
     for row in &rows {
-        shown.push(show(&host, row).await);
+        shown.push(show(&host, row).await?);
     }
     Ok(Json(page(shown, limit, |payment| payment.id.clone())))
 }
@@ -242,29 +245,28 @@ pub async fn timeline(
 ) -> Result<Json<Timeline>, Problem> {
     let row = find(&host, caller.shop()?, id).await?.ok_or_else(|| Problem::not_found("payment"))?;
     let shop = row.shop_id;
+    let key = host.shop_key(shop).await?;
     let items = host.store().read(move |tx| {
         let mut items = Vec::new();
         for event in events::of_payment(tx, shop, id)? {
-            let data = event.payload.to::<Value>()?.get("data").cloned().unwrap_or_default();
+            let payload: Value = Place::Event(event.id).open_json(&key, &event.payload)?;
+            let data = payload.get("data").cloned().unwrap_or_default();
             items.push(item("event", event.created_us, event.name, data));
         }
         for attempt in attempts::of_payment(tx, shop, id)? {
             let name = format!("{} {}", attempt.kind.as_str(), attempt.state.as_str());
-            items.push(item(
-                "attempt",
-                attempt.created_us,
-                name,
-                attempt.outcome.map(|outcome| outcome.to()).transpose()?.unwrap_or_default(),
-            ));
+            items.push(item("attempt", attempt.created_us, name, outcome(&key, &attempt)?));
         }
         for fact in facts::of_payment(tx, shop, id)? {
             let data = serde_json::json!({"amount": fact.amount, "gateway_ref": fact.gateway_ref});
             items.push(item("fact", fact.created_us, fact.kind.as_str().to_owned(), data));
         }
         for call in calls::of_payment(tx, shop, id)? {
+            let fault =
+                call.fault.map(|sealed| Place::Fault(call.id).open_words(&key, &sealed)).transpose()?;
             let data = serde_json::json!({
                 "id": call.id, "duration_us": call.duration_us, "cpu_us": call.cpu_us,
-                "memory_bytes": call.memory_bytes, "fault": call.fault,
+                "memory_bytes": call.memory_bytes, "fault": fault,
             });
             items.push(item("call", call.at_us, call.function, data));
         }

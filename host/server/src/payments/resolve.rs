@@ -15,10 +15,10 @@ use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::facts;
 use payhost_store::rows::jobs as job_rows;
 use payhost_store::rows::payments::Payment;
-use payhost_store::{Error, Json, Tx};
+use payhost_store::{Error, Tx};
 use serde_json::{Value, json};
 
-use super::attempt::{LEASE_US, locked, mine};
+use super::attempt::{LEASE_US, ended, locked, mine, requested};
 use super::cancel::{self, CancelAsked};
 use super::cancels_seen;
 use super::inquire;
@@ -214,19 +214,19 @@ fn left_behind(
     attempts::settle(tx, attempt)?;
     let mut change = Change::begin(host, payment, None);
     change.payment.resolution = Resolution::InDoubt;
-    let not_known = json!(change.shown());
+    let not_known = json!(change.shown(tx)?);
     match attempt.kind {
         AttemptKind::Cancel => {
-            let asked: CancelAsked = attempt.request.to()?;
-            asked.key.answer(tx, 202, &not_known, Some(attempt.payment_id))?;
+            let asked: CancelAsked = requested(tx, host, attempt)?;
+            asked.key.answer(tx, host, 202, &not_known, Some(attempt.payment_id))?;
         }
         AttemptKind::Close => {
-            let asked: vbank::issue::Asked = attempt.request.to()?;
-            asked.key.answer(tx, 202, &not_known, Some(attempt.payment_id))?;
+            let asked: vbank::issue::Asked = requested(tx, host, attempt)?;
+            asked.key.answer(tx, host, 202, &not_known, Some(attempt.payment_id))?;
         }
         // Its account is as good as not opened, so the same key may do it.
         AttemptKind::Issue => {
-            let asked: vbank::issue::Asked = attempt.request.to()?;
+            let asked: vbank::issue::Asked = requested(tx, host, attempt)?;
             asked.key.forget(tx)?;
         }
         AttemptKind::Complete | AttemptKind::Undo => {}
@@ -325,7 +325,8 @@ fn seen(
     again_us: Option<i64>,
 ) -> Result<Done, Error> {
     let known = facts::of_payment(tx, attempt.shop_id, attempt.payment_id)?;
-    let tried = cancels_seen::tried(&attempt, ready.map_or(i64::MAX, Ready::settles_within_ms))?;
+    let asked: CancelAsked = requested(tx, host, &attempt)?;
+    let tried = cancels_seen::tried(&attempt, &asked, ready.map_or(i64::MAX, Ready::settles_within_ms));
     let (ours, payment) = match cancels_seen::explained(payment.total, &known, Some(&tried), sale, asked_ms) {
         Ok(found) => (found.ours, cancels_seen::take_over(tx, host, ready, payment, &found.others)?),
         Err(words) => {
@@ -361,7 +362,7 @@ fn cancel_found(
     attempt: Attempt,
     verdict: Verdict<Cancellation>,
 ) -> Result<(), Error> {
-    let asked: CancelAsked = attempt.request.to()?;
+    let asked: CancelAsked = requested(tx, host, &attempt)?;
     cancel::apply(tx, host, change, attempt, &asked, verdict, Value::Null).map(|_| ())
 }
 
@@ -375,10 +376,7 @@ pub fn end(
     result: Value,
 ) -> Result<Payment, Error> {
     change.payment.resolution = Resolution::None;
-    attempt.state = state;
-    attempt.outcome = Some(Json::from(json!({"result": result, "resolved": true})));
-    attempt.updated_us = host.now_us();
-    attempts::settle(tx, &attempt)?;
+    ended(tx, host, &mut attempt, state, &json!({"result": result, "resolved": true}))?;
     if let Some(id) = attempt.checkout_id
         && let Some(mut checkout) = checkouts::get(tx, attempt.shop_id, id)?
     {

@@ -11,7 +11,7 @@ use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::events;
 use payhost_store::rows::facts::{self, FactRow, Recorded};
 use payhost_store::rows::payments::{self, Payment};
-use payhost_store::{Error, Json, Later, Tx};
+use payhost_store::{Error, Json, Later, ShopKey, Tx};
 use serde_json::{Value, json};
 
 use super::cancel::CancelAsked;
@@ -20,6 +20,7 @@ use super::model::{PaymentOut, Support};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::request_id;
+use crate::sealed::Place;
 use crate::time::rfc3339;
 
 /// Something that happened at the gateway, to be written.
@@ -34,7 +35,7 @@ pub struct NewFact {
     pub sequence: i64,
     /// When the gateway says it happened, in milliseconds.
     pub at_ms: i64,
-    /// Anything worth keeping.
+    /// Numbers worth keeping: it is not sealed, so no words and nothing about a person.
     pub detail: Value,
 }
 
@@ -46,6 +47,8 @@ pub struct Change<'a> {
     before: Before,
     ready: Option<&'a Ready>,
     events: Vec<(String, Value)>,
+    /// Why a window failed, if one did.
+    failure: Option<Value>,
     /// Its facts, if they were asked for with the payment, and those that were written since.
     asked: Option<Later<FactRow>>,
     added: Vec<FactRow>,
@@ -95,7 +98,8 @@ impl<'a> Change<'a> {
             Before { state: payment.state, resolution: payment.resolution, cancelled: payment.cancelled };
         request_id::about(&payment.shop_id.to_string());
         request_id::about(&payment.id.to_string());
-        Self { host, payment, before, ready, events: Vec::new(), asked: None, added: Vec::new() }
+        let events = Vec::new();
+        Self { host, payment, before, ready, events, failure: None, asked: None, added: Vec::new() }
     }
 
     /// The same with its facts, which were asked for behind its lock.
@@ -147,7 +151,7 @@ impl<'a> Change<'a> {
     pub fn event(&mut self, name: impl Into<String>, data: Value) {
         let name = name.into();
         if name == CHECKOUT_FAILED {
-            self.payment.last_failure = Some(Json::from(failure(&data, self.host.now_us())));
+            self.failure = Some(failure(&data, self.host.now_us()));
         }
         self.events.push((name, data));
     }
@@ -163,7 +167,8 @@ impl<'a> Change<'a> {
             }
             None => facts::of_payment(tx, self.payment.shop_id, self.payment.id)?,
         };
-        let events = self.follow(&rows, now_us)?;
+        let key = self.key(tx)?;
+        let events = self.follow(&key, &rows, now_us)?;
         // First: where somebody was faster, that is the error, and not a number that an event has already.
         payments::save(tx, &mut self.payment, now_us)?;
         events::insert_all(tx, &events)?;
@@ -173,14 +178,21 @@ impl<'a> Change<'a> {
     /// Writes a new payment and its events. If its order has an open one, that is an error, at the latest at the end of the
     /// transaction: [`payments::OPEN_ORDER`].
     pub fn insert(mut self, tx: &mut Tx<'_>) -> Result<Payment, Error> {
-        let events = self.follow(&[], self.payment.created_us)?;
+        let key = self.key(tx)?;
+        let events = self.follow(&key, &[], self.payment.created_us)?;
         payments::insert(tx, &self.payment)?;
         events::insert_all(tx, &events)?;
         Ok(self.payment)
     }
 
+    /// The shop's key.
+    pub fn key(&self, tx: &mut Tx<'_>) -> Result<ShopKey, Error> {
+        self.ready
+            .map_or_else(|| self.host.vault().key_of(tx, self.payment.shop_id), |ready| Ok(ready.key.clone()))
+    }
+
     /// What follows from the facts: the state, and the events.
-    fn follow(&mut self, rows: &[FactRow], now_us: i64) -> Result<Vec<events::Event>, Error> {
+    fn follow(&mut self, key: &ShopKey, rows: &[FactRow], now_us: i64) -> Result<Vec<events::Event>, Error> {
         let facts: Vec<Fact> = rows.iter().map(FactRow::fact).collect();
         let standing = Standing {
             opened: self.payment.opened,
@@ -195,24 +207,28 @@ impl<'a> Change<'a> {
         self.payment.cancelled = sums.cancelled;
         (self.payment.cancelled_tax_free, self.payment.cancelled_vat) = parts_given_back(rows);
         self.call_for_late_money(sums);
-        if sums.cancelled > sums.paid && self.payment.resolution == Resolution::None {
-            // More given back than taken: a fact is still to come, and until then a person must know.
+        if self.payment.resolution == Resolution::None && calls_for_a_person(&self.payment, sums) {
             self.payment.resolution = Resolution::NeedsOperator;
         }
         self.state_events();
-        let shown = self.shown();
+        if let Some(failure) = self.failure.take() {
+            let place = Place::LastFailure(self.payment.id);
+            self.payment.last_failure = Some(place.seal_json(key, &failure)?);
+        }
+        let shown = PaymentOut::of(key, &self.payment, self.support())?;
         let mut rows = Vec::new();
         for (name, data) in std::mem::take(&mut self.events) {
             let sequence = self.payment.next_event;
             self.payment.next_event = sequence.saturating_add(1);
+            let id = self.host.new_id(EventId::new);
             rows.push(events::Event {
-                id: self.host.new_id(EventId::new),
+                id,
                 shop_id: self.payment.shop_id,
                 mode: self.payment.mode,
                 payment_id: Some(self.payment.id),
                 sequence: Some(sequence),
                 name,
-                payload: Json::of(&json!({"payment": shown, "data": data}))?,
+                payload: Place::Event(id).seal_json(key, &json!({"payment": shown, "data": data}))?,
                 created_us: now_us,
             });
         }
@@ -244,8 +260,8 @@ impl<'a> Change<'a> {
     }
 
     /// The payment as the API shows it.
-    pub fn shown(&self) -> PaymentOut {
-        PaymentOut::of(&self.payment, self.support())
+    pub fn shown(&self, tx: &mut Tx<'_>) -> Result<PaymentOut, Error> {
+        PaymentOut::of(&self.key(tx)?, &self.payment, self.support())
     }
 
     fn state_events(&mut self) {
@@ -266,6 +282,13 @@ impl<'a> Change<'a> {
             }
         }
     }
+}
+
+/// Whether the sums alone call for a person, whatever else ended: more was given back than taken, so that a fact is still to
+/// come; or less than the total was paid in and is held, and the time for the rest is over.
+fn calls_for_a_person(payment: &Payment, sums: Sums) -> bool {
+    let short = payment.expired && sums.paid < payment.total && sums.held() > 0;
+    sums.cancelled > sums.paid || short
 }
 
 /// The gateway took the money, as an attempt or a notice tells. [`Written::Contradicts`]: this approval must not stand (the
@@ -301,8 +324,21 @@ pub fn approved(
     change.payment.approved_at_us = Some(approval.approved_at_ms.saturating_mul(1000));
     change.payment.approved_checkout_id = checkout;
     change.payment.paid_method = known_method(&approval.method).map(Json::of).transpose()?;
-    change.payment.details = Some(details::kept(&approval.details)?);
+    let key = change.key(tx)?;
+    change.payment.details = Some(details::kept(&key, change.payment.id, &approval.details)?);
     Ok(Written::New)
+}
+
+/// A payment as the answer of a request, in its transaction.
+pub fn answered(tx: &mut Tx<'_>, host: &Host, row: &Payment, support: Support) -> Result<Value, Error> {
+    let key = host.vault().key_of(tx, row.shop_id)?;
+    Ok(json!(PaymentOut::of(&key, row, support)?))
+}
+
+/// What a buyer is shown of a checkout's end; null while it has not ended.
+pub fn shown_of(key: &ShopKey, checkout: &Checkout) -> Result<Value, Error> {
+    let result = checkout.result.as_ref();
+    result.map_or(Ok(Value::Null), |sealed| Place::Result(checkout.id).open_json(key, sealed))
 }
 
 /// The method of a sale where nobody says how it was paid: of no kind.
@@ -330,7 +366,7 @@ pub fn cancelled(
         gateway_ref: change.payment.gateway_ref.clone().unwrap_or_default(),
         sequence: next_sequence(tx, &change.payment, FactKind::Cancelled)?,
         at_ms: cancellation.at_ms,
-        detail: json!({"cancel_ref": cancellation.gateway_ref, "reason": asked.reason, "tax": asked.tax}),
+        detail: json!({"cancel_ref": cancellation.gateway_ref, "tax": asked.tax}),
     };
     change.fact(tx, Some(attempt), new)
 }
@@ -371,7 +407,35 @@ pub fn checkout_ended(
 ) -> Result<(), Error> {
     let from = checkout.state;
     checkout.state = state;
-    checkout.result = Some(Json::from(result));
+    let key = host.vault().key_of(tx, checkout.shop_id)?;
+    checkout.result = Some(Place::Result(checkout.id).seal_json(&key, &result)?);
     checkout.updated_us = host.now_us();
     checkouts::advance(tx, checkout, from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vbank::tests::{TOTAL, row};
+
+    #[test]
+    fn a_person_is_called_by_the_sums_whatever_else_ended() {
+        // Expired, paid, given back; called.
+        for (expired, paid, cancelled, called) in [
+            (false, 0, 0, false),
+            (false, 500, 0, false),
+            (true, 500, 0, true),
+            (true, 500, 400, true),
+            (true, 500, 500, false),
+            (true, TOTAL, 0, false),
+            (true, TOTAL, 500, false),
+            (true, 0, 0, false),
+            (false, 0, 1, true),
+            (true, TOTAL, TOTAL + 1, true),
+        ] {
+            let sums = Sums { paid, cancelled };
+            let found = calls_for_a_person(&Payment { expired, ..row("A-1") }, sums);
+            assert_eq!(found, called, "{expired} {sums:?}");
+        }
+    }
 }

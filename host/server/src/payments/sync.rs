@@ -102,7 +102,7 @@ async fn now(host: &Host, caller: ShopCaller, row: Payment) -> Result<(StatusCod
     let id = row.id;
     let gateway = match ask_soon(host, &row).await? {
         Turn::Nothing if row.paid > 0 => stands(host, &row).await?,
-        Turn::Nothing => unpaid::look(host, &row).await?,
+        Turn::Nothing => unpaid::ask_gateway(host, &row).await?,
         Turn::Taken => GatewayWord::said("attempt"),
         Turn::AtWork => GatewayWord::not_asked("attempt_running", "an attempt of this payment is at work"),
     };
@@ -111,7 +111,7 @@ async fn now(host: &Host, caller: ShopCaller, row: Payment) -> Result<(StatusCod
     let open = host.store().read(move |tx| attempts::open_of(tx, shop, id)).await?.is_some();
     let known = row.resolution == Resolution::None && !open && gateway.answer != "notice_waits";
     let status = if known { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, json!(Synced { payment: show(host, &row).await, gateway })))
+    Ok((status, json!(Synced { payment: show(host, &row).await?, gateway })))
 }
 
 /// Compares a payment that was paid, and takes over what was cancelled there.

@@ -31,8 +31,8 @@ pub async fn open(host: &Host, row: &Payment, rows: Rows, buyer: BuyerIo) -> Res
             return Ok(());
         }
     };
-    let order = order::make(host, &shop, row, buyer, host.new_id(CheckoutId::new))?;
-    let chosen = order::device(row);
+    let order = order::make(host, &ready.key, &shop, row, buyer, host.new_id(CheckoutId::new))?;
+    let chosen = order::device(&order::options(&ready.key, row)?);
     let base = base_url(host, &shop);
     let page_origin = Url::parse(&base).map_or(base, |url| url.origin().ascii_serialization());
     let mut tried = Vec::new();

@@ -1,6 +1,6 @@
 //! What the gateway says of a payment that holds nothing here. Invariant: nobody is told "as the gateway says" unless it was
-//! asked; and money that only the gateway knows of is taken for a deposit by its notice alone, which says how much came when, so
-//! that here a person is called.
+//! asked; a sale that only the gateway knows of is taken over as an approval; and a deposit is believed by its notice alone, which
+//! says how much came when, so that here a person is called.
 
 use payhost_core::id::CheckoutId;
 use payhost_core::{FactKind, PaymentState, Resolution};
@@ -14,12 +14,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::attempt::locked;
-use super::expire::no_notice;
-use super::inquire::{Of, Silence, ask};
+use super::expire::{is_called_for_a_notice, no_notice};
+use super::inquire::{Of, Silence, approval_of, ask, of_account};
+use super::settle::Change;
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::vbank::close::issue_of;
+use crate::vbank::facts::{Trust, Verified, write};
+
+/// Of so many windows at most it is asked whether the gateway holds a sale, the last ones.
+const ASKED_MAX: usize = 10;
 
 /// Whether the gateway was asked about a payment, and what it answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -27,7 +32,7 @@ use crate::vbank::close::issue_of;
 pub struct GatewayWord {
     /// Whether it was asked.
     pub asked: bool,
-    /// `same` (it says what stands here), `taken_over` (cancels that were made there became known), `attempt` (an attempt was open
+    /// `same` (it says what stands here), `taken_over` (a sale, or cancels, that only it knew became known), `attempt` (an attempt was open
     /// and was asked about, or undone), `attempt_running` (it was not asked, for an attempt is at work), `paid_there` (an account was
     /// paid into, and no notice told of it), `notice_waits` (the same, and its notice is being verified) or `not_asked`.
     pub answer: &'static str,
@@ -51,27 +56,52 @@ impl GatewayWord {
     }
 }
 
-/// By which order number of ours the gateway may know of the payment: that of its account, else of its last approval that was
-/// asked for. An approval is all that can make a sale there.
-fn known_as(tx: &mut Tx<'_>, row: &Payment) -> Result<Option<(String, Option<CheckoutId>)>, Error> {
+/// By which order numbers of ours the gateway may know of the payment: that of its account, else those of its approvals that
+/// were asked for, the last first. An approval is all that can make a sale there.
+fn known_as(tx: &mut Tx<'_>, row: &Payment) -> Result<Vec<(String, Option<CheckoutId>)>, Error> {
     let (shop, id) = (row.shop_id, row.id);
     if row.gateway_ref.is_some() {
-        return issue_of(tx, shop, id).map(Some);
+        return Ok(vec![issue_of(tx, shop, id)?]);
     }
-    let tried = attempts::of_payment(tx, shop, id)?;
-    let last = tried.iter().rev().find(|attempt| attempt.kind == AttemptKind::Complete);
-    let Some(checkout) = last.and_then(|attempt| attempt.checkout_id) else { return Ok(None) };
-    Ok(checkouts::get(tx, shop, checkout)?.map(|checkout| (checkout.order_ref, Some(checkout.id))))
+    let mut known = Vec::new();
+    for attempt in attempts::of_payment(tx, shop, id)?.iter().rev() {
+        let Some(checkout) = attempt.checkout_id.filter(|_| attempt.kind == AttemptKind::Complete) else {
+            continue;
+        };
+        let checkout = checkouts::get(tx, shop, checkout)?;
+        known.extend(checkout.map(|checkout| (checkout.order_ref, Some(checkout.id))));
+    }
+    known.truncate(ASKED_MAX);
+    Ok(known)
 }
 
 /// Asks the gateway about a payment that holds nothing here, and of which no attempt is open.
-pub async fn look(host: &Host, row: &Payment) -> Result<GatewayWord, Problem> {
+pub async fn ask_gateway(host: &Host, row: &Payment) -> Result<GatewayWord, Problem> {
     let of_tx = row.clone();
     let known = host.store().read(move |tx| known_as(tx, &of_tx)).await?;
-    let Some((order_ref, checkout)) = known else {
+    let mut word = None;
+    for (order_ref, checkout) in known {
+        let answer = ask_about(host, row, &order_ref, checkout).await?;
+        if !answer.asked || answer.answer != "same" {
+            return Ok(answer);
+        }
+        word.get_or_insert(answer);
+    }
+    let Some(word) = word else {
         let why = "no approval and no account of it was ever asked for, so the gateway knows nothing of it";
         return Ok(GatewayWord::not_asked("not_asked", why));
     };
+    end_call(host, row).await?;
+    Ok(word)
+}
+
+/// Asks about one order number of ours.
+async fn ask_about(
+    host: &Host,
+    row: &Payment,
+    order_ref: &str,
+    checkout: Option<CheckoutId>,
+) -> Result<GatewayWord, Problem> {
     let ready = Ready::load_for(host, row, checkout).await?;
     let by_order_only = row.gateway_ref.is_none();
     if ready.lookup() == Lookup::None || (by_order_only && ready.lookup() != Lookup::OrderRef) {
@@ -89,7 +119,7 @@ pub async fn look(host: &Host, row: &Payment) -> Result<GatewayWord, Problem> {
         };
     }
     let of = Of { payment: row, attempt: None };
-    let sale = match ask(host, &ready, of, &order_ref, row.gateway_ref.clone()).await? {
+    let sale = match ask(host, &ready, of, order_ref, row.gateway_ref.clone()).await? {
         Ok(sale) => sale,
         Err(Silence::CannotAsk(words)) => return Err(Problem::new("cannot_ask", words)),
         Err(Silence::Failed(words)) => return Err(Problem::new("gateway_silent", words)),
@@ -107,7 +137,7 @@ pub async fn look(host: &Host, row: &Payment) -> Result<GatewayWord, Problem> {
     match compared(row, sale.state) {
         Standing::Same => Ok(GatewayWord::said("same")),
         Standing::Differs(words) => differs(words),
-        Standing::PaidThere => paid_there(host, row, &sale).await,
+        Standing::PaidThere => take_over(host, ready, row, checkout, sale).await,
     }
 }
 
@@ -133,10 +163,17 @@ fn compared(row: &Payment, there: SaleState) -> Standing {
     }
 }
 
-/// Money is there that is not known here: its notice is on its way, or a person is called.
-async fn paid_there(host: &Host, row: &Payment, sale: &Sale) -> Result<GatewayWord, Problem> {
-    let (host_in, row, number) = (host.clone(), row.clone(), sale.gateway_ref.clone());
-    let told = host.store().transact(move |tx| {
+/// Money is there that is not known here. A sale is taken over as an approval, as if its answer had come now. A deposit is taken
+/// over by its notice alone: that is on its way, or a person is called.
+async fn take_over(
+    host: &Host,
+    ready: Ready,
+    row: &Payment,
+    checkout: Option<CheckoutId>,
+    sale: Sale,
+) -> Result<GatewayWord, Problem> {
+    let (host_in, row) = (host.clone(), row.clone());
+    let taken = host.store().transact(move |tx| {
         let payment = locked(tx, row.shop_id, row.id)?;
         if payment.version != row.version {
             return Err(Error::Stale { what: "payment" });
@@ -145,19 +182,43 @@ async fn paid_there(host: &Host, row: &Payment, sale: &Sale) -> Result<GatewayWo
             let words = "its notice is being verified; look again in a moment";
             return Ok(GatewayWord::detailed("notice_waits", words));
         }
+        let checkout = checkout.map(|id| checkouts::get(tx, row.shop_id, id)).transpose()?.flatten();
         let account = facts::of_payment(tx, row.shop_id, row.id)?.iter().any(|fact| fact.kind == FactKind::Issued);
-        if payment.resolution == Resolution::None {
-            no_notice(tx, &host_in, payment, if account { "no_notice" } else { "unknown_sale" })?;
+        if let Some(checkout) = checkout.filter(|_| !account && !of_account(&payment, &sale)) {
+            tracing::error!(payment = %row.id, gateway_ref = %sale.gateway_ref, "the gateway holds a sale that was not known here");
+            let approval = Verified::Approved(Box::new(approval_of(&payment, sale)));
+            let trust = Trust { confirmed: true, listed: false, accepted: false };
+            let written = write(tx, &host_in, Some(&ready), &checkout, &approval, trust)?;
+            let words = "the gateway holds a sale of this payment that was not known here";
+            return Ok(GatewayWord::detailed(if written { "taken_over" } else { "paid_there" }, words));
         }
-        if !account {
-            tracing::error!(payment = %row.id, %number, "the gateway holds money for a payment that is not paid here");
-            let words = "the gateway holds a sale of this order that is not known here: look at it there";
-            return Ok(GatewayWord::detailed("paid_there", words));
+        if payment.resolution == Resolution::None {
+            no_notice(tx, &host_in, payment)?;
         }
         let words = "the gateway says that the account was paid into; how much came when, only its notice says: let the \
                      gateway send its notice again";
         Ok(GatewayWord::detailed("paid_there", words))
     });
-    let told: Result<GatewayWord, Error> = told.await;
-    Ok(told?)
+    let taken: Result<GatewayWord, Error> = taken.await;
+    host.settled().notify_waiters();
+    host.jobs().notify_one();
+    Ok(taken?)
+}
+
+/// The gateway, asked, holds nothing: a person who was called because it did is not needed any more.
+async fn end_call(host: &Host, row: &Payment) -> Result<(), Problem> {
+    if row.resolution != Resolution::NeedsOperator {
+        return Ok(());
+    }
+    let (host_in, row) = (host.clone(), row.clone());
+    let ended = host.store().transact(move |tx| {
+        let payment = locked(tx, row.shop_id, row.id)?;
+        if payment.version == row.version && is_called_for_a_notice(tx, &payment)? {
+            let mut change = Change::begin(&host_in, payment, None);
+            change.payment.resolution = Resolution::None;
+            change.write(tx)?;
+        }
+        Ok::<_, Error>(())
+    });
+    Ok(ended.await?)
 }

@@ -8,7 +8,7 @@ use payhost_store::{Error, Json as Stored};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::install::{PluginOut, shown};
+use super::install::{PluginOut, shown, shown_or_removed};
 use crate::host::Host;
 use crate::http::auth::Operator;
 use crate::http::json::{Body, PathText};
@@ -87,6 +87,7 @@ pub async fn grant(
                 origin: origin.to_owned(),
                 uses,
                 granted_us: now_us,
+                withdrawn_us: None,
             };
             plugins::grant(tx, &row)?;
         }
@@ -135,7 +136,8 @@ fn chosen<'a>(plugin: &'a PluginOut, input: &GrantIn) -> Result<Vec<Wanted<'a>>,
     }
 }
 
-/// Takes a grant back; the next call, and the next page, goes without it.
+/// Takes a grant back; the next call, and the next page, goes without it. Also one that stayed for old sales when the plugin was
+/// removed.
 #[utoipa::path(
     delete, path = "/v1/plugins/{id}/grants", tag = "set-up", request_body = RevokeIn,
     params(("id" = String, Path, description = "Plugin id")),
@@ -150,7 +152,7 @@ pub async fn revoke(
     let RevokeIn { origin, kind } = body.value;
     let revoked = host.store().transact(move |tx| {
         let there = plugins::revoke(tx, &id, kind.into(), &origin)?;
-        let plugin = shown(tx, &id)?;
+        let plugin = shown_or_removed(tx, &id)?;
         Ok::<_, Error>(plugin.filter(|_| there).ok_or_else(|| Problem::not_found("grant")))
     });
     Ok(Json(revoked.await??))

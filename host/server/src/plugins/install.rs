@@ -50,6 +50,11 @@ pub struct PluginOut {
     pub descriptor: Value,
     /// RFC 3339.
     pub installed_at: String,
+    /// Since when it is not installed any more, RFC 3339.
+    pub removed_at: Option<String>,
+    /// Origins that it may still reach for what was sold through channels that were removed, though their grants were withdrawn when
+    /// it was removed: such a sale can be cancelled. Take one back as any grant.
+    pub for_old_sales: Vec<String>,
 }
 
 /// An origin that a plugin wants.
@@ -78,7 +83,12 @@ pub struct BrowserOriginOut {
 
 /// A plugin as it is installed now.
 pub fn shown(tx: &mut Tx<'_>, id: &str) -> Result<Option<PluginOut>, Error> {
-    let Some(plugin) = plugins::get(tx, id)? else { return Ok(None) };
+    Ok(shown_or_removed(tx, id)?.filter(|plugin| plugin.removed_at.is_none()))
+}
+
+/// A plugin as it is or was installed.
+pub fn shown_or_removed(tx: &mut Tx<'_>, id: &str) -> Result<Option<PluginOut>, Error> {
+    let Some(plugin) = plugins::get_or_removed(tx, id)? else { return Ok(None) };
     let head = plugins::component_head(tx, &plugin.active_digest)?;
     let head = head.ok_or(Error::NotFound { what: "component" })?;
     let grants = plugins::grants(tx, id)?;
@@ -109,6 +119,8 @@ pub fn shown(tx: &mut Tx<'_>, id: &str) -> Result<Option<PluginOut>, Error> {
         author: descriptor.author,
         descriptor: head.descriptor.to()?,
         installed_at: rfc3339(head.installed_us),
+        removed_at: plugin.removed_us.map(rfc3339),
+        for_old_sales: plugins::withdrawn_grants(tx, id)?.into_iter().map(|grant| grant.origin).collect(),
     }))
 }
 
@@ -178,16 +190,30 @@ fn component(host: &Host, plugin: &Plugin, bytes: Vec<u8>) -> Result<Component, 
     })
 }
 
+/// Which plugins.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PluginParams {
+    /// `true`: only removed plugins. Absent: those that are installed.
+    pub removed: Option<bool>,
+}
+
 /// Lists plugins. Shops see them too: their channel forms come from here.
 #[utoipa::path(
-    get, path = "/v1/plugins", tag = "set-up",
+    get, path = "/v1/plugins", tag = "set-up", params(PluginParams),
     responses((status = 200, body = Page<PluginOut>), (status = "default", description = "A problem", body = Problem))
 )]
-pub async fn list(State(host): State<Host>, _: Caller) -> Result<Json<Page<PluginOut>>, Problem> {
-    let listed = host.store().read(|tx| {
+pub async fn list(
+    State(host): State<Host>,
+    _: Caller,
+    Params(params): Params<PluginParams>,
+) -> Result<Json<Page<PluginOut>>, Problem> {
+    let removed = params.removed.unwrap_or(false);
+    let listed = host.store().read(move |tx| {
         let mut listed = Vec::new();
-        for plugin in plugins::list(tx)? {
-            listed.extend(shown(tx, &plugin.id)?);
+        for plugin in plugins::list(tx, removed)? {
+            listed.extend(shown_or_removed(tx, &plugin.id)?);
         }
         Ok::<_, Error>(listed)
     });

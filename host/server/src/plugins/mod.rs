@@ -7,6 +7,7 @@ pub mod grant;
 pub mod install;
 pub mod known;
 pub mod registry;
+pub mod remove;
 pub mod replay;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -18,6 +19,7 @@ use crate::host::Host;
 pub fn routes() -> OpenApiRouter<Host> {
     OpenApiRouter::new()
         .routes(routes!(install::install, install::list))
+        .routes(routes!(remove::remove))
         .routes(routes!(grant::grant, grant::revoke))
         .routes(routes!(replay::replay))
         .routes(routes!(replay::trial))

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{KeyId, ShopId};
+use payhost_store::rows::Mode;
 use payhost_store::rows::api_keys::{self, ApiKey, Scope};
-use payhost_store::rows::{Mode, shops};
 use payhost_store::{Blob, Error};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -119,15 +119,14 @@ pub async fn create(
     .bound(host.vault())?;
     let shown = KeyOut::of(&row, Some(secret));
     let made = host.store().transact(move |tx| {
-        if let Some(shop) = row.shop_id
-            && shops::get(tx, shop)?.is_none()
-        {
-            return Ok(false);
+        if let Some(shop) = row.shop_id {
+            manage::tenant(tx, shop)??;
         }
         api_keys::insert(tx, &row)?;
-        Ok::<_, Error>(true)
+        Ok::<_, Problem>(())
     });
-    if made.await? { Ok((StatusCode::CREATED, Json(shown))) } else { Err(Problem::not_found("shop")) }
+    made.await?;
+    Ok((StatusCode::CREATED, Json(shown)))
 }
 
 /// Whose keys.

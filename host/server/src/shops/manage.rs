@@ -1,13 +1,16 @@
 //! `/v1/shops`. Invariant: only the operator makes, changes, suspends and removes shops; a suspended shop sells nothing, but
-//! cancels and is told; a removed one leaves its rows, which the operator reads and cancels.
+//! cancels and is told; a removed one leaves its rows, which the operator reads and cancels, and nothing more is made for it
+//! ([`tenant`]).
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::ShopId;
+use payhost_core::text::is_hidden;
+use payhost_store::rows::in_use::{InUse, in_use};
 use payhost_store::rows::shops::{self, Shop};
 use payhost_store::rows::{api_keys, channels, endpoints};
-use payhost_store::{Error, Json as Stored};
+use payhost_store::{Error, Json as Stored, Tx};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::{IntoParams, ToSchema};
@@ -95,9 +98,29 @@ impl From<Shop> for ShopOut {
 
 /// A name that people read.
 pub fn name(field: &str, text: &str) -> Result<(), Problem> {
-    let fits =
-        !text.trim().is_empty() && text.chars().count() <= NAME_MAX && !text.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err(Problem::field(field, format!("one line of 1 to {NAME_MAX} characters"))) }
+    let fits = !text.trim().is_empty() && text.chars().count() <= NAME_MAX && !text.contains(is_hidden);
+    if fits {
+        Ok(())
+    } else {
+        Err(Problem::field(field, format!("one line of 1 to {NAME_MAX} characters that are seen")))
+    }
+}
+
+/// The shop for which a transaction makes or changes something, locked: until it ends the shop is not removed. A removed one is
+/// refused.
+pub fn tenant(tx: &mut Tx<'_>, id: ShopId) -> Result<Result<Shop, Problem>, Error> {
+    Ok(match shops::lock(tx, id)? {
+        None => Err(Problem::not_found("shop")),
+        Some(row) if row.removed_us.is_some() => Err(removed()),
+        Some(row) => Ok(row),
+    })
+}
+
+/// What is said to who wants something made for a shop that is none any more.
+pub fn removed() -> Problem {
+    let words =
+        "this shop was removed: nothing is made for it any more; what it sold can be read and cancelled";
+    Problem::new("shop_removed", words)
 }
 
 /// An origin: scheme, host and port to the letter, nothing behind.
@@ -212,13 +235,10 @@ pub async fn update(
     let origins = patch.allowed_origins.as_deref().map(origins).transpose()?;
     let now_us = host.now_us();
     let changed = host.store().transact(move |tx| {
-        let Some(mut row) = shops::lock(tx, id)? else { return Ok(Err(Problem::not_found("shop"))) };
-        if row.removed_us.is_some() {
-            return Ok(Err(Problem::new(
-                "conflict",
-                "this shop was removed; nothing of it changes any more",
-            )));
-        }
+        let mut row = match tenant(tx, id)? {
+            Ok(row) => row,
+            Err(problem) => return Ok(Err(problem)),
+        };
         row.name = patch.name.unwrap_or(row.name);
         if patch.public_url.is_some() {
             row.public_url = address;
@@ -238,8 +258,8 @@ pub async fn update(
     Ok(Json(changed.await??.into()))
 }
 
-/// Removes a shop of which nothing is open: its keys end, its endpoints and channels are switched off. Its rows stay, and the
-/// operator still reads and cancels what it sold.
+/// Removes a shop of which nothing is open: its keys end, its endpoints are switched off, its channels removed. Its rows stay, and
+/// the operator still reads and cancels what it sold.
 #[utoipa::path(
     delete, path = "/v1/shops/{id}", tag = "set-up", params(("id" = String, Path, description = "`shop_…`")),
     responses((status = 200, body = ShopOut), (status = "default", description = "A problem", body = Problem))
@@ -255,35 +275,43 @@ pub async fn remove(
         if row.removed_us.is_some() {
             return Ok(Ok(row));
         }
-        let in_use = shops::in_use(tx, id)?;
+        channels::lock_all_to_end(tx, id)?;
+        let in_use = in_use(tx, id, None)?;
         if in_use.any() {
-            return Ok(Err(still_open(in_use)));
+            let wait = "suspend the shop and wait until they expire";
+            return Ok(Err(still_open("shop_in_use", wait, &in_use)));
         }
         row.removed_us = Some(now_us);
         shops::update(tx, &row)?;
         api_keys::revoke_all(tx, id, now_us)?;
         endpoints::disable_all(tx, id, "shop_removed", now_us)?;
-        channels::disable_all(tx, id, now_us)?;
+        channels::remove(tx, id, None, now_us)?;
         Ok::<_, Error>(Ok(row))
     });
     Ok(Json(removed.await??.into()))
 }
 
-fn still_open(in_use: shops::InUse) -> Problem {
-    let shops::InUse { payable, awaiting_deposit, unresolved, attempts, notices } = in_use;
+/// What is in the way of an end: how much of it, what to do about it, and the first few payments by name. `wait` is how a payment
+/// ends by itself.
+pub fn still_open(code: &'static str, wait: &str, in_use: &InUse) -> Problem {
+    let payable = format!("payments can still be paid (cancel them, or {wait})");
     let counts = [
-        (payable, "payments can still be paid (cancel them, or suspend the shop and wait until they expire)"),
-        (awaiting_deposit, "accounts wait for a deposit (close them)"),
-        (unresolved, "payments are in doubt or wait for a person"),
-        (attempts, "attempts are running or in doubt"),
-        (notices, "notices are to be verified or sent on"),
+        (in_use.payable, payable.as_str()),
+        (in_use.awaiting_deposit, "accounts wait for a deposit (close them)"),
+        (in_use.unresolved, "payments are in doubt or wait for a person"),
+        (in_use.attempts, "attempts are running or in doubt"),
+        (in_use.notices, "notices are to be verified or sent on"),
     ];
-    let open: Vec<String> = counts
+    let mut open: Vec<String> = counts
         .iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, words)| format!("{count} {words}"))
         .collect();
-    Problem::new("shop_in_use", format!("nothing was removed: {}", open.join("; ")))
+    if !in_use.payments.is_empty() {
+        let ids: Vec<String> = in_use.payments.iter().map(ToString::to_string).collect();
+        open.push(format!("the first of these payments: {}", ids.join(", ")));
+    }
+    Problem::new(code, format!("nothing was removed: {}", open.join("; ")))
 }
 
 /// Which shops.

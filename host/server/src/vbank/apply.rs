@@ -12,6 +12,7 @@ use payhost_store::{Error, Tx};
 use super::claim::{Claimed, Known, Matched, Standing, claimed, matched, standing};
 use super::facts::{Trust, Verified, alarm, end, write};
 use super::read::{Reader, Reading, read};
+use super::told;
 use super::verify::{Heard, Word, judge};
 use crate::channels::ready::Ready;
 use crate::host::Host;
@@ -208,7 +209,7 @@ fn decided(
     heard: &Heard,
 ) -> Result<Ended, Error> {
     let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
-    let known = Known::of(tx, payment)?;
+    let known = Known::of(tx, host, payment)?;
     if let Some(ended) = without_asking(&known, &claimed, &checkout) {
         return Ok(ended);
     }
@@ -277,7 +278,9 @@ async fn again(
 }
 
 async fn finish(host: &Host, notice: Notice, state: NoticeState, words: String) -> Result<Done, Problem> {
-    tracing::error!(notice = %notice.id, state = state.as_str(), %words, "a notice is given up; a person must look");
+    if notice.listed || host.told().first(told::Of::Unread(notice.channel_id)) {
+        tracing::error!(notice = %notice.id, state = state.as_str(), %words, "a notice is given up; a person must look");
+    }
     let host_in = host.clone();
     let ended = host.store().transact(move |tx| end(tx, &host_in, &notice, state, Some(words), None));
     let ended: Result<bool, Error> = ended.await;

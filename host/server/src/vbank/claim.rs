@@ -16,8 +16,8 @@ use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Tx};
 
 use super::facts::{Verified, same_number};
-use super::is_account;
 use super::verify::same_kind;
+use super::{is_account, told};
 use crate::channels::ready::channel_settings;
 use crate::channels::settings;
 use crate::host::Host;
@@ -69,15 +69,18 @@ pub struct Known {
     pub facts: Vec<FactRow>,
     /// Whether an attempt of it is open, or in doubt: what a notice says may be its outcome.
     pub busy: bool,
+    /// Its account, where it has one.
+    pub account: Option<AccountOut>,
 }
 
 impl Known {
     /// Reads what is known beside the payment's row, in its transaction.
-    pub fn of(tx: &mut Tx<'_>, payment: Payment) -> Result<Self, Error> {
+    pub fn of(tx: &mut Tx<'_>, host: &Host, payment: Payment) -> Result<Self, Error> {
         let facts = facts::of_payment(tx, payment.shop_id, payment.id)?;
         let open = attempts::open_of(tx, payment.shop_id, payment.id)?.is_some();
         let busy = open || payment.resolution == Resolution::InDoubt;
-        Ok(Self { payment, facts, busy })
+        let account = AccountOut::of_payment(&host.vault().key_of(tx, payment.shop_id)?, &payment)?;
+        Ok(Self { payment, facts, busy, account })
     }
 }
 
@@ -95,14 +98,18 @@ pub enum Standing {
 
 /// How a claim stands against what is known.
 pub fn standing(known: &Known, claimed: &Claimed) -> Standing {
-    let Known { payment, facts, busy } = known;
-    if is_written(facts, payment, &claimed.verified) {
+    match bare(known, claimed) {
+        Standing::Mismatched(..) | Standing::Open if known.busy => Standing::Busy,
+        found @ (Standing::Written | Standing::Busy | Standing::Mismatched(..) | Standing::Open) => found,
+    }
+}
+
+/// The same, whoever works on the payment: never [`Standing::Busy`].
+pub fn bare(known: &Known, claimed: &Claimed) -> Standing {
+    if is_written(known, &claimed.verified) {
         return Standing::Written;
     }
-    if *busy {
-        return Standing::Busy;
-    }
-    match fits(payment, facts, claimed) {
+    match fits(known, claimed) {
         Ok(()) => Standing::Open,
         Err((finding, words)) => Standing::Mismatched(finding, words),
     }
@@ -124,7 +131,9 @@ pub async fn matched(
         let checkout = checkouts::by_order_ref_of_any_shop(tx, &order_ref)?;
         let Some(checkout) = checkout else { return Ok(Err("no payment has its order number")) };
         if checkout.shop_id != shop {
-            tracing::error!(notice = %notice.id, checkout = %checkout.id, "a notice names the order of another shop");
+            if notice.listed || host.told().first(told::Of::OtherShop(notice.channel_id)) {
+                tracing::error!(notice = %notice.id, checkout = %checkout.id, "a notice names the order of another shop");
+            }
             return Ok(Err("no payment has its order number"));
         }
         let payment = payments::get(tx, shop, checkout.payment_id)?;
@@ -133,7 +142,7 @@ pub async fn matched(
             return Ok(Err("its order number is of a payment in the other mode"));
         }
         let misdirected = misdirected(tx, &host, &notice, &checkout)?;
-        Ok::<_, Error>(Ok(Matched { checkout, misdirected, known: Known::of(tx, payment)? }))
+        Ok::<_, Error>(Ok(Matched { checkout, misdirected, known: Known::of(tx, &host, payment)? }))
     });
     Ok(found.await?.map_err(ToOwned::to_owned))
 }
@@ -168,13 +177,14 @@ fn misdirected(
 }
 
 /// Whether the very fact is written.
-fn is_written(facts: &[FactRow], payment: &Payment, verified: &Verified) -> bool {
+fn is_written(known: &Known, verified: &Verified) -> bool {
+    let facts = &known.facts;
     let (kind, gateway_ref, amount) = match verified {
         Verified::Issued(account) => {
             // The number is what a buyer pays into; a gateway may number the message about it anew.
             let issue =
                 |fact: &FactRow| fact.kind == FactKind::Issued && fact.gateway_ref == account.gateway_ref;
-            return match AccountOut::of_payment(payment) {
+            return match &known.account {
                 Some(shown) => same_number(&shown.number, &account.number),
                 None => facts.iter().any(issue),
             };
@@ -188,7 +198,8 @@ fn is_written(facts: &[FactRow], payment: &Payment, verified: &Verified) -> bool
 
 /// Whether the notice can be about this payment at all: currency, kind of sale, account, issue, and, where the whole amount is
 /// claimed, the total. `Err`: the finding and the words.
-fn fits(payment: &Payment, facts: &[FactRow], claimed: &Claimed) -> Result<(), (&'static str, String)> {
+fn fits(known: &Known, claimed: &Claimed) -> Result<(), (&'static str, String)> {
+    let Known { payment, facts, account, busy: _ } = known;
     let verified = &claimed.verified;
     amount_fits(payment, verified, &claimed.amount).map_err(|words| ("wrong_amount", words))?;
     kind_fits(payment, facts, verified).map_err(|words| ("wrong_kind", words.to_owned()))?;
@@ -199,7 +210,7 @@ fn fits(payment: &Payment, facts: &[FactRow], claimed: &Claimed) -> Result<(), (
         }
         Verified::Issued(_) => Ok(()),
         Verified::Deposited(deposit) | Verified::DepositCancelled(deposit) => {
-            account_fits(payment, facts, deposit)
+            account_fits(account.as_ref(), facts, deposit)
         }
     }
 }
@@ -247,14 +258,13 @@ pub fn amount_fits(payment: &Payment, verified: &Verified, amount: &Money) -> Re
 }
 
 fn account_fits(
-    payment: &Payment,
+    account: Option<&AccountOut>,
     facts: &[FactRow],
     deposit: &Deposit,
 ) -> Result<(), (&'static str, String)> {
-    let account = AccountOut::of_payment(payment);
     let other =
         |known: &AccountOut| !deposit.number.is_empty() && !same_number(&known.number, &deposit.number);
-    if account.as_ref().is_some_and(other) {
+    if account.is_some_and(other) {
         return Err(("wrong_account", "it is about another account than the payment's".to_owned()));
     }
     let mut issues = facts.iter().filter(|fact| fact.kind == FactKind::Issued).peekable();

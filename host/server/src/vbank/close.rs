@@ -14,7 +14,7 @@ use payhost_engine::contract::vbank_notice::CLOSE;
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::{checkouts, facts};
-use payhost_store::{Error, Json as Stored, Tx};
+use payhost_store::{Error, Tx};
 use serde_json::{Value, json};
 
 use super::INTERFACE;
@@ -26,14 +26,17 @@ use crate::http::idempotency::{Key, Known, RequiredKey};
 use crate::http::json::PathId;
 use crate::http::problem::{GatewayAnswer, Problem};
 use crate::jobs::{self, Task};
-use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
+use crate::payments::attempt::{
+    JournalOf, Opening, Requested, ended, evidence, journal, locked, open, requested, run, still_mine,
+};
 use crate::payments::cancel::not_sent_problem;
 use crate::payments::inquire::{Of, Silence, ask};
 use crate::payments::model::{AccountOut, PaymentOut};
 use crate::payments::read;
 use crate::payments::resolve::{Doubtful, Found, Heard, Step, Why};
-use crate::payments::settle::{Change, NewFact, refusal_json};
+use crate::payments::settle::{Change, NewFact, answered, refusal_json};
 use crate::payments::verdict::{Doubt, Verdict, judge, not_sent, word};
+use crate::sealed::Place;
 
 /// Closes an account that nobody paid into; the payment is cancelled.
 #[utoipa::path(
@@ -101,14 +104,15 @@ async fn begin(
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let begun = host.store().transact(move |tx| {
         let (host, ready) = (&host_in, &ready_in);
-        match key.begin(tx)? {
+        match key.begin(tx, host)? {
             Known::New => {}
             Known::Answered(status, body) => return Ok(Ok(Begun::Answered(status, body))),
             Known::Refused(problem) => return Ok(Err(*problem)),
         }
         let payment = locked(tx, ready.channel.shop_id, id)?;
         let busy = attempts::open_of(tx, payment.shop_id, id)?.is_some();
-        let account = match closable(&payment, busy) {
+        let shown = AccountOut::of_payment(&ready.key, &payment)?;
+        let account = match closable(&payment, shown, busy) {
             Ok(account) => account,
             Err(problem) => {
                 key.forget(tx)?;
@@ -125,7 +129,7 @@ async fn begin(
             kind: AttemptKind::Close,
             checkout: None,
             parent: None,
-            request: serde_json::to_value(&asked).map_err(|error| Error::Json(error.to_string()))?,
+            request: Requested::of(&asked)?,
             callback: None,
         };
         let Ok(attempt) = open(tx, host, &payment, ready, opening)? else {
@@ -148,7 +152,7 @@ pub fn issue_of(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<(String,
 }
 
 /// The account, if it waits and nothing was paid into it.
-fn closable(payment: &Payment, busy: bool) -> Result<Account, Problem> {
+fn closable(payment: &Payment, shown: Option<AccountOut>, busy: bool) -> Result<Account, Problem> {
     if busy || payment.resolution != Resolution::None {
         let words = "another attempt of this payment is running or in doubt; nothing was sent";
         return Err(Problem::new("payment_busy", words));
@@ -158,7 +162,7 @@ fn closable(payment: &Payment, busy: bool) -> Result<Account, Problem> {
         return Err(Problem::new("already_paid", words));
     }
     let waits = payment.state == PaymentState::AwaitingDeposit;
-    let known = AccountOut::of_payment(payment).zip(payment.gateway_ref.clone()).filter(|_| waits);
+    let known = shown.zip(payment.gateway_ref.clone()).filter(|_| waits);
     let Some((shown, gateway_ref)) = known else {
         let words = "this payment has no account that waits for its deposit; nothing was sent";
         return Err(Problem::new("not_cancellable", words));
@@ -195,7 +199,7 @@ async fn settle(
         journal(tx, host, &ready_in, JournalOf::attempt(&attempt), &called)?;
         let payment = locked(tx, asked_of.0, asked_of.1)?;
         let change = Change::begin(host, payment, Some(&ready_in));
-        let Some(attempt) = still_mine(tx, &attempt)? else { return Ok((202, json!(change.shown()))) };
+        let Some(attempt) = still_mine(tx, &attempt)? else { return Ok((202, json!(change.shown(tx)?))) };
         apply(tx, host, change, attempt, &asked, verdict, evidence(&called.evidence))
     });
     let done: Result<(u16, Value), Error> = done.await;
@@ -243,23 +247,20 @@ fn apply(
             (A::InDoubt, json!({"doubt": doubt.as_str()}), None)
         }
     };
-    attempt.state = state;
-    attempt.outcome = Some(Stored::from(json!({"result": result, "network": seen})));
-    attempt.updated_us = host.now_us();
-    attempts::settle(tx, &attempt)?;
+    ended(tx, host, &mut attempt, state, &json!({"result": result, "network": seen}))?;
     let support = change.support();
     let row = change.write(tx)?;
     let (status, body) = match &problem {
         Some(problem) => (problem.status, json!(problem)),
         None => {
-            let shown = json!(PaymentOut::of(&row, support));
+            let shown = answered(tx, host, &row, support)?;
             (if state == A::InDoubt { 202 } else { 200 }, shown)
         }
     };
     if state == A::Failed {
         asked.key.forget(tx)?;
     } else {
-        asked.key.answer(tx, status, &body, Some(row.id))?;
+        asked.key.answer(tx, host, status, &body, Some(row.id))?;
     }
     Ok((status, body))
 }
@@ -280,7 +281,7 @@ fn closed(tx: &mut Tx<'_>, host: &Host, change: &mut Change<'_>, attempt: &Attem
 /// Finds out about a close: the gateway is asked by its number of the account. It is never sent again.
 pub async fn find_out(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<Step, Problem> {
     let (attempt, payment) = (&doubtful.attempt, &doubtful.payment);
-    let asked: Asked = attempt.request.to()?;
+    let asked: Asked = Place::Request(attempt.id).open_json(&ready.key, &attempt.request)?;
     if ready.lookup() == Lookup::None || payment.gateway_ref.is_none() {
         let words = "the gateway cannot be asked about an account".to_owned();
         return Ok(Step::new(Found::Unknowable(Why::CannotBeAsked, words), Heard::NotAsked));
@@ -315,7 +316,7 @@ pub fn found(
     mut attempt: Attempt,
     done: bool,
 ) -> Result<(), Error> {
-    let asked: Asked = attempt.request.to()?;
+    let asked: Asked = requested(tx, host, &attempt)?;
     change.payment.resolution = Resolution::None;
     let (state, result) = if done {
         closed(tx, host, &mut change, &attempt)?;
@@ -323,18 +324,15 @@ pub fn found(
     } else {
         (AttemptState::Failed, json!({"reason": "not_closed"}))
     };
-    attempt.state = state;
-    attempt.outcome = Some(Stored::from(json!({"result": result, "resolved": true})));
-    attempt.updated_us = host.now_us();
-    attempts::settle(tx, &attempt)?;
+    ended(tx, host, &mut attempt, state, &json!({"result": result, "resolved": true}))?;
     let support = change.support();
     let row = change.write(tx)?;
     let (status, body) = if done {
-        (200, json!(PaymentOut::of(&row, support)))
+        (200, answered(tx, host, &row, support)?)
     } else {
         let words = "the gateway says that it did not close the account; it still takes a deposit";
         let problem = Problem::new("cancel_not_made", words);
         (problem.status, json!(problem))
     };
-    asked.key.answer(tx, status, &body, Some(row.id))
+    asked.key.answer(tx, host, status, &body, Some(row.id))
 }

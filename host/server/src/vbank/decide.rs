@@ -125,7 +125,7 @@ pub async fn accept(
     let row = decided.await?;
     host.settled().notify_waiters();
     host.jobs().notify_one();
-    Ok(Json(out(row)))
+    Ok(Json(out(&host.shop_key(row.shop_id).await?, row)?))
 }
 
 /// Ends a notice with which nothing is to be done.
@@ -148,7 +148,8 @@ pub async fn dismiss(
     let decided = host
         .store()
         .transact(move |tx| decide(tx, &host_in, &notice, None, Decision::Dismissed, &body.value));
-    Ok(Json(out(decided.await?)))
+    let row = decided.await?;
+    Ok(Json(out(&host.shop_key(row.shop_id).await?, row)?))
 }
 
 /// The notice, if it can be decided about; `Err`: it was decided so before.
@@ -162,7 +163,7 @@ async fn open(
     let found = host.store().read(move |tx| notices::get_of_any_shop(tx, id)).await?;
     let notice = found.ok_or_else(|| Problem::not_found("notice"))?;
     if notice.state == decision.state() {
-        return Ok(Err(Json(out(notice))));
+        return Ok(Err(Json(out(&host.shop_key(notice.shop_id).await?, notice)?)));
     }
     if !decision.fits(notice.state) {
         let words = format!("a notice that is {} cannot be {}", notice.state.as_str(), decision.as_str());

@@ -13,8 +13,8 @@ use payhost_store::rows::payments::Payment;
 use payhost_store::{Error, Json, Tx};
 use serde_json::{Value, json};
 
-use super::METHOD;
 use super::read::storable;
+use super::{METHOD, told};
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::jobs::{self, Task};
@@ -23,6 +23,7 @@ use crate::payments::details;
 use crate::payments::late;
 use crate::payments::model::AccountOut;
 use crate::payments::settle::{self, Change, NewFact, Written, checkout_ended};
+use crate::sealed::Place;
 
 /// What is written.
 #[derive(Debug, Clone)]
@@ -185,7 +186,7 @@ fn issued(
     checkout: &Checkout,
     account: &Account,
 ) -> Result<Written, Error> {
-    if let Some(known) = AccountOut::of_payment(&change.payment) {
+    if let Some(known) = AccountOut::of_payment(&change.key(tx)?, &change.payment)? {
         if same_number(&known.number, &account.number) {
             return Ok(Written::Known);
         }
@@ -224,16 +225,17 @@ pub fn account_fact(
         gateway_ref: account.gateway_ref.clone(),
         sequence: 0,
         at_ms,
-        detail: json!({"bank": account.bank, "holder": account.holder, "order_ref": account.order_ref}),
+        detail: json!({"order_ref": account.order_ref}),
     };
     let written = change.fact(tx, attempt, new)?;
     if written != Written::New {
         return Ok(written);
     }
+    let key = change.key(tx)?;
     let payment = &mut change.payment;
     payment.gateway_ref = Some(account.gateway_ref.clone());
     payment.deposit_deadline_us = account.deadline_ms.map(|ms| ms.saturating_mul(1000));
-    payment.details = Some(details::kept(&AccountOut::kept(account)?)?);
+    payment.details = Some(details::kept(&key, payment.id, &AccountOut::kept(account)?)?);
     let due_us = payment.deposit_deadline_us.unwrap_or(payment.expires_us);
     jobs::enqueue(tx, host, &Task::Expire { shop: payment.shop_id, payment: payment.id }, due_us)?;
     Ok(written)
@@ -283,16 +285,30 @@ pub fn same_number(one: &str, other: &str) -> bool {
     digits(one) == digits(other)
 }
 
-/// Whether nothing more is done with a notice that names no order of ours: its message goes, its digest and a few words stay for
-/// some days.
-fn is_nobodys(notice: &Notice) -> bool {
-    use NoticeState as S;
-    let over = match notice.state {
-        S::UnknownOrder | S::Unreadable | S::Ignored | S::Refused => true,
-        S::Received | S::Read | S::Doubted | S::Applied | S::Mismatched | S::Held | S::Unconfirmed => false,
-        S::Dismissed => false,
-    };
-    over && notice.order_ref.is_none() && notice.payment_id.is_none() && notice.forward.is_none()
+/// What stays of a notice, beside its digest and a few words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// The message, and what the plugin read.
+    Message,
+    /// What the plugin read: a person may still accept it.
+    Reading,
+    /// Nothing.
+    Nothing,
+}
+
+impl Kept {
+    fn of(notice: &Notice) -> Self {
+        use NoticeState as S;
+        let nobodys = notice.order_ref.is_none() && notice.payment_id.is_none() && notice.forward.is_none();
+        match notice.state {
+            // Nothing more is done with it.
+            S::UnknownOrder | S::Unreadable | S::Ignored | S::Refused if nobodys => Self::Nothing,
+            S::Mismatched if !notice.listed => Self::Reading,
+            S::UnknownOrder | S::Unreadable | S::Ignored | S::Refused | S::Mismatched => Self::Message,
+            S::Received | S::Read | S::Doubted | S::Applied | S::Held | S::Unconfirmed => Self::Message,
+            S::Dismissed => Self::Message,
+        }
+    }
 }
 
 /// Ends a notice, or leaves it for another look. `false`: somebody else went on with it.
@@ -309,15 +325,17 @@ pub fn end(
     if state != notice.state {
         next.since_us = host.now_us();
     }
-    next.reason = reason.as_deref().map(storable);
+    let key = host.vault().key_of(tx, next.shop_id)?;
+    let said = |words: String| Place::Reason(next.id).seal(&key, storable(&words).as_bytes());
+    next.reason = reason.map(said).transpose()?;
     next.payment_id = checkout.map(|checkout| checkout.payment_id).or(notice.payment_id);
     next.updated_us = host.now_us();
-    let nobodys = is_nobodys(&next);
-    if nobodys {
+    let kept = Kept::of(&next);
+    if kept == Kept::Nothing {
         next.reading = None;
     }
     let advanced = notices::advance(tx, &next, notice.state)?;
-    if advanced && nobodys {
+    if advanced && kept != Kept::Message {
         notices::set_raw(tx, next.shop_id, next.id, None)?;
     }
     Ok(advanced)
@@ -332,7 +350,14 @@ pub fn alarm(
     finding: &str,
     words: &str,
 ) -> Result<(), Error> {
-    tracing::error!(notice = %notice.id, payment = %checkout.payment_id, finding, words, "a notice is not believed");
+    if notice.listed {
+        tracing::error!(notice = %notice.id, payment = %checkout.payment_id, finding, words, "a notice is not believed");
+    } else if host.told().first(told::Of::Payment(checkout.payment_id)) {
+        tracing::warn!(
+            notice = %notice.id, payment = %checkout.payment_id, finding, words,
+            "a notice from an unknown address is not believed; of others about this payment nothing is said here for a day"
+        );
+    }
     let payment = locked(tx, checkout.shop_id, checkout.payment_id)?;
     let mut change = Change::begin(host, payment, None);
     let data: Value = json!({"notice": notice.id, "finding": finding, "reason": words});

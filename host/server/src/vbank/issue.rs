@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::Resolution;
 use payhost_core::id::{CheckoutId, PaymentId};
+use payhost_core::text::is_hidden;
 use payhost_engine::Called;
 use payhost_engine::contract::types::{Account, Order, PluginError};
 use payhost_engine::contract::vbank_notice::ISSUE;
@@ -14,7 +15,7 @@ use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::checkouts::{self, Checkout, CheckoutState};
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::shops;
-use payhost_store::{Error, Json as Stored, Tx};
+use payhost_store::{Error, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -29,12 +30,14 @@ use crate::http::json::{Body, PathId};
 use crate::http::problem::{GatewayAnswer, Problem};
 use crate::http::text;
 use crate::payments::again::is_revised;
-use crate::payments::attempt::{JournalOf, Opening, evidence, journal, locked, open, run, still_mine};
+use crate::payments::attempt::{
+    JournalOf, Opening, Requested, ended, evidence, journal, locked, open, run, still_mine,
+};
 use crate::payments::cancel::not_sent_problem;
 use crate::payments::complete::refusal;
 use crate::payments::create::EXPIRES_MAX_US;
 use crate::payments::model::PaymentOut;
-use crate::payments::settle::{Change, Written, checkout_ended, refusal_json};
+use crate::payments::settle::{Change, Written, answered, checkout_ended, refusal_json};
 use crate::payments::verdict::{Verdict, judge, not_sent, word};
 use crate::payments::{order, read};
 use crate::sealed::Place;
@@ -131,7 +134,7 @@ impl Wanted {
             return Err(Problem::field("bank", "a bank's KFTC code of three characters, such as 088"));
         }
         let holder = input.holder;
-        let odd = |text: &String| text.chars().count() > HOLDER_MAX || text.chars().any(char::is_control);
+        let odd = |text: &String| text.chars().count() > HOLDER_MAX || text.contains(is_hidden);
         if holder.as_ref().is_some_and(odd) {
             return Err(Problem::field("holder", format!("one line of at most {HOLDER_MAX} characters")));
         }
@@ -172,7 +175,7 @@ async fn begin(
     let (host_in, ready_in) = (host.clone(), ready.clone());
     let begun = host.store().transact(move |tx| {
         let (host, ready) = (&host_in, &ready_in);
-        match key.begin(tx)? {
+        match key.begin(tx, host)? {
             Known::New => {}
             Known::Answered(status, body) => return Ok(Ok(Begun::Answered(status, body))),
             Known::Refused(problem) => return Ok(Err(*problem)),
@@ -195,14 +198,14 @@ async fn begin(
         let shop = shops::get(tx, payment.shop_id)?.ok_or(Error::NotFound { what: "shop" })?;
         let buyer = Place::Buyer(payment.id).open_json(&ready.key, &payment.buyer)?;
         let checkout_id: CheckoutId = host.new_id(CheckoutId::new);
-        let order = order::make(host, &shop, &payment, buyer, checkout_id)?;
+        let order = order::make(host, &ready.key, &shop, &payment, buyer, checkout_id)?;
         checkouts::insert(tx, &checkout(host, ready, &payment, checkout_id, &order)?)?;
         let asked = Asked { key, order_ref: order.order_ref.clone(), deadline_ms: Some(deadline_ms) };
         let opening = Opening {
             kind: AttemptKind::Issue,
             checkout: Some(checkout_id),
             parent: None,
-            request: serde_json::to_value(&asked).map_err(|error| Error::Json(error.to_string()))?,
+            request: Requested::of(&asked)?,
             callback: None,
         };
         let Ok(attempt) = open(tx, host, &payment, ready, opening)? else {
@@ -313,23 +316,20 @@ fn apply(
             (A::Failed, json!({"reason": doubt.as_str()}), Some(not_opened()))
         }
     };
-    attempt.state = state;
-    attempt.outcome = Some(Stored::from(json!({"result": result, "network": seen})));
-    attempt.updated_us = host.now_us();
-    attempts::settle(tx, &attempt)?;
+    ended(tx, host, &mut attempt, state, &json!({"result": result, "network": seen}))?;
     end_checkout(tx, host, &attempt, state, result)?;
     // Of the method that it is paid by now.
     let support = change.support();
     let row = change.write(tx)?;
     let (status, body) = match &problem {
         Some(problem) => (problem.status, json!(problem)),
-        None => (200, json!(PaymentOut::of(&row, support))),
+        None => (200, answered(tx, host, &row, support)?),
     };
     if state == A::Failed {
         // Nothing that anybody could use came of it, so the same key may do it.
         asked.key.forget(tx)?;
     } else {
-        asked.key.answer(tx, status, &body, Some(row.id))?;
+        asked.key.answer(tx, host, status, &body, Some(row.id))?;
     }
     Ok((status, body))
 }

@@ -1,5 +1,5 @@
 //! Virtual accounts, and what gateways report on their own. One file is one step of a notice: [`notify`] stores and answers,
-//! [`read`] asks the plugin, [`apply`] is the job: it matches ([`claim`]), asks the gateway, decides ([`verify`]) and writes
+//! [`read`] asks the plugin, [`hearing`] is for what there is no room to keep, [`apply`] is the job: it matches ([`claim`]), asks the gateway, decides ([`verify`]) and writes
 //! ([`facts`]); [`notices`] shows them. [`decide`] is what a person says to one, [`forward`] sends those of unknown orders on.
 //! [`issue`] and [`close`] are the API's account, [`refund`] makes the buyer's link to [`refund_page`].
 
@@ -9,6 +9,7 @@ pub mod close;
 pub mod decide;
 pub mod facts;
 pub mod forward;
+pub mod hearing;
 pub mod issue;
 pub mod notices;
 pub mod notify;
@@ -19,6 +20,7 @@ pub mod refund_words;
 pub mod source;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod told;
 pub mod verify;
 
 use axum::Router;

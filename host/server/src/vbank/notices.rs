@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use payhost_core::id::NoticeId;
 use payhost_store::rows::notices::{self, Filter, Notice, NoticeState};
+use payhost_store::{Error, ShopKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -14,6 +15,7 @@ use crate::http::auth::ShopCaller;
 use crate::http::json::{Params, PathId};
 use crate::http::page::{Page, limit, page};
 use crate::http::problem::Problem;
+use crate::sealed::Place;
 use crate::time::rfc3339;
 
 /// A message of a gateway.
@@ -55,13 +57,14 @@ pub struct NoticeOut {
 }
 
 /// A notice as it is shown.
-pub fn out(row: Notice) -> NoticeOut {
-    NoticeOut {
+pub fn out(key: &ShopKey, row: Notice) -> Result<NoticeOut, Error> {
+    let reason = row.reason.map(|sealed| Place::Reason(row.id).open_words(key, &sealed));
+    Ok(NoticeOut {
         id: row.id.to_string(),
         channel_id: row.channel_id.to_string(),
         state: row.state.as_str().to_owned(),
-        reason: row.reason,
-        facts: row.summary.to().unwrap_or_default(),
+        reason: reason.transpose()?,
+        facts: Place::Summary(row.id).open_json(key, &row.summary)?,
         payment_id: row.payment_id.map(|id| id.to_string()),
         source: row.source,
         source_listed: row.listed,
@@ -72,7 +75,7 @@ pub fn out(row: Notice) -> NoticeOut {
         forwarded_at: row.forwarded_us.map(rfc3339),
         received_at: rfc3339(row.created_us),
         updated_at: rfc3339(row.updated_us),
-    }
+    })
 }
 
 /// Which notices.
@@ -82,6 +85,8 @@ pub fn out(row: Notice) -> NoticeOut {
 pub struct NoticeParams {
     /// Only those in a state.
     pub state: Option<String>,
+    /// Only those about a payment, `pay_…`.
+    pub payment_id: Option<String>,
     /// At most 100; default 20.
     pub limit: Option<u32>,
     /// The cursor of the page before.
@@ -109,9 +114,17 @@ pub async fn list(
             Some(NoticeState::parse(text).ok_or_else(|| Problem::field("state", "not a state of a notice"))?)
         }
     };
-    let filter = Filter { mode: caller.mode, state, after, limit: i64::from(limit) + 1 };
+    let payment = match &params.payment_id {
+        None => None,
+        Some(text) => {
+            Some(text.parse().map_err(|_| Problem::field("payment_id", "not the id of a payment"))?)
+        }
+    };
+    let filter = Filter { mode: caller.mode, state, payment, after, limit: i64::from(limit) + 1 };
     let rows = host.store().read(move |tx| notices::list(tx, caller.shop_id, &filter)).await?;
-    Ok(Json(page(rows.into_iter().map(out).collect(), limit, |notice| notice.id.clone())))
+    let key = host.shop_key(caller.shop_id).await?;
+    let shown = rows.into_iter().map(|row| out(&key, row)).collect::<Result<Vec<_>, Error>>()?;
+    Ok(Json(page(shown, limit, |notice: &NoticeOut| notice.id.clone())))
 }
 
 /// Shows a notice.
@@ -126,5 +139,5 @@ pub async fn read(
 ) -> Result<Json<NoticeOut>, Problem> {
     let row = host.store().read(move |tx| notices::get(tx, caller.shop_id, id)).await?;
     let row = row.filter(|row| row.mode == caller.mode).ok_or_else(|| Problem::not_found("notice"))?;
-    Ok(Json(out(row)))
+    Ok(Json(out(&host.shop_key(row.shop_id).await?, row)?))
 }

@@ -1,7 +1,8 @@
 //! `/notify/{channel}`. Invariant: what a gateway sends is on disk before it is answered; the answer is the plugin's word and
-//! nothing around it, given only after that word is on disk too; the same message gets the same answer again and does
-//! nothing more (`design.md` "Money", rule 7). Who sends what names no order of ours fills no disk ([`NoticeLimits`]), and stops
-//! no message that names one.
+//! nothing around it, given only after that word is on disk too, or what it says is; the same message gets the same answer again
+//! and does nothing more (`design.md` "Money", rule 7). What strangers send fills no disk and stops no true message: what names no
+//! order of ours has limits of its own ([`NoticeLimits`]), and of what names one only so much is kept for each payment that the
+//! gateway did not confirm ([`super::hearing`]).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,13 +15,12 @@ use axum::response::{IntoResponse, Response};
 use payhost_core::id::{ChannelId, NoticeId};
 use payhost_core::kill::{self, Point};
 use payhost_engine::contract::vbank_notice::Notice as Message;
+use payhost_store::Error;
 use payhost_store::rows::channels;
 use payhost_store::rows::notices::{self, Amount, Notice, NoticeState};
-use payhost_store::{Error, Json};
-use sha2::{Digest, Sha256};
 
 use super::read::{Reader, Reading, is_ours, read};
-use super::{INTERFACE, source};
+use super::{INTERFACE, source, told};
 use crate::channels::ready::{Ready, Rows};
 use crate::host::{Host, hex};
 use crate::http::json::PathId;
@@ -37,10 +37,10 @@ const PARAMETERS_MAX: usize = 1000;
 /// When the job looks at a notice whose reader died before it answered, in microseconds. Later than the gateway's patience, so
 /// that the job does not run beside the request.
 const LEFT_BEHIND_US: i64 = 60_000_000;
-/// An hour, in microseconds: for so long messages that name no order of their channel are counted ([`NoticeLimits`]).
+/// An hour, in microseconds: for so long messages that name no order of the shop are counted ([`NoticeLimits`]).
 const STRANGE_US: i64 = 3600 * 1_000_000;
 
-/// What is kept of messages that come to `/notify/` from addresses that the plugin does not list and name no order of the channel:
+/// What is kept of messages that come to `/notify/` from addresses that the plugin does not list and name no order of the shop:
 /// anybody can send such. A message that names one is heard whatever came before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -106,7 +106,7 @@ pub async fn receive(State(host): State<Host>, PathId(id): PathId<ChannelId>, re
     answered.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// The channel, and how much that names none of its orders came to it of late.
+/// The channel, and how much that names no order of its shop came to it of late.
 async fn ready(host: &Host, id: ChannelId) -> Result<(Ready, Amount), Problem> {
     let since_us = host.now_us().saturating_sub(STRANGE_US);
     let most = host.notice_limits().strange().messages;
@@ -130,7 +130,7 @@ async fn answer(
     listed: bool,
     flood: bool,
 ) -> Result<Response, Problem> {
-    let digest = digest(&message);
+    let digest = digest(host, &message)?;
     if flood {
         let (channel, known) = (ready.channel.id, digest.clone());
         // What names an order of ours is heard all the same: a gateway's notices look like everybody's behind a proxy that is
@@ -156,12 +156,16 @@ async fn answer(
         Reading::Replied { reply, kind } => typed(reply, &kind),
         Reading::TooMany => too_many(),
         Reading::Refused(words) => {
-            tracing::warn!(notice = %row.id, channel = %row.channel_id, %words, "a notice was refused");
+            if row.listed || host.told().first(told::Of::Refused(row.channel_id)) {
+                tracing::warn!(notice = %row.id, channel = %row.channel_id, %words, "a notice was refused");
+            }
             refused()
         }
         // The gateway repeats what was not answered.
         Reading::Failed(words) => {
-            tracing::error!(notice = %row.id, channel = %row.channel_id, %words, "a notice could not be read");
+            if row.listed || host.told().first(told::Of::Unread(row.channel_id)) {
+                tracing::error!(notice = %row.id, channel = %row.channel_id, %words, "a notice could not be read");
+            }
             plain(StatusCode::INTERNAL_SERVER_ERROR, "not read")
         }
     })
@@ -193,7 +197,7 @@ async fn keep(
         reading: None,
         reply: None,
         reply_type: None,
-        summary: Json::from(serde_json::json!([])),
+        summary: Place::Summary(id).seal_json(&ready.key, &serde_json::json!([]))?,
         payment_id: None,
         reason: None,
         forward: None,
@@ -226,12 +230,11 @@ fn size(message: &Message) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// What makes two messages the same: everything but where they came from.
-fn digest(message: &Message) -> String {
-    let hash = [message.verb.as_bytes(), message.query.as_bytes()]
-        .iter()
-        .fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
-    hex(&hash.chain_update(&message.body).finalize())
+/// What makes two messages the same: everything but where they came from. Under a key of the host, because most of a message can be
+/// guessed, and with a plain hash the account number in it could be found by trying.
+fn digest(host: &Host, message: &Message) -> Result<String, Error> {
+    let whole = [message.verb.as_bytes(), &[0], message.query.as_bytes(), &[0], &message.body].concat();
+    Ok(hex(&host.vault().mac("notice digest", &whole)?))
 }
 
 fn typed(reply: String, kind: &str) -> Response {

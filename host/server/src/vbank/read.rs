@@ -4,15 +4,16 @@
 
 use std::borrow::Cow;
 
-use payhost_core::id::{ChannelId, ShopId};
+use payhost_core::id::{PaymentId, ShopId};
 use payhost_engine::Called;
 use payhost_engine::contract::types::PluginError;
 use payhost_engine::contract::vbank_notice::{Notice as Message, NoticeFact, RECEIVE, Received};
 use payhost_store::rows::notices::{self, Amount, Notice, NoticeState};
-use payhost_store::rows::{channels, checkouts};
-use payhost_store::{Error, Json, Tx};
+use payhost_store::rows::{self, Mode, channels, checkouts, payments};
+use payhost_store::{Error, Tx};
 use serde_json::{Value, json};
 
+use super::hearing::{Verdict, hear};
 use crate::channels::ready::{Moment, Ready};
 use crate::host::Host;
 use crate::http::problem::Problem;
@@ -24,9 +25,11 @@ use crate::sealed::Place;
 const OLDER_MAX: i64 = 3;
 /// Most bytes of a reply.
 const REPLY_MAX: usize = 4096;
-/// Messages of one order from addresses that the plugin does not list, and their bytes, that are kept: who knows an order number
-/// can make up as many as he likes.
-const OF_ORDER_MAX: Amount = Amount { messages: 100, bytes: 256 * 1024 };
+/// Messages about one payment from addresses that the plugin does not list, and their bytes, that are kept: who knows an order
+/// number can make up as many as he likes. Beyond, only what the gateway confirms is.
+const OF_PAYMENT_MAX: Amount = Amount { messages: 20, bytes: 128 * 1024 };
+/// Of those and of what the gateway confirmed beyond, how many may wait for their job at once.
+const UNASKED_MAX: i64 = 30;
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub enum Reading {
     Refused(String),
     /// The plugin could not read it this time.
     Failed(String),
-    /// It is one of too many about one order; nothing of it is kept.
+    /// It is one of too many about one payment; nothing of it is kept.
     TooMany,
 }
 
@@ -101,26 +104,29 @@ async fn ask_as<'a>(host: &Host, ready: Cow<'a, Ready>, message: &Message) -> Wo
     Word { ready, of, called }
 }
 
-/// Whether a message names an order of its channel, as the plugin reads it. Nothing is written.
+/// Whether a message names an order of its shop, as the plugin reads it. Nothing is written.
 pub async fn is_ours(host: &Host, ready: &Ready, message: &Message) -> Result<bool, Problem> {
     let word = ask(host, ready, message).await?;
     let Ok(received) = word.result() else { return Ok(false) };
-    let (received, shop, channel) = (received.clone(), ready.channel.shop_id, ready.channel.id);
-    let order = host.store().read(move |tx| order_of(tx, (shop, channel), &received)).await?;
+    let (received, of) = (received.clone(), (ready.channel.shop_id, ready.channel.mode));
+    let order = host.store().read(move |tx| order_of(tx, of, &received)).await?;
     Ok(order.is_some())
 }
 
-/// The first order number in a reading that is of this channel.
+/// The first order number in a reading that is of this shop and mode, and its payment. Through which channel it was made says
+/// nothing: a gateway knows one address for a merchant id that several channels may have.
 fn order_of(
     tx: &mut Tx<'_>,
-    (shop, channel): (ShopId, ChannelId),
+    (shop, mode): (ShopId, Mode),
     received: &Received,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<(String, PaymentId)>, Error> {
     for fact in &received.facts {
         let Some(order_ref) = order_ref(fact).filter(|order_ref| !order_ref.contains('\0')) else { continue };
         let checkout = checkouts::by_order_ref_of_any_shop(tx, order_ref)?;
-        if checkout.is_some_and(|found| found.shop_id == shop && found.channel_id == channel) {
-            return Ok(Some(order_ref.to_owned()));
+        let Some(checkout) = checkout.filter(|found| found.shop_id == shop) else { continue };
+        let payment = payments::get(tx, shop, checkout.payment_id)?;
+        if payment.is_some_and(|found| found.mode == mode) {
+            return Ok(Some((order_ref.to_owned(), checkout.payment_id)));
         }
     }
     Ok(None)
@@ -146,6 +152,7 @@ pub async fn read(
 ) -> Result<Reading, Problem> {
     let word = ask(host, ready, message).await?;
     let mut next = row.clone();
+    let said = |words: &str| Place::Reason(row.id).seal(&ready.key, storable(words).as_bytes());
     let reading = match word.result() {
         Ok(received) if received.reply.len() > REPLY_MAX => {
             Reading::Failed(format!("the plugin's reply is larger than {REPLY_MAX} bytes"))
@@ -158,14 +165,14 @@ pub async fn read(
             next.state = NoticeState::Read;
             next.reason = None;
             next.reading = Some(Place::Reading(row.id).seal_json(&ready.key, received)?);
-            next.summary = Json::from(summary(received));
+            next.summary = Place::Summary(row.id).seal_json(&ready.key, &summary(received))?;
             next.reply = Some(received.reply.clone());
             next.reply_type = Some(received.reply_type.clone());
             Reading::Replied { reply: received.reply.clone(), kind: received.reply_type.clone() }
         }
         Err(PluginError::Forged(words) | PluginError::InvalidRequest(words)) => {
             next.state = NoticeState::Refused;
-            next.reason = Some(storable(&words));
+            next.reason = Some(said(&words)?);
             Reading::Refused(words)
         }
         Err(
@@ -175,13 +182,52 @@ pub async fn read(
     };
     if let Reading::Failed(words) = &reading {
         next.state = NoticeState::Received;
-        next.reason = Some(storable(words));
+        next.reason = Some(said(words)?);
     }
     if row.raw.is_none() && next.state != NoticeState::Refused {
         // It was refused before, and comes again.
         next.raw = Some(Place::Notice(row.id).seal_json(&ready.key, message)?);
     }
-    store(host, word, (row, next), reading, by).await
+    let mut stored = store(host, &word, (row, &next), (&reading, by), Room::OfPayment).await?;
+    if let (Stored::TooMany, Reader::Request, Ok(received)) = (&stored, by, word.result()) {
+        stored = match hear(host, &next, received).await? {
+            // The facts are on disk, and it says nothing else.
+            Verdict::Known => return Ok(reading),
+            Verdict::Proven => store(host, &word, (row, &next), (&reading, by), Room::Proven).await?,
+            Verdict::NotProven => Stored::TooMany,
+        };
+    }
+    Ok(match stored {
+        Stored::Written => reading,
+        Stored::TooMany => Reading::TooMany,
+        Stored::Known(known) => {
+            let answer = known.and_then(|known| Some((known.reply?, known.reply_type?)));
+            answer.map_or(reading, |(reply, kind)| Reading::Replied { reply, kind })
+        }
+    })
+}
+
+/// By what a message about a payment has room, if its address is not listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// By how much is kept about the payment. Where there is none the row of the message goes.
+    OfPayment,
+    /// The gateway confirms it. Its row was gone.
+    Proven,
+}
+
+impl Room {
+    fn is_there(self, tx: &mut Tx<'_>, notice: &Notice, payment: PaymentId) -> Result<bool, Error> {
+        let (shop, most) = (notice.shop_id, OF_PAYMENT_MAX);
+        Ok(match self {
+            Self::OfPayment => {
+                !notices::of_payment(tx, shop, payment, most.messages)?.is_full(most, notice.size)
+            }
+            Self::Proven => {
+                notices::unasked_of_payment(tx, shop, payment, UNASKED_MAX)?.messages < UNASKED_MAX
+            }
+        })
+    }
 }
 
 /// What became of the writing.
@@ -195,14 +241,14 @@ enum Stored {
 /// Writes what was read.
 async fn store(
     host: &Host,
-    word: Word<'_>,
-    (row, mut next): (&Notice, Notice),
-    reading: Reading,
-    by: Reader,
-) -> Result<Reading, Problem> {
-    let (host_in, from, had_raw) = (host.clone(), row.state, row.raw.is_some());
+    word: &Word<'_>,
+    (row, next): (&Notice, &Notice),
+    (reading, by): (&Reading, Reader),
+    room: Room,
+) -> Result<Stored, Problem> {
+    let (host_in, from, had_raw, mut next) = (host.clone(), row.state, row.raw.is_some(), next.clone());
     // A refusal says all that there is to know, and a plugin that fails again says nothing new.
-    let worth = match &reading {
+    let worth = match reading {
         Reading::Replied { .. } => true,
         Reading::Failed(_) => by == Reader::Request,
         Reading::Refused(_) | Reading::TooMany => false,
@@ -211,15 +257,29 @@ async fn store(
     let received = word.result().ok().filter(|_| next.state == NoticeState::Read).cloned();
     let stored = host.store().transact(move |tx| {
         let host = &host_in;
-        if let Some(received) = &received {
-            next.order_ref = order_of(tx, (next.shop_id, next.channel_id), received)?;
-        }
-        if let Some(order) = next.order_ref.as_deref().filter(|_| !next.listed)
-            && notices::of_order(tx, next.channel_id, order, OF_ORDER_MAX.messages)?
-                .is_full(OF_ORDER_MAX, next.size)
-            && notices::remove(tx, next.shop_id, next.id, from)?
+        if let Some(received) = &received
+            && let Some((order_ref, payment)) = order_of(tx, (next.shop_id, next.mode), received)?
         {
-            return Ok(Stored::TooMany);
+            next.order_ref = Some(order_ref);
+            next.payment_id = Some(payment);
+        }
+        let is_full = match next.payment_id.filter(|_| !next.listed) {
+            Some(payment) => !room.is_there(tx, &next, payment)?,
+            None => false,
+        };
+        match room {
+            Room::OfPayment if is_full && notices::remove(tx, next.shop_id, next.id, from)? => {
+                let task = Task::Notice { shop: next.shop_id, notice: next.id };
+                rows::jobs::take_back(tx, &task.key())?;
+                return Ok(Stored::TooMany);
+            }
+            Room::OfPayment => {}
+            Room::Proven if is_full => return Ok(Stored::TooMany),
+            Room::Proven => {
+                if let Some(known) = notices::keep(tx, &Notice { state: from, ..next.clone() })? {
+                    return Ok(Stored::Known(Some(Box::new(known))));
+                }
+            }
         }
         if let Some(journaled) = journaled
             && (next.order_ref.is_some() || received.is_none())
@@ -247,14 +307,7 @@ async fn store(
     });
     let stored: Result<Stored, Error> = stored.await;
     host.jobs().notify_one();
-    Ok(match stored? {
-        Stored::Written => reading,
-        Stored::TooMany => Reading::TooMany,
-        Stored::Known(known) => {
-            let answer = known.and_then(|known| Some((known.reply?, known.reply_type?)));
-            answer.map_or(reading, |(reply, kind)| Reading::Replied { reply, kind })
-        }
-    })
+    Ok(stored?)
 }
 
 fn has_nul(value: &Value) -> bool {

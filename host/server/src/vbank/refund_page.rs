@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use payhost_store::Error;
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::payments::{self, Payment};
 use payhost_store::rows::{Mode, shops};
+use payhost_store::{Error, ShopKey};
 use serde::Deserialize;
 
 use super::refund::{LINK_US, Link, cancels};
@@ -23,10 +23,12 @@ use crate::checkout::words;
 use crate::host::{Host, hex, random};
 use crate::http::auth::ShopCaller;
 use crate::http::idempotency::RequiredKey;
+use crate::http::json::PathText;
 use crate::http::problem::Problem;
 use crate::http::text::tidy;
 use crate::institutions;
-use crate::payments::cancel::{self, ByLink, CancelAsked, CancelIn, RefundAccountIn};
+use crate::payments::cancel::{self, ByLink, CancelAsked, CancelIn, OnlyIf, RefundAccountIn};
+use crate::sealed::Place;
 
 /// Script of the page.
 pub const REFUND_JS: &str = include_str!("../../static/refund.js");
@@ -192,9 +194,13 @@ enum Stands {
 }
 
 /// What was asked for by this link, if its money moved or may have.
-fn asked_by(attempts: Vec<Attempt>, words: &str) -> Result<Option<(AttemptState, ByLink)>, Error> {
+fn asked_by(
+    key: &ShopKey,
+    attempts: Vec<Attempt>,
+    words: &str,
+) -> Result<Option<(AttemptState, ByLink)>, Error> {
     for attempt in attempts.into_iter().rev().filter(|attempt| attempt.kind == AttemptKind::Cancel) {
-        let asked: CancelAsked = attempt.request.to()?;
+        let asked: CancelAsked = Place::Request(attempt.id).open_json(key, &attempt.request)?;
         let Some(by_link) = asked.by_link.filter(|by| by.link == words) else { continue };
         match attempt.state {
             AttemptState::Declined | AttemptState::Failed => {}
@@ -209,11 +215,13 @@ fn asked_by(attempts: Vec<Attempt>, words: &str) -> Result<Option<(AttemptState,
 /// Looks a link up: only for who has shown its code.
 async fn find(host: &Host, link: Link) -> Result<Option<Found>, Problem> {
     let now_us = host.now_us();
+    let vault = host.vault().clone();
     let read = host.store().read(move |tx| {
         let Some(payment) = payments::get_of_any_shop(tx, link.payment)? else { return Ok(None) };
+        let key = vault.key_of(tx, payment.shop_id)?;
         let shop = shops::get(tx, payment.shop_id)?;
         let made = cancels(tx, payment.shop_id, payment.id)?;
-        let asked = asked_by(attempts::of_payment(tx, payment.shop_id, payment.id)?, &link.words())?;
+        let asked = asked_by(&key, attempts::of_payment(tx, payment.shop_id, payment.id)?, &link.words())?;
         let left = payment.paid.saturating_sub(payment.cancelled);
         let late = |grace_us: i64| link.expires_us().saturating_add(grace_us) <= now_us;
         let stands = match asked {
@@ -255,7 +263,7 @@ fn language(headers: &HeaderMap) -> &str {
 }
 
 /// `GET /refund/{link}`: asks for the code; nothing is looked up.
-pub async fn page(Path(text): Path<String>, headers: HeaderMap) -> Response {
+pub async fn page(PathText(text): PathText, headers: HeaderMap) -> Response {
     match Link::read(&text) {
         Some(_) => ask(StatusCode::OK, language(&headers), &[]),
         None => bad_link(),
@@ -265,7 +273,7 @@ pub async fn page(Path(text): Path<String>, headers: HeaderMap) -> Response {
 /// `POST /refund/{link}`: with the code alone it shows how the link stands; with an account it asks for the refund.
 pub async fn send(
     State(host): State<Host>,
-    Path(text): Path<String>,
+    PathText(text): PathText,
     headers: HeaderMap,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Problem> {
@@ -313,7 +321,7 @@ async fn spend(host: &Host, found: Found, code: &str, account: Account) -> Resul
     let caller = ShopCaller { shop_id: payment.shop_id, mode: payment.mode, key_id: None };
     let key = RequiredKey::made(format!("refund-page:{}", hex(&random::<16>())));
     let key = key.of(host, &caller, "refund page", link.words().as_bytes())?;
-    let made = cancel::make(host, payment, input, key, Some(by_link)).await;
+    let made = cancel::make(host, payment, input, key, Some(OnlyIf::Unused(by_link))).await;
     let found = settled(host, found).await?;
     let message = match &made {
         Ok(_) => None,

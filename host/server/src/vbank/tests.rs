@@ -24,6 +24,7 @@ use serde_json::json;
 use crate::Host;
 use crate::payments::expire::expire;
 use crate::payments::settle::{Change, NewFact};
+use crate::sealed::Place;
 use crate::time::Clock;
 use crate::vbank::facts::{Trust, Verified, end, write};
 
@@ -70,8 +71,8 @@ pub fn row(order_id: &str) -> Payment {
         vat: None,
         method: None,
         buyer: Sealed::from_bytes(vec![1]),
-        options: Json::from(json!([])),
-        metadata: Json::from(json!({})),
+        options: Sealed::from_bytes(vec![2]),
+        metadata: Sealed::from_bytes(vec![3]),
         language: "ko".into(),
         confirm: Confirm::Automatic,
         return_url: None,
@@ -202,6 +203,7 @@ impl World {
         let builder = Host::builder(folder.path()).database(database).clock(Arc::new(Standing));
         let host = builder.open().await.unwrap();
         let (shop, channel) = (host.new_id(ShopId::new), host.new_id(ChannelId::new));
+        let data_key = host.vault().new_data_key(shop).unwrap();
         let made = host.store().transact(move |tx| {
             let component = Component {
                 digest: "d1".into(),
@@ -220,7 +222,7 @@ impl World {
                 public_url: None,
                 allowed_origins: Json::from(json!([])),
                 private_webhooks: false,
-                data_key: Sealed::from_bytes(vec![1]),
+                data_key,
                 created_us: NOW_US,
                 suspended_us: None,
                 removed_us: None,
@@ -241,6 +243,7 @@ impl World {
                 notice_forward_url: None,
                 created_us: NOW_US,
                 updated_us: NOW_US,
+                removed_us: None,
             };
             channels::insert(tx, &row)?;
             channels::revise(tx, &row, NOW_US).map(|_| ())
@@ -251,7 +254,13 @@ impl World {
 
     /// A payment that waits, with the checkout of its order number.
     async fn payment(&self, order_id: &str) -> Checkout {
-        let row = Payment { id: self.host.new_id(PaymentId::new), ..self.of(row(order_id)) };
+        let (id, key) = (self.host.new_id(PaymentId::new), self.host.shop_key(self.shop).await.unwrap());
+        let row = Payment {
+            id,
+            options: Place::Options(id).seal_json(&key, &json!([])).unwrap(),
+            metadata: Place::Metadata(id).seal_json(&key, &json!({})).unwrap(),
+            ..self.of(row(order_id))
+        };
         let checkout = Checkout {
             id: self.host.new_id(CheckoutId::new),
             shop_id: self.shop,
@@ -533,10 +542,7 @@ async fn another_account_never_takes_the_place_of_the_one_that_is_known() {
     let written = world.host.store().transact(move |tx| write(tx, &host, None, &kept, &other, trust));
     assert!(!written.await.unwrap());
     let after = world.now(checkout.payment_id).await;
-    assert_eq!(
-        (after.gateway_ref, after.details.map(|details| details.to::<Details>().unwrap())),
-        (before.gateway_ref, before.details.map(|details| details.to::<Details>().unwrap()))
-    );
+    assert_eq!((after.gateway_ref, after.details), (before.gateway_ref, before.details));
     assert!(world.events(checkout.payment_id).await.contains(&"payment.alarm".to_owned()));
 }
 
@@ -570,7 +576,7 @@ async fn an_account_does_not_expire_while_a_notice_about_it_is_verified() {
         reading: None,
         reply: None,
         reply_type: None,
-        summary: Json::from(json!([])),
+        summary: Sealed::from_bytes(vec![1]),
         payment_id: Some(checkout.payment_id),
         reason: None,
         forward: None,

@@ -25,7 +25,7 @@ use crate::http::problem::Problem;
 use crate::http::text;
 use crate::payments::create::web_address;
 use crate::sealed::Place;
-use crate::shops::manage::name;
+use crate::shops::manage::{name, tenant};
 use crate::time::rfc3339;
 
 /// Most endpoints of a shop in a mode: each event is written once for every one of them.
@@ -198,9 +198,13 @@ pub struct DeliveryOut {
 }
 
 impl DeliveryOut {
-    fn of(row: Delivery, endpoint: &Endpoint) -> Self {
+    fn of(key: &ShopKey, row: Delivery, endpoint: &Endpoint) -> Result<Self, Error> {
+        let reply = row.answer.as_ref();
+        let reply = reply
+            .map(|sealed| Place::Reply(row.endpoint_id, row.event_id).open_words(key, sealed))
+            .transpose()?;
         let waits = row.state == DeliveryState::Waiting && endpoint.enabled;
-        Self {
+        Ok(Self {
             event_id: row.event_id.to_string(),
             name: row.name,
             url: row.payment_url.or_else(|| endpoint.url.clone()),
@@ -211,9 +215,9 @@ impl DeliveryOut {
             took_ms: row.took_us.map(|us| us / 1000),
             status: row.status,
             error: row.error,
-            answer: row.answer,
+            answer: reply,
             created_at: rfc3339(row.created_us),
-        }
+        })
     }
 }
 
@@ -278,7 +282,9 @@ pub async fn create(
     let shown = secret.shown();
     let vault = host.vault().clone();
     let made = host.store().transact(move |tx| {
-        shops::lock(tx, caller.shop_id)?;
+        if let Err(problem) = tenant(tx, caller.shop_id)? {
+            return Ok(Err(problem));
+        }
         let known = rows::list(tx, caller.shop_id, caller.mode)?;
         if known.len() >= ENDPOINTS_MAX {
             return Ok(Err(Problem::new(
@@ -373,6 +379,7 @@ async fn under_lock(
 ) -> Result<Endpoint, Problem> {
     let (vault, now_us) = (host.vault().clone(), host.now_us());
     let changed = host.store().transact(move |tx| {
+        tenant(tx, caller.shop_id)??;
         let row = rows::lock(tx, caller.shop_id, id)?.filter(|row| row.mode == caller.mode);
         let Some(mut row) = row else { return Ok(None) };
         let key = vault.shop_key(tx, caller.shop_id)?;
@@ -539,6 +546,8 @@ pub async fn deliveries(
     let rows = host
         .store()
         .read(move |tx| deliveries::list(tx, (caller.shop_id, id), state, after, i64::from(limit) + 1));
-    let shown = rows.await?.into_iter().map(|row| DeliveryOut::of(row, &endpoint)).collect();
+    let (rows, key) = (rows.await?, host.shop_key(caller.shop_id).await?);
+    let shown = rows.into_iter().map(|row| DeliveryOut::of(&key, row, &endpoint));
+    let shown = shown.collect::<Result<Vec<_>, Error>>()?;
     Ok(Json(page(shown, limit, |delivery: &DeliveryOut| delivery.event_id.clone())))
 }

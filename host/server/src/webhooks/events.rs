@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use payhost_core::id::{EventId, PaymentId};
-use payhost_store::Error;
 use payhost_store::rows::events::{self as rows, Event};
+use payhost_store::{Error, ShopKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +16,7 @@ use crate::http::auth::ShopCaller;
 use crate::http::json::{Params, PathId};
 use crate::http::page::{Page, limit, page};
 use crate::http::problem::Problem;
+use crate::sealed::Place;
 use crate::time::rfc3339;
 
 /// Something that happened.
@@ -50,8 +51,8 @@ pub struct EventData {
 
 impl EventOut {
     /// From the stored row.
-    pub fn of(row: &Event) -> Result<Self, Error> {
-        let mut payload: Value = row.payload.to()?;
+    pub fn of(key: &ShopKey, row: &Event) -> Result<Self, Error> {
+        let mut payload: Value = Place::Event(row.id).open_json(key, &row.payload)?;
         let mut take = |name: &str| payload.get_mut(name).map(Value::take).unwrap_or_default();
         let (payment, detail, sample) = (take("payment"), take("data"), take("sample"));
         Ok(Self {
@@ -63,8 +64,8 @@ impl EventOut {
     }
 
     /// The body of a webhook.
-    pub fn body(row: &Event) -> Result<String, Error> {
-        serde_json::to_string(&Self::of(row)?).map_err(|error| Error::Json(error.to_string()))
+    pub fn body(key: &ShopKey, row: &Event) -> Result<String, Error> {
+        serde_json::to_string(&Self::of(key, row)?).map_err(|error| Error::Json(error.to_string()))
     }
 }
 
@@ -111,7 +112,8 @@ pub async fn list(
         let filter = rows::Filter { mode: caller.mode, payment, name, before, limit: i64::from(limit) + 1 };
         rows::list(tx, caller.shop_id, &filter)
     });
-    let shown = rows.await?.iter().map(EventOut::of).collect::<Result<Vec<_>, Error>>()?;
+    let (rows, key) = (rows.await?, host.shop_key(caller.shop_id).await?);
+    let shown = rows.iter().map(|row| EventOut::of(&key, row)).collect::<Result<Vec<_>, Error>>()?;
     Ok(Json(page(shown, limit, |event: &EventOut| event.id.clone())))
 }
 
@@ -131,5 +133,6 @@ pub async fn read(
     caller: ShopCaller,
     PathId(id): PathId<EventId>,
 ) -> Result<Json<EventOut>, Problem> {
-    Ok(Json(EventOut::of(&find(&host, caller, id).await?)?))
+    let row = find(&host, caller, id).await?;
+    Ok(Json(EventOut::of(&host.shop_key(row.shop_id).await?, &row)?))
 }

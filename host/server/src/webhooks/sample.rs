@@ -5,7 +5,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{ChannelId, EventId, PaymentId};
-use payhost_store::Json as Stored;
 use payhost_store::rows::Mode;
 use payhost_store::rows::endpoints;
 use payhost_store::rows::events::{self as rows, Event};
@@ -20,6 +19,8 @@ use crate::http::auth::ShopCaller;
 use crate::http::json::Body;
 use crate::http::problem::Problem;
 use crate::payments::model::{AmountOut, MethodIo, PaymentOut};
+use crate::sealed::Place;
+use crate::shops::manage::tenant;
 use crate::time::rfc3339;
 
 /// Won of the sample.
@@ -57,19 +58,23 @@ pub async fn create(
         let names: Vec<&str> = EVENTS.iter().map(|(name, _)| *name).collect();
         return Err(Problem::field("type", format!("one of: {}", names.join(", "))));
     }
+    let key = host.shop_key(caller.shop_id).await?;
+    let id = host.new_id(EventId::new);
+    let payload = json!({"payment": payment(&host, &name), "data": null, "sample": true});
     let event = Event {
-        id: host.new_id(EventId::new),
+        id,
         shop_id: caller.shop_id,
         mode: caller.mode,
         payment_id: None,
         sequence: None,
-        payload: Stored::of(&json!({"payment": payment(&host, &name), "data": null, "sample": true}))?,
+        payload: Place::Event(id).seal_json(&key, &payload)?,
         name,
         created_us: host.now_us(),
     };
-    let shown = EventOut::of(&event)?;
+    let shown = EventOut::of(&key, &event)?;
     let hour_ago = EventId::new(host.now_ms().saturating_sub(3600 * 1000), [0; 10]);
     let made = host.store().transact(move |tx| {
+        tenant(tx, event.shop_id)??;
         if rows::loose_since(tx, event.shop_id, hour_ago, HOURLY)? >= HOURLY {
             let words = format!("a shop makes at most {HOURLY} samples in an hour");
             return Err(Problem::new("too_many_requests", words));

@@ -29,6 +29,7 @@ use super::run::drain;
 use super::sign::Secret;
 use crate::Host;
 use crate::host::random;
+use crate::sealed::Place;
 use crate::time::{Clock, SystemClock};
 
 const SECOND_US: i64 = 1_000_000;
@@ -242,17 +243,18 @@ impl Scene {
     }
 
     async fn happen_in(&self, shop: ShopId, name: &'static str) -> EventId {
+        let (id, key) = (EventId::new(self.host.now_ms(), random()), self.host.shop_key(shop).await.unwrap());
+        let payload = json!({"payment": null, "data": {"말": "값"}});
         let event = Event {
-            id: EventId::new(self.host.now_ms(), random()),
+            id,
             shop_id: shop,
             mode: Mode::Test,
             payment_id: None,
             sequence: None,
             name: name.to_owned(),
-            payload: Stored::of(&json!({"payment": null, "data": {"말": "값"}})).unwrap(),
+            payload: Place::Event(id).seal_json(&key, &payload).unwrap(),
             created_us: self.host.now_us(),
         };
-        let id = event.id;
         let written: Result<(), Error> =
             self.host.store().transact(move |tx| events::insert(tx, &event)).await;
         written.unwrap();

@@ -12,7 +12,7 @@ use payhost_core::kill::{self, Point};
 use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
 use payhost_store::rows::endpoints::{self, Endpoint, Health, OldSecret};
 use payhost_store::rows::events::{self, Event};
-use payhost_store::{Error, Json as Stored, Tx};
+use payhost_store::{Error, ShopKey, Tx};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -49,6 +49,14 @@ fn timeout_us(host: &Host) -> i64 {
     i64::try_from(host.webhook_options().timeout.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// What a part is sent with.
+struct Means {
+    secrets: Vec<Secret>,
+    reach: Reach,
+    /// The shop's: bodies are sealed.
+    key: ShopKey,
+}
+
 /// A claimed endpoint.
 pub struct Turn {
     host: Host,
@@ -56,8 +64,6 @@ pub struct Turn {
     token: String,
     /// From here on no try is begun.
     until_us: i64,
-    secrets: Vec<Secret>,
-    reach: Reach,
     /// Nothing arrives there.
     failing: AtomicBool,
     /// Its answers take long.
@@ -74,17 +80,7 @@ impl Turn {
         let until_us = last_us.min(host.now_us().saturating_add(TURN_US));
         let failing = AtomicBool::new(endpoint.failing_since_us.is_some());
         let slow = AtomicBool::new(endpoint.slow_since_us.is_some());
-        Self {
-            host,
-            endpoint,
-            token,
-            until_us,
-            secrets: Vec::new(),
-            reach: Reach::Public,
-            failing,
-            slow,
-            off: AtomicBool::new(false),
-        }
+        Self { host, endpoint, token, until_us, failing, slow, off: AtomicBool::new(false) }
     }
 
     /// Whose turn it is.
@@ -93,7 +89,7 @@ impl Turn {
     }
 
     /// Sends what is due, as long as `stopping` says no and the lease lasts, and gives the endpoint back.
-    pub async fn take(mut self, stopping: &AtomicBool) {
+    pub async fn take(self, stopping: &AtomicBool) {
         kill::at(Point::DeliveryClaimed, "webhook");
         let (id, host) = (self.endpoint.id, self.host.clone());
         if let Err(error) = self.send_due(stopping).await {
@@ -115,23 +111,22 @@ impl Turn {
         }
     }
 
-    async fn send_due(&mut self, stopping: &AtomicBool) -> Result<(), Error> {
+    async fn send_due(&self, stopping: &AtomicBool) -> Result<(), Error> {
         loop {
             // For each part anew: a rotation, or what the operator set, counts from the next one on.
-            (self.secrets, self.reach) = self.open_secrets().await?;
-            let this = &*self;
-            let mut due: VecDeque<_> = this.read_due().await?.into();
+            let means = self.means().await?;
+            let mut due: VecDeque<_> = self.read_due().await?.into();
             if due.is_empty() {
                 return Ok(());
             }
             let mut running = FuturesUnordered::new();
             let mut first_error = None;
             loop {
-                while this.may_begin(running.len(), stopping)
+                while self.may_begin(running.len(), stopping)
                     && first_error.is_none()
                     && let Some((delivery, event)) = due.pop_front()
                 {
-                    running.push(this.deliver(delivery, event));
+                    running.push(self.deliver(&means, delivery, event));
                 }
                 match running.next().await {
                     Some(Ok(())) => {}
@@ -142,7 +137,7 @@ impl Turn {
             if let Some(error) = first_error {
                 return Err(error);
             }
-            if !due.is_empty() || !this.may_begin(0, stopping) {
+            if !due.is_empty() || !self.may_begin(0, stopping) {
                 return Ok(());
             }
         }
@@ -156,7 +151,7 @@ impl Turn {
             && self.host.now_us() < self.until_us
     }
 
-    async fn open_secrets(&self) -> Result<(Vec<Secret>, Reach), Error> {
+    async fn means(&self) -> Result<Means, Error> {
         let (vault, endpoint, now_us) =
             (self.host.vault().clone(), self.endpoint.clone(), self.host.now_us());
         let opened = self.host.store().read(move |tx| {
@@ -166,10 +161,10 @@ impl Turn {
             for old in old.iter().rev().filter(|old| old.until_us > now_us) {
                 opened.push(Place::OldWebhookSecret(endpoint.id).open(&key, &old.sealed()?)?);
             }
-            Ok::<_, Error>((opened, reach(tx, endpoint.shop_id)?))
+            let secrets = opened.into_iter().map(Secret::of).collect();
+            Ok::<_, Error>(Means { secrets, reach: reach(tx, endpoint.shop_id)?, key })
         });
-        let (opened, reach) = opened.await?;
-        Ok((opened.into_iter().map(Secret::of).collect(), reach))
+        opened.await
     }
 
     async fn read_due(&self) -> Result<Vec<(Delivery, Event)>, Error> {
@@ -186,9 +181,9 @@ impl Turn {
     }
 
     /// One try, with what follows from it.
-    async fn deliver(&self, delivery: Delivery, event: Event) -> Result<(), Error> {
+    async fn deliver(&self, means: &Means, delivery: Delivery, event: Event) -> Result<(), Error> {
         let began_us = self.host.now_us();
-        let answer = self.post(&delivery, &event, began_us / 1_000_000).await?;
+        let answer = self.post(means, &delivery, &event, began_us / 1_000_000).await?;
         let now_us = self.host.now_us();
         let tries = delivery.tries.saturating_add(1);
         let dice = u32::from_be_bytes(random::<4>());
@@ -197,7 +192,10 @@ impl Turn {
         let mut row = Delivery { tries, tried_us: Some(began_us), ..delivery };
         row.took_us = Some(now_us.saturating_sub(began_us));
         (row.status, row.error, row.answer) = match answer {
-            Answer::Status { status, body, .. } => (Some(i64::from(status)), refusal(status), Some(body)),
+            Answer::Status { status, body, .. } => {
+                let reply = Place::Reply(self.endpoint.id, event.id).seal(&means.key, body.as_bytes())?;
+                (Some(i64::from(status)), refusal(status), Some(reply))
+            }
             Answer::Failed(words) => (None, Some(words), None),
         };
         (row.state, row.due_us) = match next {
@@ -212,8 +210,14 @@ impl Turn {
         self.store(row, before, next, now_us).await
     }
 
-    async fn post(&self, delivery: &Delivery, event: &Event, now_s: i64) -> Result<Answer, Error> {
-        let body = EventOut::body(event)?;
+    async fn post(
+        &self,
+        means: &Means,
+        delivery: &Delivery,
+        event: &Event,
+        now_s: i64,
+    ) -> Result<Answer, Error> {
+        let body = EventOut::body(&means.key, event)?;
         let address = delivery.payment_url.as_ref().or(self.endpoint.url.as_ref());
         let Some(url) = address.and_then(|text| Url::parse(text).ok()) else {
             return Ok(Answer::Failed("not sent: there is no address".to_owned()));
@@ -222,7 +226,7 @@ impl Turn {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, text) in [
-            ("webhook-signature", signatures(&self.secrets, &id, now_s, &body)),
+            ("webhook-signature", signatures(&means.secrets, &id, now_s, &body)),
             ("webhook-timestamp", now_s.to_string()),
             ("webhook-id", id),
         ] {
@@ -230,7 +234,7 @@ impl Turn {
                 headers.insert(name, value);
             }
         }
-        Ok(self.host.webhooks().post(self.reach, &url, headers, body).await)
+        Ok(self.host.webhooks().post(means.reach, &url, headers, body).await)
     }
 
     /// Writes what came of a try. Many payments' addresses behind one endpoint say nothing about each other: such an endpoint
@@ -323,14 +327,15 @@ fn switch_off(tx: &mut Tx<'_>, host: &Host, row: &Delivery, reason: &str) -> Res
         "endpoint_id": endpoint.id, "url": endpoint.url, "name": endpoint.name, "reason": reason,
         "last_status": row.status, "last_error": row.error,
     });
+    let (id, key) = (host.new_id(EventId::new), host.vault().key_of(tx, endpoint.shop_id)?);
     let event = Event {
-        id: host.new_id(EventId::new),
+        id,
         shop_id: endpoint.shop_id,
         mode: endpoint.mode,
         payment_id: None,
         sequence: None,
         name: ENDPOINT_DISABLED.to_owned(),
-        payload: Stored::of(&json!({"payment": Value::Null, "data": detail}))?,
+        payload: Place::Event(id).seal_json(&key, &json!({"payment": Value::Null, "data": detail}))?,
         created_us: host.now_us(),
     };
     events::insert(tx, &event)

@@ -4,6 +4,16 @@
 -- in their rows; `settings_change` is its own.
 -- Of indexes that promise the same, an empty table's plan takes the last one made: the unique index over id comes last.
 -- Times are microseconds since 1970 (…_us), money is minor units, JSON is TEXT.
+-- What is about a person (a buyer, a depositor: name, telephone, e-mail, account) and every token and secret is sealed with
+-- its shop's key, in the places of host/server/src/sealed.rs: who buys; orders; what browsers, gateways and receivers said;
+-- what plugins were asked and said; what people noted; answers and events; and a shop's own options and metadata, which may be
+-- anything.
+-- Plain stays what statements look up, sort, sum or compare: ids, states, amounts, times, methods, numbers of gateways
+-- (fact.detail has numbers and words of ours only), order_id and order_name, in which shops search, and idempotency.key; what
+-- shops and operators set up: names, settings (without secrets), addresses (return_url, webhook_url, payment_url, url,
+-- close_script); what a gateway's protocol wants to hear (notice.reply); and the host's own words, which name nobody (error,
+-- last_error and disabled_reason of an endpoint). A job's payload is ids. API keys, the requests of idempotency keys and the
+-- digests of notices are MACs: a plain hash of what can be guessed is as good as itself.
 -- Every key of a tenant's table begins with shop_id, and foreign keys carry it: where there is one, no row can point into
 -- another shop.
 -- What every payment writes has few constraints: amounts, belonging, shape. A word or a flag is guarded by its type (an unknown
@@ -64,7 +74,8 @@ CREATE TABLE plugin (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     active_digest TEXT COLLATE "C" NOT NULL REFERENCES component (digest),
     installed_us BIGINT NOT NULL,
-    updated_us BIGINT NOT NULL
+    updated_us BIGINT NOT NULL,
+    removed_us BIGINT
 );
 
 CREATE TABLE plugin_grant (
@@ -73,6 +84,8 @@ CREATE TABLE plugin_grant (
     origin TEXT COLLATE "C" NOT NULL,
     uses TEXT COLLATE "C" NOT NULL,
     granted_us BIGINT NOT NULL,
+    -- Since when it is for calls about old sales alone, of channels that were removed: the plugin was removed, too.
+    withdrawn_us BIGINT,
     PRIMARY KEY (plugin_id, kind, origin)
 );
 
@@ -99,6 +112,7 @@ CREATE TABLE channel (
     notice_forward_url TEXT COLLATE "C",
     created_us BIGINT NOT NULL,
     updated_us BIGINT NOT NULL,
+    removed_us BIGINT,
     PRIMARY KEY (shop_id, id)
 );
 CREATE UNIQUE INDEX channel_id ON channel (id);
@@ -152,8 +166,8 @@ CREATE TABLE payment (
     vat BIGINT CONSTRAINT payment_vat_range CHECK (vat >= 0 AND vat <= total),
     method TEXT COLLATE "C",
     buyer BYTEA NOT NULL,
-    options TEXT COLLATE "C" NOT NULL,
-    metadata TEXT COLLATE "C" NOT NULL,
+    options BYTEA NOT NULL,
+    metadata BYTEA NOT NULL,
     language TEXT COLLATE "C" NOT NULL,
     confirm TEXT COLLATE "C" NOT NULL,
     return_url TEXT COLLATE "C",
@@ -169,14 +183,14 @@ CREATE TABLE payment (
     approved_checkout_id TEXT COLLATE "C",
     approved_at_us BIGINT,
     paid_method TEXT COLLATE "C",
-    details TEXT COLLATE "C",
+    details BYTEA,
     opened BIGINT NOT NULL,
     failed BIGINT NOT NULL,
     expired BIGINT NOT NULL,
     given_up BIGINT NOT NULL,
     -- Since when a person must say what becomes of money that came after the end.
     late_us BIGINT,
-    last_failure TEXT COLLATE "C",
+    last_failure BYTEA,
     expires_us BIGINT NOT NULL,
     deposit_deadline_us BIGINT,
     next_event BIGINT NOT NULL,
@@ -220,7 +234,7 @@ CREATE TABLE checkout (
     order_json BYTEA NOT NULL,
     callback BYTEA,
     close_script TEXT COLLATE "C",
-    result TEXT COLLATE "C",
+    result BYTEA,
     opened_us BIGINT NOT NULL,
     updated_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id),
@@ -244,13 +258,13 @@ CREATE TABLE attempt (
     call_id TEXT COLLATE "C" NOT NULL,
     plugin_digest TEXT COLLATE "C" NOT NULL,
     revision BIGINT NOT NULL,
-    request TEXT COLLATE "C" NOT NULL,
+    request BYTEA NOT NULL,
     callback BYTEA,
     now_ms BIGINT NOT NULL,
     seed TEXT COLLATE "C" NOT NULL,
     lease_until_us BIGINT NOT NULL,
     lease_token TEXT COLLATE "C" NOT NULL,
-    outcome TEXT COLLATE "C",
+    outcome BYTEA,
     created_us BIGINT NOT NULL,
     updated_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id),
@@ -337,11 +351,12 @@ CREATE TABLE event (
     payment_id TEXT COLLATE "C",
     sequence BIGINT,
     name TEXT COLLATE "C" NOT NULL,
-    payload TEXT COLLATE "C" NOT NULL,
+    payload BYTEA NOT NULL,
     created_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, id),
     CONSTRAINT event_of_payment_is_numbered CHECK ((payment_id IS NULL) = (sequence IS NULL))
-);
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE event ALTER COLUMN payload SET STORAGE EXTERNAL;
 CREATE UNIQUE INDEX event_sequence ON event (shop_id, payment_id, sequence);
 -- Samples are counted: events stay for ever.
 CREATE INDEX event_loose ON event (shop_id, id) WHERE payment_id IS NULL;
@@ -401,7 +416,7 @@ CREATE TABLE webhook_delivery (
     took_us BIGINT,
     status BIGINT,
     error TEXT COLLATE "C",
-    answer TEXT COLLATE "C",
+    answer BYTEA,
     created_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, endpoint_id, event_id),
     FOREIGN KEY (shop_id, endpoint_id) REFERENCES webhook_endpoint (shop_id, id),
@@ -416,13 +431,14 @@ CREATE TABLE idempotency (
     request_hash BYTEA NOT NULL,
     state TEXT COLLATE "C" NOT NULL CONSTRAINT idempotency_state_known CHECK (state IN ('running', 'done')),
     status BIGINT,
-    body TEXT COLLATE "C",
+    body BYTEA,
     payment_id TEXT COLLATE "C",
     created_us BIGINT NOT NULL,
     expires_us BIGINT NOT NULL,
     PRIMARY KEY (shop_id, mode, key),
     CONSTRAINT idempotency_done_has_answer CHECK (state <> 'done' OR (status IS NOT NULL AND body IS NOT NULL))
-);
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE idempotency ALTER COLUMN body SET STORAGE EXTERNAL;
 CREATE INDEX idempotency_expiry ON idempotency (expires_us);
 
 CREATE TABLE notice (
@@ -443,9 +459,9 @@ CREATE TABLE notice (
     reading BYTEA,
     reply TEXT COLLATE "C",
     reply_type TEXT COLLATE "C",
-    summary TEXT COLLATE "C" NOT NULL,
+    summary BYTEA NOT NULL,
     payment_id TEXT COLLATE "C",
-    reason TEXT COLLATE "C",
+    reason BYTEA,
     forward TEXT COLLATE "C" CONSTRAINT notice_forward_known CHECK (forward IN ('waiting', 'forwarded', 'failed')),
     forward_status BIGINT,
     forwarded_us BIGINT,
@@ -460,15 +476,18 @@ CREATE TABLE notice (
 CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
 CREATE INDEX notice_list ON notice (shop_id, mode, id);
 CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS NOT NULL;
--- What strangers send is counted, so that they cannot fill the disk: messages that name no order of the channel, and those that
--- name one.
+-- What strangers send is counted, so that they cannot fill the disk: messages that name no order of the shop (those that name
+-- one are counted by payment).
 CREATE INDEX notice_strange ON notice (channel_id, created_us, size) WHERE listed = 0 AND order_ref IS NULL;
-CREATE INDEX notice_of_order ON notice (channel_id, order_ref, size) WHERE listed = 0 AND order_ref IS NOT NULL;
 CREATE INDEX notice_nobodys ON notice (created_us) WHERE order_ref IS NULL;
--- Those that wait for a person, over all shops.
+-- Those that wait for a person, over all shops, and of one channel about no payment.
 CREATE INDEX notice_for_a_person ON notice (id)
     WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
--- What is over is thrown away, or loses its message.
+CREATE INDEX notice_about_none ON notice (channel_id, id)
+    WHERE payment_id IS NULL AND state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
+-- What is over is thrown away, or loses its message; so is what strangers said, nobody believed and no person decided about.
+CREATE INDEX notice_unbelieved ON notice (created_us)
+    WHERE listed = 0 AND state IN ('mismatched', 'held', 'unconfirmed');
 CREATE INDEX notice_kept ON notice (created_us) WHERE raw IS NOT NULL;
 CREATE UNIQUE INDEX notice_id ON notice (id);
 
@@ -485,7 +504,7 @@ CREATE TABLE call (
     duration_us BIGINT NOT NULL,
     cpu_us BIGINT NOT NULL,
     memory_bytes BIGINT NOT NULL,
-    fault TEXT COLLATE "C",
+    fault BYTEA,
     record BYTEA,
     record_digest TEXT COLLATE "C",
     kept_until_us BIGINT NOT NULL,
@@ -510,7 +529,7 @@ CREATE TABLE job (
     lease_until_us BIGINT,
     lease_token TEXT COLLATE "C",
     state TEXT COLLATE "C" NOT NULL,
-    last_error TEXT COLLATE "C",
+    last_error BYTEA,
     gateway TEXT COLLATE "C",
     silent_us BIGINT,
     created_us BIGINT NOT NULL,

@@ -1,4 +1,14 @@
 -- Times are microseconds since 1970 (…_us), money is minor units, JSON is TEXT.
+-- What is about a person (a buyer, a depositor: name, telephone, e-mail, account) and every token and secret is sealed with
+-- its shop's key, in the places of host/server/src/sealed.rs: who buys; orders; what browsers, gateways and receivers said;
+-- what plugins were asked and said; what people noted; answers and events; and a shop's own options and metadata, which may be
+-- anything.
+-- Plain stays what statements look up, sort, sum or compare: ids, states, amounts, times, methods, numbers of gateways
+-- (fact.detail has numbers and words of ours only), order_id and order_name, in which shops search, and idempotency.key; what
+-- shops and operators set up: names, settings (without secrets), addresses (return_url, webhook_url, payment_url, url,
+-- close_script); what a gateway's protocol wants to hear (notice.reply); and the host's own words, which name nobody (error,
+-- last_error and disabled_reason of an endpoint). A job's payload is ids. API keys, the requests of idempotency keys and the
+-- digests of notices are MACs: a plain hash of what can be guessed is as good as itself.
 -- Every key of a tenant's table begins with shop_id, and foreign keys carry it: where there is one, no row can point into
 -- another shop.
 -- What every payment writes has few constraints: amounts, belonging, shape. A word or a flag is guarded by its type (an unknown
@@ -59,7 +69,8 @@ CREATE TABLE plugin (
     id TEXT NOT NULL PRIMARY KEY,
     active_digest TEXT NOT NULL REFERENCES component (digest),
     installed_us INTEGER NOT NULL,
-    updated_us INTEGER NOT NULL
+    updated_us INTEGER NOT NULL,
+    removed_us INTEGER
 ) STRICT;
 
 CREATE TABLE plugin_grant (
@@ -68,6 +79,8 @@ CREATE TABLE plugin_grant (
     origin TEXT NOT NULL,
     uses TEXT NOT NULL,
     granted_us INTEGER NOT NULL,
+    -- Since when it is for calls about old sales alone, of channels that were removed: the plugin was removed, too.
+    withdrawn_us INTEGER,
     PRIMARY KEY (plugin_id, kind, origin)
 ) STRICT;
 
@@ -94,6 +107,7 @@ CREATE TABLE channel (
     notice_forward_url TEXT,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
+    removed_us INTEGER,
     PRIMARY KEY (shop_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX channel_id ON channel (id);
@@ -147,8 +161,8 @@ CREATE TABLE payment (
     vat INTEGER CONSTRAINT payment_vat_range CHECK (vat >= 0 AND vat <= total),
     method TEXT,
     buyer BLOB NOT NULL,
-    options TEXT NOT NULL,
-    metadata TEXT NOT NULL,
+    options BLOB NOT NULL,
+    metadata BLOB NOT NULL,
     language TEXT NOT NULL,
     confirm TEXT NOT NULL,
     return_url TEXT,
@@ -164,14 +178,14 @@ CREATE TABLE payment (
     approved_checkout_id TEXT,
     approved_at_us INTEGER,
     paid_method TEXT,
-    details TEXT,
+    details BLOB,
     opened INTEGER NOT NULL,
     failed INTEGER NOT NULL,
     expired INTEGER NOT NULL,
     given_up INTEGER NOT NULL,
     -- Since when a person must say what becomes of money that came after the end.
     late_us INTEGER,
-    last_failure TEXT,
+    last_failure BLOB,
     expires_us INTEGER NOT NULL,
     deposit_deadline_us INTEGER,
     next_event INTEGER NOT NULL,
@@ -217,7 +231,7 @@ CREATE TABLE checkout (
     order_json BLOB NOT NULL,
     callback BLOB,
     close_script TEXT,
-    result TEXT,
+    result BLOB,
     opened_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id),
@@ -240,13 +254,13 @@ CREATE TABLE attempt (
     call_id TEXT NOT NULL,
     plugin_digest TEXT NOT NULL,
     revision INTEGER NOT NULL,
-    request TEXT NOT NULL,
+    request BLOB NOT NULL,
     callback BLOB,
     now_ms INTEGER NOT NULL,
     seed TEXT NOT NULL,
     lease_until_us INTEGER NOT NULL,
     lease_token TEXT NOT NULL,
-    outcome TEXT,
+    outcome BLOB,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id),
@@ -326,7 +340,7 @@ CREATE TABLE event (
     payment_id TEXT,
     sequence INTEGER,
     name TEXT NOT NULL,
-    payload TEXT NOT NULL,
+    payload BLOB NOT NULL,
     created_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id),
     CONSTRAINT event_of_payment_is_numbered CHECK ((payment_id IS NULL) = (sequence IS NULL))
@@ -390,7 +404,7 @@ CREATE TABLE webhook_delivery (
     took_us INTEGER,
     status INTEGER,
     error TEXT,
-    answer TEXT,
+    answer BLOB,
     created_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, endpoint_id, event_id),
     FOREIGN KEY (shop_id, endpoint_id) REFERENCES webhook_endpoint (shop_id, id),
@@ -405,7 +419,7 @@ CREATE TABLE idempotency (
     request_hash BLOB NOT NULL,
     state TEXT NOT NULL CONSTRAINT idempotency_state_known CHECK (state IN ('running', 'done')),
     status INTEGER,
-    body TEXT,
+    body BLOB,
     payment_id TEXT,
     created_us INTEGER NOT NULL,
     expires_us INTEGER NOT NULL,
@@ -432,9 +446,9 @@ CREATE TABLE notice (
     reading BLOB,
     reply TEXT,
     reply_type TEXT,
-    summary TEXT NOT NULL,
+    summary BLOB NOT NULL,
     payment_id TEXT,
-    reason TEXT,
+    reason BLOB,
     forward TEXT CONSTRAINT notice_forward_known CHECK (forward IN ('waiting', 'forwarded', 'failed')),
     forward_status INTEGER,
     forwarded_us INTEGER,
@@ -450,15 +464,18 @@ CREATE UNIQUE INDEX notice_id ON notice (id);
 CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
 CREATE INDEX notice_list ON notice (shop_id, mode, id);
 CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS NOT NULL;
--- What strangers send is counted, so that they cannot fill the disk: messages that name no order of the channel, and those that
--- name one.
+-- What strangers send is counted, so that they cannot fill the disk: messages that name no order of the shop (those that name
+-- one are counted by payment).
 CREATE INDEX notice_strange ON notice (channel_id, created_us, size) WHERE listed = 0 AND order_ref IS NULL;
-CREATE INDEX notice_of_order ON notice (channel_id, order_ref, size) WHERE listed = 0 AND order_ref IS NOT NULL;
 CREATE INDEX notice_nobodys ON notice (created_us) WHERE order_ref IS NULL;
--- Those that wait for a person, over all shops.
+-- Those that wait for a person, over all shops, and of one channel about no payment.
 CREATE INDEX notice_for_a_person ON notice (id)
     WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
--- What is over is thrown away, or loses its message.
+CREATE INDEX notice_about_none ON notice (channel_id, id)
+    WHERE payment_id IS NULL AND state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
+-- What is over is thrown away, or loses its message; so is what strangers said, nobody believed and no person decided about.
+CREATE INDEX notice_unbelieved ON notice (created_us)
+    WHERE listed = 0 AND state IN ('mismatched', 'held', 'unconfirmed');
 CREATE INDEX notice_kept ON notice (created_us) WHERE raw IS NOT NULL;
 
 CREATE TABLE call (
@@ -474,7 +491,7 @@ CREATE TABLE call (
     duration_us INTEGER NOT NULL,
     cpu_us INTEGER NOT NULL,
     memory_bytes INTEGER NOT NULL,
-    fault TEXT,
+    fault BLOB,
     record BLOB,
     record_digest TEXT,
     kept_until_us INTEGER NOT NULL,
@@ -497,7 +514,7 @@ CREATE TABLE job (
     lease_until_us INTEGER,
     lease_token TEXT,
     state TEXT NOT NULL,
-    last_error TEXT,
+    last_error BLOB,
     gateway TEXT,
     silent_us INTEGER,
     created_us INTEGER NOT NULL,

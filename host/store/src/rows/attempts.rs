@@ -5,7 +5,7 @@ use payhost_core::id::{AttemptId, CallId, CheckoutId, PaymentId, ShopId};
 
 use super::ROUNDS;
 use crate::table::{Table, table, word};
-use crate::{Error, Json, Later, Sealed, Tx, params};
+use crate::{Error, Later, Sealed, Tx, params};
 
 word! {
     /// What is attempted.
@@ -72,8 +72,8 @@ table! {
         plugin_digest: String,
         /// What the channel is set to for it ([`super::channels::ChannelRevision`]).
         revision: i64,
-        /// What the plugin is given, without what is sealed.
-        request: Json,
+        /// What was asked for, sealed.
+        request: Sealed,
         /// What the browser brought, sealed.
         callback: Option<Sealed>,
         /// The call's time, ms.
@@ -84,8 +84,8 @@ table! {
         lease_until_us: i64,
         /// Who may write its outcome.
         lease_token: String,
-        /// What came of it.
-        outcome: Option<Json>,
+        /// What came of it, sealed.
+        outcome: Option<Sealed>,
         /// When it was written.
         created_us: i64,
         /// When it was changed.

@@ -32,8 +32,8 @@ table! {
         cpu_us: i64,
         /// Most linear memory that it had at once.
         memory_bytes: i64,
-        /// How it died, if it did.
-        fault: Option<String>,
+        /// How it died, if it did, sealed: with the plugin's last words.
+        fault: Option<Sealed>,
         /// Arguments, answers and result, sealed; none once forgotten.
         record: Option<Sealed>,
         /// Keyed hash of the record, lower-case hex: it stays, and tells whether a copy is the record that was here.

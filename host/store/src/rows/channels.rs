@@ -51,6 +51,8 @@ table! {
         created_us: i64,
         /// When it was changed.
         updated_us: i64,
+        /// Since when it sells nothing for ever; what it sold can be cancelled, and its notices are heard.
+        removed_us: Option<i64>,
     }
 }
 
@@ -132,14 +134,52 @@ pub fn lock(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId) -> Result<Option<Chann
     Channel::select_opt(tx, &tail, params![shop, id])
 }
 
+/// A channel of a shop that is going to be removed, if nothing needs it: what is counted behind it stays so until this transaction
+/// ends.
+pub fn lock_to_end(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId) -> Result<Option<Channel>, Error> {
+    let tail = format!("WHERE shop_id = $1 AND id = $2{}", tx.for_end());
+    Channel::select_opt(tx, &tail, params![shop, id])
+}
+
+/// The same for all channels of a shop.
+pub fn lock_all_to_end(tx: &mut Tx<'_>, shop: ShopId) -> Result<(), Error> {
+    let sql = format!("SELECT id FROM channel WHERE shop_id = $1 ORDER BY id{}", tx.for_end());
+    tx.query(&sql, params![shop], |row| row.get::<ChannelId>(0)).map(|_| ())
+}
+
+/// Holds a channel that a payment is going to be made on until this transaction ends; nothing comes of it when it was switched off
+/// or removed. Taken later.
+pub fn ask_hold(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId) -> Result<Later<ChannelId>, Error> {
+    let lock = tx.for_use();
+    let sql = format!(
+        "SELECT id FROM channel WHERE shop_id = $1 AND id = $2 AND enabled = 1 AND removed_us IS NULL{lock}"
+    );
+    tx.query_later(&sql, params![shop, id], |row| row.get(0))
+}
+
 /// A channel by its id alone, for jobs and for notices that gateways send.
 pub fn get_of_any_shop(tx: &mut Tx<'_>, id: ChannelId) -> Result<Option<Channel>, Error> {
     Channel::select_opt(tx, "WHERE id = $1", params![id])
 }
 
-/// A shop's channels, oldest first.
-pub fn list(tx: &mut Tx<'_>, shop: ShopId) -> Result<Vec<Channel>, Error> {
-    Channel::select(tx, "WHERE shop_id = $1 ORDER BY id", params![shop])
+/// A shop's channels, oldest first; `removed` says whether those that were removed or all others.
+pub fn list(tx: &mut Tx<'_>, shop: ShopId, removed: bool) -> Result<Vec<Channel>, Error> {
+    let not = if removed { "NOT " } else { "" };
+    let tail = format!("WHERE shop_id = $1 AND removed_us IS {not}NULL ORDER BY id");
+    Channel::select(tx, &tail, params![shop])
+}
+
+/// Channels of a plugin that were not removed, of all shops, in the order of their ids, and how many there are.
+pub fn of_plugin_of_any_shop(
+    tx: &mut Tx<'_>,
+    plugin: &str,
+    limit: i64,
+) -> Result<(i64, Vec<Channel>), Error> {
+    let of_plugin = "WHERE plugin_id = $1 AND removed_us IS NULL";
+    let sql = format!("SELECT COUNT(*) FROM channel {of_plugin}");
+    let count = tx.query_one(&sql, params![plugin], |row| row.get(0))?;
+    let tail = format!("{of_plugin} ORDER BY id LIMIT $2");
+    Ok((count, Channel::select(tx, &tail, params![plugin, limit])?))
 }
 
 /// Channels that are on, of shops that sell, of a shop and mode or of all, in the order of their ids, behind one of them.
@@ -178,10 +218,23 @@ pub fn update(tx: &mut Tx<'_>, channel: &Channel) -> Result<(), Error> {
     if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "channel" }) }
 }
 
-/// Switches all channels of a shop off, in both modes.
-pub fn disable_all(tx: &mut Tx<'_>, shop: ShopId, now_us: i64) -> Result<(), Error> {
-    let sql = "UPDATE channel SET enabled = 0, watch = 0, updated_us = $1 WHERE shop_id = $2";
-    tx.execute(sql, params![now_us, shop]).map(|_| ())
+/// Removes a channel of a shop or, without one, all: off, no default, nothing sent on; its secrets are out of use, and kept while a
+/// sale may need them ([`purge_secrets`]). Its rows stay.
+pub fn remove(tx: &mut Tx<'_>, shop: ShopId, id: Option<ChannelId>, now_us: i64) -> Result<(), Error> {
+    let ids = match id {
+        Some(id) => vec![id],
+        None => list(tx, shop, false)?.into_iter().map(|channel| channel.id).collect(),
+    };
+    for id in ids {
+        let off = "UPDATE channel SET enabled = 0, watch = 0, notice_forward_url = NULL, removed_us = $1, updated_us = $1 \
+                   WHERE shop_id = $2 AND id = $3 AND removed_us IS NULL";
+        let secrets = "UPDATE channel_secret SET retired_us = $1 WHERE shop_id = $2 AND channel_id = $3 AND retired_us IS NULL";
+        for sql in [off, secrets] {
+            tx.execute(sql, params![now_us, shop, id])?;
+        }
+        tx.execute("DELETE FROM channel_default WHERE shop_id = $1 AND channel_id = $2", params![shop, id])?;
+    }
+    Ok(())
 }
 
 /// Makes a channel the default of its shop for a mode and purpose.
@@ -334,7 +387,8 @@ pub fn with_retired_secrets(
 }
 
 /// Destroys the secrets of a channel that were retired before a time and that no payment needs any more: none that holds
-/// money, can still be paid or is in doubt was made with them. Tells how many.
+/// money, can still be paid or is in doubt was made with them, or may be cancelled with them, as with those of the newest revision
+/// (all that a removed channel has is retired). Tells how many.
 pub fn purge_secrets(
     tx: &mut Tx<'_>,
     (shop, channel): (ShopId, ChannelId),
@@ -342,8 +396,11 @@ pub fn purge_secrets(
 ) -> Result<u64, Error> {
     let open = "payment.shop_id = $1 AND payment.channel_id = $2 \
                 AND (payment.resolution <> 'none' OR payment.state NOT IN ('cancelled', 'failed', 'expired'))";
+    let newest =
+        "SELECT COALESCE(MAX(number), 0) FROM channel_revision WHERE shop_id = $1 AND channel_id = $2";
     let sql = format!(
-        "SELECT revision FROM checkout JOIN payment ON payment.shop_id = checkout.shop_id \
+        "SELECT ({newest}) AS revision FROM payment WHERE {open} \
+         UNION SELECT revision FROM checkout JOIN payment ON payment.shop_id = checkout.shop_id \
          AND payment.id = checkout.payment_id WHERE {open} \
          UNION SELECT revision FROM attempt JOIN payment ON payment.shop_id = attempt.shop_id \
          AND payment.id = attempt.payment_id WHERE {open}"

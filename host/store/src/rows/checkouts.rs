@@ -3,7 +3,7 @@
 use payhost_core::id::{ChannelId, CheckoutId, PaymentId, ShopId};
 
 use crate::table::{Table, table, word};
-use crate::{Error, Json, Later, Sealed, Tx, params};
+use crate::{Error, Later, Sealed, Tx, params};
 
 word! {
     /// How far a checkout came.
@@ -58,8 +58,8 @@ table! {
         callback: Option<Sealed>,
         /// For the close page.
         close_script: Option<String>,
-        /// What the return page shows.
-        result: Option<Json>,
+        /// What the return page shows, sealed.
+        result: Option<Sealed>,
         /// When it was opened.
         opened_us: i64,
         /// When it was changed.

@@ -4,7 +4,7 @@
 use payhost_core::id::{EndpointId, EventId, ShopId};
 
 use crate::table::{Table, table, word};
-use crate::{Error, ToValue, Tx, Value, params};
+use crate::{Error, Sealed, ToValue, Tx, Value, params};
 
 word! {
     /// How a delivery stands.
@@ -45,8 +45,8 @@ table! {
         status: Option<i64>,
         /// Why the last try failed.
         error: Option<String>,
-        /// The beginning of the last answer.
-        answer: Option<String>,
+        /// The beginning of the last answer, sealed: a receiver may say again what it was sent.
+        answer: Option<Sealed>,
         /// When it was made.
         created_us: i64,
     }

@@ -6,7 +6,7 @@ use payhost_core::id::{EventId, PaymentId, ShopId};
 
 use super::Mode;
 use crate::table::{Table, table};
-use crate::{Error, Json, ToValue, Tx, Value, params};
+use crate::{Error, Sealed, ToValue, Tx, Value, params};
 
 table! {
     /// One event.
@@ -23,8 +23,8 @@ table! {
         sequence: Option<i64>,
         /// Such as `payment.paid`.
         name: String,
-        /// What is sent.
-        payload: Json,
+        /// What is sent, sealed.
+        payload: Sealed,
         /// When it happened.
         created_us: i64,
     }

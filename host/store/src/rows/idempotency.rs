@@ -5,7 +5,7 @@ use payhost_core::id::{PaymentId, ShopId};
 
 use super::{Mode, ROUNDS};
 use crate::table::{Table, table, word};
-use crate::{Blob, Error, Tx, params};
+use crate::{Blob, Error, Sealed, Tx, params};
 
 word! {
     /// How far a request came.
@@ -32,8 +32,8 @@ table! {
         state: IdempotencyState,
         /// The answer's HTTP status.
         status: Option<i64>,
-        /// The answer's body.
-        body: Option<String>,
+        /// The answer's body, sealed.
+        body: Option<Sealed>,
         /// The payment that it is about.
         payment_id: Option<PaymentId>,
         /// When it was first used.
@@ -97,7 +97,7 @@ pub fn finish(
     tx: &mut Tx<'_>,
     (shop, mode, key): (ShopId, Mode, &str),
     status: i64,
-    body: &str,
+    body: &Sealed,
     payment: Option<PaymentId>,
 ) -> Result<(), Error> {
     let sql = "UPDATE idempotency SET state = 'done', status = $1, body = $2, payment_id = COALESCE($3, payment_id) \
@@ -106,9 +106,10 @@ pub fn finish(
     if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "idempotency" }) }
 }
 
-/// Frees a key whose request ended before it did anything.
+/// Frees a key whose request ended before it did anything, also when its outcome was taken for unknown meanwhile (202).
 pub fn release(tx: &mut Tx<'_>, shop: ShopId, mode: Mode, key: &str) -> Result<(), Error> {
-    let sql = "DELETE FROM idempotency WHERE shop_id = $1 AND mode = $2 AND key = $3 AND state = 'running'";
+    let sql = "DELETE FROM idempotency WHERE shop_id = $1 AND mode = $2 AND key = $3 \
+               AND (state = 'running' OR status = 202)";
     tx.execute(sql, params![shop, mode, key]).map(|_| ())
 }
 

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use payhost_core::id::{JobId, ShopId};
 
 use crate::table::{Table, table, word};
-use crate::{Error, Json, Later, ToValue, Tx, Value, params};
+use crate::{Error, Json, Later, Sealed, ToValue, Tx, Value, params};
 
 word! {
     /// How a job stands.
@@ -63,7 +63,7 @@ table! {
         /// How it stands.
         state: JobState,
         /// Why it did not work the last time.
-        last_error: Option<String>,
+        last_error: Option<Sealed>,
         /// The gateway that it asks, once it did not answer.
         gateway: Option<String>,
         /// Since when that gateway does not answer it.
@@ -281,7 +281,7 @@ pub fn retry_at(
     tx: &mut Tx<'_>,
     (id, token): (JobId, &str),
     due_us: i64,
-    error: Option<&str>,
+    error: Option<&Sealed>,
     now_us: i64,
 ) -> Result<bool, Error> {
     let sql = "UPDATE job SET due_us = CASE WHEN again_us < $1 THEN again_us ELSE $1 END, again_us = NULL, \
@@ -292,7 +292,7 @@ pub fn retry_at(
 
 /// Gives a job up. `false`: somebody else has it now.
 #[must_use = "false means that this work was fenced off"]
-pub fn give_up(tx: &mut Tx<'_>, id: JobId, token: &str, error: &str, now_us: i64) -> Result<bool, Error> {
+pub fn give_up(tx: &mut Tx<'_>, id: JobId, token: &str, error: &Sealed, now_us: i64) -> Result<bool, Error> {
     let sql = "UPDATE job SET state = 'dead', again_us = NULL, lease_until_us = NULL, lease_token = NULL, \
                last_error = $1, updated_us = $2 WHERE id = $3 AND lease_token = $4 AND state = $5";
     tx.execute(sql, params![error, now_us, id, token, JobState::Waiting]).map(|rows| rows == 1)
@@ -344,6 +344,12 @@ pub fn wake(tx: &mut Tx<'_>, gateway: &str, now_us: i64, apart_us: i64, rest_us:
                WHERE gateway = $4 AND silent_us IS NOT NULL AND state = 'waiting' AND lease_token IS NULL) AS slots) \
                AS woken WHERE job.id = woken.id AND job.due_us > woken.due_us AND job.lease_token IS NULL";
     tx.execute(sql, params![rest_us, now_us, apart_us, gateway])
+}
+
+/// Takes a job back that nobody began.
+pub fn take_back(tx: &mut Tx<'_>, key: &str) -> Result<(), Error> {
+    let sql = "DELETE FROM job WHERE key = $1 AND state = 'waiting' AND lease_token IS NULL";
+    tx.execute(sql, params![key]).map(|_| ())
 }
 
 /// Forgets up to `limit` jobs that were done before a time; tells how many.

@@ -12,6 +12,7 @@ pub mod events;
 pub mod facts;
 pub mod gateway_map;
 pub mod idempotency;
+pub mod in_use;
 pub mod jobs;
 pub mod ledger;
 pub mod meta;

@@ -1,11 +1,12 @@
 //! `notice`: messages that gateways send. Invariant: the same message to the same channel is one row, and what it said of an
-//! order of ours is kept as it came. What names none leaves its digest and a few words, and those for days only.
+//! order of ours is kept as it came, of each payment only so much from addresses that the plugin does not list. What names none
+//! leaves its digest and a few words, and those for days only.
 
 use payhost_core::id::{ChannelId, NoticeId, PaymentId, ShopId};
 
 use super::{Mode, scoped};
 use crate::table::{Table, table, word};
-use crate::{Error, Json, Sealed, ToValue, Tx, Value, params};
+use crate::{Error, Sealed, ToValue, Tx, Value, params};
 
 word! {
     /// How far a notice came.
@@ -78,7 +79,7 @@ table! {
         channel_id: ChannelId,
         /// Of the channel.
         mode: Mode,
-        /// SHA-256 of the message, hex.
+        /// What tells messages apart: keyed, hex.
         digest: String,
         /// Address that it first came from.
         source: String,
@@ -86,7 +87,7 @@ table! {
         listed: bool,
         /// Bytes of the message.
         size: i64,
-        /// The order of the channel that it names, once it was read; none: no order of ours.
+        /// The order of the shop that it names, once it was read; none: no order of ours.
         order_ref: Option<String>,
         /// The message, sealed; gone when it was over long ago, or names no order of ours.
         raw: Option<Sealed>,
@@ -100,12 +101,12 @@ table! {
         reply: Option<String>,
         /// The answer's content type.
         reply_type: Option<String>,
-        /// What it is about, for people: no account, no name.
-        summary: Json,
-        /// The payment that it is about.
+        /// What it is about, for people, sealed.
+        summary: Sealed,
+        /// The payment of that order.
         payment_id: Option<PaymentId>,
-        /// Why it is where it is.
-        reason: Option<String>,
+        /// Why it is where it is, sealed.
+        reason: Option<Sealed>,
         /// How far its forwarding came, where it is forwarded.
         forward: Option<ForwardState>,
         /// What the other side answered last.
@@ -155,17 +156,29 @@ impl Amount {
     }
 }
 
-/// What came to a channel since a time from addresses that its plugin does not list, and names no order of the channel (or was
-/// not read yet); counted up to `most` messages.
+/// What came to a channel since a time from addresses that its plugin does not list, and names no order of the shop (or was not
+/// read yet); counted up to `most` messages.
 pub fn strange(tx: &mut Tx<'_>, channel: ChannelId, since_us: i64, most: i64) -> Result<Amount, Error> {
     let what = "channel_id = $1 AND created_us > $2 AND listed = 0 AND order_ref IS NULL LIMIT $3";
     amount(tx, what, params![channel, since_us, most])
 }
 
-/// What came about an order of a channel from addresses that its plugin does not list; counted up to `most` messages.
-pub fn of_order(tx: &mut Tx<'_>, channel: ChannelId, order_ref: &str, most: i64) -> Result<Amount, Error> {
-    let what = "channel_id = $1 AND order_ref = $2 AND listed = 0 AND order_ref IS NOT NULL LIMIT $3";
-    amount(tx, what, params![channel, order_ref, most])
+/// What is kept about a payment from addresses that no plugin lists, whichever of its order numbers it names, and no person put
+/// aside; counted up to `most` messages.
+pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId, most: i64) -> Result<Amount, Error> {
+    let what = "shop_id = $1 AND payment_id = $2 AND listed = 0 AND state <> 'dismissed' LIMIT $3";
+    amount(tx, what, params![shop, payment, most])
+}
+
+/// The same, of what the gateway was not asked about yet.
+pub fn unasked_of_payment(
+    tx: &mut Tx<'_>,
+    shop: ShopId,
+    payment: PaymentId,
+    most: i64,
+) -> Result<Amount, Error> {
+    let what = "shop_id = $1 AND payment_id = $2 AND listed = 0 AND state IN ('received', 'read') LIMIT $3";
+    amount(tx, what, params![shop, payment, most])
 }
 
 fn amount(tx: &mut Tx<'_>, what: &str, values: &[Value]) -> Result<Amount, Error> {
@@ -197,6 +210,15 @@ pub fn forget_strange(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64
     let sql = "WITH old AS MATERIALIZED (SELECT id FROM notice WHERE created_us < $1 AND order_ref IS NULL \
                AND payment_id IS NULL AND state IN ('refused', 'unknown_order', 'unreadable', 'ignored') \
                AND (forward IS NULL OR forward <> 'waiting') ORDER BY created_us LIMIT $2) \
+               DELETE FROM notice WHERE id IN (SELECT id FROM old)";
+    tx.execute(sql, params![before_us, limit])
+}
+
+/// Throws away up to `limit` notices that came before a time from addresses that no plugin lists, were not believed, and that no
+/// person decided about. Tells how many.
+pub fn forget_unbelieved(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
+    let sql = "WITH old AS MATERIALIZED (SELECT id FROM notice WHERE created_us < $1 AND listed = 0 \
+               AND state IN ('mismatched', 'held', 'unconfirmed') ORDER BY created_us LIMIT $2) \
                DELETE FROM notice WHERE id IN (SELECT id FROM old)";
     tx.execute(sql, params![before_us, limit])
 }
@@ -239,6 +261,8 @@ pub struct Filter {
     pub mode: Mode,
     /// Only in this state.
     pub state: Option<NoticeState>,
+    /// Only about this payment.
+    pub payment: Option<PaymentId>,
     /// Only what comes behind this one.
     pub after: Option<NoticeId>,
     /// At most so many.
@@ -251,6 +275,7 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter) -> Result<Vec<Notice
     let mut values: Vec<Value> = params![shop, filter.mode].to_vec();
     let conditions = [
         (" AND state = $", filter.state.map(|state| state.to_value())),
+        (" AND payment_id = $", filter.payment.map(|payment| payment.to_value())),
         (" AND id < $", filter.after.map(|id| id.to_value())),
         (" ORDER BY id DESC LIMIT $", Some(filter.limit.to_value())),
     ];
@@ -264,14 +289,38 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter) -> Result<Vec<Notice
     Notice::select(tx, &tail, &values)
 }
 
-/// Notices that wait for a person, of a shop and mode or of all, in the order of their ids, behind one of them.
+/// Notices that wait for a person, of a shop and mode or of all: the oldest about each payment, and of those about none the
+/// oldest to each channel; in the order of their ids, behind one of them.
 pub fn for_a_person(
     tx: &mut Tx<'_>,
     scope: Option<(ShopId, Mode)>,
     after: &str,
     limit: i64,
 ) -> Result<Vec<Notice>, Error> {
-    scoped(tx, scope, "state IN ('mismatched', 'held', 'unconfirmed', 'unreadable')", after, limit)
+    let condition = "state IN ('mismatched', 'held', 'unconfirmed', 'unreadable') \
+        AND (payment_id IS NULL OR NOT EXISTS (SELECT 1 FROM notice AS other WHERE other.shop_id = notice.shop_id \
+             AND other.payment_id = notice.payment_id AND other.id < notice.id \
+             AND other.state IN ('mismatched', 'held', 'unconfirmed', 'unreadable'))) \
+        AND (payment_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM notice AS other WHERE other.channel_id = notice.channel_id \
+             AND other.payment_id IS NULL AND other.id < notice.id \
+             AND other.state IN ('mismatched', 'held', 'unconfirmed', 'unreadable')))";
+    scoped(tx, scope, condition, after, limit)
+}
+
+/// How many wait with one of [`for_a_person`], itself among them.
+pub fn waiting_with(tx: &mut Tx<'_>, notice: &Notice) -> Result<i64, Error> {
+    let waits =
+        "SELECT COUNT(*) FROM notice WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable')";
+    match notice.payment_id {
+        Some(payment) => {
+            let sql = format!("{waits} AND shop_id = $1 AND payment_id = $2");
+            tx.query_one(&sql, params![notice.shop_id, payment], |row| row.get(0))
+        }
+        None => {
+            let sql = format!("{waits} AND channel_id = $1 AND payment_id IS NULL");
+            tx.query_one(&sql, params![notice.channel_id], |row| row.get(0))
+        }
+    }
 }
 
 /// Writes what may change, if the state is still `from`; `false` otherwise.

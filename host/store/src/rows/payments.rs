@@ -48,10 +48,10 @@ table! {
         method: Option<Json>,
         /// The buyer's name, phone and address, sealed.
         buyer: Sealed,
-        /// Options for the plugin.
-        options: Json,
-        /// The shop's own data.
-        metadata: Json,
+        /// Options for the plugin, sealed.
+        options: Sealed,
+        /// The shop's own data, sealed.
+        metadata: Sealed,
         /// Of the buyer.
         language: String,
         /// Who says yes.
@@ -82,8 +82,8 @@ table! {
         approved_at_us: Option<i64>,
         /// What the buyer paid with.
         paid_method: Option<Json>,
-        /// Approval number, issuer and so on.
-        details: Option<Json>,
+        /// Approval number, issuer, account and so on, sealed.
+        details: Option<Sealed>,
         /// A checkout was opened.
         opened: bool,
         /// A charge without a window was declined.
@@ -94,8 +94,8 @@ table! {
         given_up: bool,
         /// Since when a person must say what becomes of its money, which came after it was over.
         late_us: Option<i64>,
-        /// Why its last window or charge came to nothing, a JSON object.
-        last_failure: Option<Json>,
+        /// Why its last window or charge came to nothing, sealed.
+        last_failure: Option<Sealed>,
         /// Until when it can be paid.
         expires_us: i64,
         /// Until when a deposit is expected.

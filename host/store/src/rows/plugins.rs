@@ -37,6 +37,8 @@ table! {
         installed_us: i64,
         /// When its active version changed.
         updated_us: i64,
+        /// Since when it is not installed any more; its components run for what was sold through them.
+        removed_us: Option<i64>,
     }
 }
 
@@ -64,6 +66,8 @@ table! {
         uses: Json,
         /// Since when.
         granted_us: i64,
+        /// Since when it is for calls about old sales alone, of channels that were removed: the plugin was removed, too.
+        withdrawn_us: Option<i64>,
     }
 }
 
@@ -93,31 +97,70 @@ pub fn component_heads(tx: &mut Tx<'_>, plugin_id: &str) -> Result<Vec<Component
 const HEAD: &str =
     "digest, plugin_id, version, substr(bytes, 1, 0) AS bytes, descriptor, interfaces, installed_us";
 
-/// Makes a version the active one.
+/// Makes a version the active one; a plugin that was removed is installed again.
 pub fn activate(tx: &mut Tx<'_>, plugin_id: &str, digest: &str, now_us: i64) -> Result<(), Error> {
     let plugin = Plugin {
         id: plugin_id.to_owned(),
         active_digest: digest.to_owned(),
         installed_us: now_us,
         updated_us: now_us,
+        removed_us: None,
     };
-    let tail = " ON CONFLICT (id) DO UPDATE SET active_digest = excluded.active_digest, updated_us = excluded.updated_us";
+    let tail = " ON CONFLICT (id) DO UPDATE SET active_digest = excluded.active_digest, updated_us = excluded.updated_us, \
+                removed_us = NULL";
     plugin.insert_with(tx, tail).map(|_| ())
 }
 
-/// A plugin.
+/// A plugin that is installed.
 pub fn get(tx: &mut Tx<'_>, id: &str) -> Result<Option<Plugin>, Error> {
+    get_or_removed(tx, id).map(|plugin| plugin.filter(|plugin| plugin.removed_us.is_none()))
+}
+
+/// A plugin that is or was installed.
+pub fn get_or_removed(tx: &mut Tx<'_>, id: &str) -> Result<Option<Plugin>, Error> {
     Plugin::select_opt(tx, "WHERE id = $1", params![id])
 }
 
-/// All plugins by id.
-pub fn list(tx: &mut Tx<'_>) -> Result<Vec<Plugin>, Error> {
-    Plugin::select(tx, "ORDER BY id", params![])
+/// The same, when it is going to be removed if no channel uses it: none is made until this transaction ends.
+pub fn lock_to_end(tx: &mut Tx<'_>, id: &str) -> Result<Option<Plugin>, Error> {
+    let tail = format!("WHERE id = $1{}", tx.for_end());
+    Plugin::select_opt(tx, &tail, params![id])
+}
+
+/// Holds a plugin that a channel is going to be made of until this transaction ends; tells whether it is installed.
+pub fn hold(tx: &mut Tx<'_>, id: &str) -> Result<bool, Error> {
+    let sql = format!("SELECT id FROM plugin WHERE id = $1 AND removed_us IS NULL{}", tx.for_use());
+    tx.query_opt(&sql, params![id], |row| row.get::<String>(0)).map(|found| found.is_some())
+}
+
+/// All plugins by id: those that are installed, or those that were.
+pub fn list(tx: &mut Tx<'_>, removed: bool) -> Result<Vec<Plugin>, Error> {
+    let not = if removed { "NOT " } else { "" };
+    Plugin::select(tx, &format!("WHERE removed_us IS {not}NULL ORDER BY id"), params![])
+}
+
+/// Removes a plugin: its grants are withdrawn, and those to its hosts stay for what was sold through it while that may need them
+/// ([`forget_grants`]).
+pub fn remove(tx: &mut Tx<'_>, id: &str, now_us: i64) -> Result<(), Error> {
+    tx.execute("UPDATE plugin SET removed_us = $1 WHERE id = $2", params![now_us, id])?;
+    tx.execute("DELETE FROM plugin_grant WHERE plugin_id = $1 AND kind = 'browser'", params![id])?;
+    let withdraw = "UPDATE plugin_grant SET withdrawn_us = $1 WHERE plugin_id = $2 AND withdrawn_us IS NULL";
+    tx.execute(withdraw, params![now_us, id])?;
+    forget_grants(tx).map(|_| ())
+}
+
+/// Throws withdrawn grants away that no sale needs any more: none through the plugin holds money or is in doubt. Tells how many.
+pub fn forget_grants(tx: &mut Tx<'_>) -> Result<u64, Error> {
+    let sql = "DELETE FROM plugin_grant WHERE withdrawn_us IS NOT NULL AND NOT EXISTS (SELECT 1 FROM channel c \
+               JOIN payment p ON p.shop_id = c.shop_id AND p.channel_id = c.id WHERE c.plugin_id = plugin_grant.plugin_id \
+               AND (p.resolution <> 'none' OR p.state NOT IN ('cancelled', 'failed', 'expired')))";
+    tx.execute(sql, params![])
 }
 
 /// Grants an origin; one that is granted already is granted for these uses from now on.
 pub fn grant(tx: &mut Tx<'_>, grant: &PluginGrant) -> Result<(), Error> {
-    let tail = " ON CONFLICT (plugin_id, kind, origin) DO UPDATE SET uses = excluded.uses, granted_us = excluded.granted_us";
+    let tail = " ON CONFLICT (plugin_id, kind, origin) DO UPDATE SET uses = excluded.uses, granted_us = excluded.granted_us, \
+                withdrawn_us = excluded.withdrawn_us";
     grant.insert_with(tx, tail).map(|_| ())
 }
 
@@ -129,11 +172,19 @@ pub fn revoke(tx: &mut Tx<'_>, plugin_id: &str, kind: GrantKind, origin: &str) -
 
 /// A plugin's grants by kind and origin.
 pub fn grants(tx: &mut Tx<'_>, plugin_id: &str) -> Result<Vec<PluginGrant>, Error> {
-    PluginGrant::select(tx, "WHERE plugin_id = $1 ORDER BY kind, origin", params![plugin_id])
+    let tail = "WHERE plugin_id = $1 AND withdrawn_us IS NULL ORDER BY kind, origin";
+    PluginGrant::select(tx, tail, params![plugin_id])
 }
 
-/// The grants of a channel's plugin, taken later.
+/// Those that were withdrawn, and stay for old sales.
+pub fn withdrawn_grants(tx: &mut Tx<'_>, plugin_id: &str) -> Result<Vec<PluginGrant>, Error> {
+    let tail = "WHERE plugin_id = $1 AND withdrawn_us IS NOT NULL ORDER BY kind, origin";
+    PluginGrant::select(tx, tail, params![plugin_id])
+}
+
+/// The grants of a channel's plugin, taken later: withdrawn ones only for a channel that was removed, which sells nothing.
 pub fn ask_grants_of(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId) -> Result<Later<PluginGrant>, Error> {
-    let tail = "WHERE plugin_id = (SELECT plugin_id FROM channel WHERE shop_id = $1 AND id = $2) ORDER BY kind, origin";
+    let tail = "WHERE plugin_id = (SELECT plugin_id FROM channel WHERE shop_id = $1 AND id = $2) AND (withdrawn_us IS NULL \
+                OR (SELECT removed_us FROM channel WHERE shop_id = $1 AND id = $2) IS NOT NULL) ORDER BY kind, origin";
     PluginGrant::settings_later(tx, tail, params![shop, channel])
 }

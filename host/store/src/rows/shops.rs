@@ -83,47 +83,6 @@ pub fn update(tx: &mut Tx<'_>, shop: &Shop) -> Result<(), Error> {
     if changed == 1 { Ok(()) } else { Err(Error::NotFound { what: "shop" }) }
 }
 
-/// What still needs a shop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct InUse {
-    /// Payments that can still be paid.
-    pub payable: i64,
-    /// Payments with an account that waits for its deposit.
-    pub awaiting_deposit: i64,
-    /// Payments in doubt, or that wait for a person.
-    pub unresolved: i64,
-    /// Attempts that run, or are in doubt.
-    pub attempts: i64,
-    /// Notices that are to be verified or sent on.
-    pub notices: i64,
-}
-
-impl InUse {
-    /// Whether anything does.
-    pub fn any(&self) -> bool {
-        [self.payable, self.awaiting_deposit, self.unresolved, self.attempts, self.notices]
-            .iter()
-            .any(|n| *n > 0)
-    }
-}
-
-/// Counts it. Of jobs only those that verify notices or send them on: others end by themselves when these are 0.
-pub fn in_use(tx: &mut Tx<'_>, id: ShopId) -> Result<InUse, Error> {
-    let mut count = |sql: &str| tx.query_one(sql, params![id], |row| row.get::<i64>(0));
-    let of_payments = "SELECT COUNT(*) FROM payment WHERE shop_id = $1 AND ";
-    Ok(InUse {
-        payable: count(&format!("{of_payments} state IN ('created', 'pending')"))?,
-        awaiting_deposit: count(&format!("{of_payments} state = 'awaiting_deposit'"))?,
-        unresolved: count(&format!("{of_payments} resolution <> 'none'"))?,
-        attempts: count(
-            "SELECT COUNT(*) FROM attempt WHERE shop_id = $1 AND state IN ('intent', 'in_doubt') AND kind <> 'undo'",
-        )?,
-        notices: count(
-            "SELECT COUNT(*) FROM job WHERE shop_id = $1 AND state = 'waiting' AND kind IN ('notice', 'forward')",
-        )?,
-    })
-}
-
 /// Its wrapped data key.
 pub(crate) fn data_key(tx: &mut Tx<'_>, id: ShopId) -> Result<Option<Sealed>, Error> {
     tx.query_opt("SELECT data_key FROM shop WHERE id = $1", params![id], |row| row.get(0))

@@ -58,6 +58,11 @@ impl Vault {
         if !bool::from(found.as_bytes().ct_eq(check.as_bytes())) {
             return Err(Error::WrongMasterKey);
         }
+        Self::unbound(master)
+    }
+
+    /// The same without a look at a database: with another one's master key it opens nothing. For who reads one from outside.
+    pub fn unbound(master: MasterKey) -> Result<Self, Error> {
         let wrap = master.derive("payhost wrap data keys", &[])?;
         let pepper = master.derive("payhost api keys", &[])?;
         Ok(Self { inner: Arc::new(Inner { master, wrap, pepper, keys: Mutex::default() }) })
@@ -74,6 +79,17 @@ impl Vault {
     pub fn shop_key(&self, tx: &mut Tx<'_>, shop: ShopId) -> Result<ShopKey, Error> {
         let wrapped = shops::data_key(tx, shop)?.ok_or(Error::NotFound { what: "shop" })?;
         self.unwrap(shop, &wrapped)
+    }
+
+    /// The key of a shop that is in memory. It is made once, with the shop, so what was unwrapped before is the key.
+    pub fn known(&self, shop: ShopId) -> Option<ShopKey> {
+        let keys = self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get(&shop).map(|(_, key)| key.clone())
+    }
+
+    /// The key of a shop, from memory or, the first time, from its row.
+    pub fn key_of(&self, tx: &mut Tx<'_>, shop: ShopId) -> Result<ShopKey, Error> {
+        self.known(shop).map_or_else(|| self.shop_key(tx, shop), Ok)
     }
 
     /// The key of a shop, from the wrapped form in its row.

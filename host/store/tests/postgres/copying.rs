@@ -16,10 +16,9 @@ use payhost_store::rows::notices::{self, Notice, NoticeState};
 use payhost_store::rows::payments::Payment;
 use payhost_store::rows::{Mode, facts, jobs, meta, payments, plugins};
 use payhost_store::{Blob, Error, Json, MasterKey, Options, Sealed, Store, Tx, Vault};
-use serde_json::json;
 
 use crate::database;
-use crate::suite::fixture::{DIGEST, NOW_US, World, call_id, endpoint_id, fresh, job, json_of, ok, world};
+use crate::suite::fixture::{DIGEST, NOW_US, World, call_id, endpoint_id, fresh, job, ok, world};
 
 fn sqlite() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -46,6 +45,7 @@ async fn fill(store: &Store) {
             origin: "https://gateway.example".to_owned(),
             uses: Json::of(&["script"])?,
             granted_us: 1,
+            withdrawn_us: None,
         };
         plugins::grant(tx, &grant)?;
         let map = GatewayMap {
@@ -108,7 +108,7 @@ fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt
         payment_id: Some(payment.id),
         sequence: Some(1),
         name: "payment.paid".to_owned(),
-        payload: json_of(json!({"책": 1})),
+        payload: Sealed::from_bytes(vec![0, 255]),
         created_us: NOW_US,
     };
     events::insert(tx, &event)?;
@@ -129,7 +129,7 @@ fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt
         reading: None,
         reply: Some("OK".to_owned()),
         reply_type: None,
-        summary: json_of(json!([])),
+        summary: Sealed::from_bytes(vec![1]),
         payment_id: Some(payment.id),
         reason: None,
         forward: None,
@@ -154,7 +154,7 @@ fn per_payment(tx: &mut Tx<'_>, world: World, payment: Payment, attempt: Attempt
             took_us: Some(1),
             status: Some(500),
             error: Some("답".to_owned()),
-            answer: None,
+            answer: Some(Sealed::from_bytes(vec![0])),
             created_us: NOW_US,
         };
         assert!(deliveries::insert_new(tx, &delivery)?);

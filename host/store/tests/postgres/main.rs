@@ -11,6 +11,7 @@
 
 mod breaks;
 mod copying;
+mod ends;
 mod nodes;
 mod pipeline;
 mod plans;

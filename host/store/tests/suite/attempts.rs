@@ -7,11 +7,10 @@ use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState, St
 use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::facts::{self, FactRow, Recorded};
 use payhost_store::rows::ledger::{self, Of};
-use payhost_store::{Error, Store, Tx, params};
-use serde_json::json;
+use payhost_store::{Error, Sealed, Store, Tx, params};
 
 use super::Database;
-use super::fixture::{err, json_of, ok, world};
+use super::fixture::{err, ok, world};
 
 async fn start(store: &Store, attempt: &Attempt) -> Started {
     let attempt = attempt.clone();
@@ -19,7 +18,7 @@ async fn start(store: &Store, attempt: &Attempt) -> Started {
 }
 
 async fn settle(store: &Store, attempt: &Attempt, state: AttemptState) {
-    let attempt = Attempt { state, outcome: Some(json_of(json!({"at": "end"}))), ..attempt.clone() };
+    let attempt = Attempt { state, outcome: Some(Sealed::from_bytes(vec![1])), ..attempt.clone() };
     ok(store, move |tx| attempts::settle(tx, &attempt)).await;
 }
 
@@ -293,7 +292,7 @@ pub async fn what_happened_cannot_be_changed_or_removed(database: &Database) {
         payment_id: Some(payment.id),
         sequence: Some(1),
         name: "payment.paid".to_owned(),
-        payload: json_of(json!({})),
+        payload: Sealed::from_bytes(vec![1]),
         created_us: 0,
     };
     ok(&store, move |tx| {

@@ -79,6 +79,7 @@ pub fn channel(shop_id: ShopId) -> Channel {
         notice_forward_url: None,
         created_us: NOW_US,
         updated_us: NOW_US,
+        removed_us: None,
     }
 }
 
@@ -133,8 +134,8 @@ impl World {
             vat: None,
             method: Some(json_of(json!("card"))),
             buyer: Sealed::from_bytes(vec![1, 2, 3]),
-            options: json_of(json!({})),
-            metadata: json_of(json!({"b": 1, "a": 2})),
+            options: Sealed::from_bytes(vec![4]),
+            metadata: Sealed::from_bytes(vec![0, 255]),
             language: "ko".to_owned(),
             confirm: Confirm::Automatic,
             return_url: None,
@@ -198,7 +199,7 @@ impl World {
             call_id: call_id(),
             plugin_digest: DIGEST.to_owned(),
             revision: 1,
-            request: json_of(json!({})),
+            request: Sealed::from_bytes(vec![5]),
             callback: None,
             now_ms: NOW_US / 1000,
             seed: "00".to_owned(),

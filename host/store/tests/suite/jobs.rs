@@ -4,10 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use payhost_core::id::ShopId;
 use payhost_store::rows::jobs::{self, Claim, Job, JobState, Lane, NewJob};
-use payhost_store::{Error, Store, Tx};
+use payhost_store::{Error, Sealed, Store, Tx};
 
 use super::Database;
 use super::fixture::{NOW_US, claim_all, err, job, ok, shop_id};
+
+/// Why a job is tried again.
+fn said() -> Sealed {
+    Sealed::from_bytes(vec![0, 255])
+}
 
 const LEASE: i64 = 30;
 
@@ -51,7 +56,7 @@ pub async fn a_lost_lease_lets_another_take_the_job_and_fences_the_first(databas
     let id = first[0].id;
     assert!(!finish(&store, &first[0], "t1").await);
     assert!(!ok(&store, move |tx| jobs::retry_at(tx, (id, "t1"), 500, None, 0)).await);
-    assert!(!ok(&store, move |tx| jobs::give_up(tx, id, "t1", "no", 0)).await);
+    assert!(!ok(&store, move |tx| jobs::give_up(tx, id, "t1", &said(), 0)).await);
     assert!(finish(&store, &second[0], "t2").await);
     assert!(!finish(&store, &second[0], "t2").await);
 }
@@ -80,7 +85,7 @@ pub async fn a_job_enqueued_while_it_runs_runs_again(database: &Database) {
     let claimed = claim(&store, 200, "t3").await;
     enqueue(&store, "a", 210).await;
     let id = claimed[0].id;
-    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t3"), 900, Some("no"), 0)).await);
+    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t3"), 900, Some(&said()), 0)).await);
     assert_eq!(get(&store, "a").await.due_us, 210);
 }
 
@@ -99,10 +104,10 @@ pub async fn a_job_put_off_keeps_its_error_and_its_tries(database: &Database) {
     let store = database.open();
     enqueue(&store, "a", 100).await;
     let id = claim(&store, 100, "t1").await[0].id;
-    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t1"), 500, Some("silent"), 0)).await);
+    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t1"), 500, Some(&said()), 0)).await);
     let found = get(&store, "a").await;
     assert_eq!((found.due_us, found.tries, found.lease_token), (500, 1, None));
-    assert_eq!(found.last_error.as_deref(), Some("silent"));
+    assert_eq!(found.last_error, Some(said()));
     assert_eq!(claim(&store, 500, "t2").await[0].tries, 2);
 }
 
@@ -110,7 +115,7 @@ pub async fn a_job_given_up_is_not_claimed(database: &Database) {
     let store = database.open();
     enqueue(&store, "a", 100).await;
     let id = claim(&store, 100, "t1").await[0].id;
-    assert!(ok(&store, move |tx| jobs::give_up(tx, id, "t1", "hopeless", 0)).await);
+    assert!(ok(&store, move |tx| jobs::give_up(tx, id, "t1", &said(), 0)).await);
     assert_eq!(get(&store, "a").await.state, JobState::Dead);
     assert!(claim(&store, 10_000, "t2").await.is_empty());
 }
@@ -264,6 +269,26 @@ pub async fn the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_an
         let taken = claim_all(tx, NOW_US + 1_000_000, NOW_US + 2_000_000, "t", 9)?;
         assert_eq!(taken.len(), 4);
         assert_eq!(jobs::wake(tx, "other/test", NOW_US, 5, 0)?, 0);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_job_is_taken_back_unless_it_runs_or_is_over(database: &Database) {
+    let store = database.open();
+    ok(&store, |tx| {
+        for key in ["done", "runs", "waits"] {
+            jobs::enqueue(tx, &job(key, NOW_US), NOW_US)?;
+            if key != "waits" {
+                let taken = claim_all(tx, NOW_US, NOW_US + 9, key, 1)?;
+                assert!(key != "done" || jobs::finish(tx, taken[0].id, key, NOW_US)?);
+            }
+        }
+        let there = |tx: &mut Tx<'_>, key: &str| jobs::get(tx, key).unwrap().is_some();
+        for key in ["done", "runs", "waits", "never was"] {
+            jobs::take_back(tx, key)?;
+        }
+        assert_eq!(["done", "runs", "waits"].map(|key| there(tx, key)), [true, true, false]);
         Ok(())
     })
     .await;

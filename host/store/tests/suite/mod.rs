@@ -97,9 +97,11 @@ macro_rules! cases {
                 the_next_due_time_is_known,
                 a_rolled_back_enqueue_leaves_no_job,
                 the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_answers,
+                a_job_is_taken_back_unless_it_runs_or_is_over,
                 finished_jobs_are_thrown_away_in_batches;
-            notices: messages_that_name_no_order_are_counted_with_their_bytes_and_those_of_an_order_by_it,
-                what_named_no_order_goes_and_what_named_one_loses_only_its_message;
+            notices: messages_that_name_no_order_are_counted_with_their_bytes_and_others_by_their_payment,
+                what_named_no_order_goes_and_what_named_one_loses_only_its_message,
+                what_strangers_said_goes_after_a_time_and_waits_as_one_entry_for_each_payment;
             rows: a_key_is_found_by_its_hash_until_it_is_revoked,
                 a_key_has_a_shop_or_is_the_operators,
                 an_idempotency_key_belongs_to_one_request,
@@ -111,6 +113,9 @@ macro_rules! cases {
                 a_revision_keeps_what_a_channel_was_set_to,
                 a_retired_secret_is_kept_while_a_payment_may_need_it,
                 the_default_channel_is_found_by_purpose,
+                a_removed_channel_is_no_default_and_keeps_its_secrets_while_a_sale_needs_them,
+                a_removed_plugin_keeps_its_hosts_for_old_sales_alone,
+                what_needs_a_channel_is_counted_apart_from_the_shops_other_channels,
                 a_journal_record_is_forgotten_after_its_time,
                 events_of_a_payment_are_numbered_once,
                 the_gateway_map_is_replaced_and_removed;

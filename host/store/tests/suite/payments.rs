@@ -5,7 +5,7 @@ use payhost_store::rows::checkouts::{self, CheckoutState};
 use payhost_store::rows::facts;
 use payhost_store::rows::payments::{self, Filter, OPEN_ORDER, Payment};
 use payhost_store::rows::{Mode, Order};
-use payhost_store::{Error, params};
+use payhost_store::{Error, Sealed, params};
 use serde_json::json;
 
 use super::Database;
@@ -23,7 +23,8 @@ pub async fn a_payment_reads_back_as_it_was_written(database: &Database) {
     payment.approved_checkout_id = Some(checkout.id);
     payment.approved_at_us = Some(5);
     payment.paid_method = Some(json_of(json!({"card": "11"})));
-    payment.details = Some(json_of(json!({"z": 1, "a": [1.0]})));
+    payment.details = Some(Sealed::from_bytes(vec![0, 255]));
+    payment.last_failure = Some(Sealed::from_bytes(vec![6]));
     (payment.opened, payment.failed, payment.expired) = (true, true, true);
     (payment.expires_us, payment.deposit_deadline_us, payment.next_event) = (7, Some(8), 4);
     let saved = ok(&store, move |tx| payments::save(tx, &mut payment, NOW_US + 9).map(|()| payment)).await;

@@ -3,12 +3,16 @@
 use payhost_core::PaymentState;
 use payhost_core::id::{EventId, KeyId};
 use payhost_store::rows::api_keys::{self, ApiKey, Scope};
+use payhost_store::rows::attempts::{self, Started};
 use payhost_store::rows::calls::{self, Call};
 use payhost_store::rows::channels::{self, ChannelDefault};
 use payhost_store::rows::checkouts::{self, Checkout};
 use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::gateway_map::{self, GatewayMap};
 use payhost_store::rows::idempotency::{self, Begun, Idempotency, IdempotencyState};
+use payhost_store::rows::in_use::in_use;
+use payhost_store::rows::jobs::{self, NewJob};
+use payhost_store::rows::notices::{self, NoticeState};
 use payhost_store::rows::payments::{self, Payment};
 use payhost_store::rows::plugins::{self, Component, GrantKind, PluginGrant};
 use payhost_store::rows::{Mode, shops};
@@ -133,14 +137,20 @@ pub async fn an_idempotency_key_belongs_to_one_request(database: &Database) {
         assert_eq!(idempotency::begin(tx, &row(ours.shop, Mode::Live, 2))?, Begun::New);
         assert_eq!(idempotency::begin(tx, &row(theirs.shop, Mode::Test, 2))?, Begun::New);
         for status in [202, 200] {
-            idempotency::finish(tx, (ours.shop, Mode::Test, "k"), status, "{}", None)?;
+            let body = Sealed::from_bytes(vec![1, 255]);
+            idempotency::finish(tx, (ours.shop, Mode::Test, "k"), status, &body, None)?;
             let known = idempotency::get(tx, ours.shop, Mode::Test, "k")?.unwrap();
             assert_eq!((known.state, known.status), (IdempotencyState::Done, Some(status)));
+            assert_eq!(known.body, Some(body));
         }
         idempotency::release(tx, ours.shop, Mode::Test, "k")?;
         assert!(idempotency::get(tx, ours.shop, Mode::Test, "k")?.is_some(), "an answer is not released");
         idempotency::release(tx, ours.shop, Mode::Live, "k")?;
         assert_eq!(idempotency::begin(tx, &row(ours.shop, Mode::Live, 3))?, Begun::New);
+        // Not known yet is no answer: whoever then finds that nothing was done frees the key.
+        idempotency::finish(tx, (ours.shop, Mode::Live, "k"), 202, &Sealed::from_bytes(vec![1]), None)?;
+        idempotency::release(tx, ours.shop, Mode::Live, "k")?;
+        assert_eq!(idempotency::get(tx, ours.shop, Mode::Live, "k")?, None);
         Ok(())
     })
     .await;
@@ -194,7 +204,7 @@ pub async fn a_component_never_changes_and_a_plugin_moves_between_versions(datab
         plugins::activate(tx, "gateway", "d2", 2)?;
         let plugin = plugins::get(tx, "gateway")?.unwrap();
         assert_eq!((plugin.active_digest.as_str(), plugin.installed_us, plugin.updated_us), ("d2", 1, 2));
-        assert_eq!(plugins::list(tx)?, [plugin]);
+        assert_eq!(plugins::list(tx, false)?, [plugin]);
         Ok(())
     })
     .await;
@@ -211,6 +221,7 @@ pub async fn a_grant_is_of_a_kind_and_for_the_uses_that_were_seen(database: &Dat
             origin: origin.to_owned(),
             uses: Json::of(&uses).unwrap(),
             granted_us,
+            withdrawn_us: None,
         };
         let (b, a) =
             (grant(GrantKind::Host, "https://b", &[], 1), grant(GrantKind::Host, "https://a", &[], 1));
@@ -269,7 +280,7 @@ pub async fn the_default_channel_is_found_by_purpose(database: &Database) {
         assert_eq!(channels::default(tx, theirs.shop, Mode::Test, "pay")?, None);
         assert_eq!(channels::defaults(tx, ours.shop)?.len(), 1);
         assert_eq!(channels::get(tx, theirs.shop, second.id)?, None);
-        assert_eq!(channels::list(tx, ours.shop)?.len(), 2);
+        assert_eq!(channels::list(tx, ours.shop, false)?.len(), 2);
         let changed = channels::Channel { enabled: false, name: "새 이름".to_owned(), ..second };
         channels::update(tx, &changed)?;
         assert_eq!(channels::get_of_any_shop(tx, changed.id)?, Some(changed));
@@ -324,7 +335,7 @@ pub async fn events_of_a_payment_are_numbered_once(database: &Database) {
             payment_id: Some(payment.id),
             sequence: Some(sequence),
             name: "payment.paid".to_owned(),
-            payload: json_of(json!({})),
+            payload: Sealed::from_bytes(vec![1]),
             created_us: NOW_US,
         }
     };
@@ -418,6 +429,117 @@ pub async fn a_retired_secret_is_kept_while_a_payment_may_need_it(database: &Dat
         payments::save(tx, &mut over, NOW_US)?;
         assert_eq!(channels::purge_secrets(tx, key, NOW_US + 9)?, 1);
         assert_eq!(channels::secrets(tx, key.0, key.1)?.len(), 1);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_removed_channel_is_no_default_and_keeps_its_secrets_while_a_sale_needs_them(
+    database: &Database,
+) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (payment, ..) = world.stored(&store, "1").await;
+    ok(&store, move |tx| {
+        let key = (world.shop, world.channel);
+        let row = channels::get(tx, key.0, key.1)?.unwrap();
+        let (shop_id, mode, purpose) = (key.0, Mode::Test, "pay".to_owned());
+        channels::set_default(tx, &ChannelDefault { shop_id, mode, purpose, channel_id: key.1 })?;
+        // The checkout was opened with version 1 of the secret; a cancel is made with the newest.
+        for (now_us, byte) in [(NOW_US, 1), (NOW_US + 1, 2)] {
+            channels::put_secret(tx, key, "sign_key", now_us, |_| Ok(Sealed::from_bytes(vec![byte])))?;
+            let revision = channels::revise(tx, &row, now_us)?;
+            if byte == 1 {
+                checkouts::insert(tx, &Checkout { revision, ..world.checkout(&payment) })?;
+            }
+        }
+        assert!(channels::ask_hold(tx, key.0, key.1)?.first(tx)?.is_some());
+        channels::remove(tx, key.0, Some(key.1), NOW_US + 2)?;
+        let removed = channels::get(tx, key.0, key.1)?.unwrap();
+        assert_eq!((removed.enabled, removed.removed_us), (false, Some(NOW_US + 2)));
+        channels::remove(tx, key.0, None, NOW_US + 3)?;
+        assert_eq!(channels::get(tx, key.0, key.1)?, Some(removed), "once");
+        assert_eq!(channels::default(tx, key.0, Mode::Test, "pay")?, None);
+        assert_eq!(channels::ask_hold(tx, key.0, key.1)?.first(tx)?, None);
+        assert!(channels::list(tx, key.0, false)?.is_empty());
+        assert_eq!(channels::list(tx, key.0, true)?.len(), 1);
+        assert!(channels::secrets(tx, key.0, key.1)?.is_empty(), "none is in use");
+        assert_eq!(channels::purge_secrets(tx, key, NOW_US + 9)?, 0, "the sale needs both");
+        let mut over = Payment { state: PaymentState::Expired, expired: true, ..payment };
+        payments::save(tx, &mut over, NOW_US)?;
+        assert_eq!(channels::purge_secrets(tx, key, NOW_US + 9)?, 2);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn a_removed_plugin_keeps_its_hosts_for_old_sales_alone(database: &Database) {
+    let store = database.open();
+    let (sold, idle) = (world(&store).await, world(&store).await);
+    let (payment, ..) = sold.stored(&store, "1").await;
+    ok(&store, move |tx| {
+        let grant = |kind, origin: &str| PluginGrant {
+            plugin_id: "gateway".to_owned(),
+            kind,
+            origin: origin.to_owned(),
+            uses: Json::of(&[""]).unwrap(),
+            granted_us: 1,
+            withdrawn_us: None,
+        };
+        let host = grant(GrantKind::Host, "https://a");
+        plugins::grant(tx, &host)?;
+        plugins::grant(tx, &grant(GrantKind::Browser, "https://b"))?;
+        let (count, named) = channels::of_plugin_of_any_shop(tx, "gateway", 1)?;
+        assert_eq!((count, named.len()), (2, 1));
+        channels::remove(tx, sold.shop, Some(sold.channel), NOW_US)?;
+        plugins::remove(tx, "gateway", 7)?;
+        assert_eq!((plugins::get(tx, "gateway")?, plugins::hold(tx, "gateway")?), (None, false));
+        assert_eq!((plugins::list(tx, false)?.len(), plugins::list(tx, true)?.len()), (0, 1));
+        assert!(plugins::grants(tx, "gateway")?.is_empty());
+        let withdrawn = PluginGrant { withdrawn_us: Some(7), ..host.clone() };
+        assert_eq!(plugins::withdrawn_grants(tx, "gateway")?, std::slice::from_ref(&withdrawn));
+        let mut of =
+            |world: super::fixture::World| plugins::ask_grants_of(tx, world.shop, world.channel)?.all(tx);
+        assert_eq!((of(sold)?, of(idle)?), (vec![withdrawn], vec![]), "a channel that sells has none");
+        plugins::activate(tx, "gateway", DIGEST, 8)?;
+        assert!(plugins::hold(tx, "gateway")? && plugins::grants(tx, "gateway")?.is_empty());
+        plugins::grant(tx, &host)?;
+        assert_eq!(plugins::grants(tx, "gateway")?, [host]);
+        plugins::remove(tx, "gateway", 9)?;
+        assert_eq!(plugins::forget_grants(tx)?, 0);
+        let mut over = Payment { state: PaymentState::Expired, expired: true, ..payment };
+        payments::save(tx, &mut over, NOW_US)?;
+        assert_eq!((plugins::forget_grants(tx)?, plugins::forget_grants(tx)?), (1, 0));
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn what_needs_a_channel_is_counted_apart_from_the_shops_other_channels(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let (open, first, _) = world.stored(&store, "1").await;
+    let (account, ..) = world.stored(&store, "2").await;
+    ok(&store, move |tx| {
+        let other = super::fixture::channel(world.shop);
+        channels::insert(tx, &other)?;
+        let of = |tx: &mut payhost_store::Tx<'_>, channel| in_use(tx, world.shop, channel);
+        let mut waits = Payment { state: PaymentState::AwaitingDeposit, ..account };
+        payments::save(tx, &mut waits, NOW_US)?;
+        assert_eq!(attempts::start(tx, &world.complete(open.id, first.id))?, Started::New);
+        let notice = super::notices::notice(world, "a", NoticeState::Read);
+        notices::keep(tx, &notice)?;
+        let key = format!("notice:{}", notice.id);
+        let waiting = NewJob { kind: "notice", shop_id: Some(world.shop), ..super::fixture::job(&key, 1) };
+        jobs::enqueue(tx, &waiting, NOW_US)?;
+        let found = of(tx, Some(world.channel))?;
+        assert_eq!(
+            (found.payable, found.awaiting_deposit, found.unresolved, found.attempts, found.notices),
+            (1, 1, 0, 1, 1)
+        );
+        assert_eq!(found.payments, [open.id, waits.id]);
+        assert_eq!(of(tx, None)?, found);
+        assert!(!of(tx, Some(other.id))?.any());
         Ok(())
     })
     .await;

@@ -7,11 +7,10 @@ use payhost_store::rows::Mode;
 use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
 use payhost_store::rows::endpoints::{self, Claim, Endpoint, Health, Queue, Standing};
 use payhost_store::rows::events::{self, Event, Outbox};
-use payhost_store::{Store, Tx};
-use serde_json::json;
+use payhost_store::{Sealed, Store, Tx};
 
 use super::Database;
-use super::fixture::{NOW_US, World, endpoint_id, err, event_id, json_of, ok, world};
+use super::fixture::{NOW_US, World, endpoint_id, err, event_id, ok, world};
 
 const LEASE: i64 = 30;
 
@@ -23,7 +22,7 @@ fn event(world: World, mode: Mode) -> Event {
         payment_id: None,
         sequence: None,
         name: "payment.paid".to_owned(),
-        payload: json_of(json!({})),
+        payload: Sealed::from_bytes(vec![1]),
         created_us: NOW_US,
     }
 }

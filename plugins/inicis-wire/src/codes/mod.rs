@@ -19,7 +19,7 @@ pub enum Class {
     Duplicate,
     /// There is no such sale.
     NotFound,
-    /// Was cancelled before.
+    /// Was cancelled before, all of it: nothing is held any more. What speaks of a part is not of this class.
     AlreadyCancelled,
     /// A cancel came too late.
     TooLate,

@@ -163,7 +163,7 @@ pub(super) const SUFFIXES: [Row; 74] = [
     row("623", Class::NotFound, "거래가 존재하지 않습니다.", "There is no such sale."),
     row(
         "625",
-        Class::AlreadyCancelled,
+        Class::Other,
         "부분취소된 거래는 전체 취소할 수 없습니다. 남은 금액을 부분취소해 주세요.",
         "After a partial cancel the whole cannot be cancelled at once. Cancel the rest as a part.",
     ),
@@ -240,7 +240,7 @@ pub(super) const SUFFIXES: [Row; 74] = [
         "부분취소 금액이 일치하지 않습니다.",
         "The amount of the partial cancel does not match.",
     ),
-    row("704", Class::AlreadyCancelled, "이미 처리된 부분취소입니다.", "The partial cancel was made before."),
+    row("704", Class::Duplicate, "이미 처리된 부분취소입니다.", "The partial cancel was made before."),
     row("705", Class::Limit, "부분취소 횟수를 초과했습니다.", "Too many partial cancels."),
     row(
         "706",

@@ -42,7 +42,7 @@ pub struct Cancel {
     pub tid: Option<String>,
     /// How much.
     pub price: i64,
-    /// When.
+    /// When it was asked for; absent where that is not told.
     pub at_ms: Option<i64>,
 }
 
@@ -153,9 +153,9 @@ fn cancels(fields: &Object, state: State, price: i64) -> Result<Vec<Cancel>, Unc
         })
         .collect::<Result<Vec<_>, Unclear>>()?;
     if cancels.is_empty() && state == State::Cancelled {
-        let at_ms =
-            moment(fields, "cancelDate", "cancelTime").or_else(|| moment(fields, "refundDate", "refundTime"));
-        cancels.push(Cancel { tid: None, price, at_ms });
+        // Not `refundDate`: whether an account's refund was asked for at that moment, or the money was sent to the account then,
+        // is not documented (`inicis.md §6.1`), and hours may lie between the two.
+        cancels.push(Cancel { tid: None, price, at_ms: moment(fields, "cancelDate", "cancelTime") });
     }
     cancels.sort_by_key(|cancel| cancel.at_ms);
     Ok(cancels)

@@ -72,3 +72,29 @@ async fn notices_endpoints_and_channels_that_wait_are_listed_page_by_page() {
     stage.operator("POST", &path, json!({"note": "가짜", "by": "김운영"})).await.expect(200);
     assert_eq!(listed(&stage, "?kind=notice").await, Vec::<Value>::new(), "what is ended waits no more");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notices_about_one_payment_are_one_entry_with_a_count() {
+    let stage = deposit::stage().await;
+    let url = notify_url(&stage, &stage.shop);
+    let mut created = Vec::new();
+    for (order, many) in [("A-1", 3), ("A-2", 1)] {
+        let (payment, oid) = awaiting(&stage, &stage.shop, order, "pc").await;
+        for number in 0..many {
+            let forged = forged(&oid, TOTAL, &format!("9999{number}"));
+            stage.call("POST", &url).form(&forged).send().await;
+            noticed(&stage, "mismatched").await;
+        }
+        created.push(payment);
+    }
+    let entries = async || -> Vec<(Value, Value)> {
+        let found = listed(&stage, "?kind=notice&limit=100").await;
+        found.iter().map(|item| (item["payment_id"].clone(), item["count"].clone())).collect()
+    };
+    let of = |at: usize, many: i64| (created[at]["id"].clone(), json!(many));
+    assert_eq!(entries().await, [of(0, 3), of(1, 1)]);
+    let oldest = text(&listed(&stage, "?kind=notice").await[0], "id");
+    let path = format!("/v1/notices/{oldest}/dismiss");
+    stage.operator("POST", &path, json!({"note": "가짜", "by": "김운영"})).await.expect(200);
+    assert_eq!(entries().await, [of(0, 2), of(1, 1)], "the next one stands for the rest");
+}

@@ -16,10 +16,23 @@ async fn choose(browser: &Browser, outcome: Option<&str>, button: &str) {
     browser.leave_frame().await;
 }
 
-/// Presses "pay" on the order's page.
-async fn press_pay(browser: &Browser, mode: &str) {
-    browser.press(mode).await;
+/// Presses "pay" on the order's page. The window opens as the browser's kind wants it, or in the place of the page.
+async fn press_pay(browser: &Browser, window: Window) {
+    if window == Window::InPlace {
+        let mut page = browser.tab.current_url().await.unwrap();
+        page.set_query(Some("window=redirect"));
+        browser.tab.goto(page.as_str()).await.unwrap();
+    }
     browser.press("pay").await;
+}
+
+/// How the window opens.
+#[derive(PartialEq, Eq)]
+enum Window {
+    /// A popup on a computer.
+    Automatic,
+    /// In the place of the shop's page.
+    InPlace,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +42,7 @@ async fn a_card_payment_in_a_popup_and_its_cancel() {
     let browser = Browser::start("popup", Screen::Pc).await;
     shop.order(&browser).await;
     let page = browser.tab.window().await.unwrap();
-    press_pay(&browser, "mode-popup").await;
+    press_pay(&browser, Window::Automatic).await;
     let popup = browser.other_window(std::slice::from_ref(&page)).await;
     browser.tab.switch_to_window(popup).await.unwrap();
     choose(&browser, None, "pay").await;
@@ -63,7 +76,7 @@ async fn a_card_payment_by_redirect_with_a_reload_of_the_result() {
     let shop = ShopSite::start(&stage).await;
     let browser = Browser::start("redirect", Screen::Pc).await;
     shop.order(&browser).await;
-    press_pay(&browser, "mode-redirect").await;
+    press_pay(&browser, Window::InPlace).await;
     choose(&browser, None, "pay").await;
     browser.becomes("result", "data-result", "paid").await;
     let result = browser.tab.current_url().await.unwrap();
@@ -87,7 +100,7 @@ async fn a_buyer_who_cancels_in_the_window_can_pay_afterwards() {
     let browser = Browser::start("buyer-cancels", Screen::Pc).await;
     shop.order(&browser).await;
     let page = browser.tab.window().await.unwrap();
-    press_pay(&browser, "mode-popup").await;
+    press_pay(&browser, Window::Automatic).await;
     let popup = browser.other_window(std::slice::from_ref(&page)).await;
     browser.tab.switch_to_window(popup).await.unwrap();
     choose(&browser, None, "cancel").await;
@@ -97,11 +110,11 @@ async fn a_buyer_who_cancels_in_the_window_can_pay_afterwards() {
     browser.becomes("order-state", "data-state", "payment_due").await;
     browser.shoot("payment-due").await;
     assert!(stage.sales("").await.is_empty());
-    press_pay(&browser, "mode-redirect").await;
+    press_pay(&browser, Window::InPlace).await;
     choose(&browser, None, "cancel").await;
     browser.see("note").await;
     browser.becomes("order-state", "data-state", "payment_due").await;
-    press_pay(&browser, "mode-redirect").await;
+    press_pay(&browser, Window::InPlace).await;
     choose(&browser, None, "pay").await;
     browser.becomes("order-state", "data-state", "paid").await;
     only_held(&stage).await;
@@ -113,7 +126,7 @@ async fn a_declined_card_is_explained_and_another_one_pays() {
     let shop = ShopSite::start(&stage).await;
     let browser = Browser::start("declined", Screen::Pc).await;
     shop.order(&browser).await;
-    press_pay(&browser, "mode-redirect").await;
+    press_pay(&browser, Window::InPlace).await;
     choose(&browser, Some("500644"), "pay").await;
     browser.becomes("result", "data-result", "failed").await;
     browser.shoot("declined").await;
@@ -131,7 +144,7 @@ async fn a_declined_card_in_a_popup_leaves_the_order_payable() {
     let browser = Browser::start("declined-popup", Screen::Pc).await;
     shop.order(&browser).await;
     let page = browser.tab.window().await.unwrap();
-    press_pay(&browser, "mode-popup").await;
+    press_pay(&browser, Window::Automatic).await;
     let popup = browser.other_window(std::slice::from_ref(&page)).await;
     browser.tab.switch_to_window(popup).await.unwrap();
     choose(&browser, Some("500644"), "pay").await;
@@ -156,12 +169,12 @@ async fn two_tabs_of_one_order_pay_once() {
     let browser = Browser::start("two-tabs", Screen::Pc).await;
     let order = shop.order(&browser).await;
     let first = browser.tab.window().await.unwrap();
-    press_pay(&browser, "mode-redirect").await;
+    press_pay(&browser, Window::InPlace).await;
     browser.enter_window().await;
     let second = browser.tab.new_window(true).await.unwrap().handle;
     browser.tab.switch_to_window(second).await.unwrap();
     browser.tab.goto(&order).await.unwrap();
-    press_pay(&browser, "mode-redirect").await;
+    press_pay(&browser, Window::InPlace).await;
     choose(&browser, None, "pay").await;
     browser.becomes("order-state", "data-state", "paid").await;
     // The first tab's window is still open, and its buyer presses "pay" too.
@@ -184,7 +197,7 @@ async fn the_whole_way_fits_the_width_of_a_phone() {
     let browser = Browser::start("narrow", Screen::Narrow).await;
     shop.order(&browser).await;
     fits(&browser, "the order").await;
-    browser.press("pay").await;
+    press_pay(&browser, Window::InPlace).await;
     browser.enter_window().await;
     browser.leave_frame().await;
     fits(&browser, "the window page").await;

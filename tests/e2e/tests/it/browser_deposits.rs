@@ -94,9 +94,8 @@ async fn a_computer_pays_by_deposit_and_gets_the_money_back_on_an_account() {
     .await;
     let shop = shop.unwrap();
     let browser = Browser::start("deposit-pc", Screen::Pc).await;
-    shop.order_by(&browser, "method-deposit").await;
+    shop.order_by(&browser, "method-virtual_account").await;
     let page = browser.tab.window().await.unwrap();
-    browser.press("mode-popup").await;
     browser.press("pay").await;
     let popup = browser.other_window(std::slice::from_ref(&page)).await;
     browser.tab.switch_to_window(popup).await.unwrap();
@@ -173,9 +172,8 @@ async fn a_phone_pays_by_deposit_and_the_order_turns_paid_by_itself() {
     let stage = Stage::start().await;
     let shop = ShopSite::start(&stage).await;
     let browser = Browser::start("deposit-phone", Screen::Phone).await;
-    shop.order_by(&browser, "method-deposit").await;
+    shop.order_by(&browser, "method-virtual_account").await;
     fits(&browser, "the order").await;
-    browser.press("mode-redirect").await;
     browser.press("pay").await;
     browser.see("mobile-window").await;
     browser.see("due").await;

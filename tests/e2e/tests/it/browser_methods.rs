@@ -3,7 +3,7 @@
 use fantoccini::Locator;
 use serde_json::{Value, json};
 
-use crate::stage::browser::{Browser, Screen};
+use crate::stage::browser::{Browser, Screen, ShopSite};
 use crate::stage::{Stage, text};
 
 /// Name of the story, method, provider, and the field of the window that shows that the right one is open.
@@ -250,4 +250,42 @@ async fn a_virtual_account_is_opened_on_both_devices() {
         let page = browser.tab.find(Locator::Css("main")).await.unwrap().text().await.unwrap();
         assert!(page.contains(&number), "the buyer must read where to pay in ({number}): {page}");
     }
+}
+
+/// On a phone the window opens one method, so the shop lets its buyer choose it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_reaches_every_method_of_the_shop_and_may_choose_another() {
+    let stage = Stage::start().await;
+    let shop = ShopSite::start(&stage).await;
+    let browser = Browser::start("phone-shop", Screen::Phone).await;
+    for (method, field) in [
+        ("card", "card"),
+        ("kakaopay", "wallet"),
+        ("naverpay", "wallet"),
+        ("tosspay", "wallet"),
+        ("transfer", "bank"),
+        ("virtual_account", "due"),
+        ("phone", "telco"),
+    ] {
+        shop.order_by(&browser, &format!("method-{method}")).await;
+        fits(&browser, "the order").await;
+        browser.press("pay").await;
+        browser.see("mobile-window").await;
+        browser.see(field).await;
+    }
+    let order = shop.order_by(&browser, "method-card").await;
+    browser.press("pay").await;
+    browser.see("mobile-window").await;
+    browser.tab.goto(&order).await.unwrap();
+    browser.press("method-transfer").await;
+    browser.press("pay").await;
+    browser.see("bank").await;
+    if browser.has("app").await {
+        browser.press("app").await;
+        browser.press("app-pay").await;
+    } else {
+        browser.press("pay").await;
+    }
+    browser.becomes("order-state", "data-state", "paid").await;
+    assert_eq!(stage.held().await.len(), 1);
 }

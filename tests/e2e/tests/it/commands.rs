@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::stage::process::{Ended, binary};
-use crate::stage::{Stage, text};
+use crate::stage::{Stage, data, operator_key, payhost, serve, text};
 
 /// A command on a machine that has no data of the host.
 fn elsewhere(url: &str, key: &str, words: &[&str]) -> Ended {
@@ -164,4 +164,114 @@ async fn a_channel_is_run_by_command() {
     assert!(run(&["--json", "channel", "check", &id]).json()["findings"].is_array());
     let shown = run(&["channel", "show", &id]).out;
     assert!(shown.lines().all(|line| line.chars().count() < 200), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_sent_to_no_other_host_whatever_the_path_says() {
+    let stage = Stage::start().await;
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let port = stranger.local_addr().unwrap().port().to_string();
+    let (first, rest) = port.split_at(port.len() - 2);
+    let at_stranger = format!("@127.0.0.1:{port}/v1/x");
+    for (url, path) in [
+        (format!("http://127.0.0.1:{first}"), format!("{rest}/v1/x")),
+        ("http://127.0.0.1".to_owned(), format!(":{port}/v1/x")),
+        (stage.url.clone(), at_stranger.clone()),
+        (stage.url.clone(), format!("//127.0.0.1:{port}/v1/x")),
+        (stage.url.clone(), format!("http://127.0.0.1:{port}/v1/x")),
+        (format!("http://user@127.0.0.1:{port}"), "/v1/x".to_owned()),
+        (format!("http://127.0.0.1:{port}/?x="), "/v1/x".to_owned()),
+        (format!("http://127.0.0.1:{port}/#"), "/v1/x".to_owned()),
+    ] {
+        let ended = elsewhere(&url, "op_SECRETKEY", &["api", "GET", &path]);
+        assert!(ended.code == 1 && !ended.err.contains("SECRETKEY"), "{url} {path}: {}", ended.err);
+        assert!(ended.err.contains("path") || ended.err.contains("--url"), "{url} {path}: {}", ended.err);
+        assert!(stranger.accept().is_err(), "{url} {path}: somebody else was asked");
+    }
+    let found = elsewhere(&stage.url, &stage.shop.key, &["--json", "api", "GET", "/v1/events?limit=1"]);
+    assert!(found.json()["data"].is_array());
+}
+
+/// Whether somebody came.
+fn came(stranger: &std::net::TcpListener) -> bool {
+    stranger.set_nonblocking(true).unwrap();
+    stranger.accept().is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_tells_nothing_to_who_took_a_dead_servers_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut host, url) = serve(folder.path(), &[]);
+    let run = |words: &[&str]| Ended::of(payhost(folder.path()).args(words));
+    run(&["--json", "shop", "create", "--name", "가게"]).json();
+    assert!(data(folder.path()).join("server.json").exists());
+    // As a loss of power does; its file stays.
+    host.kill();
+    let stranger = std::net::TcpListener::bind(url.strip_prefix("http://").unwrap()).unwrap();
+    assert!(data(folder.path()).join("server.json").exists());
+    let listed = run(&["--json", "shop", "list"]).json();
+    assert_eq!(
+        listed["data"].as_array().unwrap().len(),
+        1,
+        "the command opened the host by itself: {listed}"
+    );
+    assert!(!came(&stranger), "the run's key went to a stranger");
+    drop(stranger);
+    let (_host, url) = serve(folder.path(), &[]);
+    run(&["--json", "shop", "create", "--name", "가게"]).json();
+    let key = operator_key(folder.path());
+    let both = elsewhere(&url, &key, &["--json", "shop", "list"]).json();
+    assert_eq!(both["data"].as_array().unwrap().len(), 2, "{both}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_wrote_is_shown_as_text_and_moves_nothing() {
+    let stage = Stage::start().await;
+    let note = "x\nstate: paid\n";
+    let more = json!({"metadata": {"note": note, "right": "\u{202e}dlog", "clear": "\u{9b}2J"}});
+    let created = stage.create_as(&stage.shop, "A-1", more).await;
+    // Characters of control are refused, but for line ends and tabs.
+    created.problem(400, "invalid_request");
+    let more = json!({"metadata": {"note": note, "right": "\u{202e}dlog"}});
+    let id = text(&stage.create_as(&stage.shop, "A-1", more).await.expect(201), "id");
+    let run = |words: &[&str]| elsewhere(&stage.url, &stage.shop.key, words);
+    let shown = run(&["payment", "show", &id]).out;
+    assert!(shown.contains("note: x\\nstate: paid\\n") && shown.contains("right: \\u202edlog"), "{shown}");
+    assert_eq!(
+        shown.lines().filter(|line| line.contains("state: paid") && !line.contains("note")).count(),
+        0,
+        "{shown}"
+    );
+    let json = run(&["--json", "payment", "show", &id]);
+    assert!(
+        !json.out.contains('\u{202e}') && json.json()["metadata"]["right"] == "\u{202e}dlog",
+        "{}",
+        json.out
+    );
+    // A script gets the value to the letter.
+    assert_eq!(run(&["--print", "metadata.note", "payment", "show", &id]).out, format!("{note}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_leaves_is_no_failure() {
+    let stage = Stage::start().await;
+    for words in [
+        &["openapi"][..],
+        &["payment", "list"],
+        &["--json", "payment", "list"],
+        &["payment", "list", "--csv"],
+    ] {
+        let mut command = Command::new(binary("payhost"));
+        command.args(words).env("PAYHOST_URL", &stage.url).env("PAYHOST_KEY", &stage.shop.key);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code() == Some(0) && errors.is_empty(),
+            "{words:?}: {:?} {errors}",
+            output.status
+        );
+    }
 }

@@ -87,3 +87,20 @@ async fn a_decline_at_confirm_is_told_and_the_buyer_may_pay_again() {
         assert_eq!(confirm(&stage, &payment).await.expect(200)["state"], "paid");
     }
 }
+
+/// A second window that came to nothing hides no buyer who waits in the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_who_waits_is_confirmed_though_a_newer_window_was_left() {
+    let stage = stage().await;
+    let created =
+        stage.create_as(&stage.shop, "A-1", json!({"device": "pc", "confirm": "manual"})).await.expect(201);
+    let first = stage.open(&created).await;
+    let second = stage.open(&created).await;
+    let outcome = stage.come_back(&stage.choose(&first, pay()).await).await;
+    assert_eq!(outcome.result, "awaiting_confirm", "{}", outcome.words);
+    let left = stage.call("POST", &second.leave).form(&[]).send().await;
+    assert_eq!(stage.outcome(left.header("location")).await.result, "cancelled_by_buyer");
+    let paid = confirm(&stage, &created).await.expect(200);
+    has(&paid, &json!({"/state": "paid", "/amount/paid": 20_900}), "confirmed");
+    assert_eq!(stage.count("approved").await, 1);
+}

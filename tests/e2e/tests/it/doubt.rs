@@ -410,6 +410,33 @@ async fn an_undo_whose_answer_was_lost_ends_when_the_gateway_says_that_the_sale_
     }
 }
 
+/// Somebody gave a part back in the gateway's admin meanwhile: no undo takes such a sale back, and the rest is held.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_was_cancelled_in_part_is_not_called_unpaid() {
+    let stage = Stage::start().await;
+    let lookup = stage.shop_with_lookup().await;
+    for shop in [&lookup, &stage.shop] {
+        let silent = |operation| (operation, "drop_before", json!({"times": "always"}));
+        let faults = [("pay_auth", "drop_after", json!({})), silent("net_cancel"), silent("inquiry")];
+        let tried = try_to_pay(&stage, shop, "A-1", &faults).await;
+        assert_eq!(tried.outcome.result, "in_doubt");
+        let tid = text(&stage.sales(order_ref(&tried.window)).await[0], "tid");
+        let url = format!("{}/_sim/cancel", stage.gateway.browser_origin);
+        let part = json!({"tid": tid, "price": 5_000});
+        stage.call("POST", &url).json(&part).send().await.expect(204);
+        stage.no_faults().await;
+        eventually("an undo is refused", Duration::from_secs(40), async || {
+            let names = stage.names(shop, &tried.created).await;
+            names.iter().any(|name| name.starts_with("undo declined")).then_some(())
+        })
+        .await;
+        let payment = stage.payment_as(shop, &tried.created).await;
+        assert_eq!(payment["resolution"], "in_doubt", "{payment}");
+        assert_eq!(held(&stage, &tried.window).await, 15_900);
+        books_agree(&stage, shop, &tried, "after the undo").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_inquiry_that_goes_wrong_is_repeated_before_anything_is_undone() {
     let stage = Stage::start().await;

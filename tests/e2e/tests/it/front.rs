@@ -52,30 +52,37 @@ async fn half_requests_do_not_stop_the_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_cannot_be_tried_without_end() {
+async fn keys_cannot_be_tried_without_end_and_a_right_one_is_never_refused_for_others() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = payhost(folder.path());
-    command.env("PAYHOST_BAD_KEYS_PER_MINUTE", "5");
-    let (_host, url) = try_serve(&mut command, folder.path(), &[]).unwrap();
+    let start = || {
+        let mut command = payhost(folder.path());
+        command.env("PAYHOST_BAD_KEYS_PER_MINUTE", "5");
+        try_serve(&mut command, folder.path(), &[]).unwrap()
+    };
     let client = crate::stage::http::client();
-    let ask = |key: &str| Call::new(&client, "GET", format!("{url}/v1/shops")).key(key).send();
+    let ask = |url: &str, key: &str| Call::new(&client, "GET", format!("{url}/v1/shops")).key(key).send();
+    let (host, url) = start();
     let made = Call::new(&client, "POST", format!("{url}/v1/keys")).key(&operator_key(folder.path()));
     let good = text(&made.json(&json!({"name": "in use"})).send().await.expect(201), "secret");
-    ask(&good).await.expect(200);
+    drop(host);
+    // Nothing is known yet of who asks from where.
+    let (_host, url) = start();
     let mut tried = 0;
     let refused = loop {
-        let answer = ask(&format!("op_{tried:064}")).await;
+        let answer = ask(&url, &format!("op_{tried:064}")).await;
         if answer.status != 401 {
             break answer;
         }
         assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"payhost\"");
         tried += 1;
-        assert!(tried <= 20, "keys are looked up without end");
+        assert!(tried <= 20, "keys are tried without end");
     };
     refused.problem(429, "too_many_requests");
     assert!(tried >= 5 && refused.header("retry-after").parse::<u64>().unwrap() > 0, "{tried}");
-    // One that was right from here before goes on.
-    ask(&good).await.expect(200);
+    // From the same address, for the first time.
+    ask(&url, &good).await.expect(200);
+    ask(&url, "op_wrong").await.problem(429, "too_many_requests");
+    ask(&url, &good).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -369,3 +369,17 @@ async fn no_token_of_any_kind_is_in_a_log() {
 async fn no_token_of_any_kind_is_in_a_log_on_postgres() {
     every_way(Stage::on_postgres().await).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_no_text_opens_nothing_on_any_page() {
+    let stage = Stage::start().await;
+    for path in
+        ["/checkout/%ff", "/return/%ff", "/refund/%ff", "/refund/%00", "/refund/a%e2%80%ae", "/refund/x"]
+    {
+        let page = stage.call("GET", path).send().await;
+        assert_eq!(page.status, 404, "{path}: {}", page.text);
+        assert!(page.header("content-type").starts_with("text/html"), "{path}");
+    }
+    let page = stage.call("POST", "/refund/%ff").form(&account("0000-0000-0000-0000")).send().await;
+    assert_eq!(page.status, 404, "{}", page.text);
+}

@@ -105,7 +105,7 @@ async fn every_method_is_paid_and_cancelled_on_both_devices_with_its_details() {
             if matches!(kind, "card" | "easy_pay") || !payment["cash_receipt"].is_null() {
                 assert!(text(&payment, "receipt_url").contains(sold["tid"].as_str().unwrap()), "{what}");
             }
-            let gone = cancel(&stage, &payment, &what, json!({})).await.expect(200);
+            let gone = cancel(&stage, &payment, &format!("{device}-{at}"), json!({})).await.expect(200);
             assert_eq!(
                 (&gone["state"], &gone["amount"]["cancelled"]),
                 (&json!("cancelled"), &json!(20_900)),

@@ -265,23 +265,142 @@ async fn of_what_names_no_order_a_digest_and_a_few_words_stay_and_big_junk_is_st
     let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
     deposit(&stage, &oid, json!({})).await;
     in_state(&stage, &stage.shop, &created, "paid").await;
+    noticed(&stage, "applied").await;
     assert_eq!(number(&stage, "SELECT COUNT(*) FROM notice WHERE state = 'applied' AND raw IS NOT NULL"), 1);
     let records = "SELECT COUNT(*) FROM call WHERE function = 'receive' AND record IS NOT NULL";
     assert_eq!(number(&stage, records), 1);
 }
 
+/// Posts messages, sixteen at once; how many were answered so.
+async fn flood(stage: &Stage, messages: Vec<Vec<(String, String)>>, status: u16) -> usize {
+    let url = notify_url(stage, &stage.shop);
+    let answers = iter(messages.into_iter().map(|fields| stage.call("POST", &url).form(&fields).send()));
+    let answers: Vec<u16> = answers.buffer_unordered(16).map(|answer| answer.status).collect().await;
+    assert!(answers.iter().all(|status| [200, 429].contains(status)), "{answers:?}");
+    answers.iter().filter(|found| **found == status).count()
+}
+
+async fn waiting(stage: &Stage) -> Vec<Value> {
+    let found = stage.operator("GET", "/v1/attention?kind=notice&limit=100", Value::Null).await.expect(200);
+    assert_eq!(found["next"], Value::Null);
+    found["data"].as_array().unwrap().clone()
+}
+
+/// Messages that name an account which is not the payment's.
+async fn a_hundred_forged_ones_and_then_the_deposit(stage: &Stage) {
+    let (created, oid) = awaiting(stage, &stage.shop, "A-1", "pc").await;
+    let junk = (0..100).map(|number| forged(&oid, TOTAL, &format!("999{number}"))).collect();
+    let refused = flood(stage, junk, 429).await;
+    // Sixteen at once may be kept before each sees the others.
+    assert!((80 - 15..=80).contains(&refused), "{refused} were not taken");
+    eventually("what was kept is looked at", SOON, async || {
+        let mismatched = notices(stage, &stage.shop, "?state=mismatched&limit=100").await;
+        (mismatched.len() == 100 - refused).then_some(())
+    })
+    .await;
+    let begun = std::time::Instant::now();
+    deposit(stage, &oid, json!({})).await;
+    let paid = in_state(stage, &stage.shop, &created, "paid").await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!((&paid["amount"]["paid"], &paid["resolution"]), (&json!(TOTAL), &json!("none")));
+    // One entry, with what there is of the kind.
+    noticed(stage, "applied").await;
+    let entries = waiting(stage).await;
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!(
+        (&entries[0]["payment_id"], &entries[0]["count"]),
+        (&created["id"], &json!(100 - refused)),
+        "{entries:?}"
+    );
+    let query = format!("?payment_id={}&state=mismatched&limit=100", text(&created, "id"));
+    assert_eq!(notices(stage, &stage.shop, &query).await.len(), 100 - refused);
+    let log = std::fs::read_to_string(stage.folder.path().join("payhost.log")).unwrap();
+    let told = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR"));
+    let told: Vec<&str> = told.filter(|line| line.contains("notice")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn who_knows_an_order_number_makes_up_a_hundred_messages_about_it_and_stops_no_other_order() {
+async fn a_hundred_forged_notices_about_an_order_shut_out_no_deposit_and_are_one_entry_and_one_warning() {
+    let stage = stage().await;
+    a_hundred_forged_ones_and_then_the_deposit(&stage).await;
+    // Of what cannot be the payment's the message itself is not kept.
+    let raw = "SELECT COUNT(*) FROM notice WHERE state = 'mismatched' AND raw IS NOT NULL";
+    assert_eq!(number(&stage, raw), 0);
+    let jobs = number(&stage, "SELECT COUNT(*) FROM job WHERE kind = 'notice'");
+    assert_eq!(jobs, number(&stage, "SELECT COUNT(*) FROM notice"), "what is not kept leaves no job");
+    assert_eq!(number(&stage, "SELECT COUNT(*) FROM call WHERE function = 'inquire'"), 2, "the deposit's");
+    let entry = waiting(&stage).await.remove(0);
+    let decided = decide(&stage, &entry, "dismiss").await.expect(200);
+    assert_eq!(decided["state"], "dismissed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgresql_a_hundred_forged_notices_about_an_order_shut_out_no_deposit() {
+    let stage = told(Stage::on_postgres().await).await;
+    a_hundred_forged_ones_and_then_the_deposit(&stage).await;
+}
+
+/// The same of messages that name the right account, and parts of the amount: the gateway can neither confirm nor deny them.
+async fn forged_with_the_account_and_then_the_deposit(stage: &Stage) {
+    let (created, oid) = awaiting(stage, &stage.shop, "A-1", "pc").await;
+    let account = text(&stage.payment(&created).await["virtual_account"], "number");
+    let parts = (1..=100).map(|part| forged(&oid, part, &account)).collect();
+    let refused = flood(stage, parts, 429).await;
+    assert!((80 - 15..=80).contains(&refused), "{refused} were not taken");
+    let made = deposit(stage, &oid, json!({"notice": {"hold": true}})).await;
+    let path = format!("notices/{}/send", notice_id(&made));
+    let sent = sim(stage, "POST", &path, json!({})).await.expect(200);
+    assert_eq!(sent["accepted"], 1, "it is taken at once: {sent}");
+    let paid = in_state(stage, &stage.shop, &created, "paid").await;
+    assert_eq!(paid["amount"]["paid"], TOTAL);
+    let entries = waiting(stage).await;
+    assert_eq!((entries.len(), &entries[0]["count"]), (1, &json!(100 - refused)), "{entries:?}");
+    let names = stage.names(&stage.shop, &created).await;
+    assert_eq!((count(&names, "payment.paid"), count(&names, "deposited")), (1, 1), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correct_notice_is_taken_after_all_that_is_kept_of_others_was_sent() {
+    let stage = stage().await;
+    forged_with_the_account_and_then_the_deposit(&stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgresql_a_correct_notice_is_taken_after_all_that_is_kept_of_others_was_sent() {
+    let stage = told(Stage::on_postgres().await).await;
+    forged_with_the_account_and_then_the_deposit(&stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knows_an_order_number_makes_up_messages_about_it_and_stops_no_other_order() {
     let stage = stage().await;
     let (_, own) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
     let (created, oid) = awaiting(&stage, &stage.shop, "A-2", "pc").await;
     let url = notify_url(&stage, &stage.shop);
     let mut answers = Vec::new();
-    for number in 0..105 {
+    for number in 0..25 {
         let forged = forged(&own, TOTAL, &format!("999{number}"));
         answers.push(stage.call("POST", &url).form(&forged).send().await.status);
     }
-    assert_eq!(answers, [vec![200; 100], vec![429; 5]].concat());
+    assert_eq!(answers, [vec![200; 20], vec![429; 5]].concat());
+    deposit(&stage, &oid, json!({})).await;
+    in_state(&stage, &stage.shop, &created, "paid").await;
+    // What a person put aside makes room.
+    let entry = waiting(&stage).await.remove(0);
+    decide(&stage, &entry, "dismiss").await.expect(200);
+    assert_eq!(flood(&stage, vec![forged(&own, TOTAL, "8880")], 200).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_told_to_another_channel_of_its_merchant_is_heard_in_a_flood() {
+    let stage = told(Stage::serving(&["--notice-strange-per-hour", "0"]).await).await;
+    let body = json!({"plugin": "inicis", "preset": "test_pay", "default": false});
+    let other = text(&stage.post("/v1/channels", &body).await.expect(201), "id");
+    let url = format!("{}/notify/{other}", stage.url);
+    sim(&stage, "PATCH", "vbank/settings", json!({"urls": {"INIpayTest": url}})).await.expect(200);
+    assert_eq!(stage.call("POST", &url).form(&forged("older-cart-1", TOTAL, "1")).send().await.status, 429);
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
     deposit(&stage, &oid, json!({})).await;
     in_state(&stage, &stage.shop, &created, "paid").await;
 }

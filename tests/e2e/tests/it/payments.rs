@@ -374,3 +374,25 @@ async fn the_list_is_newest_first_in_pages_and_by_order() {
         answer.problem(400, "invalid_request");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_seen_is_in_no_order_and_what_is_no_text_in_no_query() {
+    let stage = Stage::start().await;
+    for hidden in ["\u{202e}", "\u{2066}", "\u{200f}", "\u{2028}", "\n"] {
+        let order_id = format!("A-1{hidden}2");
+        let refused =
+            stage.create_as(&stage.shop, &order_id, json!({})).await.problem(400, "invalid_request");
+        assert_eq!(refused["field"], "order_id", "{hidden:?}");
+        let more = json!({"order_name": format!("금{hidden}1000 원")});
+        let refused = stage.create_as(&stage.shop, "A-2", more).await.problem(400, "invalid_request");
+        assert_eq!(refused["field"], "order_name", "{hidden:?}");
+    }
+    // What an address book or an editor leaves there is no reason to refuse an order.
+    let more = json!({"order_name": "\u{202a}수제\u{200b} 잼\u{202c}"});
+    let created = stage.create_as(&stage.shop, "A-3", more).await.expect(201);
+    assert_eq!(created["order_name"], "수제 잼");
+    for query in ["order_id=%ff", "order_id=A%ed%95", "text=%c0%80"] {
+        let refused = stage.get(&format!("/v1/payments?{query}")).await.problem(400, "invalid_request");
+        assert_eq!(refused["field"], query.split('=').next().unwrap(), "{query}");
+    }
+}

@@ -217,3 +217,18 @@ async fn a_key_whose_row_was_edited_in_the_database_lets_nobody_in() {
     }
     assert!(host.logged().contains("row was changed in the database"), "{}", host.logged());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_whose_text_would_hide_what_it_wants_is_not_installed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_host, _) = serve(folder.path(), &[]);
+    let file = folder.path().join("evil.wasm");
+    for hidden in ["\u{1b}[8m", "\u{202e}", "\r\n"] {
+        let from = "through KG INICIS's payment window";
+        let to = format!("through KG INICIS's payment{hidden}{}", "x".repeat(from.len() - 27 - hidden.len()));
+        std::fs::write(&file, patched(from, &to)).unwrap();
+        let refused = Ended::of(payhost(folder.path()).args(["plugin", "install", file.to_str().unwrap()]));
+        assert!(refused.code == 1 && refused.err.contains("not seen"), "{hidden:?}: {}", refused.err);
+        assert!(!refused.err.trim_end().contains(hidden), "{:?}", refused.err);
+    }
+}

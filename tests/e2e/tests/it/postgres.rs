@@ -163,7 +163,7 @@ async fn a_payment_whose_time_is_over_keeps_its_order_while_an_attempt_begins() 
         let attempt = "INSERT INTO attempt (id, shop_id, payment_id, kind, state, call_id, plugin_digest, revision, request, \
                        now_ms, seed, lease_until_us, lease_token, created_us, updated_us) \
                        SELECT 'att_' || substr(id, 5), shop_id, id, 'cancel', 'intent', 'call_' || substr(id, 5), '', 1, \
-                       '{}', 1, '', 1, '', 1, 1 FROM payment WHERE id = $1";
+                       '{}'::bytea, 1, '', 1, '', 1, 1 FROM payment WHERE id = $1";
         assert_eq!(tx.execute(attempt, &[&id]).unwrap(), 1);
         beginning.send(()).unwrap();
         let waiting =

@@ -93,7 +93,7 @@ async fn a_shop_is_removed_when_nothing_of_it_is_open_and_the_operator_still_can
     assert_eq!(listed["data"], json!([]));
     let listed = stage.operator("GET", "/v1/shops?removed=true", Value::Null).await.expect(200);
     assert_eq!(listed["data"][0]["id"], json!(stage.shop.id));
-    stage.operator("PATCH", &path, json!({"suspended": false})).await.problem(409, "conflict");
+    stage.operator("PATCH", &path, json!({"suspended": false})).await.problem(409, "shop_removed");
 
     let acting = |verb: &str, path: &str| {
         let call = stage.call(verb, path).key(&stage.operator_key());
@@ -106,5 +106,73 @@ async fn a_shop_is_removed_when_nothing_of_it_is_open_and_the_operator_still_can
     let call = acting("POST", &format!("/v1/payments/{id}/cancel")).header("idempotency-key", "k");
     assert_eq!(call.json(&json!({})).send().await.expect(200)["state"], "cancelled");
     let call = acting("POST", "/v1/payments").json(&crate::stage::order("new", json!({})));
-    call.send().await.problem(403, "shop_suspended");
+    call.send().await.problem(409, "shop_removed");
+}
+
+/// Whatever makes or changes something for a shop.
+async fn nothing_for_a_removed_one(stage: Stage) {
+    let endpoint =
+        stage.post("/v1/webhook-endpoints", &json!({"url": "http://127.0.0.1:9/"})).await.expect(201);
+    let path = format!("/v1/shops/{}", stage.shop.id);
+    stage.operator("DELETE", &path, Value::Null).await.expect(200);
+    for mode in ["test", "live"] {
+        let key = json!({"shop_id": stage.shop.id, "mode": mode});
+        stage.operator("POST", "/v1/keys", key).await.problem(409, "shop_removed");
+    }
+    let (endpoint, channel) = (text(&endpoint, "id"), &stage.shop.channel);
+    for (verb, path, body) in [
+        ("POST", "/v1/channels".to_owned(), json!({"plugin": "inicis", "preset": "test_pay"})),
+        ("PATCH", format!("/v1/channels/{channel}"), json!({"enabled": true, "watch": true})),
+        ("POST", "/v1/webhook-endpoints".to_owned(), json!({"url": "http://127.0.0.1:9/"})),
+        ("PATCH", format!("/v1/webhook-endpoints/{endpoint}"), json!({"enabled": true})),
+        ("POST", format!("/v1/webhook-endpoints/{endpoint}/rotate-secret"), json!({})),
+        ("POST", "/v1/events/samples".to_owned(), json!({"type": "payment.paid"})),
+        ("POST", "/v1/payments".to_owned(), crate::stage::order("new", json!({}))),
+    ] {
+        let call = stage.call(verb, &path).key(&stage.operator_key());
+        let call = call.header("payhost-shop", &stage.shop.id).header("payhost-mode", "test");
+        let answer = call.json(&body).send().await;
+        assert_eq!(
+            (answer.status, answer.problem(409, "shop_removed")["code"].as_str()),
+            (409, Some("shop_removed")),
+            "{verb} {path}"
+        );
+    }
+    let acting = |path: &str| {
+        let call = stage.call("GET", path).key(&stage.operator_key());
+        call.header("payhost-shop", &stage.shop.id).header("payhost-mode", "test").send()
+    };
+    let channels = acting("/v1/channels").await.expect(200);
+    assert!(channels["data"].as_array().unwrap().iter().all(|one| one["enabled"] == false), "{channels}");
+    assert_eq!(acting("/v1/webhook-endpoints").await.expect(200)["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_made_for_a_shop_that_was_removed() {
+    nothing_for_a_removed_one(Stage::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_made_for_a_shop_that_was_removed_on_postgres() {
+    nothing_for_a_removed_one(Stage::on_postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_made_while_its_shop_is_removed_is_ended_with_it_or_not_made() {
+    for stage in [Stage::start().await, Stage::on_postgres().await] {
+        let path = format!("/v1/shops/{}", stage.shop.id);
+        let make = async || {
+            for _ in 0..5 {
+                let answer = stage.operator("POST", "/v1/keys", json!({"shop_id": stage.shop.id})).await;
+                assert!([201, 409].contains(&answer.status), "{}", answer.text);
+            }
+        };
+        let remove = async || {
+            stage.operator("DELETE", &path, Value::Null).await.expect(200);
+        };
+        tokio::join!(make(), make(), make(), remove(), make(), make());
+        let keys = stage.operator("GET", &format!("/v1/keys?shop_id={}", stage.shop.id), Value::Null).await;
+        let keys = keys.expect(200);
+        assert!(keys["data"].as_array().unwrap().iter().all(|key| !key["revoked_at"].is_null()), "{keys}");
+    }
 }

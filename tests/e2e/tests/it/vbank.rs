@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::stage::deposit::{
-    TOTAL, awaiting, count, deposit, forged, in_state, noticed, notices, notify_url, sim, stage,
+    TOTAL, awaiting, count, deposit, forged, in_state, noticed, notices, notify_url, sim, stage, told,
 };
 use crate::stage::{Stage, eventually, text};
 
@@ -302,6 +302,27 @@ async fn a_close_whose_answer_is_lost_is_found_out_and_its_key_answers_that() {
     assert_eq!((&closed["resolution"], &closed["amount"]["paid"]), (&json!("none"), &json!(0)), "{closed}");
     assert_eq!(close().await.expect(200)["state"], "cancelled");
     assert_eq!(count(&stage.names(&stage.shop, &created).await, "closed"), 1);
+}
+
+/// The gateway tells when the money was sent to the buyer's account, which is long after that was asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_whose_answer_is_lost_is_found_when_its_transfer_is_made() {
+    let stage = told(Stage::with(|options| options.settings.vbank_refund_wait_ms = 4_000).await).await;
+    let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
+    deposit(&stage, &oid, json!({})).await;
+    in_state(&stage, &stage.shop, &created, "paid").await;
+    stage.fault("refund", "drop_after", json!({"oid": oid})).await;
+    let account = json!({"account": {"bank": "088", "holder": "홍길동", "number": "110-123-456789"}});
+    let refund = || stage.cancel_with(&stage.shop, &created, "k-1", &account);
+    assert_eq!(refund().await.expect(202)["resolution"], "in_doubt");
+    in_state(&stage, &stage.shop, &created, "cancelled").await;
+    let given_back = refund().await.expect(200);
+    assert_eq!(
+        (&given_back["resolution"], &given_back["amount"]["cancelled"]),
+        (&json!("none"), &json!(TOTAL))
+    );
+    let names = stage.names(&stage.shop, &created).await;
+    assert_eq!(count(&names, "payment.changed_at_gateway"), 0, "{names:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -362,6 +362,17 @@ impl Rig {
         call.json(&body).try_send().await.unwrap_or_else(|_| gone())
     }
 
+    /// The payment that takes the place of one.
+    pub async fn replaced(&self, payment: &Payment) -> Payment {
+        let made = self.replace(payment, "k-replace").await.expect(201);
+        Payment {
+            id: made["id"].as_str().unwrap().parse().unwrap(),
+            checkout_url: made["checkout_url"].as_str().unwrap().to_owned(),
+            total: TOTAL + 1000,
+            order_ref: std::sync::Mutex::default(),
+        }
+    }
+
     /// States of the payments of an order, the newest first.
     pub async fn states_of_order(&self, payment: &Payment) -> Vec<String> {
         let order_id = self.books(payment).await.row.order_id;
@@ -379,6 +390,18 @@ impl Rig {
             .key(self.host.run_key())
             .header("idempotency-key", &payment.id.to_string());
         call.json(&finding).send().await.expect(200)
+    }
+
+    /// The gateway declines the next approval of an order.
+    pub async fn decline(&self, order_ref: &str) {
+        let body = json!({"operation": "pay_auth", "fault": "decline", "code": "500644", "times": 1, "oid": order_ref});
+        let url = format!("{}/_sim/faults", self.gateway.browser_origin);
+        self.call("POST", &url).json(&body).send().await.expect(201);
+    }
+
+    /// The gateway is asked about a payment.
+    pub async fn sync(&self, payment: &Payment) -> Answer {
+        self.call("POST", &format!("/v1/payments/{}/sync", payment.id)).key(&self.key).send().await
     }
 
     /// Time goes by, here and at the gateway.
@@ -422,7 +445,7 @@ impl Rig {
                 let id = job.id;
                 let stored = self.host.store().transact(move |tx| match done {
                     Done::Finished => jobs::finish(tx, id, "t", now_us),
-                    Done::Again(due_us, words) => jobs::retry_at(tx, (id, "t"), due_us, Some(&words), now_us),
+                    Done::Again(due_us, _) => jobs::retry_at(tx, (id, "t"), due_us, None, now_us),
                 });
                 let stored: Result<bool, Error> = stored.await;
                 stored.unwrap();

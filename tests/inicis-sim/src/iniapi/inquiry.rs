@@ -127,9 +127,13 @@ fn v2(sim: &Sim, sale: &Sale) -> Map<String, Value> {
     let ended = !matches!(sale.state, SaleState::AwaitingDeposit) && sale.remaining == 0;
     let taken_back = sale.deposits.last().and_then(|deposit| deposit.cancelled_at);
     let end = sale.cancels.last().filter(|_| ended).map(|cancel| cancel.at);
-    let end = end.or(taken_back.filter(|_| sale.remaining == 0)).map(kst_date_time);
+    let end = end.or(taken_back.filter(|_| sale.remaining == 0));
     let refunded = sale.deposited_at.is_some();
-    let (refund, cancel) = if refunded { (end, None) } else { (None, end) };
+    // Assumed: the moment at which the money was sent to the account, not the one at which that was asked for.
+    let sent = end.map(|at| at.saturating_add(sim.settings.vbank_refund_wait_ms));
+    let sent = sent.filter(|at| *at <= sim.clock.now_ms());
+    let (refund, cancel) = if refunded { (sent, None) } else { (None, end) };
+    let (refund, cancel) = (refund.map(kst_date_time), cancel.map(kst_date_time));
     let ((refund_date, refund_time), (cancel_date, cancel_time)) =
         (refund.unwrap_or_default(), cancel.unwrap_or_default());
     let may_part = sim.merchants.get(&sale.auth.mid).is_some_and(|merchant| merchant.partial_cancel)

@@ -91,7 +91,7 @@ fn verify<'a>(
 /// Whether a sale is in a state that a net cancel takes back.
 ///
 /// # Errors
-/// Never approved, or cancelled already.
+/// Never approved, or cancelled already; of which a part was cancelled (625: assumed to be said of a net cancel too).
 pub fn still_held(sale: &Sale) -> Result<(), Refusal> {
     match sale.state {
         SaleState::Authenticated | SaleState::Declined => {
@@ -101,7 +101,8 @@ pub fn still_held(sale: &Sale) -> Result<(), Refusal> {
             Err(Refusal::new("SIM:TWICE", "이미 취소된 거래입니다"))
         }
         SaleState::PartiallyCancelled => {
-            Err(Refusal::new("SIM:PART", "부분취소된 거래는 망취소할 수 없습니다"))
+            let code = format!("{}625", sale.network());
+            Err(Refusal::coded(&code, "부분취소된 거래는 망취소할 수 없습니다"))
         }
         SaleState::Approved | SaleState::AwaitingDeposit => Ok(()),
     }

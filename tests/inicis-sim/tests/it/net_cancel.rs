@@ -83,4 +83,10 @@ async fn a_declined_an_old_and_a_refunded_sale_are_not_net_cancelled() {
     assert_eq!(cancel(&rig, &post, &request).await["resultCode"], "SIM:LATE");
     assert_eq!(rig.refund(MID, &tid).await["resultCode"], "00");
     assert_eq!(cancel(&rig, &post, &request).await["resultCode"], "SIM:TWICE");
+
+    let post = rig.authenticate(MID, "O-3", "1000").await;
+    let request = rig.approval(&post, 1);
+    let tid = rig.form_json(get(&post, "authUrl"), &request).await["tid"].as_str().unwrap().to_owned();
+    assert_eq!(rig.part(&tid, "400", "600").await["resultCode"], "00");
+    assert_eq!(cancel(&rig, &post, &request).await["resultCode"], "500625");
 }

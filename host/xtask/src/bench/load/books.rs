@@ -1,8 +1,9 @@
-//! What the database and the gateway's ledger say afterwards, read from outside. Invariant: no code of payhost is used here;
-//! a run counts only if every payment that was made is paid once, with its amount, on both sides, and nothing else is there.
+//! What the database and the gateway's ledger say afterwards, read from outside. Invariant: no code of payhost is used here, but
+//! for the vault, which opens what the network saw; a run counts only if every payment that was made is paid once, with its amount, on both sides, and nothing else is there.
 
 use std::collections::HashMap;
 
+use payhost_store::{Cell, MasterKey, Sealed, Vault};
 use serde_json::Value;
 
 use super::buyer::Made;
@@ -121,12 +122,30 @@ pub async fn reconcile(place: &Place, made: &[Made], fact: &str) -> usize {
 
 /// How long the gateway took to answer each payment's approval, in milliseconds, as the host's network saw it.
 pub fn gateway_ms(place: &Place) -> HashMap<String, f64> {
-    let sql = "SELECT payment_id, CAST(outcome AS TEXT) FROM attempt WHERE kind = 'complete'";
-    let of = |text: &str| -> f64 {
-        let outcome: Value = serde_json::from_str(text).unwrap();
+    let hex = |column: &str| match place.database {
+        None => format!("HEX({column})"),
+        Some(_) => format!("ENCODE({column}, 'hex')"),
+    };
+    let sql = format!(
+        "SELECT payment_id, attempt.id, {}, shop.id, {} FROM attempt JOIN shop ON shop.id = attempt.shop_id \
+         WHERE kind = 'complete'",
+        hex("outcome"),
+        hex("data_key")
+    );
+    let vault = Vault::unbound(MasterKey::read_file(&place.master_key_file()).unwrap()).unwrap();
+    let of = |row: &Row| -> f64 {
+        let key = vault.unwrap(row[3].parse().unwrap(), &sealed(&row[4])).unwrap();
+        let cell = Cell { table: "attempt", column: "outcome", row: &row[1] };
+        let outcome: Value = serde_json::from_slice(&key.open(&cell, &sealed(&row[2])).unwrap()).unwrap();
         let exchanges = outcome["network"]["exchanges"].as_array().unwrap();
         let ms = |value: &Value| value.as_f64().unwrap();
         exchanges.iter().map(|one| ms(&one["ended_ms"]) - ms(&one["started_ms"])).sum()
     };
-    rows(place, sql).into_iter().map(|row| (row[0].clone(), of(&row[1]))).collect()
+    rows(place, &sql).into_iter().map(|row| (row[0].clone(), of(&row))).collect()
+}
+
+/// Sealed bytes from hex.
+fn sealed(hex: &str) -> Sealed {
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    Sealed::from_bytes((0..hex.len()).step_by(2).map(byte).collect())
 }

@@ -155,7 +155,12 @@ impl Place {
         self.client.post(format!("{}{path}", self.url)).bearer_auth(&shop.key).json(body)
     }
 
-    /// Where the host keeps its SQLite file.
+    /// Where the host keeps its master key.
+    pub fn master_key_file(&self) -> PathBuf {
+        self.folder.path().join("payhost/master.key")
+    }
+
+    /// Where it keeps its SQLite file.
     pub fn sqlite_file(&self) -> PathBuf {
         self.folder.path().join("payhost/payhost.sqlite")
     }

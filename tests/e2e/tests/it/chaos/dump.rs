@@ -1,9 +1,10 @@
 //! The database and the simulator's ledger, read from outside. Invariant: no code of payhost and none of the simulator is used
-//! here; the statements are the checker's own.
+//! here, but for the vault, which opens why a person was called; the statements are the checker's own.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use payhost_store::{MasterKey, Sealed, Vault};
 use rusqlite::types::ValueRef;
 use serde_json::Value;
 
@@ -135,6 +136,7 @@ pub struct Dump {
 enum Cell {
     Int(Option<i64>),
     Text(Option<String>),
+    Bytes(Vec<u8>),
 }
 
 impl Cell {
@@ -148,6 +150,7 @@ impl Cell {
             Self::Int(number) => *number,
             Self::Text(None) => None,
             Self::Text(Some(text)) => panic!("not a number: {text}"),
+            Self::Bytes(_) => panic!("not a number"),
         }
     }
 
@@ -160,7 +163,13 @@ impl Cell {
             Self::Text(text) => text.clone(),
             Self::Int(None) => None,
             Self::Int(Some(number)) => panic!("not a text: {number}"),
+            Self::Bytes(_) => panic!("not a text"),
         }
+    }
+
+    fn sealed(&self) -> Sealed {
+        let Self::Bytes(bytes) = self else { panic!("not sealed") };
+        Sealed::from_bytes(bytes.clone())
     }
 }
 
@@ -168,6 +177,13 @@ type Rows = Vec<Vec<Cell>>;
 
 fn json(cell: &Cell) -> Value {
     serde_json::from_str(&cell.text()).unwrap()
+}
+
+/// What an event says: its id, its payload, its shop, and the shop's key.
+fn payload(vault: &Vault, [id, payload, shop, data_key]: [&Cell; 4]) -> Value {
+    let key = vault.unwrap(shop.text().parse().unwrap(), &data_key.sealed()).unwrap();
+    let cell = payhost_store::Cell { table: "event", column: "payload", row: &id.text() };
+    serde_json::from_slice(&key.open(&cell, &payload.sealed()).unwrap()).unwrap()
 }
 
 /// The statements, in the order of [`Dump::of`].
@@ -181,23 +197,26 @@ const STATEMENTS: [&str; 13] = [
     "SELECT key, state, status, payment_id FROM idempotency",
     "SELECT kind, due_us, CASE WHEN lease_token IS NULL THEN 0 ELSE 1 END FROM job WHERE state = 'waiting'",
     "SELECT shop_id, settings FROM channel",
-    "SELECT payment_id, payload FROM event WHERE name = 'payment.alarm' ORDER BY payment_id, sequence",
+    "SELECT payment_id, event.id, payload, shop.id, data_key FROM event JOIN shop ON shop.id = event.shop_id \
+     WHERE event.name = 'payment.alarm' ORDER BY payment_id, sequence",
     "SELECT event_id, state FROM webhook_delivery",
     "SELECT id, state FROM notice",
     "SELECT event_id FROM webhook_outbox",
 ];
 
 impl Dump {
-    /// Reads both. The database first: what it knows, the ledger must know, too.
-    pub fn read(source: &Source, ledger: &Path) -> Self {
+    /// Reads both. The database first: what it knows, the ledger must know, too. What is sealed there opens with the master key
+    /// in a file.
+    pub fn read(source: &Source, master: &Path, ledger: &Path) -> Self {
         let tables = match source {
             Source::Sqlite(path) => sqlite(path),
             Source::Postgres(address) => postgres(address.clone()),
         };
-        Self { sales: sales(ledger), ..Self::of(&tables) }
+        let vault = Vault::unbound(MasterKey::read_file(master).unwrap()).unwrap();
+        Self { sales: sales(ledger), ..Self::of(&tables, &vault) }
     }
 
-    fn of(tables: &[Rows]) -> Self {
+    fn of(tables: &[Rows], vault: &Vault) -> Self {
         let [
             payments,
             checkouts,
@@ -280,7 +299,8 @@ impl Dump {
             calls: alarms
                 .iter()
                 .filter_map(|row| {
-                    let why = json(&row[1])["data"]["needs_operator"].as_str()?.to_owned();
+                    let said = payload(vault, [&row[1], &row[2], &row[3], &row[4]]);
+                    let why = said["data"]["needs_operator"].as_str()?.to_owned();
                     Some((row[0].text(), why))
                 })
                 .collect(),
@@ -331,7 +351,8 @@ fn sqlite(path: &Path) -> Vec<Rows> {
                 ValueRef::Integer(number) => Cell::Int(Some(number)),
                 ValueRef::Null => Cell::Text(None),
                 ValueRef::Text(text) => Cell::Text(Some(String::from_utf8(text.to_vec()).unwrap())),
-                ValueRef::Real(_) | ValueRef::Blob(_) => panic!("column {at}: neither number nor text"),
+                ValueRef::Blob(bytes) => Cell::Bytes(bytes.to_vec()),
+                ValueRef::Real(_) => panic!("column {at}: a broken number"),
             };
             all.push((0..columns).map(cell).collect());
         }
@@ -353,6 +374,7 @@ fn postgres(address: String) -> Vec<Rows> {
         let mut table = |sql: &&str| -> Rows {
             let rows = moment.query(*sql, &[]).unwrap();
             let cell = |row: &postgres::Row, at: usize| match *row.columns()[at].type_() {
+                postgres::types::Type::BYTEA => Cell::Bytes(row.get(at)),
                 postgres::types::Type::INT8 => Cell::Int(row.get(at)),
                 postgres::types::Type::INT4 => Cell::Int(row.get::<_, Option<i32>>(at).map(i64::from)),
                 _ => Cell::Text(row.get(at)),

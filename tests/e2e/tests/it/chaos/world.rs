@@ -424,7 +424,8 @@ impl World {
             None => Source::Sqlite(self.folder.path().join("payhost/payhost.sqlite")),
             Some(address) => Source::Postgres(address.clone()),
         };
-        Dump::read(&source, &self.folder.path().join("gateway/ledger.jsonl"))
+        let folder = self.folder.path();
+        Dump::read(&source, &folder.join("payhost/master.key"), &folder.join("gateway/ledger.jsonl"))
     }
 
     /// Waits until no job is due or at work; `Err` with what is left when that takes too long. A job that a dead host had

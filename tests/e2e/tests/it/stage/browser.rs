@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::process::{Process, binary};
-use super::{Stage, eventually, text};
+use super::{Stage, axe, eventually, text};
 
 /// How long a page may take to show something.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -176,9 +176,11 @@ impl Browser {
         self.tab.switch_to_window(window.clone()).await.unwrap();
     }
 
-    /// Keeps a picture for people in the folder `PAYHOST_SCREENSHOTS`, when it is set. A page that leaves in that moment has
-    /// none.
+    /// Checks the page with axe-core, and keeps a picture for people in the folder `PAYHOST_SCREENSHOTS`, when it is set. A page
+    /// that leaves in that moment has none.
     pub async fn shoot(&self, what: &str) {
+        let violations = axe::violations(&self.tab).await;
+        assert!(violations.is_empty(), "{} {what}: {violations:#?}", self.story);
         let number = self.shots.get() + 1;
         self.shots.set(number);
         let Some(folder) = std::env::var_os("PAYHOST_SCREENSHOTS") else { return };
@@ -269,7 +271,7 @@ impl ShopSite {
 
     /// Puts two things into the cart and orders them; ends at the order's page and gives its address.
     pub async fn order(&self, browser: &Browser) -> String {
-        self.order_by(browser, "method-window").await
+        self.order_by(browser, "method-card").await
     }
 
     /// The same by the method of a test id.

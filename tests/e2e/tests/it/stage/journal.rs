@@ -1,6 +1,6 @@
-//! What is checked when a stage ends, by itself or killed. Invariant: no log of it has a token ([`super::tokens`]); every call in
-//! its journal runs again to its result byte for byte, from the data folder alone; only one-time secrets and limits are reasons
-//! not to, and they are counted.
+//! What is checked when a stage ends, by itself or killed. Invariant: no log of it has a token ([`super::tokens`]), and its
+//! database nothing that only a sealed value may hold ([`super::stored`]); every call in its journal runs again to its result byte
+//! for byte, from the data folder alone; only one-time secrets and limits are reasons not to, and they are counted.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -26,8 +26,7 @@ impl Drop for Journal {
             return;
         }
         super::tokens::none_in_logs(&self.folder);
-        // Of a host that was killed; its port may be another test's host by now.
-        let _ = std::fs::remove_file(super::data(&self.folder).join("server.json"));
+        super::stored::nothing_readable(&self.folder);
         let ended = Ended::of(payhost(&self.folder).args(["--json", "replay", "--last", &LAST.to_string()]));
         let out = ended.json();
         let count = |path: &str| out.pointer(path).and_then(Value::as_u64).unwrap();

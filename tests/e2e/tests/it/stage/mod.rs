@@ -1,6 +1,7 @@
 //! A shop, a host and a gateway for one test. Invariant: a stage shares no port, no folder and no process with another one, and
 //! nothing of it outlives the test.
 
+pub mod axe;
 pub mod browser;
 pub mod buyer;
 pub mod deposit;
@@ -11,6 +12,7 @@ pub mod journal;
 pub mod process;
 pub mod receiver;
 pub mod sale;
+pub mod stored;
 pub mod tokens;
 
 use std::path::{Path, PathBuf};
