@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::net::lookup_host;
-use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
@@ -13,7 +12,6 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
-use super::connection::Connection;
 use super::failure::in_words;
 use crate::Error;
 
@@ -48,18 +46,13 @@ pub(super) const POOLED_BEGIN_WRITE: &str = local!("BEGIN ISOLATION LEVEL READ C
 /// [`BEGIN_READ`] with everything that a connection cannot remember.
 pub(super) const POOLED_BEGIN_READ: &str = local!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 
-/// Connects to the first place of the address that takes writes (after a failover the address stays right).
-pub(super) async fn connect(address: &Address, tls: &MakeRustlsConnect) -> Result<Connection, Error> {
-    let (client, driver) = connect_client(address, tls, !address.pooled).await?;
-    Ok(Connection::new(client, driver, address.pooled))
-}
-
-/// The same as the driver has it (its two halves, of which one is a task), with what is set for a session or without.
-pub(super) async fn connect_client(
+/// Connects to the first place of the address that takes writes (after a failover the address stays right). The driver's task is spawned
+/// on the current runtime.
+pub(super) async fn connect(
     address: &Address,
     tls: &MakeRustlsConnect,
     sets_session: bool,
-) -> Result<(Client, AbortHandle), Error> {
+) -> Result<Client, Error> {
     let patience = address.config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
     let mut why = "no address of the server is known".to_owned();
     for (host, address_of_it, port) in hosts(&address.config) {
@@ -74,7 +67,7 @@ pub(super) async fn connect_client(
             let config = only(&address.config, &host, place, port);
             let late = |_| Err(format!("no connection within {patience:?}"));
             match timeout(patience, reach(&config, tls, sets_session)).await.unwrap_or_else(late) {
-                Ok(halves) => return Ok(halves),
+                Ok(client) => return Ok(client),
                 Err(error) => why = error,
             }
         }
@@ -141,7 +134,7 @@ async fn reach(
     config: &Config,
     tls: &MakeRustlsConnect,
     sets_session: bool,
-) -> Result<(Client, AbortHandle), String> {
+) -> Result<Client, String> {
     let words = |error: tokio_postgres::Error| in_words(&error);
     let (client, driver) = config.connect(tls.clone()).await.map_err(words)?;
     // Until it is set up it ends with this: the server may be silent.
@@ -165,7 +158,8 @@ async fn reach(
         .iter()
         .find_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
     if first_row == Some("off") {
-        Ok((client, driver.detach().abort_handle()))
+        driver.detach();
+        Ok(client)
     } else {
         Err("the server only reads".to_owned())
     }

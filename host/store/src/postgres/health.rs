@@ -8,8 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
-use super::connect::{connect, connect_client};
-use super::connection::Connection;
+use super::connect::connect;
 use super::settings::Settings;
 use super::tls::connector;
 use crate::Error;
@@ -43,21 +42,21 @@ impl Server {
 
     /// A connection for what is done before the pool begins, tried once. It sets nothing: who knows whose it is.
     pub(super) async fn connect_once(&self) -> Result<Client, Error> {
-        connect_client(&self.address, &self.tls, false).await.map(|(client, _)| client)
+        connect(&self.address, &self.tls, false).await
     }
 
     /// A new connection. Waits for a short outage, too.
-    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+    pub(super) async fn connect(&self) -> Result<Client, Error> {
         loop {
             match self.health.turn(Instant::now()) {
                 Turn::Refuse(error) => return Err(error),
                 Turn::Wait(pause) => tokio::time::sleep(pause).await,
-                Turn::Try => match connect(&self.address, &self.tls).await {
-                    Ok(connection) => {
+                Turn::Try => match connect(&self.address, &self.tls, !self.address.pooled).await {
+                    Ok(client) => {
                         // Perhaps another server: its numbers are its own.
                         self.settings.forget();
                         self.health.up();
-                        return Ok(connection);
+                        return Ok(client);
                     }
                     Err(error) => self.health.down(Instant::now(), error),
                 },

@@ -1,13 +1,14 @@
 //! Closures and connections. Invariant: a closure runs at most once; only what a stale connection never answered is sent again.
 //!
-//! A closure waits for a connection of the pool without a thread, and runs on a thread that may block. Connections and timers belong to
-//! a runtime of this module, so that a store can be opened and used from anywhere.
+//! A closure waits for a place in the pool without a thread, and then runs on a thread that may block, with its connection. The threads
+//! belong to a runtime of this module, so that a store can be opened and used from anywhere.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use deadpool::managed::{Manager, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
+use deadpool::managed::{Manager, Metrics, Object, PoolError, QueueMode, RecycleResult, Timeouts};
 use deadpool::{Runtime as PoolRuntime, managed};
 use payhost_core::kill;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -21,51 +22,55 @@ use super::statistics::{self, Statistics};
 use crate::task::{Closure, QUEUE, Task};
 use crate::{Error, Tx};
 
-/// How long a closure waits for a connection before it is told that the database is busy: longer than anybody waits for a page.
+/// How long a closure waits for a place before it is told that the database is busy: longer than anybody waits for a page.
 const WAIT: Duration = Duration::from_secs(30);
+
+/// Takes a place only if one is free.
+const NO_WAIT: Timeouts = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
 
 /// Threads that closures block: more than all connections of a process.
 const THREADS: usize = 2048;
 
-/// Where connections are driven and closures run. It has no end: a store may be dropped anywhere.
+/// Where closures wait for a place and run. It has no end: a store may be dropped anywhere.
 static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
     let mut builder = Builder::new_multi_thread();
-    // Few, so that an answer and who waits for it meet on one.
-    let workers =
-        std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).clamp(1, 4));
     builder
         .thread_name("payhost-pg")
-        .worker_threads(workers)
+        .worker_threads(1)
         .max_blocking_threads(THREADS)
         .enable_all()
         .build()
 });
 
-/// The runtime of connections.
+/// The runtime of this module.
 pub(super) fn runtime() -> Result<&'static Handle, Error> {
     RUNTIME.as_ref().map(Runtime::handle).map_err(|error| Error::Io(error.to_string()))
 }
 
-/// Makes connections, and looks at them before they are used again.
-pub(super) struct Connections(Arc<Server>);
+/// Places for connections. Each is filled by the first closure that takes it, and again after its connection broke.
+pub(super) struct Slots;
 
-impl Manager for Connections {
-    type Type = Connection;
-    type Error = Error;
+impl Manager for Slots {
+    type Type = Option<Connection>;
+    type Error = Infallible;
 
-    async fn create(&self) -> Result<Connection, Error> {
-        self.0.connect().await
+    async fn create(&self) -> Result<Option<Connection>, Infallible> {
+        Ok(None)
     }
 
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Error> {
-        if connection.is_usable() { Ok(()) } else { Err(RecycleError::message("the connection ended")) }
+    async fn recycle(&self, slot: &mut Option<Connection>, _: &Metrics) -> RecycleResult<Infallible> {
+        // The thread that takes it connects.
+        if slot.as_ref().is_some_and(|connection| !connection.is_usable()) {
+            *slot = None;
+        }
+        Ok(())
     }
 }
 
 /// Runs closures.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
-    /// Places for closures that wait for a connection.
+    /// Permits for closures that wait for a place.
     places: Arc<Semaphore>,
     /// Closures that were handed in.
     tracker: TaskTracker,
@@ -73,7 +78,7 @@ pub(crate) struct Pool {
 
 struct Shared {
     server: Arc<Server>,
-    connections: managed::Pool<Connections>,
+    slots: managed::Pool<Slots>,
     statistics: Statistics,
 }
 
@@ -84,9 +89,9 @@ enum Kind {
 }
 
 impl Pool {
-    /// A pool of so many connections; each is opened when it is needed.
+    /// A pool of so many places; a connection is opened when one is needed.
     pub(crate) fn new(server: Arc<Server>, size: u32) -> Result<Self, Error> {
-        let connections = managed::Pool::builder(Connections(Arc::clone(&server)))
+        let slots = managed::Pool::builder(Slots)
             .max_size(usize::try_from(size).unwrap_or(THREADS).min(THREADS / 2))
             // The last used is taken first, so that few connections are open when little happens.
             .queue_mode(QueueMode::Lifo)
@@ -94,7 +99,7 @@ impl Pool {
             .wait_timeout(Some(WAIT))
             .build()
             .map_err(|error| Error::Io(error.to_string()))?;
-        let shared = Arc::new(Shared { server, connections, statistics: Statistics::default() });
+        let shared = Arc::new(Shared { server, slots, statistics: Statistics::default() });
         Ok(Self { shared, places: Arc::new(Semaphore::new(QUEUE)), tracker: TaskTracker::new() })
     }
 
@@ -131,13 +136,21 @@ impl Pool {
         }
         let runtime = runtime()?;
         let since = Instant::now();
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| E::from(Error::Closed))?;
         let (task, answer) = Closure::new(work);
         let shared = Arc::clone(&self.shared);
-        runtime.spawn(async move {
-            shared.run(kind, since, task, place).await;
-            drop(counted);
-        });
+        if let Ok(slot) = self.shared.slots.timeout_get(&NO_WAIT).await {
+            runtime.spawn_blocking(move || {
+                shared.run(kind, slot, since, task);
+                drop(counted);
+            });
+        } else {
+            let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| E::from(Error::Closed))?;
+            // A caller that goes away meanwhile takes nothing back.
+            runtime.spawn(async move {
+                shared.wait_and_run(kind, since, task, place).await;
+                drop(counted);
+            });
+        }
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Unanswered)))
     }
 
@@ -145,36 +158,43 @@ impl Pool {
     pub(crate) async fn close(&self) {
         self.tracker.close();
         self.tracker.wait().await;
-        self.shared.connections.close();
+        self.shared.slots.close();
     }
 }
 
 impl Shared {
-    async fn run<P>(self: Arc<Self>, kind: Kind, since: Instant, mut task: Box<dyn Task>, place: P) {
-        let connection = match self.connections.get().await {
-            Ok(connection) => connection,
+    async fn wait_and_run<P>(self: Arc<Self>, kind: Kind, since: Instant, mut task: Box<dyn Task>, place: P) {
+        match self.slots.get().await {
+            Ok(slot) => {
+                drop(place);
+                // The closure catches its own panics.
+                let _ = tokio::task::spawn_blocking(move || self.run(kind, slot, since, task)).await;
+            }
             Err(error) => {
                 task.lost(match error {
-                    PoolError::Backend(error) => error,
                     PoolError::Timeout(_) => Error::Busy,
-                    PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
-                        Error::Closed
-                    }
+                    PoolError::Backend(_)
+                    | PoolError::Closed
+                    | PoolError::NoRuntimeSpecified
+                    | PoolError::PostCreateHook(_) => Error::Closed,
                 });
-                return task.answer();
+                task.answer();
             }
-        };
-        drop(place);
-        // The closure catches its own panics.
-        let _ = tokio::task::spawn_blocking(move || match kind {
-            Kind::Write => self.write(connection, since, task),
-            Kind::Read => self.read(connection, since, task),
-        })
-        .await;
+        }
     }
 
-    fn write(&self, connection: Object<Connections>, since: Instant, mut task: Box<dyn Task>) {
-        let mut session = Session::new(Arc::clone(&self.server), connection, since);
+    fn run(&self, kind: Kind, slot: Object<Slots>, since: Instant, mut task: Box<dyn Task>) {
+        match (Session::new(Arc::clone(&self.server), slot, since), kind) {
+            (Ok(session), Kind::Write) => self.write(session, task),
+            (Ok(session), Kind::Read) => read(session, task),
+            (Err(error), _) => {
+                task.lost(error);
+                task.answer();
+            }
+        }
+    }
+
+    fn write(&self, mut session: Session, mut task: Box<dyn Task>) {
         session.begin_write();
         let mut kept = task.run(&mut Tx::postgres(&mut session));
         if kept {
@@ -201,19 +221,18 @@ impl Shared {
         session.roll_back();
         session.release();
     }
+}
 
-    fn read(&self, connection: Object<Connections>, since: Instant, mut task: Box<dyn Task>) {
-        let mut session = Session::new(Arc::clone(&self.server), connection, since);
-        session.begin_read();
-        // A write that nobody waited for is refused like any other.
-        if task.run(&mut Tx::postgres(&mut session))
-            && let Err(error) = session.settle()
-        {
-            task.lost(error);
-        }
-        // What was read is known; nobody needs to wait for the end.
-        session.end_read();
-        session.release();
-        task.answer();
+fn read(mut session: Session, mut task: Box<dyn Task>) {
+    session.begin_read();
+    // A write that nobody waited for is refused like any other.
+    if task.run(&mut Tx::postgres(&mut session))
+        && let Err(error) = session.settle()
+    {
+        task.lost(error);
     }
+    // What was read is known; nobody needs to wait for the end.
+    session.end_read();
+    session.release();
+    task.answer();
 }

@@ -4,8 +4,7 @@
 //!
 //! A round trip costs two processes a switch each, so nobody waits for an answer that decides nothing: BEGIN goes out with
 //! the first statement, statements whose answer is only "done" with the next one that is waited for or with COMMIT, and nobody waits
-//! for the end of a read. The number of the settings ([`Session::keep_settings`]) may go out before BEGIN. A batch is worked on beside
-//! the driver, where an answer wakes nobody up but the one that reads the next: the closure's thread wakes up once.
+//! for the end of a read. The number of the settings ([`Session::keep_settings`]) may go out before BEGIN.
 //!
 //! Behind a pooler BEGIN is waited for: a session that remembers that it may not write ([`super::connect`]) is what makes it harmless to
 //! send statements behind a BEGIN that may be refused, and there is none.
@@ -15,17 +14,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::Object;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use super::connect::{BEGIN_READ, BEGIN_WRITE, POOLED_BEGIN_READ, POOLED_BEGIN_WRITE};
 use super::connection::{Connection, Outcome, Request};
 use super::failure::Failure;
 use super::health::Server;
-use super::pool::Connections;
+use super::pool::Slots;
 use super::row::{Row, is_control};
-use super::settings::{CHANGE, Question};
+use super::settings::{self, CHANGE, Question};
 use crate::{Error, FromValue, Value};
 
 /// How long a pooler may take until it has a connection to the server.
@@ -37,8 +33,8 @@ const ROLLBACK: &str = "ROLLBACK";
 /// A connection, and the transaction that is open on it.
 pub(crate) struct Session {
     server: Arc<Server>,
-    /// None while it is lent, and if it was not given back.
-    connection: Option<Object<Connections>>,
+    /// Back in the pool when this is dropped.
+    slot: Object<Slots>,
     /// A transaction is open, perhaps one that has failed.
     is_inside: bool,
     pending: Vec<Pending>,
@@ -52,6 +48,8 @@ pub(crate) struct Session {
     snapshot: Snapshot,
     /// The transaction only reads: what it sees was committed.
     reads: bool,
+    /// It wrote to a table whose rows are kept in memory.
+    changes_settings: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -95,11 +93,14 @@ impl Ticket {
 }
 
 impl Session {
-    /// Takes a connection for a closure that was handed in then. On a thread of the runtime that may block.
-    pub(super) fn new(server: Arc<Server>, connection: Object<Connections>, since: Instant) -> Self {
-        Self {
+    /// Takes a connection for a closure that was handed in at `since`; connects if there is none. Blocks, as all of this does.
+    pub(super) fn new(server: Arc<Server>, mut slot: Object<Slots>, since: Instant) -> Result<Self, Error> {
+        if slot.is_none() {
+            *slot = Some(Connection::open(&server)?);
+        }
+        Ok(Self {
             server,
-            connection: Some(connection),
+            slot,
             is_inside: false,
             pending: Vec::new(),
             arrived: Vec::new(),
@@ -107,7 +108,8 @@ impl Session {
             begun: None,
             snapshot: Snapshot::None,
             reads: false,
-        }
+            changes_settings: false,
+        })
     }
 
     /// Begins a transaction that may write, at READ COMMITTED: this goes out with the first statement.
@@ -124,6 +126,7 @@ impl Session {
 
     fn begin(&mut self, begin: &'static str, reads: bool) {
         (self.snapshot, self.reads, self.begun) = (Snapshot::None, reads, None);
+        self.changes_settings = false;
         self.pending.push((Request::Control(begin), Wants::Done));
     }
 
@@ -257,6 +260,10 @@ impl Session {
 
     /// Commits. [`Error::Unanswered`]: whether it was kept is not known.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.changes_settings) {
+            // The last statement, so that the row is locked briefly.
+            self.execute_later(settings::RAISE, Vec::new())?;
+        }
         // On a connection that has answered nothing yet nobody could tell "never arrived" from "no answer"; and a change of no row
         // is no error to the server.
         let decides = |(_, wants): &Pending| matches!(wants, Wants::Change(_));
@@ -273,7 +280,7 @@ impl Session {
         let commit = (Request::Control(COMMIT), Wants::Done);
         let requests: Vec<_> = self.pending.drain(..).chain([commit]).map(|(request, _)| request).collect();
         let count = requests.len();
-        let (_, outcome) = self.send(requests, false).map_err(|_| Error::Unanswered)?;
+        let outcome = self.send(&requests, false).map_err(|_| Error::Unanswered)?;
         let was_sent = outcome.sent == count;
         self.is_inside = !was_sent;
         match outcome.failure {
@@ -297,15 +304,15 @@ impl Session {
         self.arrived.clear();
         // A connection that broke answers nothing; its end is the transaction's.
         if std::mem::take(&mut self.is_inside) && self.is_usable() {
-            let outcome = self.send(vec![Request::Control(ROLLBACK)], false);
-            if !matches!(outcome, Ok((_, Outcome { failure: None, .. }))) {
+            let outcome = self.send(&[Request::Control(ROLLBACK)], false);
+            if !matches!(outcome, Ok(Outcome { failure: None, .. })) {
                 self.give_up();
             }
         }
     }
 
     fn give_up(&mut self) {
-        if let Some(connection) = &mut self.connection {
+        if let Some(connection) = self.slot.as_mut() {
             connection.is_broken = true;
         }
     }
@@ -313,25 +320,26 @@ impl Session {
     /// Ends a transaction that only read, and does not wait.
     pub(super) fn end_read(&mut self) {
         if std::mem::take(&mut self.is_inside)
-            && let Some(connection) = self.connection.as_ref().filter(|connection| connection.is_usable())
+            && let Some(connection) = self.slot.as_ref().filter(|connection| connection.is_usable())
+            && connection.send(&Request::Control(ROLLBACK)).is_err()
         {
-            block_on(connection.send(&Request::Control(ROLLBACK)));
+            self.give_up();
         }
     }
 
     /// Gives the connection back, or ends it if it must not be used again: the server lets go of what it holds.
     pub(super) fn release(mut self) {
-        if let Some(connection) = self.connection.take().filter(|connection| !connection.is_usable()) {
-            drop(Object::take(connection));
+        if !self.is_usable() {
+            *self.slot = None;
         }
     }
 
     fn is_usable(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.is_usable())
+        self.slot.as_ref().is_some_and(Connection::is_usable)
     }
 
     fn connection(&mut self) -> Result<&mut Connection, Error> {
-        self.connection.as_deref_mut().ok_or(Error::Aborted)
+        self.slot.as_mut().ok_or(Error::Aborted)
     }
 
     /// A statement that is not prepared yet has its error here, in its place: what was handed in before it goes out first.
@@ -339,11 +347,12 @@ impl Session {
         if is_control(sql) {
             return Err(Error::Statement(format!("transactions are begun and ended by the store: {sql}")));
         }
+        self.changes_settings |= !self.reads && settings::writes(sql);
         if self.connection()?.must_prepare(sql) {
             if !self.pending.is_empty() {
                 self.run(None)?;
             }
-            block_on(self.connection()?.prepare(sql, &params))?;
+            self.connection()?.prepare(sql, &params)?;
         }
         self.connection()?.query(sql, params).map(Request::Query)
     }
@@ -360,19 +369,20 @@ impl Session {
         self.begun.get_or_insert_with(Instant::now);
         let begins = !self.is_inside && matches!(requests.first(), Some(Request::Control(_)));
         let was_used = self.connection()?.was_used;
-        let (mut requests, mut outcome) = self.send(requests, begins)?;
+        let mut requests = requests;
+        let mut outcome = self.send(&requests, begins)?;
         // Nothing was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
         if !self.is_inside && was_used && outcome.is_unheard() {
-            let fresh = block_on(self.server.connect())?;
-            *self.connection()? = fresh;
+            *self.slot = None;
+            *self.slot = Some(Connection::open(&self.server)?);
             if let Snapshot::Known { given: true, .. } = self.snapshot {
                 // What came from memory may be another server's.
                 return Err(Error::Busy);
             }
             for request in &mut requests {
-                block_on(self.connection()?.take_over(request))?;
+                self.connection()?.take_over(request)?;
             }
-            (_, outcome) = self.send(requests, begins)?;
+            outcome = self.send(&requests, begins)?;
         }
         if begins {
             self.is_inside = !outcome.answers.is_empty();
@@ -382,22 +392,20 @@ impl Session {
         self.judge(outcome, wants)
     }
 
-    /// Sends a batch from beside the driver; BEGIN before the rest if the rest would be done without it, too.
-    fn send(&mut self, requests: Vec<Request>, begins: bool) -> Result<(Vec<Request>, Outcome), Error> {
-        let Some(mut connection) = self.connection.take() else { return Err(Error::Aborted) };
-        let (done, wait) = oneshot::channel();
-        Handle::current().spawn(async move {
-            let outcome = if begins && connection.pooled {
-                begin_and_run(&mut connection, &requests).await
-            } else {
-                connection.run(&requests).await
-            };
-            let _ = done.send((connection, requests, outcome));
-        });
-        let lost = |_| Error::Lost("what works on the connection ended".to_owned());
-        let (connection, requests, outcome) = wait.blocking_recv().map_err(lost)?;
-        self.connection = Some(connection);
-        Ok((requests, outcome))
+    /// Sends a batch and reads its answers. Behind a pooler BEGIN goes first, and the rest only once it was answered.
+    fn send(&mut self, requests: &[Request], begins: bool) -> Result<Outcome, Error> {
+        let connection = self.connection()?;
+        let (Some(begin), true) = (requests.first(), begins && connection.pooled) else {
+            return connection.run(requests);
+        };
+        let mut outcome = connection.run_within(POOLER, begin)?;
+        let rest = requests.get(1..).unwrap_or_default();
+        if outcome.failure.is_none() && !outcome.answers.is_empty() && !rest.is_empty() {
+            let next = connection.run(rest)?;
+            outcome.answers.extend(next.answers);
+            (outcome.failure, outcome.sent) = (next.failure, outcome.sent.saturating_add(next.sent));
+        }
+        Ok(outcome)
     }
 
     fn judge(&mut self, outcome: Outcome, wants: Vec<Wants>) -> Result<u64, Error> {
@@ -419,23 +427,4 @@ impl Session {
             None => Ok(count),
         }
     }
-}
-
-async fn begin_and_run(connection: &mut Connection, requests: &[Request]) -> Outcome {
-    let (begin, rest) = requests.split_at(1);
-    let Ok(mut outcome) = timeout(POOLER, connection.run(begin)).await else {
-        connection.is_broken = true;
-        return Outcome { answers: Vec::new(), failure: None, sent: 1 };
-    };
-    if outcome.failure.is_none() && !rest.is_empty() {
-        let next = connection.run(rest).await;
-        outcome.answers.extend(next.answers);
-        (outcome.failure, outcome.sent) = (next.failure, outcome.sent + next.sent);
-    }
-    outcome
-}
-
-/// Waits on the thread of a closure.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    Handle::current().block_on(future)
 }

@@ -66,7 +66,7 @@ impl Recorded {
 
 /// Writes a fact and its ledger lines, unless it is known by (channel, kind, reference, sequence).
 pub fn record(tx: &mut Tx<'_>, fact: &FactRow) -> Result<Recorded, Error> {
-    let tail = " ON CONFLICT (channel_id, kind, gateway_ref, sequence) DO NOTHING";
+    let tail = " ON CONFLICT (shop_id, channel_id, kind, gateway_ref, sequence) DO NOTHING";
     if fact.insert_with(tx, tail)? > 0 {
         ledger::write(tx, fact)?;
         return Ok(Recorded::New);
