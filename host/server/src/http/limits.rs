@@ -46,7 +46,7 @@ impl Default for RequestLimits {
 
 /// What was counted so far.
 pub struct Limits {
-    keys: Rate<KeyId>,
+    keys: Rate<(Option<ShopId>, KeyId)>,
     shops: Rate<ShopId>,
     addresses: Rate<u64>,
     bad_keys: Rate<u64>,
@@ -77,7 +77,7 @@ impl Limits {
 
     /// Counts a request with a valid key.
     pub fn key(&self, key: KeyId, shop: Option<ShopId>) -> Result<(), Problem> {
-        let counted = self.keys.count(&key);
+        let counted = self.keys.count(&(shop, key));
         counted.map_err(|wait| Problem::too_many("too many requests with this key; ask less often", wait))?;
         let Some(shop) = shop else { return Ok(()) };
         let counted = self.shops.count(&shop);
@@ -148,7 +148,7 @@ mod tests {
         limits.address(other).unwrap();
         // The keys of one shop are counted together as well.
         let shop = ShopId::new(1, [1; 10]);
-        let keys: Vec<KeyId> = (0..3).map(|at| KeyId::new(1, [at; 10])).collect();
+        let keys: Vec<(Option<ShopId>, KeyId)> = (0..3).map(|at| KeyId::new(1, [at; 10])).collect();
         let answered = (0..60).filter(|at| limits.key(keys[at % 3], Some(shop)).is_ok()).count();
         assert!((12..=16).contains(&answered), "{answered}");
         limits.key(KeyId::new(1, [9; 10]), Some(ShopId::new(1, [2; 10]))).unwrap();

@@ -130,11 +130,7 @@ fn only(all: &Config, host: &Option<Host>, address: Option<IpAddr>, port: u16) -
 }
 
 /// A connection that is set up, if its server takes writes.
-async fn reach(
-    config: &Config,
-    tls: &MakeRustlsConnect,
-    sets_session: bool,
-) -> Result<Client, String> {
+async fn reach(config: &Config, tls: &MakeRustlsConnect, sets_session: bool) -> Result<Client, String> {
     let words = |error: tokio_postgres::Error| in_words(&error);
     let (client, driver) = config.connect(tls.clone()).await.map_err(words)?;
     // Until it is set up it ends with this: the server may be silent.

@@ -34,12 +34,7 @@ const THREADS: usize = 2048;
 /// Where closures wait for a place and run. It has no end: a store may be dropped anywhere.
 static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
     let mut builder = Builder::new_multi_thread();
-    builder
-        .thread_name("payhost-pg")
-        .worker_threads(1)
-        .max_blocking_threads(THREADS)
-        .enable_all()
-        .build()
+    builder.thread_name("payhost-pg").worker_threads(1).max_blocking_threads(THREADS).enable_all().build()
 });
 
 /// The runtime of this module.

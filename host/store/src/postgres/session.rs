@@ -312,7 +312,7 @@ impl Session {
     }
 
     fn give_up(&mut self) {
-        if let Some(connection) = self.slot.as_mut() {
+        if let Some(connection) = (*self.slot).as_mut() {
             connection.is_broken = true;
         }
     }
@@ -320,7 +320,7 @@ impl Session {
     /// Ends a transaction that only read, and does not wait.
     pub(super) fn end_read(&mut self) {
         if std::mem::take(&mut self.is_inside)
-            && let Some(connection) = self.slot.as_ref().filter(|connection| connection.is_usable())
+            && let Some(connection) = (*self.slot).as_ref().filter(|connection| connection.is_usable())
             && connection.send(&Request::Control(ROLLBACK)).is_err()
         {
             self.give_up();
@@ -335,11 +335,11 @@ impl Session {
     }
 
     fn is_usable(&self) -> bool {
-        self.slot.as_ref().is_some_and(Connection::is_usable)
+        (*self.slot).as_ref().is_some_and(Connection::is_usable)
     }
 
     fn connection(&mut self) -> Result<&mut Connection, Error> {
-        self.slot.as_mut().ok_or(Error::Aborted)
+        (*self.slot).as_mut().ok_or(Error::Aborted)
     }
 
     /// A statement that is not prepared yet has its error here, in its place: what was handed in before it goes out first.

@@ -17,7 +17,8 @@ use crate::Value;
 pub(super) const CHANGE: &str = "SELECT change FROM settings_change";
 
 /// Changes it: to a number that no other transaction has. Whoever changes settings by hand must do the same.
-pub(super) const RAISE: &str = "UPDATE settings_change SET change = txid_current() WHERE change <> txid_current()";
+pub(super) const RAISE: &str =
+    "UPDATE settings_change SET change = txid_current() WHERE change <> txid_current()";
 
 /// The tables of what is kept in memory.
 pub(crate) const TABLES: &[&str] = &[

@@ -81,10 +81,7 @@ impl ApiKey {
     fn binding(&self, vault: &Vault) -> Result<[u8; 32], Error> {
         let (id, shop, end) = (self.id.to_string(), self.shop_id.to_string(), end_text(self.expires_us));
         let mode = self.mode.as_str();
-        bind(
-            vault,
-            &[id.as_bytes(), &self.hash.0, b"shop", shop.as_bytes(), mode.as_bytes(), end.as_bytes()],
-        )
+        bind(vault, &[id.as_bytes(), &self.hash.0, b"shop", shop.as_bytes(), mode.as_bytes(), end.as_bytes()])
     }
 
     /// The row with its binding, to be stored.

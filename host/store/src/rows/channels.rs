@@ -377,8 +377,7 @@ pub fn with_retired_secrets(
 ) -> Result<Vec<(ShopId, ChannelId)>, Error> {
     let sql = "SELECT DISTINCT shop_id, channel_id FROM channel_secret WHERE retired_us < $1 \
                AND (shop_id, channel_id) > ($2, $3) ORDER BY shop_id, channel_id LIMIT $4";
-    let (shop, channel) =
-        after.map(|(shop, id)| (shop.to_string(), id.to_string())).unwrap_or_default();
+    let (shop, channel) = after.map(|(shop, id)| (shop.to_string(), id.to_string())).unwrap_or_default();
     tx.query(sql, params![before_us, shop, channel, limit], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 

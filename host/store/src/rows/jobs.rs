@@ -277,7 +277,13 @@ pub fn retry_at(
 
 /// Gives a job up. `false`: somebody else has it now.
 #[must_use = "false means that this work was fenced off"]
-pub fn give_up(tx: &mut Tx<'_>, (shop, id): (ShopId, JobId), token: &str, error: &Sealed, now_us: i64) -> Result<bool, Error> {
+pub fn give_up(
+    tx: &mut Tx<'_>,
+    (shop, id): (ShopId, JobId),
+    token: &str,
+    error: &Sealed,
+    now_us: i64,
+) -> Result<bool, Error> {
     let sql = "UPDATE job SET state = 'dead', again_us = NULL, lease_until_us = NULL, lease_token = NULL, \
                last_error = $1, updated_us = $2 WHERE shop_id = $3 AND id = $4 AND lease_token = $5 AND state = $6";
     tx.execute(sql, params![error, now_us, shop, id, token, JobState::Waiting]).map(|rows| rows == 1)
@@ -316,8 +322,7 @@ pub fn silence(
         let sql = "UPDATE job SET silent_us = NULL WHERE shop_id = $1 AND key = $2 AND silent_us IS NOT NULL";
         return tx.execute(sql, params![shop, key]).map(|_| false);
     };
-    let sql =
-        "UPDATE job SET gateway = $1, silent_us = COALESCE(silent_us, $2) \
+    let sql = "UPDATE job SET gateway = $1, silent_us = COALESCE(silent_us, $2) \
                WHERE shop_id = $3 AND key = $4 AND state = $5";
     tx.execute(sql, params![gateway, now_us, shop, key, JobState::Waiting])?;
     let sql = "SELECT shop_id, key FROM job WHERE gateway = $1 AND silent_us IS NOT NULL AND state = 'waiting' \

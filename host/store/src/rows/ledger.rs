@@ -2,9 +2,9 @@
 //! Lines are written by [`super::facts::record`] alone; the database accepts only the two lines that a fact requires, and only both of
 //! them: each repeats its fact's kind and amount under a foreign key, a CHECK compares, and `against` is a foreign key, too.
 
-use payhost_core::{Currency, FactKind};
 use payhost_core::id::{FactId, PaymentId, ShopId};
 use payhost_core::ledger::{Line, lines};
+use payhost_core::{Currency, FactKind};
 
 use super::facts::FactRow;
 use crate::table::{Table, table};

@@ -25,7 +25,7 @@ pub mod shops;
 use payhost_core::id::ShopId;
 
 use crate::table::{Table, word};
-use crate::{Error, ToValue, Tx, Value};
+use crate::{Error, ToValue, Tx, Value, params};
 
 word! {
     /// Test or live money.
@@ -63,9 +63,8 @@ fn scoped<T: Table>(
     }
     values.push(limit.to_value());
     let last = values.len();
-    let tail = format!(
-        "WHERE {condition} AND (id, shop_id) > ($1, $2){of_shop} ORDER BY id, shop_id LIMIT ${last}"
-    );
+    let tail =
+        format!("WHERE {condition} AND (id, shop_id) > ($1, $2){of_shop} ORDER BY id, shop_id LIMIT ${last}");
     T::select(tx, &tail, &values)
 }
 
