@@ -7,6 +7,7 @@
 //! | [`Tx`], [`params!`] | statements in portable SQL, the same on every backend; what nobody waits for, and rows taken [`Later`] |
 //! | [`rows`] | one module per table: its struct and the functions that callers use |
 //! | [`vault`] | the master key, a data key per shop, sealed values, API-key hashes |
+//! | [`check`] | whether what a database holds fits together |
 //! | [`copy`] | a whole database from one backend into an empty one of the other |
 //! | `sqlite` | one writer with group commit, read-only readers, migrations |
 //! | `postgres` | tokio-postgres with a pool, each closure in a transaction of its own, TLS, poolers, settings kept in memory, migrations |
@@ -14,6 +15,7 @@
 //! Time and randomness come in through parameters (rows are made by callers); the exceptions are the nonces and data keys
 //! of the vault.
 
+pub mod check;
 pub mod copy;
 mod error;
 mod postgres;

@@ -96,6 +96,15 @@ impl Store {
         }
     }
 
+    /// Brings a PostgreSQL database's schema up to date as the role of these options, to whom the tables belong, and lets another role
+    /// serve, which can add to what is append-only and not change it. Blocks.
+    pub fn prepare(owner: Options, serving_role: &str) -> Result<(), Error> {
+        match owner.database {
+            Database::Postgres(address) => postgres::prepare(*address, serving_role),
+            Database::Sqlite(_) => Err(Error::Address("only PostgreSQL has roles".to_owned())),
+        }
+    }
+
     /// Runs a closure in a transaction. `Ok` is answered only after the changes are durable; `Err` and a panic
     /// ([`Error::Panicked`]) leave nothing behind. The closure runs even when the caller stops waiting; it must not block
     /// or wait for anything but this database.

@@ -32,6 +32,12 @@ fn database_at() -> (Database, PathBuf) {
 
 cases!(database);
 
+/// PostgreSQL has a role for this.
+#[tokio::test]
+async fn what_happened_cannot_be_changed_or_removed() {
+    suite::attempts::what_happened_cannot_be_changed_or_removed(&database()).await;
+}
+
 /// Points to a shop that is not there, which SQLite is told to notice only at COMMIT.
 fn break_the_commit(tx: &mut payhost_store::Tx<'_>) -> Result<(), Error> {
     tx.execute("PRAGMA defer_foreign_keys = ON", &[])?;

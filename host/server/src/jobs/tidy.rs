@@ -131,7 +131,6 @@ mod tests {
     use payhost_core::id::{CallId, ShopId};
     use payhost_store::Sealed;
     use payhost_store::rows::calls::{self, Call};
-    use payhost_store::rows::jobs::get;
 
     use super::*;
     use crate::time::Clock;
@@ -177,8 +176,8 @@ mod tests {
         id
     }
 
-    async fn call(host: &Host, id: CallId) -> Call {
-        let call: Result<_, Error> = host.store().read(move |tx| calls::get_of_any_shop(tx, id)).await;
+    async fn call(host: &Host, (shop, id): (ShopId, CallId)) -> Call {
+        let call: Result<_, Error> = host.store().read(move |tx| calls::get(tx, shop, id)).await;
         call.unwrap().unwrap()
     }
 
@@ -193,18 +192,18 @@ mod tests {
         let now_us = host.now_us();
         let old = journaled(&host, shop, now_us + host.journal_kept_us()).await;
         let new = journaled(&host, shop, now_us + 2 * host.journal_kept_us()).await;
-        ensure(&host).await;
-        let planned: Result<_, Error> = host.store().read(|tx| get(tx, "tidy")).await;
-        assert_eq!(planned.unwrap().unwrap().due_us, now_us, "the job is a row");
-        let again = |at_us| Done::Again(at_us, "it comes again".to_owned());
         clock.0.store(now_us + 2 * DAY_US - 1, Relaxed);
-        assert_eq!(tidy(&host).await.unwrap(), again(host.now_us() + EVERY_US));
-        assert!(call(&host, old).await.record.is_some(), "not a microsecond too early");
+        let next_us = pass(&host).await.unwrap();
+        assert_eq!(next_us, host.now_us() + EVERY_US);
+        let planned: Result<_, Error> = host.store().read(|tx| host_jobs::get(tx, KEY)).await;
+        assert_eq!(planned.unwrap().unwrap().due_us, next_us, "other hosts know when it is due");
+        assert_eq!(pass(&host).await.unwrap(), next_us, "not before it is due");
+        assert!(call(&host, (shop, old)).await.record.is_some(), "not a microsecond too early");
         clock.0.store(now_us + 2 * DAY_US, Relaxed);
         tidy(&host).await.unwrap();
-        let forgotten = call(&host, old).await;
+        let forgotten = call(&host, (shop, old)).await;
         assert_eq!((forgotten.record, forgotten.record_digest.as_deref()), (None, Some("kept")));
-        assert!(call(&host, new).await.record.is_some());
+        assert!(call(&host, (shop, new)).await.record.is_some());
         host.close().await;
     }
 
@@ -216,7 +215,7 @@ mod tests {
         let id = journaled(&host, shop, host.now_us()).await;
         let looking = host.clone();
         let gone = async move {
-            while call(&looking, id).await.record.is_some() {
+            while call(&looking, (shop, id)).await.record.is_some() {
                 tokio::task::yield_now().await;
             }
         };

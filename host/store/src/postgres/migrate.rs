@@ -10,12 +10,14 @@ use std::sync::mpsc::sync_channel;
 
 use payhost_core::kill::{self, Point};
 use refinery::Migration;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, GenericClient, Row, Transaction};
 
 use super::failure::{Failure, in_words};
 use super::health::Server;
 use super::pool::runtime;
+use super::roles;
 use crate::Error;
 
 /// The advisory lock that nodes which start together take in turns (the letters `payhost`).
@@ -39,16 +41,26 @@ mod migrations {
 
 /// Looks at the way to the server, and brings the schema up to date. Blocks.
 pub(crate) fn migrate(server: &Arc<Server>) -> Result<(), Error> {
-    let (server, (done, ended)) = (Arc::clone(server), sync_channel(1));
+    let server = Arc::clone(server);
+    block_on(async move {
+        let client = run(&server).await?;
+        roles::warn_of_one_role(&client).await
+    })
+}
+
+/// Waits for what this module does, from anywhere.
+pub(super) fn block_on(work: impl Future<Output = Result<(), Error>> + Send + 'static) -> Result<(), Error> {
+    let (done, ended) = sync_channel(1);
     runtime()?.spawn(async move {
-        let _ = done.send(run(&server).await);
+        let _ = done.send(work.await);
     });
     ended
         .recv()
         .unwrap_or_else(|_| Err(Error::Panicked("while the schema was brought up to date".to_owned())))
 }
 
-async fn run(server: &Server) -> Result<(), Error> {
+/// Brings the schema up to date; the connection on which that was done.
+pub(super) async fn run(server: &Server) -> Result<Client, Error> {
     let mut client = server.connect_once().await?;
     check_server(&client).await?;
     if !server.is_pooled() {
@@ -56,7 +68,7 @@ async fn run(server: &Server) -> Result<(), Error> {
     }
     kill::soon(Point::Upkeep, "migrate");
     while next(&mut client).await? {}
-    Ok(())
+    Ok(client)
 }
 
 /// Does the next migration; whether there was one.
@@ -64,7 +76,11 @@ async fn next(client: &mut Client) -> Result<bool, Error> {
     let transaction = client.transaction().await.map_err(lost)?;
     batch(&transaction, PATIENT).await?;
     batch(&transaction, &format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
-    batch(&transaction, HISTORY).await?;
+    if number(&transaction, "SELECT (to_regclass('refinery_schema_history') IS NULL)::int::bigint").await?
+        == 1
+    {
+        transaction.batch_execute(HISTORY).await.map_err(not_the_owner)?;
+    }
     let history = "SELECT version, name, checksum FROM refinery_schema_history ORDER BY version";
     let done = transaction.query_typed(history, &[]).await.map_err(lost)?;
     let mut known = migrations::migrations::runner().get_migrations().clone();
@@ -103,8 +119,10 @@ fn missing<'a>(done: &[Row], known: &'a [Migration]) -> Result<Vec<&'a Migration
 
 async fn apply(transaction: &Transaction<'_>, migration: &Migration) -> Result<(), Error> {
     let (version, name) = (migration.version(), migration.name());
-    let failed =
-        |error: tokio_postgres::Error| Error::Migration(format!("V{version}__{name}: {}", in_words(&error)));
+    let failed = |error: tokio_postgres::Error| match not_the_owner(error) {
+        Error::Migration(words) => Error::Migration(format!("V{version}__{name}: {words}")),
+        other => other,
+    };
     transaction.batch_execute(migration.sql().unwrap_or_default()).await.map_err(failed)?;
     // What a migration left for the end stands in the way of the next one.
     transaction
@@ -160,10 +178,21 @@ async fn batch(client: &impl GenericClient, sql: &str) -> Result<(), Error> {
     client.batch_execute(sql).await.map_err(lost)
 }
 
-async fn number(client: &Client, sql: &str) -> Result<i64, Error> {
+async fn number(client: &impl GenericClient, sql: &str) -> Result<i64, Error> {
     let rows = client.query_typed(sql, &[]).await.map_err(lost)?;
     let row = rows.first().ok_or_else(|| Error::Lost("an answer without rows".to_owned()))?;
     row.try_get(0).map_err(lost)
+}
+
+/// A role that serves and owns no table cannot change the schema.
+fn not_the_owner(error: tokio_postgres::Error) -> Error {
+    if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+        let words = in_words(&error);
+        return Error::Migration(format!(
+            "{words}; the schema is changed by the role that it belongs to: payhost db migrate --owner postgres://OWNER@HOST/DATABASE --role ROLE"
+        ));
+    }
+    failed(error)
 }
 
 fn lost(error: tokio_postgres::Error) -> Error {

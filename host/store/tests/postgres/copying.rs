@@ -3,7 +3,7 @@
 use payhost_core::id::{EventId, KeyId, NoticeId};
 use payhost_core::{FactKind, PaymentState};
 use payhost_store::copy::{Report, contents, copy};
-use payhost_store::rows::api_keys::{self, ApiKey, Scope};
+use payhost_store::rows::api_keys::{self, ApiKey, OperatorKey};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::calls::{self, Call};
 use payhost_store::rows::channels::{self, ChannelDefault};
@@ -65,9 +65,8 @@ fn per_shop(tx: &mut Tx<'_>, world: World, at: u8) -> Result<(), Error> {
     let (now_ms, random) = fresh();
     let key = ApiKey {
         id: KeyId::new(now_ms, random),
-        shop_id: Some(world.shop),
-        scope: Scope::Shop,
-        mode: Some(Mode::Live),
+        shop_id: world.shop,
+        mode: Mode::Live,
         name: String::new(),
         hash: Blob(vec![at; 32]),
         hint: "abcd".to_owned(),

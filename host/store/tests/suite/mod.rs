@@ -82,8 +82,7 @@ macro_rules! cases {
                 a_fact_is_recorded_once_with_its_ledger_lines,
                 the_ledger_sums_to_zero_everywhere,
                 a_line_that_its_fact_does_not_demand_is_refused,
-                a_line_without_its_other_does_not_commit,
-                what_happened_cannot_be_changed_or_removed;
+                a_line_without_its_other_does_not_commit;
             jobs: a_job_is_claimed_when_due_and_by_one_only,
                 a_lost_lease_lets_another_take_the_job_and_fences_the_first,
                 a_job_enqueued_twice_is_due_at_the_earlier_time,
@@ -103,12 +102,14 @@ macro_rules! cases {
                 what_named_no_order_goes_and_what_named_one_loses_only_its_message,
                 what_strangers_said_goes_after_a_time_and_waits_as_one_entry_for_each_payment;
             rows: a_key_is_found_by_its_hash_until_it_is_revoked,
-                a_key_has_a_shop_or_is_the_operators,
+                an_operators_key_is_no_shops_key,
+                a_shops_key_has_a_shop_and_a_mode,
                 an_idempotency_key_belongs_to_one_request,
                 an_expired_idempotency_key_is_free,
                 a_component_never_changes_and_a_plugin_moves_between_versions,
                 a_grant_is_of_a_kind_and_for_the_uses_that_were_seen,
                 a_key_whose_row_was_edited_is_not_bound_to_it,
+                an_operators_key_whose_row_was_edited_is_not_bound_to_it,
                 a_secrets_version_rises_with_every_change,
                 a_revision_keeps_what_a_channel_was_set_to,
                 a_retired_secret_is_kept_while_a_payment_may_need_it,

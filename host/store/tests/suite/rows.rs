@@ -1,8 +1,8 @@
 //! The other tables.
 
 use payhost_core::PaymentState;
-use payhost_core::id::{EventId, KeyId};
-use payhost_store::rows::api_keys::{self, ApiKey, Scope};
+use payhost_core::id::{EventId, KeyId, ShopId};
+use payhost_store::rows::api_keys::{self, ApiKey, OperatorKey};
 use payhost_store::rows::attempts::{self, Started};
 use payhost_store::rows::calls::{self, Call};
 use payhost_store::rows::channels::{self, ChannelDefault};
@@ -16,19 +16,32 @@ use payhost_store::rows::notices::{self, NoticeState};
 use payhost_store::rows::payments::{self, Payment};
 use payhost_store::rows::plugins::{self, Component, GrantKind, PluginGrant};
 use payhost_store::rows::{Mode, shops};
-use payhost_store::{Blob, Json, Sealed, params};
+use payhost_store::{Blob, Error, Json, Sealed, params};
 use serde_json::json;
 
 use super::Database;
 use super::fixture::{DIGEST, NOW_US, call_id, component, err, fresh, json_of, ok, world};
 
-fn operators_key(hash: u8) -> ApiKey {
+pub fn api_key(shop_id: ShopId, hash: u8) -> ApiKey {
     let (now_ms, random) = fresh();
     ApiKey {
         id: KeyId::new(now_ms, random),
-        shop_id: None,
-        scope: Scope::Operator,
-        mode: None,
+        shop_id,
+        mode: Mode::Test,
+        name: "server".to_owned(),
+        hash: Blob(vec![hash; 32]),
+        hint: "abcd".to_owned(),
+        created_us: NOW_US,
+        expires_us: Some(NOW_US + 10),
+        revoked_us: None,
+        binding: Blob(vec![]),
+    }
+}
+
+pub fn operator_key(hash: u8) -> OperatorKey {
+    let (now_ms, random) = fresh();
+    OperatorKey {
+        id: KeyId::new(now_ms, random),
         name: "console".to_owned(),
         hash: Blob(vec![hash; 32]),
         hint: "abcd".to_owned(),
@@ -42,14 +55,11 @@ fn operators_key(hash: u8) -> ApiKey {
 pub async fn a_key_whose_row_was_edited_is_not_bound_to_it(database: &Database) {
     let (store, vault) = database.open_with_vault().await;
     let (ours, theirs) = (world(&store).await, world(&store).await);
-    let ours_key =
-        ApiKey { shop_id: Some(ours.shop), scope: Scope::Shop, mode: Some(Mode::Test), ..operators_key(1) };
-    let (id, key) = (ours_key.id, ours_key.bound(&vault).unwrap());
-    let row = key.clone();
+    let key = api_key(ours.shop, 1).bound(&vault).unwrap();
+    let (id, row) = (key.id, key.clone());
     ok(&store, move |tx| api_keys::insert(tx, &row)).await;
     let shop = format!("shop_id = '{}'", theirs.shop);
     for (column, edit) in [
-        ("scope", "scope = 'operator', shop_id = NULL, mode = NULL"),
         ("shop", shop.as_str()),
         ("mode", "mode = 'live'"),
         ("hash", "hash = binding"),
@@ -60,7 +70,8 @@ pub async fn a_key_whose_row_was_edited_is_not_bound_to_it(database: &Database) 
         let found = ok(&store, move |tx| {
             tx.execute(&sql, params![id])?;
             let hash = if column == "hash" { &row.binding.0 } else { &row.hash.0 };
-            let found = api_keys::find(tx, hash.as_slice().try_into().unwrap())?;
+            let shop = if column == "shop" { theirs.shop } else { ours.shop };
+            let found = api_keys::find(tx, shop, hash.as_slice().try_into().unwrap())?;
             tx.execute("DELETE FROM api_key WHERE id = $1", params![id])?;
             api_keys::insert(tx, &row)?;
             Ok(found.unwrap())
@@ -70,48 +81,104 @@ pub async fn a_key_whose_row_was_edited_is_not_bound_to_it(database: &Database) 
     }
     let renamed = ApiKey { name: "another".to_owned(), revoked_us: Some(1), ..key.clone() };
     assert!(key.is_bound(&vault).unwrap() && renamed.is_bound(&vault).unwrap());
-    assert!(!ApiKey { id: operators_key(1).id, ..key }.is_bound(&vault).unwrap());
+    assert!(!ApiKey { id: api_key(ours.shop, 1).id, ..key }.is_bound(&vault).unwrap());
+}
+
+pub async fn an_operators_key_whose_row_was_edited_is_not_bound_to_it(database: &Database) {
+    let (store, vault) = database.open_with_vault().await;
+    let shops_key = api_key(world(&store).await.shop, 1).bound(&vault).unwrap();
+    let key = operator_key(1).bound(&vault).unwrap();
+    let row = key.clone();
+    ok(&store, move |tx| api_keys::insert_operator(tx, &row)).await;
+    for (column, edit) in
+        [("hash", "hash = binding"), ("end", "expires_us = NULL"), ("binding", "binding = hash")]
+    {
+        let (sql, row) = (format!("UPDATE operator_key SET {edit} WHERE id = $1"), key.clone());
+        let found = ok(&store, move |tx| {
+            tx.execute(&sql, params![row.id])?;
+            let hash = if column == "hash" { &row.binding.0 } else { &row.hash.0 };
+            let found = api_keys::find_operator(tx, hash.as_slice().try_into().unwrap())?;
+            tx.execute("DELETE FROM operator_key WHERE id = $1", params![row.id])?;
+            api_keys::insert_operator(tx, &row)?;
+            Ok(found.unwrap())
+        })
+        .await;
+        assert!(!found.is_bound(&vault).unwrap(), "{column}");
+    }
+    let renamed = OperatorKey { name: "another".to_owned(), revoked_us: Some(1), ..key.clone() };
+    assert!(key.is_bound(&vault).unwrap() && renamed.is_bound(&vault).unwrap());
+    let promoted = OperatorKey { id: shops_key.id, binding: shops_key.binding, ..key.clone() };
+    assert!(!promoted.is_bound(&vault).unwrap(), "a shop's row copied among the operators' is no key");
+    assert!(!OperatorKey { id: operator_key(1).id, ..key }.is_bound(&vault).unwrap());
 }
 
 pub async fn a_key_is_found_by_its_hash_until_it_is_revoked(database: &Database) {
     let store = database.open();
     let world = world(&store).await;
-    let key =
-        ApiKey { shop_id: Some(world.shop), scope: Scope::Shop, mode: Some(Mode::Test), ..operators_key(1) };
+    let key = api_key(world.shop, 1);
     ok(&store, move |tx| {
         api_keys::insert(tx, &key)?;
-        assert_eq!(api_keys::find(tx, &[2; 32])?, None);
-        let found = api_keys::find(tx, &[1; 32])?.unwrap();
+        assert_eq!(api_keys::find(tx, world.shop, &[2; 32])?, None);
+        let found = api_keys::find(tx, world.shop, &[1; 32])?.unwrap();
         assert_eq!(found, key);
         assert!(found.is_valid(NOW_US + 9) && !found.is_valid(NOW_US + 10));
         assert!(!api_keys::revoke(tx, None, key.id, NOW_US)?, "not the operator's");
         assert!(api_keys::revoke(tx, Some(world.shop), key.id, NOW_US)?);
-        let found = api_keys::find(tx, &[1; 32])?.unwrap();
+        let found = api_keys::find(tx, world.shop, &[1; 32])?.unwrap();
         assert!(!found.is_valid(NOW_US));
-        assert_eq!(api_keys::list(tx, Some(world.shop))?.len(), 1);
-        assert!(api_keys::list(tx, None)?.is_empty());
+        assert_eq!(api_keys::list(tx, world.shop)?.len(), 1);
+        assert!(api_keys::list_operators(tx)?.is_empty());
         Ok(())
     })
     .await;
-    let same = operators_key(1);
+    let same = api_key(world.shop, 1);
     assert!(err(&store, move |tx| api_keys::insert(tx, &same)).await.is_unique("api_key_hash"));
 }
 
-pub async fn a_key_has_a_shop_or_is_the_operators(database: &Database) {
+pub async fn an_operators_key_is_no_shops_key(database: &Database) {
     let store = database.open();
     let world = world(&store).await;
-    let base = || operators_key(1);
-    let table = [
-        ApiKey { shop_id: Some(world.shop), ..base() },
-        ApiKey { mode: Some(Mode::Test), ..base() },
-        ApiKey { scope: Scope::Shop, mode: Some(Mode::Test), ..base() },
-        ApiKey { scope: Scope::Shop, shop_id: Some(world.shop), ..base() },
-    ];
-    for key in table {
-        let error = err(&store, move |tx| api_keys::insert(tx, &key)).await;
-        assert!(error.is_check("api_key_scope_fits"), "{error:?}");
+    let (operators, shops) = (operator_key(1), api_key(world.shop, 2));
+    ok(&store, move |tx| {
+        api_keys::insert_operator(tx, &operators)?;
+        api_keys::insert(tx, &shops)?;
+        let found = api_keys::find_operator(tx, &[1; 32])?.unwrap();
+        assert_eq!(found, operators);
+        assert!(found.is_valid(NOW_US + 9) && !found.is_valid(NOW_US + 10));
+        assert_eq!(api_keys::find_operator(tx, &[2; 32])?, None);
+        assert_eq!(api_keys::find(tx, world.shop, &[1; 32])?, None);
+        assert_eq!(api_keys::list_operators(tx)?, [operators.clone()]);
+        assert_eq!(api_keys::list(tx, world.shop)?, [shops.clone()]);
+        assert!(!api_keys::revoke(tx, Some(world.shop), operators.id, NOW_US)?, "not the shop's");
+        api_keys::revoke_all(tx, world.shop, NOW_US)?;
+        assert!(api_keys::find_operator(tx, &[1; 32])?.unwrap().is_valid(NOW_US));
+        assert!(!api_keys::find(tx, world.shop, &[2; 32])?.unwrap().is_valid(NOW_US));
+        assert!(api_keys::revoke(tx, None, operators.id, NOW_US)?);
+        assert!(!api_keys::find_operator(tx, &[1; 32])?.unwrap().is_valid(NOW_US));
+        Ok(())
+    })
+    .await;
+    let same = operator_key(1);
+    let error = err(&store, move |tx| api_keys::insert_operator(tx, &same)).await;
+    assert!(error.is_unique("operator_key_hash"), "{error:?}");
+}
+
+/// A key has a shop and a mode: there is no row that could be read as more than a shop's.
+pub async fn a_shops_key_has_a_shop_and_a_mode(database: &Database) {
+    let store = database.open();
+    let world = world(&store).await;
+    let nobodys = api_key(super::fixture::shop_id(), 1);
+    assert_eq!(err(&store, move |tx| api_keys::insert(tx, &nobodys)).await, Error::ForeignKey);
+    let key = api_key(world.shop, 1);
+    let row = key.clone();
+    ok(&store, move |tx| api_keys::insert(tx, &row)).await;
+    for column in ["shop_id", "mode"] {
+        let sql = format!("UPDATE api_key SET {column} = NULL WHERE id = $1");
+        let error = err(&store, move |tx| tx.execute(&sql, params![key.id])).await;
+        assert!(matches!(&error, Error::Null { what } if what.contains(column)), "{error:?}");
     }
-    ok(&store, move |tx| api_keys::insert(tx, &base())).await;
+    let error = err(&store, |tx| tx.execute("UPDATE api_key SET mode = 'both'", &[])).await;
+    assert!(error.is_check("api_key_mode_known"), "{error:?}");
 }
 
 pub async fn an_idempotency_key_belongs_to_one_request(database: &Database) {
@@ -283,7 +350,7 @@ pub async fn the_default_channel_is_found_by_purpose(database: &Database) {
         assert_eq!(channels::list(tx, ours.shop, false)?.len(), 2);
         let changed = channels::Channel { enabled: false, name: "새 이름".to_owned(), ..second };
         channels::update(tx, &changed)?;
-        assert_eq!(channels::get_of_any_shop(tx, changed.id)?, Some(changed));
+        assert_eq!(channels::get(tx, ours.shop, changed.id)?, Some(changed));
         assert_eq!(shops::list(tx, false, None, 10)?.len(), 2);
         assert_eq!(shops::list(tx, false, Some(ours.shop), 10)?.len(), 1);
         Ok(())
@@ -316,7 +383,7 @@ pub async fn a_journal_record_is_forgotten_after_its_time(database: &Database) {
         calls::insert(tx, &call)?;
         assert_eq!(calls::get(tx, world.shop, call.id)?, Some(call.clone()));
         assert_eq!((calls::forget(tx, NOW_US + 9, 10)?, calls::forget(tx, NOW_US + 10, 10)?), (0, 1));
-        assert_eq!(calls::get_of_any_shop(tx, call.id)?, Some(Call { record: None, ..call }));
+        assert_eq!(calls::get(tx, world.shop, call.id)?, Some(Call { record: None, ..call }));
         Ok(())
     })
     .await;
@@ -417,7 +484,7 @@ pub async fn a_retired_secret_is_kept_while_a_payment_may_need_it(database: &Dat
         }
         // Version 1 is the checkout's, 2 is nobody's, 3 is in use.
         assert_eq!(channels::with_retired_secrets(tx, NOW_US + 9, None, 9)?, [key]);
-        assert!(channels::with_retired_secrets(tx, NOW_US + 9, Some(key.1), 9)?.is_empty());
+        assert!(channels::with_retired_secrets(tx, NOW_US + 9, Some(key), 9)?.is_empty());
         assert_eq!(
             (channels::purge_secrets(tx, key, NOW_US + 2)?, channels::purge_secrets(tx, key, NOW_US + 3)?),
             (0, 1)
@@ -530,7 +597,7 @@ pub async fn what_needs_a_channel_is_counted_apart_from_the_shops_other_channels
         let notice = super::notices::notice(world, "a", NoticeState::Read);
         notices::keep(tx, &notice)?;
         let key = format!("notice:{}", notice.id);
-        let waiting = NewJob { kind: "notice", shop_id: Some(world.shop), ..super::fixture::job(&key, 1) };
+        let waiting = NewJob { kind: "notice", ..super::fixture::job(world.shop, &key, 1) };
         jobs::enqueue(tx, &waiting, NOW_US)?;
         let found = of(tx, Some(world.channel))?;
         assert_eq!(

@@ -54,7 +54,11 @@ async fn held(stage: &Stage, window: &Window) -> u64 {
 
 async fn find(stage: &Stage, created: &Value, key: &str, body: Value) -> Answer {
     let path = format!("/v1/payments/{}/resolve", text(created, "id"));
-    let call = stage.call("POST", &path).key(&stage.operator_key()).header("idempotency-key", key);
+    let call = stage
+        .call("POST", &path)
+        .key(&stage.operator_key())
+        .acting(&stage.shop.id)
+        .header("idempotency-key", key);
     call.json(&body).send().await
 }
 

@@ -301,6 +301,12 @@ impl Stage {
         self.call(verb, path).key(&self.operator_key()).json(&body).send().await
     }
 
+    /// The same, for the first shop.
+    pub async fn operator_for_shop(&self, verb: &str, path: &str, body: Value) -> Answer {
+        let call = self.call(verb, path).key(&self.operator_key()).acting(&self.shop.id);
+        call.json(&body).send().await
+    }
+
     /// A `GET` as the first shop.
     pub async fn get(&self, path: &str) -> Answer {
         self.call("GET", path).key(&self.shop.key).send().await
