@@ -79,8 +79,8 @@ impl Kind {
                     "The host cannot find out how this payment stands; a person must.",
                 ),
                 words(
-                    "결제대행사 관리자 화면에서 확인한 뒤 payhost payment resolve 로 알려 주세요.",
-                    "Look at the gateway's admin, then tell what is there: payhost payment resolve.",
+                    "결제대행사 관리자 화면에서 확인한 뒤 payhost payment resolve --shop 으로 알려 주세요.",
+                    "Look at the gateway's admin, then tell what is there: payhost payment resolve --shop.",
                 ),
             ),
             Self::InDoubt => (

@@ -11,12 +11,14 @@
 
 mod breaks;
 mod copying;
+mod distribution;
 mod ends;
 mod nodes;
 mod pipeline;
 mod plans;
 mod pooled;
 mod proxy;
+mod raises;
 mod schema;
 mod settings;
 #[path = "../suite/mod.rs"]

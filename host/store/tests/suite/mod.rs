@@ -2,13 +2,16 @@
 
 #![allow(dead_code, reason = "each backend's test file compiles this module for itself")]
 
+pub mod apart;
 pub mod attempts;
 pub mod fixture;
+pub mod host_jobs;
 pub mod jobs;
 pub mod notices;
 pub mod payments;
 pub mod rows;
 pub mod transactions;
+pub mod twins;
 pub mod vault;
 pub mod webhooks;
 
@@ -98,6 +101,24 @@ macro_rules! cases {
                 the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_answers,
                 a_job_is_taken_back_unless_it_runs_or_is_over,
                 finished_jobs_are_thrown_away_in_batches;
+            host_jobs: a_host_job_is_claimed_by_one_host_and_due_again_when_it_ended,
+                a_host_that_died_at_a_job_is_replaced_when_its_time_is_over,
+                host_jobs_stand_apart_from_each_other_and_from_those_of_shops,
+                a_host_job_whose_claim_was_rolled_back_is_due;
+            apart: rows_with_the_same_ids_are_kept_in_two_shops,
+                an_id_is_used_once_in_its_shop,
+                changes_to_payments_are_of_one_shop,
+                changes_to_jobs_are_of_one_shop,
+                changes_to_events_and_endpoints_are_of_one_shop,
+                changes_to_notices_are_of_one_shop,
+                changes_to_channels_and_keys_are_of_one_shop,
+                payments_are_read_of_one_shop,
+                what_shops_set_and_are_told_is_read_of_one_shop,
+                what_is_counted_is_of_one_shop,
+                grants_and_accounts_that_wait_are_those_of_one_shops_channel,
+                what_is_thrown_away_row_by_row_is_one_shops_row_at_a_time,
+                lists_over_shops_go_from_one_shops_row_to_the_others,
+                what_is_looked_for_over_all_shops_finds_each;
             notices: messages_that_name_no_order_are_counted_with_their_bytes_and_others_by_their_payment,
                 what_named_no_order_goes_and_what_named_one_loses_only_its_message,
                 what_strangers_said_goes_after_a_time_and_waits_as_one_entry_for_each_payment;

@@ -175,7 +175,7 @@ pub async fn a_shops_key_has_a_shop_and_a_mode(database: &Database) {
     for column in ["shop_id", "mode"] {
         let sql = format!("UPDATE api_key SET {column} = NULL WHERE id = $1");
         let error = err(&store, move |tx| tx.execute(&sql, params![key.id])).await;
-        assert!(matches!(&error, Error::Null { what } if what.contains(column)), "{error:?}");
+        assert!(matches!(&error, Error::Check { what } if what.contains(column)), "{error:?}");
     }
     let error = err(&store, |tx| tx.execute("UPDATE api_key SET mode = 'both'", &[])).await;
     assert!(error.is_check("api_key_mode_known"), "{error:?}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use inicis_sim::{Options, Running};
 use payhost::Host;
-use payhost::jobs::{Done, Task, enqueue, perform};
+use payhost::jobs::{Done, Task, perform};
 use payhost::{Clock, SystemClock};
 use payhost_core::Resolution;
 use payhost_core::id::{ChannelId, PaymentId, ShopId};
