@@ -29,6 +29,12 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a server may be silent below TCP before the connection counts as broken.
 const SILENT: Duration = Duration::from_secs(15);
 
+/// How far the probes of a silent connection are apart.
+const PROBES_APART: Duration = Duration::from_secs(5);
+
+/// The driver's own setting, if the address has none.
+const DEFAULT_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+
 /// Where a database is, and how it is reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
@@ -93,7 +99,13 @@ pub(crate) fn parse(address: &str) -> Result<Address, Error> {
     if config.get_application_name().is_none() {
         config.application_name("payhost");
     }
-    config.keepalives_idle(SILENT);
+    if config.get_keepalives_idle() == DEFAULT_IDLE {
+        config.keepalives_idle(SILENT);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(PROBES_APART);
+    }
+    refuse_other_servers(&config)?;
     // Whether a server takes writes is asked with the rest of what a new connection needs.
     config.target_session_attrs(TargetSessionAttrs::Any);
     config.load_balance_hosts(LoadBalanceHosts::Disable);
@@ -124,6 +136,23 @@ fn split(address: &str) -> Result<(String, Parameters), Error> {
         }
     }
     Ok((format!("{credentials}{place}?{}", others.join("&")), parameters))
+}
+
+/// A host writes, and goes to the first server that takes writes.
+fn refuse_other_servers(config: &Config) -> Result<(), Error> {
+    let is_wanted =
+        matches!(config.get_target_session_attrs(), TargetSessionAttrs::Any | TargetSessionAttrs::ReadWrite);
+    if !is_wanted {
+        return Err(Error::Address(
+            "target_session_attrs asks for a server that only reads, and a host writes".to_owned(),
+        ));
+    }
+    if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+        return Err(Error::Address(
+            "load_balance_hosts is not supported: a host takes the first server that takes writes".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 fn protection(config: &Config, mode: Option<&str>, roots: Option<String>) -> Result<Protection, Error> {

@@ -9,10 +9,10 @@ use tokio::time::timeout;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
 use super::failure::in_words;
+use super::session::POOLER;
 use crate::Error;
 
 /// What every transaction has, for the rest of a connection.
@@ -37,8 +37,9 @@ macro_rules! local {
     };
 }
 
-/// Begins a transaction that may write.
-pub(super) const BEGIN_WRITE: &str = "BEGIN READ WRITE";
+/// Begins a transaction that may write. That it is durable is said each time: a pooler of which nobody told would forget it.
+pub(super) const BEGIN_WRITE: &str = "BEGIN READ WRITE; \
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') <> 'remote_apply'";
 /// Begins one that only reads, on one state of the database.
 pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// [`BEGIN_WRITE`] with everything that a connection cannot remember.
@@ -54,25 +55,60 @@ pub(super) async fn connect(
     sets_session: bool,
 ) -> Result<Client, Error> {
     let patience = address.config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
-    let mut why = "no address of the server is known".to_owned();
+    let mut reasons = Reasons::default();
     for (host, address_of_it, port) in hosts(&address.config) {
-        let places = match places(&host, address_of_it, port).await {
-            Ok(places) => places,
-            Err(error) => {
-                why = error.to_string();
+        let found = timeout(patience, places(&host, address_of_it, port)).await;
+        let places = match found {
+            Ok(Ok(places)) => places,
+            Ok(Err(error)) => {
+                reasons.add(error.to_string());
+                continue;
+            }
+            Err(_) => {
+                reasons.add(format!("its name is not found within {patience:?}"));
                 continue;
             }
         };
         for place in places {
             let config = only(&address.config, &host, place, port);
-            let late = |_| Err(format!("no connection within {patience:?}"));
-            match timeout(patience, reach(&config, tls, sets_session)).await.unwrap_or_else(late) {
-                Ok(client) => return Ok(client),
-                Err(error) => why = error,
+            let client = match timeout(patience, reach(&config, tls)).await {
+                Ok(Ok(client)) => client,
+                Ok(Err(why)) => {
+                    reasons.add(why);
+                    continue;
+                }
+                Err(_) => {
+                    reasons.add(format!("no connection within {patience:?}"));
+                    continue;
+                }
+            };
+            let limit = if sets_session { patience } else { POOLER };
+            match timeout(limit, set_up(&client, sets_session)).await {
+                Ok(Ok(())) => return Ok(client),
+                Ok(Err(why)) => reasons.add(why),
+                // The pooler answers, and has no connection left.
+                Err(_) if !sets_session => return Err(Error::Busy),
+                Err(_) => reasons.add(format!("no connection within {patience:?}")),
             }
         }
     }
-    Err(Error::Lost(why))
+    Err(Error::Lost(reasons.in_words()))
+}
+
+/// Why no place of the address was taken, each reason once.
+#[derive(Default)]
+struct Reasons(Vec<String>);
+
+impl Reasons {
+    fn add(&mut self, why: String) {
+        if !self.0.contains(&why) {
+            self.0.push(why);
+        }
+    }
+
+    fn in_words(self) -> String {
+        if self.0.is_empty() { "no address of the server is known".to_owned() } else { self.0.join("; ") }
+    }
 }
 
 /// Hosts with their addresses, where they are given, and ports.
@@ -129,17 +165,21 @@ fn only(all: &Config, host: &Option<Host>, address: Option<IpAddr>, port: u16) -
     one
 }
 
-/// A connection that is set up, if its server takes writes.
-async fn reach(config: &Config, tls: &MakeRustlsConnect, sets_session: bool) -> Result<Client, String> {
-    let words = |error: tokio_postgres::Error| in_words(&error);
-    let (client, driver) = config.connect(tls.clone()).await.map_err(words)?;
-    // Until it is set up it ends with this: the server may be silent.
-    let driver = AbortOnDropHandle::new(tokio::spawn(async move {
+/// A connection. Its driver's task ends when the client is dropped.
+async fn reach(config: &Config, tls: &MakeRustlsConnect) -> Result<Client, String> {
+    let (client, driver) = config.connect(tls.clone()).await.map_err(|error| in_words(&error))?;
+    tokio::spawn(async move {
         // Who uses the connection hears of it.
         if let Err(error) = driver.await {
             tracing::debug!(error = in_words(&error), "a connection to the database ended");
         }
-    }));
+    });
+    Ok(client)
+}
+
+/// Sets a connection up, if its server takes writes.
+async fn set_up(client: &Client, sets_session: bool) -> Result<(), String> {
+    let words = |error: tokio_postgres::Error| in_words(&error);
     let asked = "SHOW transaction_read_only";
     let answers = if sets_session {
         client.simple_query(&format!("{asked}; {SESSION}")).await.map_err(words)?
@@ -153,10 +193,5 @@ async fn reach(config: &Config, tls: &MakeRustlsConnect, sets_session: bool) -> 
     let first_row = answers
         .iter()
         .find_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
-    if first_row == Some("off") {
-        driver.detach();
-        Ok(client)
-    } else {
-        Err("the server only reads".to_owned())
-    }
+    if first_row == Some("off") { Ok(()) } else { Err("the server only reads".to_owned()) }
 }

@@ -58,6 +58,8 @@ impl Server {
                         self.health.up();
                         return Ok(client);
                     }
+                    // A pooler that has no connection left is no outage.
+                    Err(Error::Busy) => return Err(Error::Busy),
                     Err(error) => self.health.down(Instant::now(), error),
                 },
             }

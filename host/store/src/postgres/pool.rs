@@ -142,8 +142,7 @@ impl Pool {
             let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| E::from(Error::Closed))?;
             // A caller that goes away meanwhile takes nothing back.
             runtime.spawn(async move {
-                shared.wait_and_run(kind, since, task, place).await;
-                drop(counted);
+                shared.wait_and_run(kind, since, task, (place, counted)).await;
             });
         }
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Unanswered)))
@@ -158,12 +157,20 @@ impl Pool {
 }
 
 impl Shared {
-    async fn wait_and_run<P>(self: Arc<Self>, kind: Kind, since: Instant, mut task: Box<dyn Task>, place: P) {
+    async fn wait_and_run<P, C: Send + 'static>(
+        self: Arc<Self>,
+        kind: Kind,
+        since: Instant,
+        mut task: Box<dyn Task>,
+        (place, counted): (P, C),
+    ) {
         match self.slots.get().await {
             Ok(slot) => {
                 drop(place);
-                // The closure catches its own panics.
-                let _ = tokio::task::spawn_blocking(move || self.run(kind, slot, since, task)).await;
+                tokio::task::spawn_blocking(move || {
+                    self.run(kind, slot, since, task);
+                    drop(counted);
+                });
             }
             Err(error) => {
                 task.lost(match error {
@@ -227,7 +234,7 @@ fn read(mut session: Session, mut task: Box<dyn Task>) {
         task.lost(error);
     }
     // What was read is known; nobody needs to wait for the end.
+    task.answer();
     session.end_read();
     session.release();
-    task.answer();
 }

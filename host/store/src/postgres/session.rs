@@ -25,7 +25,7 @@ use super::settings::{self, CHANGE, Question};
 use crate::{Error, FromValue, Value};
 
 /// How long a pooler may take until it has a connection to the server.
-const POOLER: Duration = Duration::from_secs(10);
+pub(super) const POOLER: Duration = Duration::from_secs(10);
 
 const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
@@ -280,7 +280,7 @@ impl Session {
         let commit = (Request::Control(COMMIT), Wants::Done);
         let requests: Vec<_> = self.pending.drain(..).chain([commit]).map(|(request, _)| request).collect();
         let count = requests.len();
-        let outcome = self.send(&requests, false).map_err(|_| Error::Unanswered)?;
+        let outcome = self.send(&requests).map_err(|_| Error::Unanswered)?;
         let was_sent = outcome.sent == count;
         self.is_inside = !was_sent;
         match outcome.failure {
@@ -291,6 +291,9 @@ impl Session {
                 let error = failure.committed();
                 if error == Error::Unanswered {
                     self.give_up();
+                } else {
+                    // The server answers an error before it lets go of its locks; the answer to ROLLBACK comes after that.
+                    self.is_inside = true;
                 }
                 Err(error)
             }
@@ -304,7 +307,7 @@ impl Session {
         self.arrived.clear();
         // A connection that broke answers nothing; its end is the transaction's.
         if std::mem::take(&mut self.is_inside) && self.is_usable() {
-            let outcome = self.send(&[Request::Control(ROLLBACK)], false);
+            let outcome = self.send(&[Request::Control(ROLLBACK)]);
             if !matches!(outcome, Ok(Outcome { failure: None, .. })) {
                 self.give_up();
             }
@@ -370,7 +373,7 @@ impl Session {
         let begins = !self.is_inside && matches!(requests.first(), Some(Request::Control(_)));
         let was_used = self.connection()?.was_used;
         let mut requests = requests;
-        let mut outcome = self.send(&requests, begins)?;
+        let mut outcome = self.send(&requests)?;
         // Nothing was answered, and a transaction without COMMIT leaves nothing: it may begin anew.
         if !self.is_inside && was_used && outcome.is_unheard() {
             *self.slot = None;
@@ -382,7 +385,7 @@ impl Session {
             for request in &mut requests {
                 self.connection()?.take_over(request)?;
             }
-            outcome = self.send(&requests, begins)?;
+            outcome = self.send(&requests)?;
         }
         if begins {
             self.is_inside = !outcome.answers.is_empty();
@@ -392,13 +395,15 @@ impl Session {
         self.judge(outcome, wants)
     }
 
-    /// Sends a batch and reads its answers. Behind a pooler BEGIN goes first, and the rest only once it was answered.
-    fn send(&mut self, requests: &[Request], begins: bool) -> Result<Outcome, Error> {
+    /// Sends a batch and reads its answers. Behind a pooler what begins a transaction, or stands alone, goes first and is waited for as long
+    /// as the pooler may take to find a connection; the rest goes once that was answered.
+    fn send(&mut self, requests: &[Request]) -> Result<Outcome, Error> {
+        let is_outside = !self.is_inside;
         let connection = self.connection()?;
-        let (Some(begin), true) = (requests.first(), begins && connection.pooled) else {
+        let (Some(first), true) = (requests.first(), is_outside && connection.pooled) else {
             return connection.run(requests);
         };
-        let mut outcome = connection.run_within(POOLER, begin)?;
+        let mut outcome = connection.run_within(POOLER, first)?;
         let rest = requests.get(1..).unwrap_or_default();
         if outcome.failure.is_none() && !outcome.answers.is_empty() && !rest.is_empty() {
             let next = connection.run(rest)?;

@@ -146,6 +146,10 @@ fn in_words(error: &CertificateError) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "it is not valid yet; compare the clocks"
         }
+        // The library has no case of its own for it.
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "it is a CA's own certificate; the server needs one that the CA signed (with basicConstraints CA:FALSE)"
+        }
         _ => "it is refused",
     };
     format!("the server's certificate does not prove who it is: {why} ({error})")

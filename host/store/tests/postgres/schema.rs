@@ -70,12 +70,12 @@ async fn both_catalogs_say_the_same() {
 }
 
 /// A plan that is made while a table is empty is kept until the server has statistics. An index over (shop_id, …) is then as good a
-/// guess as the primary key, and reads all rows of the shop.
+/// guess as the primary key, and reads all rows of the shop (of keys it has few).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_of_a_table_that_was_empty_is_found_by_its_primary_key() {
     let postgres = database().open();
     let tables = "SELECT table_name::text FROM information_schema.columns \
-                  WHERE table_schema = 'public' AND column_name IN ('shop_id', 'id') \
+                  WHERE table_schema = 'public' AND table_name <> 'api_key' AND column_name IN ('shop_id', 'id') \
                   GROUP BY table_name HAVING COUNT(*) = 2";
     let tables = lines(&postgres, tables).await;
     assert!(tables.len() > 8, "{tables:?}");

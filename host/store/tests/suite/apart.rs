@@ -771,6 +771,11 @@ pub async fn an_id_is_used_once_in_its_shop(database: &Database) {
                 },
             )
         }),
+        ("attempt_pkey", |tx, ours| {
+            settled(tx, &ours.attempt)?;
+            let again = Attempt { id: ours.attempt.id, ..next(ours, AttemptKind::Cancel) };
+            attempts::start(tx, &again).map(|_| ())
+        }),
         ("call_pkey", |tx, ours| calls::insert(tx, &ours.call)),
         ("event_pkey", |tx, ours| events::insert(tx, &ours.loose)),
         ("webhook_endpoint_pkey", |tx, ours| endpoints::insert(tx, &ours.endpoint)),

@@ -15,6 +15,8 @@ pub mod twins;
 pub mod vault;
 pub mod webhooks;
 
+use std::pin::Pin;
+
 use payhost_store::{MasterKey, Options, Store, Vault};
 
 /// A database that can be opened again.
@@ -34,6 +36,11 @@ impl Database {
         let vault = Vault::open(&store, MasterKey::from_bytes([7; 32])).await.unwrap();
         (store, vault)
     }
+}
+
+/// A case on the heap. Made here, so that the frame of a test of all cases has no place for each.
+pub fn boxed<F: Future>(case: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::pin(case())
 }
 
 /// One test per case and backend: `cases!(database)`, where `database` is a function that answers a fresh [`Database`]. For another
@@ -166,7 +173,7 @@ macro_rules! cases {
         async fn the_whole_suite() {
             $($(
                 eprintln!("{}: {}", stringify!($module), stringify!($case));
-                Box::pin(async { $crate::suite::$module::$case(&$database()).await }).await;
+                $crate::suite::boxed(|| async { $crate::suite::$module::$case(&$database()).await }).await;
             )+)+
         }
     };

@@ -115,7 +115,7 @@ async fn a_refund_link_shows_nothing_without_its_code_and_a_get_moves_nothing() 
     let now = stage.payment(&payment).await;
     assert_eq!((&now["state"], &now["amount"]["cancelled"]), (&json!("cancelled"), &json!(TOTAL)), "{now}");
     let log = stage.host.logged();
-    assert!(log.contains("/refund/pay_") && !log.contains(&code) && !log.contains("110-123"));
+    assert!(log.contains("/refund/shop_") && !log.contains(&code) && !log.contains("110-123"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -353,7 +353,7 @@ async fn every_way(stage: Stage) -> Stage {
     })
     .await;
     let log = stage.host.logged();
-    assert!(log.contains("\"answered\"") && log.contains("/return/chk_") && log.contains("DEBUG"), "{log}");
+    assert!(log.contains("\"answered\"") && log.contains("/return/shop_") && log.contains("DEBUG"), "{log}");
     for token in tokens {
         assert!(!log.contains(&token), "{token} is in the log");
     }
