@@ -22,6 +22,8 @@ pub mod reconcile;
 pub mod resolve;
 pub mod settle;
 pub mod sync;
+#[cfg(test)]
+mod tests;
 pub mod trial;
 pub mod undo;
 pub mod unpaid;

@@ -58,7 +58,7 @@ impl GatewayWord {
 
 /// By which order numbers of ours the gateway may know of the payment: that of its account, else those of its approvals that
 /// were asked for, the last first. An approval is all that can make a sale there.
-fn known_as(tx: &mut Tx<'_>, row: &Payment) -> Result<Vec<(String, Option<CheckoutId>)>, Error> {
+pub fn known_as(tx: &mut Tx<'_>, row: &Payment) -> Result<Vec<(String, Option<CheckoutId>)>, Error> {
     let (shop, id) = (row.shop_id, row.id);
     if row.gateway_ref.is_some() {
         return Ok(vec![issue_of(tx, shop, id)?]);
@@ -73,6 +73,12 @@ fn known_as(tx: &mut Tx<'_>, row: &Payment) -> Result<Vec<(String, Option<Checko
     }
     known.truncate(ASKED_MAX);
     Ok(known)
+}
+
+/// Whether the gateway can be asked by what is known of the payment.
+pub fn can_be_asked(ready: &Ready, row: &Payment) -> bool {
+    let lookup = ready.lookup();
+    lookup == Lookup::OrderRef || (lookup != Lookup::None && row.gateway_ref.is_some())
 }
 
 /// Asks the gateway about a payment that holds nothing here, and of which no attempt is open.
@@ -104,7 +110,7 @@ async fn ask_about(
 ) -> Result<GatewayWord, Problem> {
     let ready = Ready::load_for(host, row, checkout).await?;
     let by_order_only = row.gateway_ref.is_none();
-    if ready.lookup() == Lookup::None || (by_order_only && ready.lookup() != Lookup::OrderRef) {
+    if !can_be_asked(&ready, row) {
         let why = "the gateway cannot be asked by what is known of this payment";
         return match row.state {
             // Somebody waits for a deposit: that nothing could be asked is no answer.

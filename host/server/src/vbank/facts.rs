@@ -86,7 +86,10 @@ pub fn write(
             late::came(tx, host, &mut change, money, over)?;
         }
         change.payment.expired |= over;
-        settled(tx, &mut change.payment)?;
+        // That there is an account says nothing of the money that a person may have been called for.
+        if !matches!(verified, Verified::Issued(_)) {
+            settled(tx, &mut change.payment)?;
+        }
     }
     if written != Written::Known {
         change.write(tx)?;

@@ -11,6 +11,7 @@
     reason = "tests: a surprise ends the test with its place"
 )]
 
+mod calls;
 #[path = "../it/stage/html.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod html;
