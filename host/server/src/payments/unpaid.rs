@@ -181,7 +181,9 @@ async fn take_over(
     let (host_in, row) = (host.clone(), row.clone());
     let taken = host.store().transact(move |tx| {
         let payment = locked(tx, row.shop_id, row.id)?;
-        if payment.version != row.version {
+        // An attempt that begins does not change the payment's row.
+        let busy = attempts::open_of(tx, row.shop_id, row.id)?.is_some();
+        if busy || payment.version != row.version {
             return Err(Error::Stale { what: "payment" });
         }
         if notices::is_awaited(tx, row.shop_id, row.id)? {
