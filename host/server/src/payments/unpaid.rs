@@ -14,12 +14,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::attempt::locked;
-use super::expire::{is_called_for_a_notice, no_notice};
+use super::expire::{due_us, is_called_for_a_notice, no_notice};
 use super::inquire::{Of, Silence, approval_of, ask, of_account};
 use super::settle::Change;
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::problem::Problem;
+use crate::jobs::{self, Task};
 use crate::vbank::close::issue_of;
 use crate::vbank::facts::{Trust, Verified, write};
 
@@ -85,20 +86,35 @@ pub fn can_be_asked(ready: &Ready, row: &Payment) -> bool {
 pub async fn ask_gateway(host: &Host, row: &Payment) -> Result<GatewayWord, Problem> {
     let of_tx = row.clone();
     let known = host.store().read(move |tx| known_as(tx, &of_tx)).await?;
-    let mut word = None;
+    let mut nothing = None;
     for (order_ref, checkout) in known {
-        let answer = ask_about(host, row, &order_ref, checkout).await?;
-        if !answer.asked || answer.answer != "same" {
-            return Ok(answer);
+        match ask_about(host, row, &order_ref, checkout).await? {
+            Heard::Nothing(answer) => {
+                nothing.get_or_insert(answer);
+            }
+            Heard::Something(word) | Heard::NotAsked(word) => return Ok(word),
         }
-        word.get_or_insert(answer);
     }
-    let Some(word) = word else {
+    let Some(answer) = nothing else {
         let why = "no approval and no account of it was ever asked for, so the gateway knows nothing of it";
         return Ok(GatewayWord::not_asked("not_asked", why));
     };
     end_call(host, row).await?;
-    Ok(word)
+    answer.map_err(differs)
+}
+
+/// What the gateway says of one order number of ours.
+enum Heard {
+    /// It holds nothing by it. Whether that is what stands here, or how it differs.
+    Nothing(Result<GatewayWord, &'static str>),
+    /// It holds something.
+    Something(GatewayWord),
+    /// It cannot be asked.
+    NotAsked(GatewayWord),
+}
+
+fn differs(words: &str) -> Problem {
+    Problem::new("gateway_differs", words)
 }
 
 /// Asks about one order number of ours.
@@ -107,9 +123,8 @@ async fn ask_about(
     row: &Payment,
     order_ref: &str,
     checkout: Option<CheckoutId>,
-) -> Result<GatewayWord, Problem> {
+) -> Result<Heard, Problem> {
     let ready = Ready::load_for(host, row, checkout).await?;
-    let by_order_only = row.gateway_ref.is_none();
     if !can_be_asked(&ready, row) {
         let why = "the gateway cannot be asked by what is known of this payment";
         return match row.state {
@@ -121,7 +136,7 @@ async fn ask_about(
             | PaymentState::PartiallyCancelled
             | PaymentState::Cancelled
             | PaymentState::Failed
-            | PaymentState::Expired => Ok(GatewayWord::not_asked("not_asked", why)),
+            | PaymentState::Expired => Ok(Heard::NotAsked(GatewayWord::not_asked("not_asked", why))),
         };
     }
     let of = Of { payment: row, attempt: None };
@@ -130,21 +145,21 @@ async fn ask_about(
         Err(Silence::CannotAsk(words)) => return Err(Problem::new("cannot_ask", words)),
         Err(Silence::Failed(words)) => return Err(Problem::new("gateway_silent", words)),
     };
-    let differs = |words: &str| Err(Problem::new("gateway_differs", words));
     let Some(sale) = sale else {
-        if by_order_only {
-            return Ok(GatewayWord::detailed("same", "it knows no sale of this payment"));
+        if row.gateway_ref.is_none() {
+            let word = GatewayWord::detailed("same", "it knows no sale of this payment");
+            return Ok(Heard::Nothing(Ok(word)));
         }
-        return differs("the gateway knows no such account; nothing was changed");
+        return Err(differs("the gateway knows no such account; nothing was changed"));
     };
     if sale.order_ref != order_ref || sale.amount.minor != row.total {
-        return differs("the gateway answers about another order or amount; nothing was changed");
+        return Err(differs("the gateway answers about another order or amount; nothing was changed"));
     }
-    match compared(row, sale.state) {
-        Standing::Same => Ok(GatewayWord::said("same")),
-        Standing::Differs(words) => differs(words),
-        Standing::PaidThere => take_over(host, ready, row, checkout, sale).await,
-    }
+    Ok(match compared(row, sale.state) {
+        Standing::Same => Heard::Nothing(Ok(GatewayWord::said("same"))),
+        Standing::Differs(words) => Heard::Nothing(Err(words)),
+        Standing::PaidThere => Heard::Something(take_over(host, ready, row, checkout, sale).await?),
+    })
 }
 
 enum Standing {
@@ -158,13 +173,11 @@ fn compared(row: &Payment, there: SaleState) -> Standing {
     match (there, row.state) {
         (SaleState::Paid | SaleState::PartiallyCancelled, _) => Standing::PaidThere,
         (SaleState::AwaitingDeposit, PaymentState::AwaitingDeposit | PaymentState::Expired) => Standing::Same,
-        (SaleState::AwaitingDeposit, _) => {
-            Standing::Differs("the gateway still waits for a deposit; nothing was changed")
-        }
+        (SaleState::AwaitingDeposit, _) => Standing::Differs("the gateway still waits for a deposit"),
         // Whether a deposit may come all the same is not known of every gateway: the account stays as it is until its time is over.
-        (SaleState::Cancelled, PaymentState::AwaitingDeposit) => {
-            Standing::Differs("the gateway says that the account is closed; nothing was changed")
-        }
+        (SaleState::Cancelled, PaymentState::AwaitingDeposit) => Standing::Differs(
+            "the gateway says that the account is closed; it stays as it is until its time is over",
+        ),
         (SaleState::Cancelled, _) => Standing::Same,
     }
 }
@@ -213,7 +226,8 @@ async fn take_over(
     Ok(taken?)
 }
 
-/// The gateway, asked, holds nothing: a person who was called because it did is not needed any more.
+/// The gateway, asked, holds nothing: a person who was called because it did is not needed any more, and the payment waits for its
+/// time again. (The job that ends it was done when the person was called.)
 async fn end_call(host: &Host, row: &Payment) -> Result<(), Problem> {
     if row.resolution != Resolution::NeedsOperator {
         return Ok(());
@@ -224,9 +238,15 @@ async fn end_call(host: &Host, row: &Payment) -> Result<(), Problem> {
         if payment.version == row.version && is_called_for_a_notice(tx, &payment)? {
             let mut change = Change::begin(&host_in, payment, None);
             change.payment.resolution = Resolution::None;
-            change.write(tx)?;
+            let payment = change.write(tx)?;
+            if let Some(due_us) = due_us(&payment) {
+                let task = Task::Expire { shop: payment.shop_id, payment: payment.id };
+                jobs::enqueue(tx, &host_in, &task, due_us)?;
+            }
         }
         Ok::<_, Error>(())
     });
-    Ok(ended.await?)
+    ended.await?;
+    host.jobs().notify_one();
+    Ok(())
 }

@@ -88,3 +88,27 @@ async fn a_call_for_a_payment_in_its_window_outlasts_its_time() {
     rig.take_back(&back.order_ref).await;
     assert_eq!(in_the_end(&rig, &payment).await, (PaymentState::Expired, Resolution::None));
 }
+
+/// The deadline was over when a person was called, and the job that ends the wait was done with that. A gateway may say of an
+/// account whose deposit the bank took back that it waits, or that it is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_whose_call_ended_after_its_deadline_does_not_wait_for_ever() {
+    for waits_again in [true, false] {
+        let rig = Rig::start(false).await;
+        let payment = awaiting(&rig).await;
+        rig.deposit(&payment.order_ref()).await;
+        let called = (PaymentState::AwaitingDeposit, Resolution::NeedsOperator);
+        assert_eq!(in_the_end(&rig, &payment).await, called, "{waits_again}");
+        rig.take_back(&payment.order_ref()).await;
+        if waits_again {
+            rig.says(&payment.order_ref(), "transactionStatus", "NON_DEPOSIT").await;
+            assert_eq!(rig.sync(&payment).await.expect(200)["gateway"]["answer"], "same");
+        } else {
+            rig.sync(&payment).await.problem(409, "gateway_differs");
+        }
+        assert_eq!(rig.books(&payment).await.row.resolution, Resolution::None, "{waits_again}");
+        rig.jobs(1).await;
+        let row = rig.books(&payment).await.row;
+        assert_eq!((row.state, row.resolution), (PaymentState::Expired, Resolution::None), "{waits_again}");
+    }
+}
