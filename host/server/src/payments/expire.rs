@@ -11,7 +11,7 @@ use payhost_store::rows::{attempts, notices};
 use payhost_store::{Error, Tx};
 use serde_json::json;
 
-use super::inquire::{Of, Silence, ask};
+use super::inquire::{Of, Silence, ask, is_about};
 use super::resolve::next_us;
 use super::settle::Change;
 use super::unpaid::{can_be_asked, known_as};
@@ -130,12 +130,10 @@ async fn told_of(
     };
     let of = Of { payment, attempt: None };
     Ok(match ask(host, &ready, of, order_ref, payment.gateway_ref.clone()).await? {
-        Ok(Some(sale)) if sale.amount.minor == payment.total && sale.order_ref == order_ref => {
-            match sale.state {
-                SaleState::Paid | SaleState::PartiallyCancelled => Told::Paid,
-                SaleState::AwaitingDeposit | SaleState::Cancelled => Told::NotPaid,
-            }
-        }
+        Ok(Some(sale)) if is_about(payment, order_ref, &sale) => match sale.state {
+            SaleState::Paid | SaleState::PartiallyCancelled => Told::Paid,
+            SaleState::AwaitingDeposit | SaleState::Cancelled => Told::NotPaid,
+        },
         // That it knows no sale by our number is an answer; that it does not know the account that it opened is none.
         Ok(None) if payment.gateway_ref.is_none() => Told::NotPaid,
         Ok(Some(_) | None) | Err(Silence::CannotAsk(_)) => Told::CannotTell,

@@ -15,8 +15,9 @@ use utoipa::ToSchema;
 
 use super::attempt::locked;
 use super::expire::{due_us, is_called_for_a_notice, no_notice};
-use super::inquire::{Of, Silence, approval_of, ask, of_account};
+use super::inquire::{Of, Silence, approval_of, ask, is_about, of_account};
 use super::settle::Change;
+use super::sync::cancels_to_come;
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::problem::Problem;
@@ -152,7 +153,7 @@ async fn ask_about(
         }
         return Err(differs("the gateway knows no such account; nothing was changed"));
     };
-    if sale.order_ref != order_ref || sale.amount.minor != row.total {
+    if !is_about(row, order_ref, &sale) {
         return Err(differs("the gateway answers about another order or amount; nothing was changed"));
     }
     Ok(match compared(row, sale.state) {
@@ -207,6 +208,7 @@ async fn take_over(
         let account = facts::of_payment(tx, row.shop_id, row.id)?.iter().any(|fact| fact.kind == FactKind::Issued);
         if let Some(checkout) = checkout.filter(|_| !account && !of_account(&payment, &sale)) {
             tracing::error!(payment = %row.id, gateway_ref = %sale.gateway_ref, "the gateway holds a sale that was not known here");
+            cancels_to_come(tx, &host_in, &payment, &sale)?;
             let approval = Verified::Approved(Box::new(approval_of(&payment, sale)));
             let trust = Trust { confirmed: true, listed: false, accepted: false };
             let written = write(tx, &host_in, Some(&ready), &checkout, &approval, trust)?;

@@ -71,3 +71,17 @@ async fn no_sale_is_taken_over_while_another_window_is_being_approved() {
     assert_eq!((kinds.as_slice(), books.row.paid), ([FactKind::Issued].as_slice(), 0), "{books:?}");
     assert_eq!(books.row.state, PaymentState::AwaitingDeposit, "{books:?}");
 }
+
+/// A part of it was given back in the gateway's admin before anybody here knew of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_is_taken_over_with_what_was_given_back_of_it() {
+    let rig = Rig::start(true).await;
+    let payment = rig.create().await;
+    let lost = rig.taken_for_none(&payment).await;
+    rig.cancel_there(&lost.order_ref, 900).await;
+    assert_eq!(rig.sync(&payment).await.expect(200)["gateway"]["answer"], "taken_over");
+    rig.jobs(1).await;
+    let books = rig.books(&payment).await;
+    assert_eq!((books.row.state, books.row.cancelled), (PaymentState::PartiallyCancelled, 900), "{books:?}");
+    books_agree(&rig, &payment, "a part was given back there").await;
+}
