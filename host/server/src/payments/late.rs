@@ -3,8 +3,9 @@
 //! follows it; the shop is told by an event of its own, and a person is called for as long as it is held and nobody said that it
 //! is kept (`late_us` of the payment, with `resolution: needs_operator`).
 //!
-//! An approval is given back by the host when another payment of the order is open or paid, as a second approval is. A deposit
-//! waits for a person: nobody but the buyer knows the account that it goes back to.
+//! An approval is given back by the host when another payment of the order is open or paid, as a second approval is; of several
+//! that came after their end the first one stays. A deposit waits for a person: nobody but the buyer knows the account that it
+//! goes back to.
 
 use axum::http::StatusCode;
 use payhost_core::id::{PaymentId, ShopId};
@@ -14,7 +15,8 @@ use payhost_store::rows::{attempts, facts};
 use payhost_store::{Error, Tx};
 use serde_json::json;
 
-use super::cancel::{self, CancelIn, OnlyIf};
+use super::cancel::{self, CancelIn};
+use super::only_if::OnlyIf;
 use super::resolve::next_us;
 use super::settle::Change;
 use crate::host::Host;
@@ -42,8 +44,8 @@ pub fn came(
     (kind, amount, gateway_ref): (FactKind, i64, &str),
     over: bool,
 ) -> Result<(), Error> {
-    let payment = &change.payment;
-    let other = other_of_order(tx, payment)?;
+    let (payment, now_us) = (&change.payment, host.now_us());
+    let other = other_of_order(tx, payment, Some(payment.late_us.unwrap_or(now_us)))?;
     let closed = over && was_closed(tx, payment)?;
     let ended = payment.given_up || payment.late_us.is_some() || closed;
     // What only expired is paid late, unless the order has another payment.
@@ -51,7 +53,7 @@ pub fn came(
     if !ended && !twice {
         return Ok(());
     }
-    let (shop, id, now_us) = (payment.shop_id, payment.id, host.now_us());
+    let (shop, id) = (payment.shop_id, payment.id);
     tracing::error!(payment = %id, kind = kind.as_str(), amount, other = ?other, "money came after the end of its payment");
     let approved = kind == FactKind::Approved;
     let gives_back = approved && other.is_some();
@@ -72,10 +74,20 @@ fn was_closed(tx: &mut Tx<'_>, payment: &Payment) -> Result<bool, Error> {
     Ok(known.iter().any(|fact| fact.kind == FactKind::Closed))
 }
 
-/// Another payment of its order that is open or paid.
-fn other_of_order(tx: &mut Tx<'_>, payment: &Payment) -> Result<Option<PaymentId>, Error> {
+/// Another payment of its order that is open or paid. Of those whose money came after their end only one that came before this
+/// one's (`late_us`) counts: each would give way to the other.
+pub fn other_of_order(
+    tx: &mut Tx<'_>,
+    payment: &Payment,
+    late_us: Option<i64>,
+) -> Result<Option<PaymentId>, Error> {
+    let counts = |other: &Payment| match (other.late_us, late_us) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(theirs), Some(ours)) => (theirs, other.id) < (ours, payment.id),
+    };
     let asked = payments::ask_open_of_order(tx, payment.shop_id, payment.mode, &payment.order_id)?;
-    let others = asked.all(tx)?.into_iter().filter(|other| other.id != payment.id).collect();
+    let others = asked.all(tx)?.into_iter().filter(|other| other.id != payment.id && counts(other)).collect();
     Ok(payments::holder(others).map(|other| other.id))
 }
 
@@ -88,11 +100,9 @@ pub async fn give_back(host: &Host, shop: ShopId, id: PaymentId) -> Result<Done,
         return Ok(Done::Finished);
     };
     let of_tx = payment.clone();
-    let other = host.store().read(move |tx| other_of_order(tx, &of_tx)).await;
+    let other = host.store().read(move |tx| other_of_order(tx, &of_tx, of_tx.late_us)).await;
     if other.map_err(|error: Error| error.to_string())?.is_none() {
-        let (came_us, now_us) = (payment.late_us.unwrap_or(0), host.now_us());
-        let again = Done::Again(now_us.saturating_add(BUSY_US), "the order has no other payment".to_owned());
-        return Ok(if now_us < came_us.saturating_add(OTHER_US) { again } else { Done::Finished });
+        return Ok(look_again(host, &payment, "the order has no other payment".to_owned()));
     }
     let caller = ShopCaller { shop_id: shop, mode: payment.mode, key_id: None };
     let key = RequiredKey::made(format!("host\ngive back {id}")).of(host, &caller, "give back", b"");
@@ -109,6 +119,13 @@ pub async fn give_back(host: &Host, shop: ShopId, id: PaymentId) -> Result<Done,
     }
 }
 
+/// Looks for another payment once more, as long as one may be made that did not see this money.
+fn look_again(host: &Host, payment: &Payment, words: String) -> Done {
+    let (came_us, now_us) = (payment.late_us.unwrap_or(0), host.now_us());
+    let again = Done::Again(now_us.saturating_add(BUSY_US), words);
+    if now_us < came_us.saturating_add(OTHER_US) { again } else { Done::Finished }
+}
+
 /// Whether to try again. A person was called when the money came.
 fn later(host: &Host, payment: &Payment, problem: &Problem) -> Done {
     let (id, now_us, words) = (payment.id, host.now_us(), problem.to_string());
@@ -117,6 +134,8 @@ fn later(host: &Host, payment: &Payment, problem: &Problem) -> Done {
         "payment_busy" | "payment_in_doubt" | "idempotency_running" | "conflict" => {
             Done::Again(now_us.saturating_add(BUSY_US), words)
         }
+        // The other payment ended since, or a person decided.
+        "not_cancellable" => look_again(host, payment, words),
         // Nothing was sent, or the gateway did not make it: the next hour may be a better one.
         _ if problem.status >= 500 => {
             let since_us = payment.late_us.unwrap_or(now_us);

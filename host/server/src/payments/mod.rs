@@ -16,6 +16,7 @@ pub mod give_up;
 pub mod inquire;
 pub mod late;
 pub mod model;
+pub mod only_if;
 pub mod order;
 pub mod read;
 pub mod reconcile;

@@ -18,6 +18,7 @@ mod html;
 #[path = "../it/stage/http.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod http;
+mod late;
 mod notices;
 mod rig;
 mod taken_over;
