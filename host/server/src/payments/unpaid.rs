@@ -2,6 +2,8 @@
 //! asked; a sale that only the gateway knows of is taken over as an approval; and a deposit is believed by its notice alone, which
 //! says how much came when, so that here a person is called.
 
+use std::time::{Duration, Instant};
+
 use payhost_core::id::CheckoutId;
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_engine::contract::money::{Sale, SaleState};
@@ -27,6 +29,8 @@ use crate::vbank::facts::{Trust, Verified, write};
 
 /// Of so many windows at most it is asked whether the gateway holds a sale, the last ones.
 const ASKED_MAX: usize = 10;
+/// So long it is asked about one after the other.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whether the gateway was asked about a payment, and what it answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -87,14 +91,34 @@ pub fn can_be_asked(ready: &Ready, row: &Payment) -> bool {
 pub async fn ask_gateway(host: &Host, row: &Payment) -> Result<GatewayWord, Problem> {
     let of_tx = row.clone();
     let known = host.store().read(move |tx| known_as(tx, &of_tx)).await?;
-    let mut nothing = None;
+    let (mut nothing, mut unclear) = (None, None);
+    let begun = Instant::now();
     for (order_ref, checkout) in known {
-        match ask_about(host, row, &order_ref, checkout).await? {
-            Heard::Nothing(answer) => {
-                nothing.get_or_insert(answer);
-            }
-            Heard::Something(word) | Heard::NotAsked(word) => return Ok(word),
+        if begun.elapsed() > PATIENCE {
+            unclear.get_or_insert(Err(Problem::new(
+                "gateway_silent",
+                "the gateway answers too slowly to be asked on",
+            )));
+            break;
         }
+        // What is not clear of one order number hides nothing that is held by another.
+        match ask_about(host, row, &order_ref, checkout).await {
+            Ok(Heard::Something(word)) => return Ok(word),
+            Ok(Heard::Nothing(answer)) => {
+                if nothing.is_none() || answer.is_err() {
+                    nothing = Some(answer);
+                }
+            }
+            Ok(Heard::NotAsked(word)) => {
+                unclear.get_or_insert(Ok(word));
+            }
+            Err(problem) => {
+                unclear.get_or_insert(Err(problem));
+            }
+        }
+    }
+    if let Some(unclear) = unclear {
+        return unclear;
     }
     let Some(answer) = nothing else {
         let why = "no approval and no account of it was ever asked for, so the gateway knows nothing of it";

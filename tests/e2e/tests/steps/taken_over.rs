@@ -85,3 +85,27 @@ async fn a_sale_is_taken_over_with_what_was_given_back_of_it() {
     assert_eq!((books.row.state, books.row.cancelled), (PaymentState::PartiallyCancelled, 900), "{books:?}");
     books_agree(&rig, &payment, "a part was given back there").await;
 }
+
+/// What the gateway says of a newer window cannot be, or it says nothing: an older one is asked about all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_cannot_be_understood_hides_no_sale_of_an_older_one() {
+    let rig = Rig::start(true).await;
+    for fault in ["wrong_amount", "drop_before"] {
+        let payment = rig.create().await;
+        rig.taken_for_none(&payment).await;
+        let newer = rig.taken_for_none(&payment).await;
+        rig.always("inquiry", fault, &newer.order_ref).await;
+        assert_eq!(rig.sync(&payment).await.expect(200)["gateway"]["answer"], "taken_over", "{fault}");
+        let books = rig.books(&payment).await;
+        assert_eq!((books.row.state, books.row.paid), (PaymentState::Paid, payment.total), "{fault}");
+        // Without a sale anywhere the problem is told.
+        let payment = rig.create().await;
+        for _ in 0..2 {
+            let back = rig.choose(&payment).await;
+            rig.decline(&back.order_ref).await;
+            rig.come_back_and_wait(&back).await;
+            rig.fault("inquiry", "drop_before", &back.order_ref).await;
+        }
+        rig.sync(&payment).await.problem(502, "gateway_silent");
+    }
+}
