@@ -86,3 +86,30 @@ async fn of_two_late_payments_of_an_order_the_one_that_came_last_goes_back() {
         books_agree(&rig, last, "it went back").await;
     }
 }
+
+/// Of a payment whose time was over: while its approval was written somebody made another payment of the order, and neither saw
+/// the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_after_the_time_goes_back_when_another_payment_was_made_at_the_same_moment() {
+    let rig = Rig::start(true).await;
+    let payment = rig.create().await;
+    rig.taken_for_none(&payment).await;
+    rig.later(25 * 3600).await;
+    rig.jobs(1).await;
+    assert_eq!(rig.books(&payment).await.row.state, PaymentState::Expired);
+    comes(&rig, &payment).await;
+    rig.beside(&payment).await;
+    settle(&rig).await;
+    let books = rig.books(&payment).await;
+    assert_eq!((books.row.state, books.held), (PaymentState::Cancelled, 0), "{books:?}");
+    books_agree(&rig, &payment, "it went back").await;
+    // Where nobody made one it is the order's.
+    let payment = rig.create().await;
+    rig.taken_for_none(&payment).await;
+    rig.later(25 * 3600).await;
+    rig.jobs(1).await;
+    comes(&rig, &payment).await;
+    settle(&rig).await;
+    let books = rig.books(&payment).await;
+    assert_eq!((books.row.state, books.row.resolution), (PaymentState::Paid, Resolution::None), "{books:?}");
+}
