@@ -10,9 +10,10 @@
 use axum::http::StatusCode;
 use payhost_core::id::{PaymentId, ShopId};
 use payhost_core::{FactKind, Resolution};
+use payhost_store::rows::attempts::{self, Attempt, AttemptKind};
+use payhost_store::rows::events;
 use payhost_store::rows::facts::{self, FactRow};
 use payhost_store::rows::payments::{self, Payment};
-use payhost_store::rows::{attempts, events};
 use payhost_store::{Error, Tx};
 use serde_json::json;
 
@@ -111,6 +112,8 @@ struct Seen {
     money: FactRow,
     /// Another payment of the order.
     other: Option<PaymentId>,
+    /// How many cancels of the payment have ended.
+    cancels: usize,
 }
 
 /// Looks at it. `None`: nothing is held, or a person said that it is kept.
@@ -123,7 +126,10 @@ fn see(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Option<Seen>, Err
     let came = |fact: &FactRow| matches!(fact.kind, FactKind::Approved | FactKind::Deposited);
     let money = facts::of_payment(tx, shop, id)?.into_iter().filter(came).max_by_key(|fact| fact.created_us);
     let other = other_of_order(tx, &payment, payment.late_us)?;
-    Ok(money.map(|money| Seen { payment, money, other }))
+    let cancels = attempts::of_payment(tx, shop, id)?;
+    let ended = |attempt: &&Attempt| attempt.kind == AttemptKind::Cancel && !attempt.state.is_open();
+    let cancels = cancels.iter().filter(ended).count();
+    Ok(money.map(|money| Seen { payment, money, other, cancels }))
 }
 
 fn was_told(tx: &mut Tx<'_>, payment: &Payment) -> Result<bool, Error> {
@@ -132,10 +138,11 @@ fn was_told(tx: &mut Tx<'_>, payment: &Payment) -> Result<bool, Error> {
 }
 
 /// Looks whether the order of money that came after its payment's end has another payment, and gives an approval back then. Done
-/// twice it is one cancel: it has a key of its own, which no shop can send.
+/// twice it is one cancel: it has a key of its own, which no shop can send, and another one only when the cancel before it ended
+/// without giving the money back.
 pub async fn give_back(host: &Host, shop: ShopId, id: PaymentId) -> Result<Done, String> {
     let seen = host.store().read(move |tx| see(tx, shop, id)).await;
-    let Some(Seen { payment, money, other }) = seen.map_err(|error| error.to_string())? else {
+    let Some(Seen { payment, money, other, cancels }) = seen.map_err(|error| error.to_string())? else {
         return Ok(Done::Finished);
     };
     let came_us = money.created_us;
@@ -155,15 +162,19 @@ pub async fn give_back(host: &Host, shop: ShopId, id: PaymentId) -> Result<Done,
         return Ok(Done::Finished);
     }
     let caller = ShopCaller { shop_id: shop, mode: payment.mode, key_id: None };
-    let key = RequiredKey::made(format!("host\ngive back {id}")).of(host, &caller, "give back", b"");
+    let key =
+        RequiredKey::made(format!("host\ngive back {id} {cancels}")).of(host, &caller, "give back", b"");
     let input = CancelIn { reason: Some("paid twice".to_owned()), ..CancelIn::default() };
     let made = match key {
         Ok(key) => cancel::make(host, &payment, input, key, Some(OnlyIf::Late)).await,
         Err(problem) => Err(problem),
     };
     match made {
-        // 202: its attempt is asked about like any other.
-        Ok((StatusCode::OK | StatusCode::ACCEPTED, _)) => Ok(Done::Finished),
+        Ok((StatusCode::OK, _)) => Ok(Done::Finished),
+        // Its attempt is asked about like any other; should the gateway say that it was not made, it is made again.
+        Ok((StatusCode::ACCEPTED, _)) => {
+            Ok(on_schedule(host, came_us, "it is not known yet whether it was given back".to_owned()))
+        }
         Ok((status, _)) => Err(format!("status {status}")),
         Err(problem) => Ok(later(host, &payment, came_us, &problem)),
     }
@@ -177,7 +188,9 @@ fn mark_expired(tx: &mut Tx<'_>, host: &Host, shop: ShopId, id: PaymentId) -> Re
         return Ok(true);
     }
     // Looked at again under the lock.
-    let Some(Seen { payment, money, other: Some(other) }) = see(tx, shop, id)? else { return Ok(false) };
+    let Some(Seen { payment, money, other: Some(other), .. }) = see(tx, shop, id)? else {
+        return Ok(false);
+    };
     let mut change = Change::begin(host, payment, None);
     mark(&mut change, (money.kind, money.amount, &money.gateway_ref), Some(other), host.now_us());
     change.write(tx)?;
@@ -191,6 +204,11 @@ fn look_again(host: &Host, came_us: i64, words: String) -> Done {
     if now_us < came_us.saturating_add(OTHER_US) { again } else { Done::Finished }
 }
 
+/// Tries again as often as a doubt of that age is asked about.
+fn on_schedule(host: &Host, came_us: i64, words: String) -> Done {
+    next_us(came_us, host.now_us(), DAYS).map_or(Done::Finished, |us| Done::Again(us, words))
+}
+
 /// Whether to try again. A person was called when the money came.
 fn later(host: &Host, payment: &Payment, came_us: i64, problem: &Problem) -> Done {
     let (id, now_us, words) = (payment.id, host.now_us(), problem.to_string());
@@ -202,9 +220,7 @@ fn later(host: &Host, payment: &Payment, came_us: i64, problem: &Problem) -> Don
         // The other payment ended since, or a person decided.
         "not_cancellable" => look_again(host, came_us, words),
         // Nothing was sent, or the gateway did not make it: the next hour may be a better one.
-        _ if problem.status >= 500 => {
-            next_us(came_us, now_us, DAYS).map_or(Done::Finished, |us| Done::Again(us, words))
-        }
+        _ if problem.status >= 500 => on_schedule(host, came_us, words),
         _ => Done::Finished,
     }
 }

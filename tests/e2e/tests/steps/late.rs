@@ -113,3 +113,44 @@ async fn an_approval_after_the_time_goes_back_when_another_payment_was_made_at_t
     let books = rig.books(&payment).await;
     assert_eq!((books.row.state, books.row.resolution), (PaymentState::Paid, Resolution::None), "{books:?}");
 }
+
+/// The gateway did not make it, and said so only when it was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_given_back_is_given_back_again() {
+    let rig = Rig::start(true).await;
+    let (first, _second) = replaced(&rig).await;
+    comes(&rig, &first).await;
+    rig.fault("refund", "drop_before", &first.order_ref()).await;
+    rig.jobs(1).await;
+    assert_eq!(rig.books(&first).await.row.resolution, Resolution::InDoubt);
+    rig.until_known(&first).await;
+    for _ in 0..3 {
+        rig.later(3600).await;
+        rig.jobs(1).await;
+    }
+    let books = rig.books(&first).await;
+    assert_eq!((books.row.state, books.held), (PaymentState::Cancelled, 0), "{books:?}");
+    books_agree(&rig, &first, "it went back").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_dies_anywhere_while_it_gives_late_money_back_gives_it_back_once() {
+    let rig = Rig::start(true).await;
+    at_every_step("giving late money back", 5, async |at| {
+        let (first, _second) = replaced(&rig).await;
+        comes(&rig, &first).await;
+        rig.clock.die_at(at);
+        rig.jobs(1).await;
+        let died = rig.clock.live_on();
+        rig.until_known(&first).await;
+        for _ in 0..3 {
+            rig.later(3600).await;
+            rig.jobs(1).await;
+        }
+        let books = rig.books(&first).await;
+        assert_eq!((books.row.state, books.held), (PaymentState::Cancelled, 0), "died at {at}: {books:?}");
+        books_agree(&rig, &first, &format!("died at {at}")).await;
+        died
+    })
+    .await;
+}
