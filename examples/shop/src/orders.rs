@@ -157,8 +157,8 @@ fn hint(result: &str, state: OrderState, language: Language) -> Option<&'static 
             "You closed the payment window. You can pay again.",
         )),
         "failed" => Some(language.t(
-            "결제가 거절되었습니다. 다른 카드로 다시 시도해 주세요.",
-            "The payment was declined. Please try another card.",
+            "결제가 완료되지 않았습니다. 다시 시도하거나 다른 결제 수단을 선택해 주세요.",
+            "The payment was not completed. Please try again or choose another method.",
         )),
         "paid" | "awaiting_confirm" | "in_doubt" => Some(language.t(
             "결제 결과를 확인하고 있습니다. 잠시 뒤 새로고침해 주세요.",

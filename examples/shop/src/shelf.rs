@@ -108,29 +108,59 @@ pub async fn add(
     Ok(Redirect::to(&format!("/?added={}", product.number)).into_response())
 }
 
-#[derive(Deserialize)]
-pub(crate) struct SetForm {
-    product: i64,
-    quantity: String,
+/// What the cart's form says: pairs of `product` and `quantity`, and which button was pressed.
+struct CartForm {
+    quantities: Vec<(i64, String)>,
+    goes_on: bool,
 }
 
-/// `POST /cart/set`: so many pieces; 0 takes the product out.
+impl CartForm {
+    fn read(fields: Vec<(String, String)>) -> Result<Self, Error> {
+        let (mut quantities, mut removed, mut goes_on) = (Vec::new(), None, false);
+        let mut product = None;
+        for (name, value) in fields {
+            match name.as_str() {
+                "product" => product = Some(value.parse().map_err(|_| Error::NotFound)?),
+                "quantity" => quantities.push((product.take().ok_or(Error::NotFound)?, value)),
+                "remove" => removed = Some(value.parse::<i64>().map_err(|_| Error::NotFound)?),
+                "next" => goes_on = value == "checkout",
+                _ => {}
+            }
+        }
+        for (product, quantity) in &mut quantities {
+            if Some(*product) == removed {
+                "0".clone_into(quantity);
+            }
+        }
+        Ok(Self { quantities, goes_on })
+    }
+}
+
+/// `POST /cart/set`: so many pieces of each product; 0 takes one out. What was typed counts, whichever button was pressed.
 pub async fn set(
     State(shop): State<Arc<Shop>>,
     visitor: Visitor,
-    Form(form): Form<SetForm>,
+    Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Error> {
-    let product = product(form.product).ok_or(Error::NotFound)?;
-    let quantity = form.quantity.trim().parse().ok().filter(|quantity| (0..=QUANTITY_MAX).contains(quantity));
-    let Some(quantity) = quantity else {
-        let error = visitor
-            .language
-            .t("수량은 1에서 99 사이의 숫자로 입력해 주세요.", "The amount is a number from 1 to 99.");
-        return page(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &CartPage { error: Some(error), ..CartPage::new(&shop, &visitor)? },
-        );
-    };
-    shop.store.set_in_cart(&visitor.session, product.number, quantity)?;
-    Ok(Redirect::to("/cart").into_response())
+    let form = CartForm::read(fields)?;
+    let mut wanted = Vec::new();
+    for (number, text) in &form.quantities {
+        let product = product(*number).ok_or(Error::NotFound)?;
+        let quantity = text.trim().parse().ok().filter(|quantity| (0..=QUANTITY_MAX).contains(quantity));
+        let Some(quantity) = quantity else {
+            let error = visitor
+                .language
+                .t("수량은 1에서 99 사이의 숫자로 입력해 주세요.", "The quantity is a number from 1 to 99.");
+            return page(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &CartPage { error: Some(error), ..CartPage::new(&shop, &visitor)? },
+            );
+        };
+        wanted.push((product.number, quantity));
+    }
+    for (number, quantity) in wanted {
+        shop.store.set_in_cart(&visitor.session, number, quantity)?;
+    }
+    let next = if form.goes_on { "/checkout" } else { "/cart" };
+    Ok(Redirect::to(next).into_response())
 }

@@ -137,7 +137,7 @@ async fn a_closed_window_and_a_decline_are_told_and_the_order_stays_payable() {
     let browser = Browser::new(&payhost);
     let order = placed_order(&browser).await;
     for (result, words) in
-        [("cancelled_by_buyer", "결제창을 닫으셨습니다"), ("failed", "결제가 거절되었습니다")]
+        [("cancelled_by_buyer", "결제창을 닫으셨습니다"), ("failed", "결제가 완료되지 않았습니다")]
     {
         let page = browser.get(&format!("/orders/{order}?result={result}")).await.body;
         assert!(page.contains(words) && page.contains("data-testid=\"pay\""), "{result}");

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// Text that is not an id of the wanted kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an id of the form {prefix}_ followed by 26 characters")]
+#[error("not an id: {prefix}_ and 26 characters (mistyped?)")]
 pub struct InvalidId {
     prefix: &'static str,
 }

@@ -16,6 +16,18 @@
     });
   }
 
+  /* The shop's page waits behind this popup: the way back to it is to close the popup, not to open the shop in it once more. */
+  var back = document.getElementById("payhost-return");
+  if (back && window.opener && outcome.origins.length > 0) {
+    back.addEventListener("click", function (event) {
+      if (window.opener.closed) return;
+      event.preventDefault();
+      mayTryAgain = false;
+      report();
+      window.close();
+    });
+  }
+
   /* The account number to the clipboard; without a clipboard the button is not there. */
   document.querySelectorAll("[data-copy]").forEach(function (button) {
     if (!navigator.clipboard) return button.remove();

@@ -52,6 +52,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
             demo.origin(2)
         );
         println!("  everything is in  {}", arguments.data.display());
+        let program = target_dir().join("debug").join("payhost");
+        let program = program.strip_prefix(root()).unwrap_or(&program).display();
+        println!("  by command        {program} --data {}/payhost shop list", arguments.data.display());
         println!("  Ctrl-C ends it all.");
         wait(&mut running)?;
     }

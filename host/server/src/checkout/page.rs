@@ -132,6 +132,8 @@ pub struct ResultPage<'a> {
     pub mark: &'a str,
     /// Heading.
     pub heading: &'a str,
+    /// Label of the amount.
+    pub total_label: &'a str,
     /// Sentence.
     pub message: Option<&'a str>,
     /// Approval number and the like.

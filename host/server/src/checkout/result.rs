@@ -120,6 +120,7 @@ async fn not_from_gateway(
         tone: "bad",
         mark: "!",
         heading: t.failed.0,
+        total_label: t.order_total,
         message: Some(&message),
         lines: &[],
         return_url: None,
@@ -216,7 +217,18 @@ fn result_page(
     let sentence = if result == "paid" && payment.return_url.is_none() { t.close_this } else { sentence };
     let closed = result == "failed" && checkout.state == CheckoutState::AwaitingDeposit;
     let sentence = if closed { t.not_payable } else { sentence };
-    let message = explanation(t, &stored).unwrap_or_else(|| sentence.to_owned());
+    let total_label = match result {
+        "paid" => t.total,
+        "awaiting_deposit" => t.to_pay_in,
+        _ if over => t.total,
+        _ => t.order_total,
+    };
+    let message = match explanation(t, &stored) {
+        // The reason alone leaves open whether money was taken.
+        Some(reason) if is_refusal(&stored) && result == "failed" => format!("{reason} {}", t.failed.1),
+        Some(reason) => reason,
+        None => sentence.to_owned(),
+    };
     let return_url =
         payment.return_url.as_deref().and_then(|url| with_result(url, payment.id.to_string(), result));
     let again = (result == "failed" || result == "cancelled_by_buyer") && payment.state.is_payable();
@@ -236,6 +248,7 @@ fn result_page(
         tone,
         mark,
         heading,
+        total_label,
         message: Some(&message),
         lines: &lines,
         return_url: return_url.as_deref(),
@@ -265,6 +278,11 @@ fn lines(t: &'static Words, result: &str, shown: PaymentOut) -> Vec<(&'static st
         .into_iter()
         .filter_map(|(label, value)| Some((label, value.filter(|value| !value.is_empty())?)))
         .collect()
+}
+
+/// Whether the gateway or the card company said no.
+fn is_refusal(stored: &Value) -> bool {
+    stored.get("refusal").is_some_and(|refusal| !refusal.is_null())
 }
 
 /// Why it failed, in words for the buyer.

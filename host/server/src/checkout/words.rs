@@ -10,8 +10,12 @@ pub struct Words {
     pub shop: &'static str,
     /// Label of the order.
     pub order: &'static str,
-    /// Label of the amount.
+    /// Label of the amount that was paid.
     pub total: &'static str,
+    /// Label of the amount while nothing is paid.
+    pub order_total: &'static str,
+    /// Label of the amount that is to be paid into an account.
+    pub to_pay_in: &'static str,
     /// Button that opens the window.
     pub open: &'static str,
     /// Heading while the gateway's window opens.
@@ -50,7 +54,7 @@ pub struct Words {
     pub awaiting_confirm: (&'static str, &'static str),
     /// Closed by the buyer.
     pub cancelled_by_buyer: (&'static str, &'static str),
-    /// Refused.
+    /// Refused; the sentence stands behind the reason, where there is one.
     pub failed: (&'static str, &'static str),
     /// Given up before it was paid.
     pub given_up: (&'static str, &'static str),
@@ -112,6 +116,8 @@ const KO: Words = Words {
     shop: "상점",
     order: "주문",
     total: "결제 금액",
+    order_total: "주문 금액",
+    to_pay_in: "입금할 금액",
     open: "결제창 열기",
     opening: "결제창을 여는 중입니다",
     test_mode: "테스트 결제",
@@ -171,7 +177,9 @@ const EN: Words = Words {
     pay: "Payment",
     shop: "Shop",
     order: "Order",
-    total: "Total",
+    total: "Paid",
+    order_total: "Total",
+    to_pay_in: "Amount to pay in",
     open: "Open the payment window",
     opening: "Opening the payment window",
     test_mode: "Test payment",

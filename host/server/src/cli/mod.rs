@@ -150,7 +150,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let json = arguments.json;
     let print = arguments.print.clone();
     let show = |answer: &Value| match &print {
-        Some(path) => output::say_value(&output::cell(answer, path)),
+        Some(path) => match output::unknown_member(answer, path) {
+            Some(words) => Err(words.into()),
+            None => output::say_value(&output::cell(answer, path)),
+        },
         None if json => output::say(&answer.to_string()),
         None => output::say(&output::readable(answer)),
     };

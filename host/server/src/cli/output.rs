@@ -64,12 +64,13 @@ const COLUMNS: &[(&str, &[&str])] = &[
     (ShopId::PREFIX, &["id", "name", "state", "created_at"]),
     (KeyId::PREFIX, &["id", "name", "mode", "hint", "created_at", "revoked_at"]),
     (ChannelId::PREFIX, &["id", "name", "plugin", "mode", "enabled", "default_for", "missing", "removed_at"]),
-    (NoticeId::PREFIX, &["id", "state", "payment_id", "source", "times", "reason", "created_at"]),
+    (NoticeId::PREFIX, &["id", "state", "payment_id", "source", "times", "reason", "received_at"]),
     (EndpointId::PREFIX, &["id", "url", "name", "state", "disabled_reason", "last_error"]),
     (EventId::PREFIX, &["id", "type", "timestamp"]),
 ];
 /// Of what waits for a person.
-const ATTENTION: &[&str] = &["kind", "id", "shop_id", "mode", "order_id", "reason", "since", "next_try_at"];
+const ATTENTION: &[&str] =
+    &["kind", "id", "shop_id", "mode", "order_id", "payment_id", "reason", "since", "next_try_at"];
 /// Of a plugin: who it is.
 const PLUGIN: &[&str] = &["id", "version", "author", "digest", "interfaces", "installed_at"];
 /// And of one that was removed.
@@ -128,6 +129,7 @@ pub fn readable(answer: &Value) -> String {
 
 fn list(items: &[Value], next: Option<&str>) -> String {
     let text = match columns(items) {
+        Some(columns) if columns == ATTENTION => attention(items),
         Some(columns) => table(items, columns),
         None if items.iter().all(is_plugin) => items.iter().map(plugin).collect::<Vec<_>>().join("\n\n"),
         None => items.iter().map(|item| block(item, 0)).collect::<Vec<_>>().join("\n\n"),
@@ -136,6 +138,26 @@ fn list(items: &[Value], next: Option<&str>) -> String {
         Some(next) => format!("{text}\n\nThere is more: --after {} (or --all)", printable(next, &[])),
         None => text,
     }
+}
+
+/// What waits for a person, and below the table what each kind means and what to do about it.
+fn attention(items: &[Value]) -> String {
+    let language = Language::of_terminal();
+    let mut text = table(items, ATTENTION);
+    let mut explained: Vec<String> = Vec::new();
+    for item in items {
+        let kind = cell(item, "kind");
+        if explained.contains(&kind) {
+            continue;
+        }
+        let words = |member: &str| {
+            let text = |language: &str| cell(item, &format!("{member}.{language}"));
+            language.choose(&text("ko"), &text("en")).to_owned()
+        };
+        text.push_str(&printable(&format!("\n\n{kind}: {} {}", words("text"), words("remedy")), &['\n']));
+        explained.push(kind);
+    }
+    text
 }
 
 fn columns(items: &[Value]) -> Option<&'static [&'static str]> {
@@ -163,6 +185,25 @@ fn plugin(item: &Value) -> String {
         lines.extend(table(wanted, columns).lines().map(|line| format!("  {line}")));
     }
     lines.join("\n")
+}
+
+/// The members of an answer, if a path leads to none: a typing error, where a member that is null is none.
+pub fn unknown_member(item: &Value, path: &str) -> Option<String> {
+    let mut at = item;
+    for name in path.split('.') {
+        match at {
+            Value::Null => return None,
+            Value::Object(members) if !members.contains_key(name) => {
+                let known: Vec<&str> = members.keys().map(String::as_str).collect();
+                return Some(format!("the answer has no member {name:?}; it has: {}", known.join(", ")));
+            }
+            Value::Object(members) => at = members.get(name)?,
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                return Some(format!("the answer has no member {name:?} in {path:?}"));
+            }
+        }
+    }
+    None
 }
 
 /// What stands at a path, as text; empty where there is nothing.

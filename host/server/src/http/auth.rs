@@ -59,7 +59,8 @@ impl Caller {
         match self {
             Self::Shop(shop) => Ok(shop),
             Self::Operator => {
-                let words = "an operator's key needs the headers payhost-shop (shop_…) and payhost-mode (test or live) here";
+                let words = "name the shop that this is for: the headers payhost-shop (shop_…) and payhost-mode (test or live), \
+                             in a command --shop and --mode (payhost shop list)";
                 Err(Problem::new("forbidden", words))
             }
         }

@@ -81,7 +81,7 @@ pub enum Task {
         #[serde(default)]
         after: Option<PaymentId>,
     },
-    /// Give back an approval that came after the end of its payment.
+    /// Look whether the order of money that came after the end of its payment has another one, and give an approval back then.
     GiveBack {
         /// Whose.
         shop: ShopId,

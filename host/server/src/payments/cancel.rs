@@ -28,6 +28,7 @@ use super::attempt::{
 };
 use super::give_up::{self, Way};
 use super::model::{PaymentOut, Support, TaxIn, TaxLeft};
+use super::only_if::{self, ByLink, OnlyIf};
 use super::read::find;
 use super::settle::{self, Change, refusal_json};
 use super::verdict::{NotSent, Verdict, judge, not_sent, word};
@@ -115,52 +116,6 @@ impl RefundAccountIn {
             return Err(Problem::field("account.number", "6 to 20 digits, with or without -"));
         }
         Ok(())
-    }
-}
-
-/// The buyer's link (`vbank/refund.rs`) that a cancel comes by.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ByLink {
-    /// Which, as it stands in the address.
-    pub link: String,
-    /// How many cancels there were when it was made. One more, of whomever, and it is used up.
-    pub made: usize,
-    /// KFTC code of the bank, for the buyer's page.
-    pub bank: String,
-    /// The account's last digits, for the buyer's page.
-    pub last_digits: String,
-}
-
-/// What must be true under the payment's lock, beside what every cancel needs.
-#[derive(Debug, Clone)]
-pub enum OnlyIf {
-    /// The buyer's link is good still.
-    Unused(ByLink),
-    /// Money that came after the end is held, and nobody said that it is kept.
-    Late,
-}
-
-impl OnlyIf {
-    /// Whether it is true: `made` cancels are known.
-    fn holds(&self, payment: &Payment, made: usize) -> Result<(), Problem> {
-        let (holds, words) = match self {
-            Self::Unused(link) => (
-                link.made == made,
-                "the link is used up: money was given back since it was made; nothing was sent",
-            ),
-            Self::Late => {
-                (payment.late_us.is_some(), "a person said that the money is kept; nothing was sent")
-            }
-        };
-        if holds { Ok(()) } else { Err(Problem::new("not_cancellable", words)) }
-    }
-
-    /// The buyer's link, for the attempt.
-    fn link(self) -> Option<ByLink> {
-        match self {
-            Self::Unused(link) => Some(link),
-            Self::Late => None,
-        }
     }
 }
 
@@ -323,9 +278,7 @@ async fn begin(
         let remaining = remaining.min(payment.total.saturating_sub(given));
         let made = made.count();
         let in_parts = PaymentOut::of(&ready.key, &payment, support)?.can_be_cancelled_in_parts();
-        let allowed = only_if
-            .as_ref()
-            .map_or(Ok(()), |only_if| only_if.holds(&payment, made))
+        let allowed = only_if::look(tx, only_if.as_ref(), &payment, made)?
             .and_then(|()| allowed(&payment, open_attempt, &input, (support, in_parts), remaining));
         if let Err(problem) = allowed {
             key.forget(tx)?;
@@ -672,7 +625,6 @@ pub fn not_sent_problem(why: &NotSent) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vbank::tests::row;
 
     #[test]
     fn only_a_payment_that_holds_money_and_is_known_can_be_cancelled() {
@@ -689,21 +641,6 @@ mod tests {
             }
             let problem = standing(*state, Resolution::InDoubt, None, 1_000).unwrap_err();
             assert_eq!(problem.code, "payment_in_doubt", "{word}");
-        }
-    }
-
-    #[test]
-    fn what_a_cancel_depends_on_is_looked_at_as_the_payment_is_now() {
-        let link = ByLink { link: String::new(), made: 1, bank: String::new(), last_digits: String::new() };
-        let (kept, late) = (row("A-1"), Payment { late_us: Some(1), ..row("A-1") });
-        for (only_if, payment, made, holds) in [
-            (OnlyIf::Unused(link.clone()), &kept, 1, true),
-            (OnlyIf::Unused(link.clone()), &kept, 2, false),
-            (OnlyIf::Unused(link), &kept, 0, false),
-            (OnlyIf::Late, &late, 0, true),
-            (OnlyIf::Late, &kept, 0, false),
-        ] {
-            assert_eq!(only_if.holds(payment, made).is_ok(), holds, "{only_if:?} {made}");
         }
     }
 }

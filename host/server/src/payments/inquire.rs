@@ -109,11 +109,16 @@ pub async fn complete(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
     Ok(Step { again_ms: again_ms.map(|ms| ms.max(soon_ms)), ..step })
 }
 
+/// Whether a sale can be a payment's: order number, amount and currency.
+pub fn is_about(payment: &Payment, order_ref: &str, sale: &Sale) -> bool {
+    sale.amount.minor == payment.total
+        && sale.amount.currency == payment.currency.as_str()
+        && sale.order_ref == order_ref
+}
+
 /// What a found sale means for a complete; `Err`: it must be undone.
 fn judge(payment: &Payment, order_ref: &str, sale: Sale) -> Result<Found, &'static str> {
-    let same = sale.amount.minor == payment.total
-        && sale.amount.currency == payment.currency.as_str()
-        && sale.order_ref == order_ref;
+    let same = is_about(payment, order_ref, &sale);
     let second = payment.paid > payment.cancelled && payment.gateway_ref.as_ref() != Some(&sale.gateway_ref);
     match sale.state {
         SaleState::Paid if second => Err("the payment is paid by another sale"),
@@ -219,7 +224,7 @@ pub async fn cancel(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result<S
         Err(Silence::CannotAsk(words)) => return unknown(&words),
         Err(Silence::Failed(words)) => return Ok(Step::new(Found::Unknown(words), Heard::Silence)),
     };
-    if sale.amount.minor != doubtful.payment.total || sale.order_ref != asked.order_ref {
+    if !is_about(&doubtful.payment, &asked.order_ref, &sale) {
         return unknown("the gateway answers about another sale");
     }
     let settled_ms = doubtful.attempt.now_ms.saturating_add(ready.settles_within_ms());
@@ -232,8 +237,8 @@ mod tests {
     use super::*;
     use crate::vbank::tests::{TOTAL, row};
 
-    fn found(state: SaleState, method: Option<Method>) -> Result<Found, &'static str> {
-        let sale = Sale {
+    fn sale(state: SaleState, method: Option<Method>) -> Sale {
+        Sale {
             gateway_ref: "tid".to_owned(),
             order_ref: "ref".to_owned(),
             state,
@@ -242,9 +247,28 @@ mod tests {
             method,
             approved_at_ms: None,
             cancels: Vec::new(),
-        };
+        }
+    }
+
+    fn found(state: SaleState, method: Option<Method>) -> Result<Found, &'static str> {
         let payment = Payment { method: None, ..row("A-1") };
-        judge(&payment, "ref", sale)
+        judge(&payment, "ref", sale(state, method))
+    }
+
+    #[test]
+    fn a_sale_is_about_a_payment_by_order_number_amount_and_currency() {
+        let payment = row("A-1");
+        let about = |order: &str, minor: i64, currency: &str| {
+            let sale = Sale {
+                amount: Money { minor, currency: currency.to_owned() },
+                ..sale(SaleState::Paid, None)
+            };
+            is_about(&payment, order, &sale)
+        };
+        assert!(about("ref", TOTAL, "KRW"));
+        assert!(!about("other", TOTAL, "KRW"));
+        assert!(!about("ref", TOTAL + 1, "KRW"));
+        assert!(!about("ref", TOTAL, "USD"));
     }
 
     fn word(state: SaleState, kind: &str) -> &'static str {

@@ -16,12 +16,15 @@ pub mod give_up;
 pub mod inquire;
 pub mod late;
 pub mod model;
+pub mod only_if;
 pub mod order;
 pub mod read;
 pub mod reconcile;
 pub mod resolve;
 pub mod settle;
 pub mod sync;
+#[cfg(test)]
+mod tests;
 pub mod trial;
 pub mod undo;
 pub mod unpaid;

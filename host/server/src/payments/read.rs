@@ -163,9 +163,10 @@ pub async fn list(
     };
     let state = match &params.state {
         None => None,
-        Some(text) => Some(
-            PaymentState::parse(text).ok_or_else(|| Problem::field("state", "not a state of a payment"))?,
-        ),
+        Some(text) => Some(PaymentState::parse(text).ok_or_else(|| {
+            let known: Vec<&str> = PaymentState::TABLE.iter().map(|(_, word)| *word).collect();
+            Problem::field("state", format!("one of: {}", known.join(", ")))
+        })?),
     };
     let resolution = match &params.resolution {
         None => None,

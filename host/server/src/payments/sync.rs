@@ -11,13 +11,13 @@ use axum::http::StatusCode;
 use payhost_core::cancels::Shown;
 use payhost_core::id::{PaymentId, ShopId};
 use payhost_core::{PaymentState, Resolution};
-use payhost_engine::contract::money::SaleState;
+use payhost_engine::contract::money::{Sale, SaleState};
 use payhost_engine::contract::plugin::Lookup;
-use payhost_store::Error;
 use payhost_store::rows::attempts::{self, AttemptState};
 use payhost_store::rows::facts;
 use payhost_store::rows::jobs as job_rows;
 use payhost_store::rows::payments::{self, Payment};
+use payhost_store::{Error, Tx};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 use super::attempt::locked;
 use super::cancel::order_ref_of;
 use super::cancels_seen::{self, take_over};
-use super::inquire::{Of, Silence, ask};
+use super::inquire::{Of, Silence, ask, is_about};
 use super::model::PaymentOut;
 use super::read::{find, show};
 use super::resolve::delay_us;
@@ -195,8 +195,8 @@ pub async fn look(host: &Host, row: &Payment, apply: bool) -> Result<Look, Probl
         Err(Silence::CannotAsk(words)) => return Ok(Look::CannotAsk(words)),
         Err(Silence::Failed(words)) => return Ok(Look::Silent(words)),
     };
-    let about_it = sale.amount.minor == row.total && (order_ref.is_empty() || sale.order_ref == order_ref);
-    if !about_it {
+    let order_ref = if order_ref.is_empty() { &sale.order_ref } else { &order_ref };
+    if !is_about(row, order_ref, &sale) {
         let words =
             format!("the gateway has {} {} for {}", sale.amount.minor, sale.amount.currency, sale.order_ref);
         return Ok(Look::Differs(words));
@@ -235,6 +235,15 @@ async fn write(host: &Host, ready: &Ready, row: &Payment, others: Vec<Shown>) ->
     Ok(written?)
 }
 
+/// A sale becomes known of which a part was given back at the gateway already: what, a look tells.
+pub fn cancels_to_come(tx: &mut Tx<'_>, host: &Host, payment: &Payment, sale: &Sale) -> Result<(), Error> {
+    if sale.state != SaleState::PartiallyCancelled {
+        return Ok(());
+    }
+    let task = jobs::Task::Look { shop: payment.shop_id, payment: payment.id };
+    jobs::enqueue(tx, host, &task, host.now_us())
+}
+
 /// Looks at a sale of which the gateway said something that what is known here does not explain: a cancel was refused, or left
 /// another amount than it should have. It may be silent; then again later, as long as the schedule of a doubt's first day.
 pub async fn look_again(host: &Host, shop: ShopId, id: PaymentId, tries: i64) -> Result<Done, String> {
@@ -270,7 +279,7 @@ pub async fn look_again(host: &Host, shop: ShopId, id: PaymentId, tries: i64) ->
 #[cfg(test)]
 mod tests {
     use payhost_core::FactKind;
-    use payhost_engine::contract::money::{Cancelled, Sale};
+    use payhost_engine::contract::money::Cancelled;
     use payhost_engine::contract::types::Money as Amount;
 
     use super::*;

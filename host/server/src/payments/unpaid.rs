@@ -2,6 +2,8 @@
 //! asked; a sale that only the gateway knows of is taken over as an approval; and a deposit is believed by its notice alone, which
 //! says how much came when, so that here a person is called.
 
+use std::time::{Duration, Instant};
+
 use payhost_core::id::CheckoutId;
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_engine::contract::money::{Sale, SaleState};
@@ -14,17 +16,21 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::attempt::locked;
-use super::expire::{is_called_for_a_notice, no_notice};
-use super::inquire::{Of, Silence, approval_of, ask, of_account};
+use super::expire::{due_us, is_called_for_a_notice, no_notice};
+use super::inquire::{Of, Silence, approval_of, ask, is_about, of_account};
 use super::settle::Change;
+use super::sync::cancels_to_come;
 use crate::channels::ready::Ready;
 use crate::host::Host;
 use crate::http::problem::Problem;
+use crate::jobs::{self, Task};
 use crate::vbank::close::issue_of;
 use crate::vbank::facts::{Trust, Verified, write};
 
 /// Of so many windows at most it is asked whether the gateway holds a sale, the last ones.
 const ASKED_MAX: usize = 10;
+/// So long it is asked about one after the other.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whether the gateway was asked about a payment, and what it answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -58,7 +64,7 @@ impl GatewayWord {
 
 /// By which order numbers of ours the gateway may know of the payment: that of its account, else those of its approvals that
 /// were asked for, the last first. An approval is all that can make a sale there.
-fn known_as(tx: &mut Tx<'_>, row: &Payment) -> Result<Vec<(String, Option<CheckoutId>)>, Error> {
+pub fn known_as(tx: &mut Tx<'_>, row: &Payment) -> Result<Vec<(String, Option<CheckoutId>)>, Error> {
     let (shop, id) = (row.shop_id, row.id);
     if row.gateway_ref.is_some() {
         return Ok(vec![issue_of(tx, shop, id)?]);
@@ -75,24 +81,65 @@ fn known_as(tx: &mut Tx<'_>, row: &Payment) -> Result<Vec<(String, Option<Checko
     Ok(known)
 }
 
+/// Whether the gateway can be asked by what is known of the payment.
+pub fn can_be_asked(ready: &Ready, row: &Payment) -> bool {
+    let lookup = ready.lookup();
+    lookup == Lookup::OrderRef || (lookup != Lookup::None && row.gateway_ref.is_some())
+}
+
 /// Asks the gateway about a payment that holds nothing here, and of which no attempt is open.
 pub async fn ask_gateway(host: &Host, row: &Payment) -> Result<GatewayWord, Problem> {
     let of_tx = row.clone();
     let known = host.store().read(move |tx| known_as(tx, &of_tx)).await?;
-    let mut word = None;
+    let (mut nothing, mut unclear) = (None, None);
+    let begun = Instant::now();
     for (order_ref, checkout) in known {
-        let answer = ask_about(host, row, &order_ref, checkout).await?;
-        if !answer.asked || answer.answer != "same" {
-            return Ok(answer);
+        if begun.elapsed() > PATIENCE {
+            unclear.get_or_insert(Err(Problem::new(
+                "gateway_silent",
+                "the gateway answers too slowly to be asked on",
+            )));
+            break;
         }
-        word.get_or_insert(answer);
+        // What is not clear of one order number hides nothing that is held by another.
+        match ask_about(host, row, &order_ref, checkout).await {
+            Ok(Heard::Something(word)) => return Ok(word),
+            Ok(Heard::Nothing(answer)) => {
+                if nothing.is_none() || answer.is_err() {
+                    nothing = Some(answer);
+                }
+            }
+            Ok(Heard::NotAsked(word)) => {
+                unclear.get_or_insert(Ok(word));
+            }
+            Err(problem) => {
+                unclear.get_or_insert(Err(problem));
+            }
+        }
     }
-    let Some(word) = word else {
+    if let Some(unclear) = unclear {
+        return unclear;
+    }
+    let Some(answer) = nothing else {
         let why = "no approval and no account of it was ever asked for, so the gateway knows nothing of it";
         return Ok(GatewayWord::not_asked("not_asked", why));
     };
     end_call(host, row).await?;
-    Ok(word)
+    answer.map_err(differs)
+}
+
+/// What the gateway says of one order number of ours.
+enum Heard {
+    /// It holds nothing by it. Whether that is what stands here, or how it differs.
+    Nothing(Result<GatewayWord, &'static str>),
+    /// It holds something.
+    Something(GatewayWord),
+    /// It cannot be asked.
+    NotAsked(GatewayWord),
+}
+
+fn differs(words: &str) -> Problem {
+    Problem::new("gateway_differs", words)
 }
 
 /// Asks about one order number of ours.
@@ -101,10 +148,9 @@ async fn ask_about(
     row: &Payment,
     order_ref: &str,
     checkout: Option<CheckoutId>,
-) -> Result<GatewayWord, Problem> {
+) -> Result<Heard, Problem> {
     let ready = Ready::load_for(host, row, checkout).await?;
-    let by_order_only = row.gateway_ref.is_none();
-    if ready.lookup() == Lookup::None || (by_order_only && ready.lookup() != Lookup::OrderRef) {
+    if !can_be_asked(&ready, row) {
         let why = "the gateway cannot be asked by what is known of this payment";
         return match row.state {
             // Somebody waits for a deposit: that nothing could be asked is no answer.
@@ -115,7 +161,7 @@ async fn ask_about(
             | PaymentState::PartiallyCancelled
             | PaymentState::Cancelled
             | PaymentState::Failed
-            | PaymentState::Expired => Ok(GatewayWord::not_asked("not_asked", why)),
+            | PaymentState::Expired => Ok(Heard::NotAsked(GatewayWord::not_asked("not_asked", why))),
         };
     }
     let of = Of { payment: row, attempt: None };
@@ -124,21 +170,21 @@ async fn ask_about(
         Err(Silence::CannotAsk(words)) => return Err(Problem::new("cannot_ask", words)),
         Err(Silence::Failed(words)) => return Err(Problem::new("gateway_silent", words)),
     };
-    let differs = |words: &str| Err(Problem::new("gateway_differs", words));
     let Some(sale) = sale else {
-        if by_order_only {
-            return Ok(GatewayWord::detailed("same", "it knows no sale of this payment"));
+        if row.gateway_ref.is_none() {
+            let word = GatewayWord::detailed("same", "it knows no sale of this payment");
+            return Ok(Heard::Nothing(Ok(word)));
         }
-        return differs("the gateway knows no such account; nothing was changed");
+        return Err(differs("the gateway knows no such account; nothing was changed"));
     };
-    if sale.order_ref != order_ref || sale.amount.minor != row.total {
-        return differs("the gateway answers about another order or amount; nothing was changed");
+    if !is_about(row, order_ref, &sale) {
+        return Err(differs("the gateway answers about another order or amount; nothing was changed"));
     }
-    match compared(row, sale.state) {
-        Standing::Same => Ok(GatewayWord::said("same")),
-        Standing::Differs(words) => differs(words),
-        Standing::PaidThere => take_over(host, ready, row, checkout, sale).await,
-    }
+    Ok(match compared(row, sale.state) {
+        Standing::Same => Heard::Nothing(Ok(GatewayWord::said("same"))),
+        Standing::Differs(words) => Heard::Nothing(Err(words)),
+        Standing::PaidThere => Heard::Something(take_over(host, ready, row, checkout, sale).await?),
+    })
 }
 
 enum Standing {
@@ -152,13 +198,11 @@ fn compared(row: &Payment, there: SaleState) -> Standing {
     match (there, row.state) {
         (SaleState::Paid | SaleState::PartiallyCancelled, _) => Standing::PaidThere,
         (SaleState::AwaitingDeposit, PaymentState::AwaitingDeposit | PaymentState::Expired) => Standing::Same,
-        (SaleState::AwaitingDeposit, _) => {
-            Standing::Differs("the gateway still waits for a deposit; nothing was changed")
-        }
+        (SaleState::AwaitingDeposit, _) => Standing::Differs("the gateway still waits for a deposit"),
         // Whether a deposit may come all the same is not known of every gateway: the account stays as it is until its time is over.
-        (SaleState::Cancelled, PaymentState::AwaitingDeposit) => {
-            Standing::Differs("the gateway says that the account is closed; nothing was changed")
-        }
+        (SaleState::Cancelled, PaymentState::AwaitingDeposit) => Standing::Differs(
+            "the gateway says that the account is closed; it stays as it is until its time is over",
+        ),
         (SaleState::Cancelled, _) => Standing::Same,
     }
 }
@@ -175,7 +219,9 @@ async fn take_over(
     let (host_in, row) = (host.clone(), row.clone());
     let taken = host.store().transact(move |tx| {
         let payment = locked(tx, row.shop_id, row.id)?;
-        if payment.version != row.version {
+        // An attempt that begins does not change the payment's row.
+        let busy = attempts::open_of(tx, row.shop_id, row.id)?.is_some();
+        if busy || payment.version != row.version {
             return Err(Error::Stale { what: "payment" });
         }
         if notices::is_awaited(tx, row.shop_id, row.id)? {
@@ -186,6 +232,7 @@ async fn take_over(
         let account = facts::of_payment(tx, row.shop_id, row.id)?.iter().any(|fact| fact.kind == FactKind::Issued);
         if let Some(checkout) = checkout.filter(|_| !account && !of_account(&payment, &sale)) {
             tracing::error!(payment = %row.id, gateway_ref = %sale.gateway_ref, "the gateway holds a sale that was not known here");
+            cancels_to_come(tx, &host_in, &payment, &sale)?;
             let approval = Verified::Approved(Box::new(approval_of(&payment, sale)));
             let trust = Trust { confirmed: true, listed: false, accepted: false };
             let written = write(tx, &host_in, Some(&ready), &checkout, &approval, trust)?;
@@ -205,7 +252,8 @@ async fn take_over(
     Ok(taken?)
 }
 
-/// The gateway, asked, holds nothing: a person who was called because it did is not needed any more.
+/// The gateway, asked, holds nothing: a person who was called because it did is not needed any more, and the payment waits for its
+/// time again. (The job that ends it was done when the person was called.)
 async fn end_call(host: &Host, row: &Payment) -> Result<(), Problem> {
     if row.resolution != Resolution::NeedsOperator {
         return Ok(());
@@ -216,9 +264,15 @@ async fn end_call(host: &Host, row: &Payment) -> Result<(), Problem> {
         if payment.version == row.version && is_called_for_a_notice(tx, &payment)? {
             let mut change = Change::begin(&host_in, payment, None);
             change.payment.resolution = Resolution::None;
-            change.write(tx)?;
+            let payment = change.write(tx)?;
+            if let Some(due_us) = due_us(&payment) {
+                let task = Task::Expire { shop: payment.shop_id, payment: payment.id };
+                jobs::enqueue(tx, &host_in, &task, due_us)?;
+            }
         }
         Ok::<_, Error>(())
     });
-    Ok(ended.await?)
+    ended.await?;
+    host.jobs().notify_one();
+    Ok(())
 }

@@ -21,6 +21,7 @@ use crate::jobs::{self, Done, Task};
 use crate::payments::attempt::locked;
 use crate::payments::inquire::{Of, ask};
 use crate::payments::resolve::next_us;
+use crate::payments::sync::cancels_to_come;
 use crate::sealed::Place;
 
 /// A gateway that says otherwise for so many days is believed: its own books may lag behind its notices, but not for longer.
@@ -229,6 +230,9 @@ fn decided(
     }
     let trust = Trust { confirmed, listed: notice.listed, accepted: false };
     if write(tx, host, Some(ready), &checkout, &claimed.verified, trust)? {
+        if let Ok(Some(sale)) = heard {
+            cancels_to_come(tx, host, &known.payment, sale)?;
+        }
         return Ok(Ended::Done(checkout));
     }
     // The contradiction's alarm is written; with it the notice ends, so that it is told once.

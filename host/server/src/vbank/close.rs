@@ -30,7 +30,7 @@ use crate::payments::attempt::{
     JournalOf, Opening, Requested, ended, evidence, journal, locked, open, requested, run, still_mine,
 };
 use crate::payments::cancel::not_sent_problem;
-use crate::payments::inquire::{Of, Silence, ask};
+use crate::payments::inquire::{Of, Silence, ask, is_about};
 use crate::payments::model::{AccountOut, PaymentOut};
 use crate::payments::read;
 use crate::payments::resolve::{Doubtful, Found, Heard, Step, Why};
@@ -294,7 +294,7 @@ pub async fn find_out(host: &Host, ready: &Ready, doubtful: &Doubtful) -> Result
         Err(Silence::CannotAsk(words)) => return unknown(&words),
         Err(Silence::Failed(words)) => return Ok(Step::new(Found::Unknown(words), Heard::Silence)),
     };
-    if sale.amount.minor != payment.total || sale.order_ref != asked.order_ref {
+    if !is_about(payment, &asked.order_ref, &sale) {
         return unknown("the gateway answers about another sale");
     }
     let settled_ms = attempt.now_ms.saturating_add(ready.settles_within_ms());

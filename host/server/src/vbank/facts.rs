@@ -86,7 +86,10 @@ pub fn write(
             late::came(tx, host, &mut change, money, over)?;
         }
         change.payment.expired |= over;
-        settled(tx, &mut change.payment)?;
+        // That there is an account says nothing of the money that a person may have been called for.
+        if !matches!(verified, Verified::Issued(_)) {
+            settled(tx, &mut change.payment)?;
+        }
     }
     if written != Written::Known {
         change.write(tx)?;
@@ -210,6 +213,18 @@ fn ended(tx: &mut Tx<'_>, host: &Host, checkout: &Checkout, state: CheckoutState
     checkout_ended(tx, host, &mut checkout, state, json!({}))
 }
 
+/// Whether an attempt opened an account for a payment that holds money: by another sale, because a deposit waits until the attempt
+/// has ended. Such an account must not stand, as a second approval must not, and there is an alarm.
+fn is_second(change: &mut Change<'_>, attempt: Option<&attempts::Attempt>, gateway_ref: &str) -> bool {
+    let payment = &change.payment;
+    let second = attempt.is_some() && payment.paid > payment.cancelled;
+    if second {
+        tracing::error!(payment = %payment.id, second = gateway_ref, "an account for a payment that is paid");
+        change.event("payment.alarm", json!({"second_account": gateway_ref}));
+    }
+    second
+}
+
 /// Writes an issue, what a buyer must know of it, and the job that ends the wait.
 pub fn account_fact(
     tx: &mut Tx<'_>,
@@ -219,6 +234,9 @@ pub fn account_fact(
     attempt: Option<&attempts::Attempt>,
     at_ms: i64,
 ) -> Result<Written, Error> {
+    if is_second(change, attempt, &account.gateway_ref) {
+        return Ok(Written::Contradicts);
+    }
     let new = NewFact {
         kind: FactKind::Issued,
         amount: Money::new(account.amount.minor, change.payment.currency),
@@ -264,6 +282,9 @@ pub fn unnamed(
     order_ref: &str,
     gateway_ref: String,
 ) -> Result<Written, Error> {
+    if is_second(change, Some(attempt), &gateway_ref) {
+        return Ok(Written::Contradicts);
+    }
     let new = NewFact {
         kind: FactKind::Issued,
         amount: Money::new(change.payment.total, change.payment.currency),

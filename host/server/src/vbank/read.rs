@@ -53,7 +53,7 @@ pub enum Reading {
     Refused(String),
     /// The plugin could not read it this time.
     Failed(String),
-    /// It is one of too many about one payment; nothing of it is kept.
+    /// It is one of too many about one payment, or somebody else is at it: nothing of this reading is kept.
     TooMany,
 }
 
@@ -199,11 +199,20 @@ pub async fn read(
     Ok(match stored {
         Stored::Written => reading,
         Stored::TooMany => Reading::TooMany,
-        Stored::Known(known) => {
-            let answer = known.and_then(|known| Some((known.reply?, known.reply_type?)));
-            answer.map_or(reading, |(reply, kind)| Reading::Replied { reply, kind })
-        }
+        Stored::Known(known) => as_known(*known, reading),
     })
+}
+
+/// What counts when somebody else read the same message at the same moment: the reply that he stored. As long as there is none
+/// this reading acknowledges nothing, because it is not on disk.
+fn as_known(known: Notice, reading: Reading) -> Reading {
+    match (known.reply, known.reply_type) {
+        (Some(reply), Some(kind)) => Reading::Replied { reply, kind },
+        (None, _) | (_, None) => match reading {
+            Reading::Replied { .. } => Reading::TooMany,
+            reading @ (Reading::Refused(_) | Reading::Failed(_) | Reading::TooMany) => reading,
+        },
+    }
 }
 
 /// By what a message about a payment has room, if its address is not listed.
@@ -233,7 +242,8 @@ impl Room {
 enum Stored {
     Written,
     /// Somebody else read the same message at the same moment: its answer counts.
-    Known(Option<Box<Notice>>),
+    Known(Box<Notice>),
+    /// There is no room for it, or somebody else took it away because there was none.
     TooMany,
 }
 
@@ -267,7 +277,10 @@ async fn store(
             None => false,
         };
         match room {
-            Room::OfPayment if is_full && notices::remove(tx, next.shop_id, next.id, from)? => {
+            Room::OfPayment if is_full => {
+                if !notices::remove(tx, next.shop_id, next.id, from)? {
+                    return as_it_is(tx, &next);
+                }
                 let task = Task::Notice { shop: next.shop_id, notice: next.id };
                 rows::jobs::take_back(tx, next.shop_id, &task.key())?;
                 return Ok(Stored::TooMany);
@@ -276,7 +289,7 @@ async fn store(
             Room::Proven if is_full => return Ok(Stored::TooMany),
             Room::Proven => {
                 if let Some(known) = notices::keep(tx, &Notice { state: from, ..next.clone() })? {
-                    return Ok(Stored::Known(Some(Box::new(known))));
+                    return Ok(Stored::Known(Box::new(known)));
                 }
             }
         }
@@ -302,11 +315,17 @@ async fn store(
             }
             return Ok(Stored::Written);
         }
-        Ok(Stored::Known(notices::get(tx, next.shop_id, next.id)?.map(Box::new)))
+        as_it_is(tx, &next)
     });
     let stored: Result<Stored, Error> = stored.await;
     host.jobs().notify_one();
     Ok(stored?)
+}
+
+/// The row with which somebody else went on, if it is still there.
+fn as_it_is(tx: &mut Tx<'_>, notice: &Notice) -> Result<Stored, Error> {
+    let known = notices::get(tx, notice.shop_id, notice.id)?;
+    Ok(known.map_or(Stored::TooMany, |known| Stored::Known(Box::new(known))))
 }
 
 fn has_nul(value: &Value) -> bool {

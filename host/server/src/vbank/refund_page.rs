@@ -27,7 +27,8 @@ use crate::http::json::PathText;
 use crate::http::problem::Problem;
 use crate::http::text::tidy;
 use crate::institutions;
-use crate::payments::cancel::{self, ByLink, CancelAsked, CancelIn, OnlyIf, RefundAccountIn};
+use crate::payments::cancel::{self, CancelAsked, CancelIn, RefundAccountIn};
+use crate::payments::only_if::{ByLink, OnlyIf};
 use crate::sealed::Place;
 
 /// Script of the page.

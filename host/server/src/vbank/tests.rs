@@ -182,21 +182,22 @@ fn orders(steps: &[Step]) -> Vec<Vec<Step>> {
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum On {
+pub enum On {
     Sqlite,
     Postgres,
 }
 
-struct World {
-    host: Host,
-    shop: ShopId,
+/// A host with a shop whose plugin cannot run.
+pub struct World {
+    pub host: Host,
+    pub shop: ShopId,
     channel: ChannelId,
     _server: Option<Server>,
     _folder: tempfile::TempDir,
 }
 
 impl World {
-    async fn make(on: On) -> Self {
+    pub async fn make(on: On) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = (on == On::Postgres).then(|| Server::start(FAST));
         let database = server.as_ref().map(Server::database);
@@ -253,7 +254,7 @@ impl World {
     }
 
     /// A payment that waits, with the checkout of its order number.
-    async fn payment(&self, order_id: &str) -> Checkout {
+    pub async fn payment(&self, order_id: &str) -> Checkout {
         let (id, key) = (self.host.new_id(PaymentId::new), self.host.shop_key(self.shop).await.unwrap());
         let row = Payment {
             id,
@@ -292,7 +293,7 @@ impl World {
     }
 
     /// Writes what a notice says, as its job does; twice is once.
-    async fn told(&self, checkout: &Checkout, verified: Verified) {
+    pub async fn told(&self, checkout: &Checkout, verified: Verified) {
         for _ in 0..2 {
             let (host, checkout, verified) = (self.host.clone(), checkout.clone(), verified.clone());
             let trust = Trust { confirmed: true, listed: false, accepted: false };
@@ -302,7 +303,7 @@ impl World {
         }
     }
 
-    async fn deposited(&self, checkout: &Checkout, number: &str, minor: i64) {
+    pub async fn deposited(&self, checkout: &Checkout, number: &str, minor: i64) {
         self.told(checkout, Verified::Deposited(deposit(number, minor))).await;
     }
 
@@ -327,11 +328,11 @@ impl World {
         written.unwrap();
     }
 
-    async fn expire(&self, checkout: &Checkout) {
+    pub async fn expire(&self, checkout: &Checkout) {
         let _done = expire(&self.host, self.shop, checkout.payment_id).await.unwrap();
     }
 
-    async fn issued(&self, checkout: &Checkout) {
+    pub async fn issued(&self, checkout: &Checkout) {
         let number = format!("issue-{}", checkout.payment_id);
         self.told(checkout, Verified::Issued(Box::new(account(&number, "110-123")))).await;
     }
@@ -357,12 +358,12 @@ impl World {
         self.now(checkout.payment_id).await
     }
 
-    async fn now(&self, id: PaymentId) -> Payment {
+    pub async fn now(&self, id: PaymentId) -> Payment {
         let shop = self.shop;
         self.host.store().read(move |tx| payments::get(tx, shop, id)).await.unwrap().unwrap()
     }
 
-    async fn events(&self, id: PaymentId) -> Vec<String> {
+    pub async fn events(&self, id: PaymentId) -> Vec<String> {
         let shop = self.shop;
         let rows = self.host.store().read(move |tx| events::of_payment(tx, shop, id)).await.unwrap();
         rows.into_iter().map(|event| event.name).collect()

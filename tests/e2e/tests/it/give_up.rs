@@ -212,7 +212,7 @@ async fn an_open_account_is_closed_first_or_with_the_cancel() {
 
 /// A phone's transfer in one transaction: the gateway approves without us, and tells by its notice alone. (Our own form asks for
 /// two transactions; somebody's app or proxy took that away.)
-async fn approved_by_notice(stage: &Stage, fields: &Fields) {
+pub async fn approved_by_notice(stage: &Stage, fields: &Fields) {
     let mut fields: Fields = fields.clone();
     for (name, value) in &mut fields {
         if name == "P_RESERVED" {
@@ -228,7 +228,7 @@ async fn approved_by_notice(stage: &Stage, fields: &Fields) {
     sim(stage, "POST", "notices/settle", json!({})).await.expect(200);
 }
 
-fn transfer() -> Value {
+pub fn transfer() -> Value {
     json!({"device": "mobile", "method": method("transfer", "")})
 }
 

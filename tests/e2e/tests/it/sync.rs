@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::give_up::{approved_by_notice, transfer};
 use crate::stage::deposit::{awaiting, deposit, in_state, notify_url, sim};
 use crate::stage::http::Answer;
+use crate::stage::sale::order_ref;
 use crate::stage::{Shop, Stage, text};
 
 async fn sync(stage: &Stage, shop: &Shop, created: &Value) -> Answer {
@@ -105,4 +107,22 @@ async fn who_asks_while_an_attempt_is_at_work_is_not_told_that_all_is_known() {
     });
     assert_eq!(word(&asked.expect(202)), (false, "attempt_running".to_owned()));
     cancelled.expect(200);
+}
+
+/// Of an approval that only a notice tells of a part was given back in the gateway's admin before the notice came.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_taken_over_from_a_notice_with_what_was_given_back_of_it() {
+    let stage = crate::stage::deposit::stage().await;
+    let created = stage.create_as(&stage.shop, "A-1", transfer()).await.expect(201);
+    let window = stage.open(&created).await;
+    sim(&stage, "PATCH", "vbank/settings", json!({"notice": {"hold": true}})).await.expect(200);
+    approved_by_notice(&stage, &window.fields).await;
+    let sale = stage.sales(order_ref(&window)).await.remove(0);
+    let part = json!({"tid": sale["tid"], "price": 900});
+    sim(&stage, "POST", "cancel", part).await.expect(204);
+    let notices = sim(&stage, "GET", "notices", Value::Null).await.expect(200);
+    let id = notices["notices"][0]["notice"]["id"].as_u64().or(notices["notices"][0]["id"].as_u64()).unwrap();
+    sim(&stage, "POST", &format!("notices/{id}/send"), json!({})).await.expect(200);
+    let now = in_state(&stage, &stage.shop, &created, "partially_cancelled").await;
+    assert_eq!((&now["amount"]["paid"], &now["amount"]["cancelled"]), (&json!(20_900), &json!(900)));
 }

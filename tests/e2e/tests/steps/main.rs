@@ -11,13 +11,17 @@
     reason = "tests: a surprise ends the test with its place"
 )]
 
+mod calls;
 #[path = "../it/stage/html.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod html;
 #[path = "../it/stage/http.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod http;
+mod late;
+mod notices;
 mod rig;
+mod taken_over;
 
 use payhost_core::{FactKind, PaymentState, Resolution};
 use payhost_store::rows::attempts::AttemptState;
@@ -360,57 +364,4 @@ async fn a_repeat_of_an_order_that_could_not_be_made_today_still_gives_its_payme
     let again = rig.create_again("k-2").await.expect(200);
     assert_eq!(again["id"], first["id"]);
     rig.create_of_order("B-2", "k-3").await.problem(400, "invalid_request");
-}
-
-/// A person said that there is no sale, and was wrong; then another window was declined. Asked about every window, the gateway
-/// shows the money, and it is this payment's.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sale_that_was_taken_for_none_is_taken_over_when_the_gateway_is_asked() {
-    let rig = Rig::start(true).await;
-    let payment = rig.create().await;
-    let back = rig.choose(&payment).await;
-    rig.fault("pay_auth", "drop_after", &back.order_ref).await;
-    rig.come_back(&back).await;
-    rig.later(660).await;
-    rig.find(&payment, json!({"finding": "not_approved", "note": "looked too early", "by": "me"})).await;
-    let back = rig.choose(&payment).await;
-    rig.decline(&back.order_ref).await;
-    rig.come_back_and_wait(&back).await;
-    let books = rig.books(&payment).await;
-    assert_eq!((books.row.state, books.row.paid, books.held), (PaymentState::Pending, 0, payment.total));
-    let synced = rig.sync(&payment).await.expect(200);
-    assert_eq!(
-        (&synced["gateway"]["answer"], &synced["state"]),
-        (&json!("taken_over"), &json!("paid")),
-        "{synced}"
-    );
-    books_agree(&rig, &payment, "taken over").await;
-    let books = rig.books(&payment).await;
-    assert_eq!((books.row.resolution, books.row.paid), (Resolution::None, payment.total));
-    // A repeat says what stands here, and writes nothing.
-    assert_eq!(rig.sync(&payment).await.expect(200)["gateway"]["answer"], "same");
-    rig.cancel(&payment, "k-1", None).await.expect(200);
-    books_agree(&rig, &payment, "given back").await;
-}
-
-/// The same after the shop gave the payment up and made another one, which is paid: the late sale goes back by itself.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sale_of_a_payment_that_was_given_up_is_taken_over_and_given_back_beside_another_one() {
-    let rig = Rig::start(true).await;
-    let first = rig.create().await;
-    let back = rig.choose(&first).await;
-    rig.fault("pay_auth", "drop_after", &back.order_ref).await;
-    rig.come_back(&back).await;
-    rig.later(660).await;
-    rig.find(&first, json!({"finding": "not_approved", "note": "looked too early", "by": "me"})).await;
-    let second = rig.replaced(&first).await;
-    let back = rig.choose(&second).await;
-    rig.come_back_and_wait(&back).await;
-    assert_eq!(rig.sync(&first).await.expect(202)["gateway"]["answer"], "taken_over");
-    rig.jobs(1).await;
-    let books = rig.books(&first).await;
-    assert_eq!((books.row.state, books.held), (PaymentState::Cancelled, 0), "{books:?}");
-    books_agree(&rig, &first, "the first").await;
-    let books = rig.books(&second).await;
-    assert_eq!((books.row.state, books.held), (PaymentState::Paid, second.total), "{books:?}");
 }

@@ -1,15 +1,17 @@
 //! A host inside the test, with a clock that can be moved and can kill.
 
+mod clock;
+mod gateway;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use inicis_sim::{Options, Running};
 use payhost::Host;
 use payhost::jobs::{Done, Task, perform};
-use payhost::{Clock, SystemClock};
-use payhost_core::Resolution;
 use payhost_core::id::{ChannelId, PaymentId, ShopId};
+use payhost_core::{PaymentState, Resolution};
 use payhost_store::Error;
 use payhost_store::rows::attempts::{self, Attempt, AttemptState};
 use payhost_store::rows::facts::{self, FactRow};
@@ -21,6 +23,9 @@ use tempfile::TempDir;
 use crate::html;
 use crate::http::{self, Answer, Call};
 
+pub use clock::TestClock;
+pub use gateway::account;
+
 const GATEWAY: &[(&str, bool)] = &[
     ("https://stdpay.inicis.com", true),
     ("https://fcstdpay.inicis.com", false),
@@ -28,58 +33,6 @@ const GATEWAY: &[(&str, bool)] = &[
     ("https://iniapi.inicis.com", false),
 ];
 const TOTAL: i64 = 20_900;
-/// No look at the clock kills.
-const NEVER: i64 = i64::MAX;
-
-/// The machine's clock, moved; whoever looks at it for the n-th time dies.
-pub struct TestClock {
-    ahead_us: AtomicI64,
-    looks_left: AtomicI64,
-    died: AtomicBool,
-    /// Dies only in a task of its own, once: the number of panics.
-    kill_a_job: AtomicBool,
-    runner: std::sync::Mutex<Option<tokio::task::Id>>,
-    panics: AtomicUsize,
-}
-
-impl Clock for TestClock {
-    fn now_us(&self) -> i64 {
-        let left = self.looks_left.load(Ordering::SeqCst);
-        if left != NEVER && self.looks_left.fetch_sub(1, Ordering::SeqCst) <= 1 {
-            self.looks_left.store(NEVER, Ordering::SeqCst);
-            self.died.store(true, Ordering::SeqCst);
-            panic!("the host dies here");
-        }
-        let task = tokio::task::try_id();
-        if task.is_some()
-            && task != *self.runner.lock().unwrap()
-            && self.kill_a_job.swap(false, Ordering::SeqCst)
-        {
-            self.panics.fetch_add(1, Ordering::SeqCst);
-            panic!("a job panics here");
-        }
-        SystemClock.now_us() + self.ahead_us.load(Ordering::SeqCst)
-    }
-}
-
-impl TestClock {
-    /// Whoever looks for the `at`th time from now dies.
-    pub fn die_at(&self, at: i64) {
-        self.died.store(false, Ordering::SeqCst);
-        self.looks_left.store(at, Ordering::SeqCst);
-    }
-
-    /// The host's clock jumps, and the gateway's does not.
-    pub fn jump(&self, seconds: i64) {
-        self.ahead_us.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
-    }
-
-    /// Nobody dies any more; tells whether somebody did.
-    pub fn live_on(&self) -> bool {
-        self.looks_left.store(NEVER, Ordering::SeqCst);
-        self.died.load(Ordering::SeqCst)
-    }
-}
 
 /// A payment of a test.
 pub struct Payment {
@@ -148,14 +101,7 @@ impl Rig {
     /// A host with a shop whose gateway can be asked by order number, or cannot.
     pub async fn start(lookup: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(TestClock {
-            ahead_us: AtomicI64::new(0),
-            looks_left: AtomicI64::new(NEVER),
-            died: AtomicBool::new(false),
-            kill_a_job: AtomicBool::new(false),
-            runner: std::sync::Mutex::new(None),
-            panics: AtomicUsize::new(0),
-        });
+        let clock = Arc::new(TestClock::new());
         let gateway = inicis_sim::start(Options::new(folder.path().join("gateway"))).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -222,11 +168,7 @@ impl Rig {
     /// A new payment.
     pub async fn create(&self) -> Payment {
         let number = self.orders.fetch_add(1, Ordering::SeqCst);
-        let body = json!({
-            "order_id": format!("A-{number}"), "order_name": "잼", "amount": {"total": TOTAL},
-            "buyer": {"name": "홍길동", "email": "hong@example.com", "phone": "010-1234-5678"},
-        });
-        let made = self.call("POST", "/v1/payments").key(&self.key).json(&body).send().await.expect(201);
+        let made = self.create_order(&format!("A-{number}")).await.expect(201);
         Payment {
             id: made["id"].as_str().unwrap().parse().unwrap(),
             checkout_url: made["checkout_url"].as_str().unwrap().to_owned(),
@@ -256,6 +198,36 @@ impl Rig {
         self.create_again(key).await
     }
 
+    /// The usual payment of an order.
+    pub async fn create_order(&self, order_id: &str) -> Answer {
+        let body = json!({
+            "order_id": order_id, "order_name": "잼", "amount": {"total": TOTAL},
+            "buyer": {"name": "홍길동", "email": "hong@example.com", "phone": "010-1234-5678"},
+        });
+        self.call("POST", "/v1/payments").key(&self.key).json(&body).send().await
+    }
+
+    /// Another payment of the same order, made without a look at this one.
+    pub async fn beside(&self, payment: &Payment) {
+        let first = self.books(payment).await.row;
+        let row = payments::Payment {
+            id: PaymentId::new(self.clock.time_us() / 1000, [7; 10]),
+            state: PaymentState::Created,
+            resolution: Resolution::None,
+            paid: 0,
+            gateway_ref: None,
+            approved_checkout_id: None,
+            approved_at_us: None,
+            opened: false,
+            expired: false,
+            late_us: None,
+            expires_us: self.clock.time_us() + 24 * 3600 * 1_000_000,
+            ..first
+        };
+        let made: Result<(), Error> = self.host.store().transact(move |tx| payments::insert(tx, &row)).await;
+        made.unwrap();
+    }
+
     /// The same request for another order.
     pub async fn create_of_order(&self, order_id: &str, key: &str) -> Answer {
         self.last.lock().unwrap()["order_id"] = json!(order_id);
@@ -267,13 +239,6 @@ impl Rig {
         let body = self.last.lock().unwrap().clone();
         let call = self.call("POST", "/v1/payments").key(&self.key).header("idempotency-key", key);
         call.json(&body).send().await
-    }
-
-    /// The answer of an operation comes late.
-    pub async fn slow(&self, operation: &str, ms: u64, order_ref: &str) {
-        let body = json!({"operation": operation, "fault": "slow", "ms": ms, "times": 1, "oid": order_ref});
-        let url = format!("{}/_sim/faults", self.gateway.browser_origin);
-        self.call("POST", &url).json(&body).send().await.expect(201);
     }
 
     /// Waits until the gateway holds the money while the host does not know it yet.
@@ -296,16 +261,20 @@ impl Rig {
 
     /// The buyer opens the window and chooses a card.
     pub async fn choose(&self, payment: &Payment) -> Back {
+        self.choose_as(payment, json!({"choice": "pay", "card": "04", "quota": "00"})).await
+    }
+
+    /// The buyer opens the window and chooses.
+    pub async fn choose_as(&self, payment: &Payment, choice: Value) -> Back {
         let page = self.call("POST", &payment.checkout_url).form(&[]).send().await;
         assert_eq!(page.status, 200, "{}", html::visible(&page.text));
         let fields = html::hidden_fields(&page.text);
         let order_ref = fields.iter().find(|(name, _)| name == "oid").unwrap().1.clone();
         payment.order_ref.lock().unwrap().clone_from(&order_ref);
-        let body = json!({
-            "fields": fields, "referer": format!("{}/checkout", self.url), "choice": "pay", "card": "04", "quota": "00",
-        });
-        let url = format!("{}/_sim/window", self.gateway.browser_origin);
-        let answer = self.call("POST", &url).json(&body).send().await.expect(200);
+        let mut body = choice;
+        body["fields"] = json!(fields);
+        body["referer"] = json!(format!("{}/checkout", self.url));
+        let answer = self.sim("window", body).await;
         let fields = serde_json::from_value(answer["fields"].clone()).unwrap();
         let payment = payment.id;
         Back { payment, url: answer["return_url"].as_str().unwrap().to_owned(), fields, order_ref }
@@ -333,13 +302,6 @@ impl Rig {
     /// The browser posts what the gateway gave it, and waits for the answer.
     pub async fn come_back_and_wait(&self, back: &Back) {
         self.call("POST", &back.url).form(&back.fields).send().await;
-    }
-
-    /// Lets the next such operation of an order go wrong.
-    pub async fn fault(&self, operation: &str, fault: &str, order_ref: &str) {
-        let body = json!({"operation": operation, "fault": fault, "times": 1, "oid": order_ref});
-        let url = format!("{}/_sim/faults", self.gateway.browser_origin);
-        self.call("POST", &url).json(&body).send().await.expect(201);
     }
 
     pub async fn cancel(&self, payment: &Payment, key: &str, amount: Option<i64>) -> Answer {
@@ -390,15 +352,8 @@ impl Rig {
             .key(self.host.run_key())
             .header("payhost-shop", &self.shop.to_string())
             .header("payhost-mode", "test")
-            .header("idempotency-key", &payment.id.to_string());
+            .header("idempotency-key", &format!("{} {}", payment.id, payment.order_ref()));
         call.json(&finding).send().await.expect(200)
-    }
-
-    /// The gateway declines the next approval of an order.
-    pub async fn decline(&self, order_ref: &str) {
-        let body = json!({"operation": "pay_auth", "fault": "decline", "code": "500644", "times": 1, "oid": order_ref});
-        let url = format!("{}/_sim/faults", self.gateway.browser_origin);
-        self.call("POST", &url).json(&body).send().await.expect(201);
     }
 
     /// The gateway is asked about a payment.
@@ -408,7 +363,7 @@ impl Rig {
 
     /// Time goes by, here and at the gateway.
     pub async fn later(&self, seconds: i64) {
-        self.clock.ahead_us.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+        self.clock.jump(seconds);
         self.gateway.clock.advance_ms(seconds * 1000);
     }
 
@@ -420,7 +375,7 @@ impl Rig {
     /// Looks for due jobs so often, and does them. One that dies stays claimed, as after the death of its process.
     pub async fn jobs(&self, looks: usize) {
         for _ in 0..looks {
-            let now_us = SystemClock.now_us() + self.clock.ahead_us.load(Ordering::SeqCst);
+            let now_us = self.clock.time_us();
             let claim = self.host.store().transact(move |tx| {
                 let mut claimed = Vec::new();
                 for (lane, _) in jobs::Lane::TABLE {
@@ -441,7 +396,7 @@ impl Rig {
                 }
                 let done = match done {
                     None => continue,
-                    Some(Err(_)) if self.clock.died.load(Ordering::SeqCst) => continue,
+                    Some(Err(_)) if self.clock.has_died() => continue,
                     Some(done) => done.unwrap(),
                 };
                 let (shop, id) = (job.shop_id, job.id);
@@ -515,15 +470,14 @@ impl Rig {
         let (host, stopped) = (self.host.clone(), Arc::clone(&stop));
         let clock = Arc::clone(&self.clock);
         let runner = tokio::spawn(async move {
-            *clock.runner.lock().unwrap() = tokio::task::try_id();
-            clock.kill_a_job.store(true, Ordering::SeqCst);
+            clock.kill_a_job();
             payhost::jobs::run(host, async move { stopped.notified().await }).await;
         });
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let due = self.host.store().read(jobs::next_due).await.unwrap();
-            let now_us = SystemClock.now_us() + self.clock.ahead_us.load(Ordering::SeqCst);
-            let panics = self.clock.panics.load(Ordering::SeqCst);
+            let now_us = self.clock.time_us();
+            let panics = self.clock.panics();
             if panics > 0 && due.is_none_or(|due_us| due_us > now_us) {
                 break;
             }
@@ -532,7 +486,7 @@ impl Rig {
         }
         stop.notify_one();
         runner.await.unwrap();
-        self.clock.panics.load(Ordering::SeqCst)
+        self.clock.panics()
     }
 }
 
