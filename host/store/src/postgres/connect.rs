@@ -82,12 +82,12 @@ pub(super) async fn connect(
                     continue;
                 }
             };
-            let limit = if sets_session { patience } else { POOLER };
+            let limit = if address.pooled { POOLER } else { patience };
             match timeout(limit, set_up(&client, sets_session)).await {
                 Ok(Ok(())) => return Ok(client),
                 Ok(Err(why)) => reasons.add(why),
                 // The pooler answers, and has no connection left.
-                Err(_) if !sets_session => return Err(Error::Busy),
+                Err(_) if address.pooled => return Err(Error::Busy),
                 Err(_) => reasons.add(format!("no connection within {patience:?}")),
             }
         }

@@ -19,7 +19,7 @@ use payhost_store::{Blob, Error, Json, MasterKey, Options, Sealed, Store, Tx, Va
 
 use crate::database;
 use crate::suite::fixture::{DIGEST, NOW_US, World, call_id, endpoint_id, fresh, job, ok, shop_id, world};
-use crate::suite::rows::operator_key;
+use crate::suite::keys::operator_key;
 use crate::suite::twins::{plant, rows_of};
 
 fn sqlite() -> (tempfile::TempDir, Store) {
@@ -29,7 +29,7 @@ fn sqlite() -> (tempfile::TempDir, Store) {
 }
 
 /// Rows in every table, with nulls, bytes, Korean, and pointers to rows that sort later.
-async fn fill(store: &Store) {
+pub async fn fill(store: &Store) {
     Vault::open(store, MasterKey::from_bytes([7; 32])).await.unwrap();
     for at in 0..3 {
         let world = world(store).await;

@@ -14,7 +14,7 @@ use payhost_store::{Error, Json, Sealed, Store, Tx};
 
 use crate::database;
 use crate::suite::fixture::{DIGEST, NOW_US, World, channel, job, ok, shop, shop_id, world};
-use crate::suite::rows::{api_key, operator_key};
+use crate::suite::keys::{api_key, operator_key};
 
 /// The tables of settings, as postgres/settings.rs has them (`the_tables_here_are_those_of_the_store` compares).
 const SETTINGS: [&str; 9] = [

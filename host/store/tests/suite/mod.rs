@@ -7,6 +7,8 @@ pub mod attempts;
 pub mod fixture;
 pub mod host_jobs;
 pub mod jobs;
+pub mod keys;
+pub mod looks;
 pub mod notices;
 pub mod payments;
 pub mod rows;
@@ -119,25 +121,25 @@ macro_rules! cases {
                 changes_to_events_and_endpoints_are_of_one_shop,
                 changes_to_notices_are_of_one_shop,
                 changes_to_channels_and_keys_are_of_one_shop,
-                payments_are_read_of_one_shop,
-                what_shops_set_and_are_told_is_read_of_one_shop,
                 what_is_counted_is_of_one_shop,
                 grants_and_accounts_that_wait_are_those_of_one_shops_channel,
                 what_is_thrown_away_row_by_row_is_one_shops_row_at_a_time,
                 lists_over_shops_go_from_one_shops_row_to_the_others,
                 what_is_looked_for_over_all_shops_finds_each;
+            looks: payments_are_read_of_one_shop,
+                what_shops_set_and_are_told_is_read_of_one_shop;
             notices: messages_that_name_no_order_are_counted_with_their_bytes_and_others_by_their_payment,
                 what_named_no_order_goes_and_what_named_one_loses_only_its_message,
                 what_strangers_said_goes_after_a_time_and_waits_as_one_entry_for_each_payment;
-            rows: a_key_is_found_by_its_hash_until_it_is_revoked,
+            keys: a_key_is_found_by_its_hash_until_it_is_revoked,
                 an_operators_key_is_no_shops_key,
                 a_shops_key_has_a_shop_and_a_mode,
-                an_idempotency_key_belongs_to_one_request,
+                a_key_whose_row_was_edited_is_not_bound_to_it,
+                an_operators_key_whose_row_was_edited_is_not_bound_to_it;
+            rows: an_idempotency_key_belongs_to_one_request,
                 an_expired_idempotency_key_is_free,
                 a_component_never_changes_and_a_plugin_moves_between_versions,
                 a_grant_is_of_a_kind_and_for_the_uses_that_were_seen,
-                a_key_whose_row_was_edited_is_not_bound_to_it,
-                an_operators_key_whose_row_was_edited_is_not_bound_to_it,
                 a_secrets_version_rises_with_every_change,
                 a_revision_keeps_what_a_channel_was_set_to,
                 a_retired_secret_is_kept_while_a_payment_may_need_it,

@@ -22,8 +22,8 @@ use payhost_store::{Blob, Error, Sealed, Store, Tx, Value, params};
 use super::fixture::{
     DIGEST, NOW_US, World, call_id, channel, component, endpoint_id, event_id, job, job_id, ok, shop, shop_id,
 };
+use super::keys::api_key;
 use super::notices::notice;
-use super::rows::api_key;
 
 /// The key of the job: its kind and the notice's id, as the host names those about notices.
 const KIND: &str = "notice";
