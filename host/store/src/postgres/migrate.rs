@@ -79,7 +79,8 @@ async fn next(client: &mut Client) -> Result<bool, Error> {
     if number(&transaction, "SELECT (to_regclass('refinery_schema_history') IS NULL)::int::bigint").await?
         == 1
     {
-        transaction.batch_execute(HISTORY).await.map_err(not_the_owner)?;
+        let refused = |error: tokio_postgres::Error| Error::Migration(change_refused(&error));
+        transaction.batch_execute(HISTORY).await.map_err(refused)?;
     }
     let history = "SELECT version, name, checksum FROM refinery_schema_history ORDER BY version";
     let done = transaction.query_typed(history, &[]).await.map_err(lost)?;
@@ -119,9 +120,8 @@ fn missing<'a>(done: &[Row], known: &'a [Migration]) -> Result<Vec<&'a Migration
 
 async fn apply(transaction: &Transaction<'_>, migration: &Migration) -> Result<(), Error> {
     let (version, name) = (migration.version(), migration.name());
-    let failed = |error: tokio_postgres::Error| match not_the_owner(error) {
-        Error::Migration(words) => Error::Migration(format!("V{version}__{name}: {words}")),
-        other => other,
+    let failed = |error: tokio_postgres::Error| {
+        Error::Migration(format!("V{version}__{name}: {}", change_refused(&error)))
     };
     transaction.batch_execute(migration.sql().unwrap_or_default()).await.map_err(failed)?;
     // What a migration left for the end stands in the way of the next one.
@@ -184,15 +184,15 @@ async fn number(client: &impl GenericClient, sql: &str) -> Result<i64, Error> {
     row.try_get(0).map_err(lost)
 }
 
-/// A role that serves and owns no table cannot change the schema.
-fn not_the_owner(error: tokio_postgres::Error) -> Error {
+/// Why the schema could not be changed: a role that serves and owns no table cannot.
+fn change_refused(error: &tokio_postgres::Error) -> String {
+    let words = in_words(error);
     if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
-        let words = in_words(&error);
-        return Error::Migration(format!(
+        return format!(
             "{words}; the schema is changed by the role that it belongs to: payhost db migrate --owner postgres://OWNER@HOST/DATABASE --role ROLE"
-        ));
+        );
     }
-    failed(error)
+    words
 }
 
 fn lost(error: tokio_postgres::Error) -> Error {
