@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use payhost_core::id::{EndpointId, ShopId};
-use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
+use payhost_store::rows::deliveries::{self as rows, Delivery, DeliveryState};
 use payhost_store::rows::endpoints::{self, Endpoint};
 use payhost_store::rows::events::{self, Event};
 use payhost_store::rows::{Mode, payments};
@@ -18,9 +18,16 @@ struct Listener {
     chosen: Vec<String>,
 }
 
-/// Hands up to `limit` events of a shop on; tells how many.
-pub fn expand(tx: &mut Tx<'_>, shop: ShopId, now_us: i64, limit: i64) -> Result<usize, Error> {
-    let taken = events::take_from_outbox(tx, shop, limit)?;
+/// Hands events of a shop on, with at most about `deliveries` rows; tells whether there may be more. Everybody else's writes wait for
+/// this transaction, so a shop with many endpoints has fewer events in each.
+pub fn expand(tx: &mut Tx<'_>, shop: ShopId, now_us: i64, deliveries: usize) -> Result<bool, Error> {
+    let mut most = 1;
+    for (mode, _) in Mode::TABLE {
+        most = listeners(tx, (shop, *mode))?.len().max(most);
+    }
+    let limit = (deliveries / most).max(1);
+    let taken = events::take_from_outbox(tx, shop, i64::try_from(limit).unwrap_or(i64::MAX))?;
+    // Read again: an endpoint that was there before an event of these is told of it.
     let mut listening: HashMap<Mode, Vec<Listener>> = HashMap::new();
     let mut woken: BTreeSet<EndpointId> = BTreeSet::new();
     for outbox in &taken {
@@ -33,7 +40,7 @@ pub fn expand(tx: &mut Tx<'_>, shop: ShopId, now_us: i64, limit: i64) -> Result<
                 continue;
             }
             if let Some(delivery) = delivery(tx, &listener.endpoint, &event, now_us)?
-                && deliveries::insert_new(tx, &delivery)?
+                && rows::insert_new(tx, &delivery)?
             {
                 woken.insert(listener.endpoint.id);
             }
@@ -43,7 +50,7 @@ pub fn expand(tx: &mut Tx<'_>, shop: ShopId, now_us: i64, limit: i64) -> Result<
     for endpoint in woken {
         endpoints::wake(tx, shop, endpoint, now_us)?;
     }
-    Ok(taken.len())
+    Ok(taken.len() >= limit)
 }
 
 fn listeners(tx: &mut Tx<'_>, (shop, mode): (ShopId, Mode)) -> Result<Vec<Listener>, Error> {
