@@ -100,13 +100,16 @@ fn number(ready: &Ready, known: &Known, claim: &Claimed) -> Option<String> {
     known.payment.gateway_ref.clone().or_else(|| claimed().filter(|_| by_number))
 }
 
+/// A payment of a shop.
+type Of = (ShopId, PaymentId);
+
 /// The payments about which more was sent than is kept.
 #[derive(Default)]
-pub struct Hearings(Mutex<HashMap<(ShopId, PaymentId), (Arc<Hearing>, Instant)>>);
+pub struct Hearings(Mutex<HashMap<Of, (Arc<Hearing>, Instant)>>);
 
 impl Hearings {
     /// That of a payment.
-    fn of(&self, payment: (ShopId, PaymentId)) -> Arc<Hearing> {
+    fn of(&self, payment: Of) -> Arc<Hearing> {
         let now = Instant::now();
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= PAYMENTS {

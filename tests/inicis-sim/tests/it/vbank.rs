@@ -214,7 +214,7 @@ async fn a_cash_receipt_that_was_asked_for_comes_with_the_deposit() {
     let (issued, paid) = (of("00"), of("02"));
     assert_eq!((seen.len(), get(issued, "P_CSHR_AMT")), (2, ""));
     let amounts = ["P_CSHR_AMT", "P_CSHR_SUP_AMT", "P_CSHR_TAX", "P_CSHR_SRVC_AMT", "P_CSHR_TYPE"];
-    assert_eq!(amounts.map(|name| get(&paid, name)), ["33000", "30000", "3000", "0", "0"]);
+    assert_eq!(amounts.map(|name| get(paid, name)), ["33000", "30000", "3000", "0", "0"]);
 }
 
 #[tokio::test]
