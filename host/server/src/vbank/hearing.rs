@@ -101,15 +101,15 @@ fn number(ready: &Ready, known: &Known, claim: &Claimed) -> Option<String> {
 }
 
 /// A payment of a shop.
-type Of = (ShopId, PaymentId);
+type PaymentKey = (ShopId, PaymentId);
 
 /// The payments about which more was sent than is kept.
 #[derive(Default)]
-pub struct Hearings(Mutex<HashMap<Of, (Arc<Hearing>, Instant)>>);
+pub struct Hearings(Mutex<HashMap<PaymentKey, (Arc<Hearing>, Instant)>>);
 
 impl Hearings {
     /// That of a payment.
-    fn of(&self, payment: Of) -> Arc<Hearing> {
+    fn of(&self, payment: PaymentKey) -> Arc<Hearing> {
         let now = Instant::now();
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= PAYMENTS {
