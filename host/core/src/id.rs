@@ -52,6 +52,9 @@ macro_rules! ids {
                 /// What its text begins with.
                 pub const PREFIX: &'static str = $prefix;
 
+                /// Characters behind the prefix and its `_`.
+                pub const SUFFIX_LENGTH: usize = 26;
+
                 /// A new id, from the moment and ten random bytes.
                 pub fn new(now_ms: i64, random: [u8; 10]) -> Self {
                     Self(fresh(now_ms, random))

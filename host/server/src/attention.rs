@@ -14,7 +14,7 @@ use payhost_store::rows::channels::{self, Channel};
 use payhost_store::rows::endpoints::{self, Endpoint};
 use payhost_store::rows::notices::{self, Notice};
 use payhost_store::rows::payments::{self, Payment};
-use payhost_store::rows::{Mode, events, jobs, plugins};
+use payhost_store::rows::{After, Mode, events, jobs, plugins};
 use payhost_store::{Error, ShopKey, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -79,8 +79,8 @@ impl Kind {
                     "The host cannot find out how this payment stands; a person must.",
                 ),
                 words(
-                    "결제대행사 관리자 화면에서 확인한 뒤 payhost payment resolve 로 알려 주세요.",
-                    "Look at the gateway's admin, then tell what is there: payhost payment resolve.",
+                    "결제대행사 관리자 화면에서 확인한 뒤 payhost payment resolve --shop 으로 알려 주세요.",
+                    "Look at the gateway's admin, then tell what is there: payhost payment resolve --shop.",
                 ),
             ),
             Self::InDoubt => (
@@ -218,8 +218,9 @@ pub async fn list(
     let from = match params.after.as_deref() {
         None => None,
         Some(text) => {
-            let cursor =
-                text.split_once(':').and_then(|(kind, id)| Some((Kind::parse(kind)?, id.to_owned())));
+            let cursor = text
+                .split_once(':')
+                .and_then(|(kind, place)| Some((Kind::parse(kind)?, Position::parse(place)?)));
             Some(cursor.ok_or_else(|| Problem::field("after", "not a cursor of this list"))?)
         }
     };
@@ -228,13 +229,30 @@ pub async fn list(
     Ok(Json(page.await?))
 }
 
+/// A position in the list of one kind, which goes over shops: `ID.SHOP` in a cursor.
+struct Position {
+    id: String,
+    shop: String,
+}
+
+impl Position {
+    fn parse(text: &str) -> Option<Self> {
+        let (id, shop) = text.split_once('.')?;
+        Some(Self { id: id.to_owned(), shop: shop.to_owned() })
+    }
+
+    fn after(&self) -> After<'_> {
+        After { id: &self.id, shop: &self.shop }
+    }
+}
+
 /// Goes from kind to kind until the page is full.
 fn collect(
     tx: &mut Tx<'_>,
     host: &Host,
     scope: Option<(ShopId, Mode)>,
     wanted: Option<Kind>,
-    from: Option<(Kind, String)>,
+    from: Option<(Kind, Position)>,
     limit: i64,
 ) -> Result<Page<AttentionOut>, Error> {
     let mut data: Vec<AttentionOut> = Vec::new();
@@ -243,19 +261,20 @@ fn collect(
         if wanted.is_some_and(|wanted| wanted != *kind) {
             continue;
         }
-        let after = from.as_ref().filter(|(known, _)| known == kind).map_or("", |(_, id)| id.as_str());
+        let after = from.as_ref().filter(|(known, _)| known == kind);
+        let after = after.map_or_else(After::default, |(_, place)| place.after());
         let room = limit.saturating_sub(i64::try_from(data.len()).unwrap_or(i64::MAX));
         let found = of_kind(tx, host, *kind, scope, after, room.saturating_add(1))?;
         let read_to = found.read_to;
         for item in found.items {
             if i64::try_from(data.len()).unwrap_or(i64::MAX) == limit {
-                let next = data.last().map(|last| format!("{}:{}", last.kind, last.id));
+                let next = data.last().map(|last| format!("{}:{}.{}", last.kind, last.id, last.shop_id));
                 return Ok(Page { data, next });
             }
             data.push(item);
         }
-        if let Some(id) = read_to {
-            return Ok(Page { data, next: Some(format!("{}:{id}", kind.as_str())) });
+        if let Some(Position { id, shop }) = read_to {
+            return Ok(Page { data, next: Some(format!("{}:{id}.{shop}", kind.as_str())) });
         }
     }
     Ok(Page { data, next: None })
@@ -265,7 +284,7 @@ fn collect(
 struct Found {
     items: Vec<AttentionOut>,
     /// Where the look ended, when there may be more behind it.
-    read_to: Option<String>,
+    read_to: Option<Position>,
 }
 
 fn of_kind(
@@ -273,7 +292,7 @@ fn of_kind(
     host: &Host,
     kind: Kind,
     scope: Option<(ShopId, Mode)>,
-    after: &str,
+    after: After<'_>,
     limit: i64,
 ) -> Result<Found, Error> {
     let items = match kind {
@@ -306,7 +325,8 @@ fn of_payment(tx: &mut Tx<'_>, host: &Host, kind: Kind, row: Payment) -> Result<
         item.reason = outcome.pointer("/result/doubt").and_then(Value::as_str).map(ToOwned::to_owned);
         if kind == Kind::InDoubt {
             let task = Task::Resolve { shop: row.shop_id, attempt: attempt.id };
-            let job = jobs::get(tx, &task.key())?.filter(|job| job.state == jobs::JobState::Waiting);
+            let job =
+                jobs::get(tx, row.shop_id, &task.key())?.filter(|job| job.state == jobs::JobState::Waiting);
             let words = job.as_ref().and_then(|job| Some((job.id, job.last_error.as_ref()?)));
             item.detail =
                 words.map(|(id, sealed)| Place::JobError(id).open_words(&key, sealed)).transpose()?;
@@ -369,7 +389,7 @@ fn channels_that_cannot_sell(
     tx: &mut Tx<'_>,
     host: &Host,
     scope: Option<(ShopId, Mode)>,
-    after: &str,
+    after: After<'_>,
     limit: i64,
 ) -> Result<Found, Error> {
     let rows = channels::in_use(tx, scope, after, CHANNELS_MAX)?;
@@ -385,7 +405,7 @@ fn channels_that_cannot_sell(
             let granted = plugins::grants(tx, &row.plugin_id)?.into_iter().map(|grant| grant.origin);
             known.insert(row.plugin_digest.clone(), (descriptor, granted.collect()));
         }
-        read_to = Some(row.id.to_string());
+        read_to = Some(Position { id: row.id.to_string(), shop: row.shop_id.to_string() });
         if let Some((descriptor, granted)) = known.get(&row.plugin_digest) {
             items.extend(of_channel(tx, row, descriptor, granted)?);
         }

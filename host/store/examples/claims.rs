@@ -23,7 +23,7 @@ fn bytes(number: u64) -> [u8; 10] {
 fn job(number: u64, shop: ShopId, key: &str, due_us: i64) -> NewJob<'_> {
     let payload = Json::from(serde_json::json!({}));
     let id = JobId::new(1, bytes(number));
-    NewJob { id, lane: Lane::Work, kind: "notice", key, shop_id: Some(shop), payload, due_us }
+    NewJob { id, lane: Lane::Work, kind: "notice", key, shop_id: shop, payload, due_us }
 }
 
 fn main() {
@@ -69,13 +69,13 @@ async fn measure(name: &str, store: Store) {
         let due = store.read(move |tx| jobs::look(tx, Lane::Work, now_us, walked)).await;
         looks.push(begun.elapsed());
         let due: jobs::Due = due.unwrap();
-        assert!(due.shops.iter().any(|(shop, _)| *shop == Some(quiet)), "the newest is seen at once");
+        assert!(due.shops.iter().any(|(shop, _)| *shop == quiet), "the newest is seen at once");
         walked = due.walked;
         let begun = Instant::now();
         let claimed = store
             .transact(move |tx| {
                 let by = Claim { lane: Lane::Work, now_us, lease_until_us: i64::MAX / 2, token: "t" };
-                jobs::claim(tx, &by, &[(Some(quiet), 16), (Some(flooding), 16)])
+                jobs::claim(tx, &by, &[(quiet, 16), (flooding, 16)])
             })
             .await;
         claims.push(begun.elapsed());

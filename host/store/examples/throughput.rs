@@ -107,7 +107,7 @@ async fn pay(store: &Store, world: World, order: String) {
         checkouts::insert(tx, &checkout)?;
         assert_eq!(idempotency::begin(tx, &row)?, Begun::New);
         assert_eq!(attempts::start(tx, &first)?, Started::New);
-        jobs::enqueue(tx, &job(&format!("resolve/{}", first.id), NOW_US), NOW_US)
+        jobs::enqueue(tx, &job(world.shop, &format!("resolve/{}", first.id), NOW_US), NOW_US)
     };
     store.transact(t1).await.unwrap();
     let t2 = move |tx: &mut payhost_store::Tx<'_>| -> Result<(), Error> {

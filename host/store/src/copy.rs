@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::rows::{
     api_keys, attempts, calls, channels, checkouts, deliveries, endpoints, events, facts, gateway_map,
-    idempotency, jobs, ledger, notices, payments, plugins, shops,
+    host_jobs, idempotency, jobs, ledger, notices, payments, plugins, shops,
 };
 use crate::table::Table;
 use crate::{Error, Row, Store, Tx, Value};
@@ -44,7 +44,8 @@ const NO_MONEY: &[&str] = &[];
 const TABLES: &[Spec] = &[
     Spec { name: "meta", columns: "key, value", key: &["key"], sums: NO_MONEY, rows: ROWS },
     spec::<shops::Shop>(&["id"], NO_MONEY),
-    spec::<api_keys::ApiKey>(&["id"], NO_MONEY),
+    spec::<api_keys::ApiKey>(OF_SHOP, NO_MONEY),
+    spec::<api_keys::OperatorKey>(&["id"], NO_MONEY),
     // A row may be megabytes.
     Spec { rows: 1, ..spec::<plugins::Component>(&["digest"], NO_MONEY) },
     spec::<plugins::Plugin>(&["id"], NO_MONEY),
@@ -69,7 +70,8 @@ const TABLES: &[Spec] = &[
     spec::<deliveries::Delivery>(&["shop_id", "endpoint_id", "event_id"], NO_MONEY),
     spec::<idempotency::Idempotency>(&["shop_id", "mode", "key"], NO_MONEY),
     spec::<calls::Call>(OF_SHOP, NO_MONEY),
-    spec::<jobs::Job>(&["id"], NO_MONEY),
+    spec::<jobs::Job>(OF_SHOP, NO_MONEY),
+    spec::<host_jobs::HostJob>(&["key"], NO_MONEY),
 ];
 
 /// What a database holds.

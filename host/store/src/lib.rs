@@ -7,13 +7,15 @@
 //! | [`Tx`], [`params!`] | statements in portable SQL, the same on every backend; what nobody waits for, and rows taken [`Later`] |
 //! | [`rows`] | one module per table: its struct and the functions that callers use |
 //! | [`vault`] | the master key, a data key per shop, sealed values, API-key hashes |
+//! | [`check`] | whether what a database holds fits together |
 //! | [`copy`] | a whole database from one backend into an empty one of the other |
 //! | `sqlite` | one writer with group commit, read-only readers, migrations |
-//! | `postgres` | a pool of connections on threads, each closure in a transaction of its own, settings kept in memory, migrations |
+//! | `postgres` | tokio-postgres with a pool, each closure in a transaction of its own, TLS, poolers, settings kept in memory, migrations |
 //!
 //! Time and randomness come in through parameters (rows are made by callers); the exceptions are the nonces and data keys
 //! of the vault.
 
+pub mod check;
 pub mod copy;
 mod error;
 mod postgres;

@@ -19,7 +19,7 @@ pub struct Options {
 #[derive(Debug, Clone)]
 enum Database {
     Sqlite(PathBuf),
-    Postgres(Box<tokio_postgres::Config>),
+    Postgres(Box<postgres::Address>),
 }
 
 /// Connections to PostgreSQL unless told: several nodes stay below the server's usual limit of 100. Not tuned yet; measure
@@ -35,12 +35,14 @@ impl Options {
     /// A database by its address: `sqlite:PATH`, a path alone, or `postgres://USER@HOST/DATABASE` (libpq's form; a socket's
     /// folder as `postgres:///DATABASE?host=/run/postgresql`).
     ///
-    /// The connection to PostgreSQL is not encrypted yet: a socket or loopback is taken as it is, any other host only with
-    /// `sslmode=disable`, which says that the network is trusted.
+    /// The connection to PostgreSQL is encrypted, and the server proves its name (`sslmode=verify-full`), unless the address is a
+    /// socket or loopback or says otherwise: `verify-ca`, or `disable` where the network is trusted. `sslrootcert=FILE` names the CAs
+    /// that are trusted instead of the operating system's. `pgbouncer=true` says that a pooler gives each transaction another
+    /// connection.
     pub fn parse(address: &str) -> Result<Self, Error> {
         if address.starts_with("postgres:") || address.starts_with("postgresql:") {
-            let config = Box::new(postgres::parse(address)?);
-            return Ok(Self { database: Database::Postgres(config), readers: 4, connections: CONNECTIONS });
+            let address = Box::new(postgres::parse(address)?);
+            return Ok(Self { database: Database::Postgres(address), readers: 4, connections: CONNECTIONS });
         }
         let path = address.strip_prefix("sqlite:").unwrap_or(address);
         if path.is_empty() || path.contains("://") {
@@ -85,11 +87,21 @@ impl Store {
                 let readers = Readers::new(path, options.readers);
                 Ok(Self { backend: Arc::new(Backend::Sqlite { writer, readers }) })
             }
-            Database::Postgres(config) => {
-                postgres::migrate(&config)?;
-                let pool = Pool::start(*config, options.connections)?;
+            Database::Postgres(address) => {
+                let server = Arc::new(postgres::Server::new(*address)?);
+                postgres::migrate(&server)?;
+                let pool = Pool::new(server, options.connections)?;
                 Ok(Self { backend: Arc::new(Backend::Postgres(pool)) })
             }
+        }
+    }
+
+    /// Brings a PostgreSQL database's schema up to date as the role of these options, to whom the tables belong, and lets another role
+    /// serve, which can add to what is append-only and not change it. Blocks.
+    pub fn prepare(owner: Options, serving_role: &str) -> Result<(), Error> {
+        match owner.database {
+            Database::Postgres(address) => postgres::prepare(*address, serving_role),
+            Database::Sqlite(_) => Err(Error::Address("only PostgreSQL has roles".to_owned())),
         }
     }
 

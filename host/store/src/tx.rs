@@ -103,8 +103,7 @@ impl<'a> Tx<'a> {
         })
     }
 
-    /// Like [`Tx::execute_later`] for a statement that changes the row of a key: this is the error if there is none. (Not for
-    /// one that has a `RETURNING`.)
+    /// Like [`Tx::execute_later`] for a statement that changes the row of a key: this is the error if there is none.
     pub fn change_one_later(&mut self, sql: &str, params: &[Value], otherwise: Error) -> Result<(), Error> {
         self.guarded(|backend| {
             refuse_nul(params)?;

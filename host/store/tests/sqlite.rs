@@ -32,6 +32,12 @@ fn database_at() -> (Database, PathBuf) {
 
 cases!(database);
 
+/// PostgreSQL has a role for this.
+#[tokio::test]
+async fn what_happened_cannot_be_changed_or_removed() {
+    suite::attempts::what_happened_cannot_be_changed_or_removed(&database()).await;
+}
+
 /// Points to a shop that is not there, which SQLite is told to notice only at COMMIT.
 fn break_the_commit(tx: &mut payhost_store::Tx<'_>) -> Result<(), Error> {
     tx.execute("PRAGMA defer_foreign_keys = ON", &[])?;
@@ -190,10 +196,11 @@ fn addresses_are_understood_or_refused_in_words() {
         "payhost.db",
         "/var/lib/payhost.db",
         "postgres:///payhost?host=/run/postgresql",
+        "postgres://db.internal/payhost",
     ] {
         assert!(Options::parse(good).is_ok(), "{good}");
     }
-    for bad in ["", "sqlite:", "postgres://", "postgres://db.internal/payhost", "mysql://localhost"] {
+    for bad in ["", "sqlite:", "postgres://", "postgres://db/payhost?sslmode=require", "mysql://localhost"] {
         assert!(matches!(Options::parse(bad), Err(Error::Address(_))), "{bad}");
     }
 }

@@ -23,6 +23,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     tools::cargo_tool("nextest", "cargo-nextest")?;
     tools::chromium()?;
     tools::languages()?;
+    tools::pooler()?;
     if arguments.filter.is_none() {
         tools::cargo_tool("deny", "cargo-deny")?;
         checks()?;

@@ -50,6 +50,16 @@ pub fn languages() -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes sure that the pooler is there through which tests reach PostgreSQL.
+pub fn pooler() -> Result<(), Error> {
+    // Debian has it where only root looks.
+    let there = |program| works(Command::new(program).arg("--version"));
+    if there("pgbouncer") || there("/usr/sbin/pgbouncer") {
+        return Ok(());
+    }
+    debian_packages(&["pgbouncer"], "pgbouncer (on the PATH), through which tests reach PostgreSQL,")
+}
+
 /// Installs packages of Debian where that is possible, else says which.
 fn debian_packages(packages: &[&str], what: &'static str) -> Result<(), Error> {
     let missing = || Error::Missing {

@@ -1,5 +1,5 @@
-//! A PostgreSQL of our own for tests, in a temporary folder and on a unix socket. Invariant: it ends with the process that
-//! started it, however that ends: a shell waits at the other end of a pipe.
+//! A PostgreSQL of our own for tests, in a temporary folder and on a unix socket, and a pooler in front of it. Invariant: they end
+//! with the process that started them, however that ends: a shell waits at the other end of a pipe.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +8,10 @@
     reason = "tests: a surprise ends the test with its place"
 )]
 
+mod pooler;
+
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +21,8 @@ use std::thread;
 
 use tempfile::TempDir;
 
+pub use pooler::Pooler;
+
 /// A server that runs.
 #[derive(Debug)]
 pub struct Server {
@@ -25,6 +30,8 @@ pub struct Server {
     bin: PathBuf,
     user: Option<(u32, u32)>,
     settings: String,
+    /// Where it listens; the socket is named after it.
+    port: u16,
     /// Ends the server and removes the folder when its standard input ends.
     _warden: Child,
 }
@@ -39,28 +46,56 @@ impl Server {
     /// Makes a cluster and starts it with these settings.
     #[must_use]
     pub fn start(settings: &str) -> Self {
+        let server = Self::make(&format!("-c listen_addresses= {settings}"), 5432);
+        server.go();
+        server
+    }
+
+    /// The same with a port on this machine, on which it takes nobody without TLS: its certificate and key, as PEM.
+    #[must_use]
+    pub fn start_with_tls(settings: &str, certificate: &str, key: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = format!(
+            "-c listen_addresses=127.0.0.1 -c ssl=on -c ssl_cert_file=server.crt -c ssl_key_file=server.key {settings}"
+        );
+        let server = Self::make(&settings, port);
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            server.write(name, text);
+        }
+        server.write("pg_hba.conf", "local all all trust\nhostssl all all 127.0.0.1/32 trust\n");
+        server.go();
+        server
+    }
+
+    fn make(settings: &str, port: u16) -> Self {
         let bin = binaries();
         let user = unprivileged();
-        let folder = TempDir::with_prefix("payhost-pg-").unwrap().keep();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
-        if let Some((uid, gid)) = user {
-            chown(&folder, Some(uid), Some(gid)).unwrap();
-        }
+        let folder = folder(user);
         let warden = warden(&folder, &bin, user);
-        let server = Self { folder, bin, user, settings: settings.to_owned(), _warden: warden };
+        let server = Self { folder, bin, user, settings: settings.to_owned(), port, _warden: warden };
         let data = server.data();
         let options = ["--auth=trust", "--username=payhost", "--encoding=UTF8", "--locale=C", "--no-sync"];
         server.run("initdb", &[&["--pgdata", data.to_str().unwrap()], options.as_slice()].concat());
-        server.go();
         server
+    }
+
+    /// Writes a file into the folder of its data, which it reads at the next start.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.data().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((uid, gid)) = self.user {
+            chown(&path, Some(uid), Some(gid)).unwrap();
+        }
     }
 
     /// Starts it (again) and waits until it answers.
     pub fn go(&self) {
         let (data, log) = (self.data(), self.folder.join("log"));
         let settings = format!(
-            "-k {} -c listen_addresses= -c max_connections=200 {}",
+            "-k {} -c port={} -c max_connections=200 {}",
             self.folder.display(),
+            self.port,
             self.settings
         );
         let (data, log) = (data.to_str().unwrap(), log.to_str().unwrap());
@@ -90,6 +125,12 @@ impl Server {
         &self.folder
     }
 
+    /// Its port, if it has one, and the number in the name of its socket.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A new database; its address.
     #[must_use]
     pub fn database(&self) -> String {
@@ -102,7 +143,7 @@ impl Server {
     /// The address of a database.
     #[must_use]
     pub fn address(&self, database: &str) -> String {
-        format!("postgres:///{database}?user=payhost&host={}", self.folder.display())
+        format!("postgres:///{database}?user=payhost&host={}&port={}", self.folder.display(), self.port)
     }
 
     /// The name of a database by its address.
@@ -174,6 +215,16 @@ fn unprivileged() -> Option<(u32, u32)> {
     Some(
         of("postgres").or_else(|| of("nobody")).expect("no user `postgres` or `nobody` to run PostgreSQL as"),
     )
+}
+
+/// A new folder for programs of this user.
+fn folder(user: Option<(u32, u32)>) -> PathBuf {
+    let folder = TempDir::with_prefix("payhost-pg-").unwrap().keep();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    if let Some((uid, gid)) = user {
+        chown(&folder, Some(uid), Some(gid)).unwrap();
+    }
+    folder
 }
 
 fn become_user(command: &mut Command, user: Option<(u32, u32)>) {

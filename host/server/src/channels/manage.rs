@@ -173,7 +173,11 @@ fn out(tx: &mut Tx<'_>, host: &Host, row: &Channel, descriptor: &Descriptor) -> 
         enabled: row.enabled,
         watch: row.watch,
         in_doubt: row.in_doubt.as_str().to_owned(),
-        notify_url: format!("{}/notify/{}", crate::payments::order::base_url(host, &shop), row.id),
+        notify_url: format!(
+            "{}{}",
+            crate::payments::order::base_url(host, &shop),
+            crate::vbank::notify_path(row.shop_id, row.id)
+        ),
         notice_forward_url: row.notice_forward_url.clone(),
         created_at: rfc3339(row.created_us),
         removed_at: row.removed_us.map(rfc3339),

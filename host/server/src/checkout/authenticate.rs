@@ -2,7 +2,7 @@
 //! the gateway did not make changes nothing, and only what it did make opens an attempt. A window whose payment was given up is
 //! over: its return is not even read.
 
-use payhost_core::id::{CheckoutId, PaymentId};
+use payhost_core::id::{CheckoutId, PaymentId, ShopId};
 use payhost_engine::Called;
 use payhost_engine::contract::general_pay::{AUTHENTICATE, Authentication};
 use payhost_engine::contract::types::{Callback, Method, Order, PluginError};
@@ -49,12 +49,16 @@ pub struct Returned {
 }
 
 impl Returned {
-    /// Reads it by its id alone; nothing if there is none.
-    pub fn read(tx: &mut Tx<'_>, vault: &Vault, id: CheckoutId) -> Result<Option<Self>, Error> {
+    /// Reads it; nothing if there is none.
+    pub fn read(
+        tx: &mut Tx<'_>,
+        vault: &Vault,
+        (shop, id): (ShopId, CheckoutId),
+    ) -> Result<Option<Self>, Error> {
         tx.keep_settings()?;
-        let payment = payment_rows::ask_of_checkout_of_any_shop(tx, id)?;
-        let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
-        let rows = Rows::read(tx, vault, checkout.shop_id, checkout.channel_id, Some(checkout.revision))?;
+        let payment = payment_rows::ask_of_checkout(tx, shop, id)?;
+        let Some(checkout) = checkouts::get(tx, shop, id)? else { return Ok(None) };
+        let rows = Rows::read(tx, vault, shop, checkout.channel_id, Some(checkout.revision))?;
         let confirm = payment.one(tx, "payment")?.confirm;
         Ok(Some(Self { checkout, confirm, rows }))
     }
@@ -107,7 +111,7 @@ pub async fn arrive(host: &Host, returned: Returned, callback: Callback) -> Resu
         Ok(Err(error)) => return Ok(refused(&checkout, &NotSent::Refused(error.clone()))),
         Err(fault) => return Ok(refused(&checkout, &NotSent::from(fault))),
     };
-    let id = checkout.id;
+    let of_checkout = (checkout.shop_id, checkout.id);
     let authenticated = match &said {
         Authentication::Authenticated(method) => Some(method.clone()),
         Authentication::Declined(_) | Authentication::CancelledByBuyer => None,
@@ -117,11 +121,11 @@ pub async fn arrive(host: &Host, returned: Returned, callback: Callback) -> Resu
         (Some(_), Confirm::Automatic) => complete(host, &ready, &checkout, OPEN, returned(of, read)).await?,
         (Some(method), Confirm::Manual) => {
             hold(host, &ready, checkout, method, returned(of, read)).await?;
-            wait(host, id).await?;
+            wait(host, of_checkout).await?;
         }
         (None, _) => {
             end(host, &ready, checkout, said, of, read).await?;
-            wait(host, id).await?;
+            wait(host, of_checkout).await?;
         }
     }
     Ok(Arrival::Stored)

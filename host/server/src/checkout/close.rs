@@ -11,26 +11,27 @@ use serde_json::json;
 
 use super::page::{ClosePage, render_window};
 use super::result::{ResultToken, bad_link, gone};
+use super::return_path;
 use super::token::{self, Way};
 use super::words::words;
 use crate::channels::ready::Ready;
 use crate::host::{Host, hex, random};
-use crate::http::json::PathId;
+use crate::http::json::PathOfShop;
 use crate::http::problem::Problem;
 use crate::payments::attempt::locked;
 use crate::payments::settle::{Change, checkout_ended};
 
-/// `GET /return/{checkout}/close?proof=…`: the gateway's overlay shows this page when the buyer closed it. It tells the window page,
+/// `GET /return/{shop}/{checkout}/close?proof=…`: the gateway's overlay shows this page when the buyer closed it. It tells the window page,
 /// which is of the same origin, and runs the gateway's script that removes the overlay.
 pub async fn page(
     State(host): State<Host>,
-    PathId(id): PathId<CheckoutId>,
+    PathOfShop(shop, id): PathOfShop<CheckoutId>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    if Way::Close.proven(&host, id, query.as_deref().unwrap_or_default()).is_none() {
+    if Way::Close.proven(&host, (shop, id), query.as_deref().unwrap_or_default()).is_none() {
         return Ok(bad_link());
     }
-    let checkout = host.store().read(move |tx| checkouts::get_of_any_shop(tx, id)).await?;
+    let checkout = host.store().read(move |tx| checkouts::get(tx, shop, id)).await?;
     let Some(checkout) = checkout else { return Ok(bad_link()) };
     let ready = Ready::load_as(
         &host,
@@ -45,13 +46,13 @@ pub async fn page(
     Ok(render_window(&page, &nonce, &ready.browser_sources()))
 }
 
-/// `POST /return/{checkout}/leave?token=…`: the buyer left without paying.
+/// `POST /return/{shop}/{checkout}/leave?token=…`: the buyer left without paying.
 pub async fn leave(
     State(host): State<Host>,
-    PathId(id): PathId<CheckoutId>,
+    PathOfShop(shop, id): PathOfShop<CheckoutId>,
     Query(query): Query<ResultToken>,
 ) -> Result<Response, Problem> {
-    match token::read_result(&host, id, &query.token) {
+    match token::read_result(&host, (shop, id), &query.token) {
         Some(until_us) if until_us > host.now_us() => {}
         Some(_) => return Ok(gone(words("ko"))),
         None => return Ok(bad_link()),
@@ -60,11 +61,11 @@ pub async fn leave(
     let left = host.store().transact(move |tx| {
         let host = &host_in;
         let missing = Error::NotFound { what: "checkout" };
-        let Some(seen) = checkouts::get_of_any_shop(tx, id)? else { return Err(missing) };
-        let payment = locked(tx, seen.shop_id, seen.payment_id)?;
+        let Some(seen) = checkouts::get(tx, shop, id)? else { return Err(missing) };
+        let payment = locked(tx, shop, seen.payment_id)?;
         // Read under the lock: the buyer may have paid in this window while we waited for it.
-        let mut checkout = checkouts::get(tx, seen.shop_id, id)?.ok_or(missing)?;
-        let completed = attempts::complete_of(tx, checkout.shop_id, id)?.is_some();
+        let mut checkout = checkouts::get(tx, shop, id)?.ok_or(missing)?;
+        let completed = attempts::complete_of(tx, shop, id)?.is_some();
         if completed || checkout.state != CheckoutState::Opened {
             return Ok(());
         }
@@ -76,5 +77,6 @@ pub async fn leave(
     });
     let left: Result<(), Error> = left.await;
     left?;
-    Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(&host, id, 0)?)).into_response())
+    let token = token::result(&host, (shop, id), 0)?;
+    Ok(Redirect::to(&format!("{}?token={token}", return_path(shop, id))).into_response())
 }

@@ -4,7 +4,7 @@
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use payhost_core::id::{CheckoutId, PaymentId};
+use payhost_core::id::{CheckoutId, PaymentId, ShopId};
 use payhost_core::{PaymentState, Resolution};
 use payhost_engine::contract::general_pay::{BEGIN, Begun, BuyerEnv, CheckoutStep, Script};
 use payhost_store::rows::attempts;
@@ -19,10 +19,10 @@ use url::Url;
 
 use super::page::{CheckoutPage, FormView, Head, WindowPage, render, render_window, script_json};
 use super::words::{Words, amount, words};
-use super::{result, step, token};
+use super::{checkout_path, result, return_path, step, token};
 use crate::channels::ready::{Moment, Ready, Rows};
 use crate::host::{Host, hex, random};
-use crate::http::json::PathId;
+use crate::http::json::PathOfShop;
 use crate::http::problem::Problem;
 use crate::payments;
 use crate::payments::attempt::{JournalOf, journaled};
@@ -55,9 +55,9 @@ pub struct Opened {
 
 impl Opened {
     /// Reads both.
-    pub fn read(tx: &mut Tx<'_>, id: PaymentId) -> Result<Option<Self>, Error> {
+    pub fn read(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Option<Self>, Error> {
         tx.keep_settings()?;
-        payment_rows::get_of_any_shop(tx, id)?.map(|payment| Self::of(tx, payment)).transpose()
+        payment_rows::get(tx, shop, id)?.map(|payment| Self::of(tx, payment)).transpose()
     }
 
     /// Reads the shop.
@@ -80,16 +80,16 @@ pub fn head(opened: &Opened) -> Head {
     }
 }
 
-async fn find(host: &Host, id: PaymentId, token: &str) -> Result<Option<Opened>, Problem> {
-    if !token::is_client(host, id, token) {
+async fn find(host: &Host, (shop, id): (ShopId, PaymentId), token: &str) -> Result<Option<Opened>, Problem> {
+    if !token::is_client(host, (shop, id), token) {
         return Ok(None);
     }
-    load(host, id).await
+    load(host, shop, id).await
 }
 
-/// A payment with its shop, by id alone: the caller has checked a token.
-pub async fn load(host: &Host, id: PaymentId) -> Result<Option<Opened>, Problem> {
-    Ok(host.store().read(move |tx| Opened::read(tx, id)).await?)
+/// A payment with its shop: the caller has checked a token.
+pub async fn load(host: &Host, shop: ShopId, id: PaymentId) -> Result<Option<Opened>, Problem> {
+    Ok(host.store().read(move |tx| Opened::read(tx, shop, id)).await?)
 }
 
 /// Why no window opens: the status, and the words for the buyer. 409: not now or not again; 410: never again; 503: not now. (Not
@@ -120,13 +120,13 @@ fn closed(host: &Host, shop: &Shop, payment: &Payment, t: &'static Words) -> Opt
     }
 }
 
-/// `GET /checkout/{payment}?token=…`: what is to be paid, and a button. A link preview or a prefetch opens nothing.
+/// `GET /checkout/{shop}/{payment}?token=…`: what is to be paid, and a button. A link preview or a prefetch opens nothing.
 pub async fn show(
     State(host): State<Host>,
-    PathId(id): PathId<PaymentId>,
+    PathOfShop(shop, id): PathOfShop<PaymentId>,
     Query(query): Query<Token>,
 ) -> Result<Response, Problem> {
-    let Some(opened) = find(&host, id, &query.token).await? else {
+    let Some(opened) = find(&host, (shop, id), &query.token).await? else {
         return Ok(result::bad_link());
     };
     let head = head(&opened);
@@ -144,20 +144,20 @@ fn checkout_page(status: StatusCode, head: &Head, message: Option<&str>, payable
     render(status, &page, &nonce)
 }
 
-/// `POST /checkout/{payment}?token=…`: opens a checkout and shows the window page.
+/// `POST /checkout/{shop}/{payment}?token=…`: opens a checkout and shows the window page.
 pub async fn open(
     State(host): State<Host>,
-    PathId(id): PathId<PaymentId>,
+    PathOfShop(shop, id): PathOfShop<PaymentId>,
     Query(query): Query<Token>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if !token::is_client(&host, id, &query.token) {
+    if !token::is_client(&host, (shop, id), &query.token) {
         return Ok(result::bad_link());
     }
     let host_in = host.clone();
     let found = host.store().read(move |tx| {
         tx.keep_settings()?;
-        let Some(payment) = payment_rows::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let Some(payment) = payment_rows::get(tx, shop, id)? else { return Ok(None) };
         // What cannot be paid any more says so, however it stands with its channel.
         let opened = Opened::of(tx, payment)?;
         let payment = &opened.payment;
@@ -182,11 +182,11 @@ pub async fn open(
         }
     };
     match begin(&host, &opened, ready, &headers).await? {
-        Ok(window) => Ok(window_page(&head, &window, &query.token, id)),
+        Ok(window) => Ok(window_page(&head, &window, &query.token, (shop, id))),
         Err((status, words)) => {
             let again = status != StatusCode::GONE;
             // As the order is now: it may be what was changed.
-            let now = load(&host, id).await?;
+            let now = load(&host, shop, id).await?;
             let head = now.as_ref().map_or(head, self::head);
             Ok(checkout_page(status, &head, Some(words), again))
         }
@@ -285,7 +285,7 @@ async fn begin(
     match begun {
         Ok(Begun { step, .. }) => {
             // A window may stay open for as long as its payment can be paid.
-            let result_token = token::result(host, checkout, payment.expires_us)?;
+            let result_token = token::result(host, (payment.shop_id, checkout), payment.expires_us)?;
             Ok(Ok(Window { checkout, step, ready, now_ms, result_token }))
         }
         Err((reason, words)) => {
@@ -345,7 +345,12 @@ fn device_of(user_agent: &str) -> String {
     if phone { "mobile" } else { "pc" }.to_owned()
 }
 
-fn window_page(head: &Head, window: &Window, client_token: &str, payment: PaymentId) -> Response {
+fn window_page(
+    head: &Head,
+    window: &Window,
+    client_token: &str,
+    (shop, payment): (ShopId, PaymentId),
+) -> Response {
     let t = head.t;
     let nonce = hex(&random::<16>());
     let (kind, form, script, url) = match &window.step {
@@ -373,8 +378,8 @@ fn window_page(head: &Head, window: &Window, client_token: &str, payment: Paymen
     let page = WindowPage {
         nonce: &nonce,
         head,
-        close_action: &format!("/return/{}/leave?token={}", window.checkout, window.result_token),
-        again_action: &format!("/checkout/{payment}?token={client_token}"),
+        close_action: &format!("{}/leave?token={}", return_path(shop, window.checkout), window.result_token),
+        again_action: &format!("{}?token={client_token}", checkout_path(shop, payment)),
         form,
         step_json: &script_json(&step),
     };

@@ -6,7 +6,7 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use payhost_core::id::{CheckoutId, PaymentId};
+use payhost_core::id::{CheckoutId, PaymentId, ShopId};
 use payhost_core::kill::{self, Point};
 use payhost_core::{PaymentState, Resolution};
 use payhost_engine::contract::types::Callback;
@@ -22,9 +22,10 @@ use super::open::{Opened, head, load};
 use super::page::{Head, ResultPage, notice, render, script_json};
 use super::token::{self, Way};
 use super::words::{Words, words};
+use super::{checkout_path, return_path};
 use crate::channels::ready::Rows;
 use crate::host::{Host, hex, random};
-use crate::http::json::PathId;
+use crate::http::json::PathOfShop;
 use crate::http::problem::Problem;
 use crate::payments::model::{PaymentOut, Support};
 use crate::payments::read::next_try_us;
@@ -39,16 +40,16 @@ pub struct ResultToken {
     pub token: String,
 }
 
-/// `POST /return/{checkout}?proof=…`: the gateway sent the buyer's browser back.
+/// `POST /return/{shop}/{checkout}?proof=…`: the gateway sent the buyer's browser back.
 pub async fn come_back(
     State(host): State<Host>,
-    PathId(id): PathId<CheckoutId>,
+    PathOfShop(shop, id): PathOfShop<CheckoutId>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
     kill::at(Point::Accepted, "complete");
-    let Some(query) = Way::Return.proven(&host, id, query.as_deref().unwrap_or_default()) else {
+    let Some(query) = Way::Return.proven(&host, (shop, id), query.as_deref().unwrap_or_default()) else {
         return Ok(bad_link());
     };
     let content_type =
@@ -59,16 +60,20 @@ pub async fn come_back(
         content_type: content_type.to_owned(),
         body: body.to_vec(),
     };
-    finish(&host, id, callback).await
+    finish(&host, (shop, id), callback).await
 }
 
 /// Acts on a return, even when the browser hangs up, and leads to the result.
-async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Response, Problem> {
+async fn finish(
+    host: &Host,
+    (shop, id): (ShopId, CheckoutId),
+    callback: Callback,
+) -> Result<Response, Problem> {
     // All of it: a browser that hangs up takes with it whatever is awaited outside.
     let host_in = host.clone();
     let arrived = host.finish(async move {
         let vault = host_in.vault().clone();
-        let found = host_in.store().read(move |tx| Returned::read(tx, &vault, id)).await;
+        let found = host_in.store().read(move |tx| Returned::read(tx, &vault, (shop, id))).await;
         let Some(returned) = found.map_err(Rows::problem)? else { return Ok(None) };
         let payment = returned.payment();
         if returned.is_over(host_in.now_us()) {
@@ -79,12 +84,13 @@ async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Respo
     match arrived.await? {
         None => Ok(bad_link()),
         Some((payment, Arrival::Over)) => {
-            let language = load(host, payment).await?.map(|opened| opened.payment.language);
+            let language = load(host, shop, payment).await?.map(|opened| opened.payment.language);
             Ok(gone(words(language.as_deref().unwrap_or("ko"))))
         }
-        Some((payment, Arrival::Refused(reason))) => not_from_gateway(host, payment, reason).await,
+        Some((payment, Arrival::Refused(reason))) => not_from_gateway(host, (shop, payment), reason).await,
         Some((_, Arrival::Stored)) => {
-            Ok(Redirect::to(&format!("/return/{id}?token={}", token::result(host, id, 0)?)).into_response())
+            let token = token::result(host, (shop, id), 0)?;
+            Ok(Redirect::to(&format!("{}?token={token}", return_path(shop, id))).into_response())
         }
     }
 }
@@ -92,10 +98,10 @@ async fn finish(host: &Host, id: CheckoutId, callback: Callback) -> Result<Respo
 /// A return that the gateway did not make, or that could not be read. Nothing was changed, and nothing is told beyond that.
 async fn not_from_gateway(
     host: &Host,
-    payment: PaymentId,
+    (shop, payment): (ShopId, PaymentId),
     reason: &'static str,
 ) -> Result<Response, Problem> {
-    let Some(opened) = load(host, payment).await? else { return Ok(bad_link()) };
+    let Some(opened) = load(host, shop, payment).await? else { return Ok(bad_link()) };
     let t = words(&opened.payment.language);
     let message = explanation(t, &json!({"reason": reason})).unwrap_or_else(|| t.bad_return.to_owned());
     let nonce = hex(&random::<16>());
@@ -127,25 +133,25 @@ async fn not_from_gateway(
     Ok(render(status, &page, &nonce))
 }
 
-/// `GET /return/{checkout}?token=…`: the result. With the secret of the way back it is a gateway that comes back by GET.
+/// `GET /return/{shop}/{checkout}?token=…`: the result. With the secret of the way back it is a gateway that comes back by GET.
 pub async fn show(
     State(host): State<Host>,
-    PathId(id): PathId<CheckoutId>,
+    PathOfShop(shop, id): PathOfShop<CheckoutId>,
     RawQuery(raw): RawQuery,
     Query(query): Query<ResultToken>,
 ) -> Result<Response, Problem> {
     if query.token.is_empty() {
-        let query = Way::Return.proven(&host, id, raw.as_deref().unwrap_or_default());
+        let query = Way::Return.proven(&host, (shop, id), raw.as_deref().unwrap_or_default());
         let Some(query) = query else { return Ok(bad_link()) };
         let callback =
             Callback { verb: "GET".to_owned(), query, content_type: String::new(), body: Vec::new() };
-        return finish(&host, id, callback).await;
+        return finish(&host, (shop, id), callback).await;
     }
-    let Some(until_us) = token::read_result(&host, id, &query.token) else { return Ok(bad_link()) };
+    let Some(until_us) = token::read_result(&host, (shop, id), &query.token) else { return Ok(bad_link()) };
     let found = host.store().read(move |tx| {
         tx.keep_settings()?;
-        let payment = payment_rows::ask_of_checkout_of_any_shop(tx, id)?;
-        let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let payment = payment_rows::ask_of_checkout(tx, shop, id)?;
+        let Some(checkout) = checkouts::get(tx, shop, id)? else { return Ok(None) };
         let payment = payment.one(tx, "payment")?;
         let next_us = match payment.resolution {
             Resolution::InDoubt => next_try_us(tx, payment.shop_id, payment.id)?,
@@ -226,8 +232,8 @@ fn result_page(
     let return_url =
         payment.return_url.as_deref().and_then(|url| with_result(url, payment.id.to_string(), result));
     let again = (result == "failed" || result == "cancelled_by_buyer") && payment.state.is_payable();
-    let again = if again { Some(token::client(host, payment.id)?) } else { None };
-    let again = again.map(|token| format!("/checkout/{}?token={token}", payment.id));
+    let again = if again { Some(token::client(host, (payment.shop_id, payment.id))?) } else { None };
+    let again = again.map(|token| format!("{}?token={token}", checkout_path(payment.shop_id, payment.id)));
     let mut shown = PaymentOut::of(&key, payment, Support::default())?;
     shown.next_try_at = next_us.map(rfc3339);
     let lines = lines(t, result, shown);

@@ -483,6 +483,9 @@ pub enum NoticeCommand {
 /// What a person says to a notice.
 #[derive(Args)]
 pub struct DecisionArguments {
+    /// Whose.
+    #[command(flatten)]
+    of: OfShop,
     /// The notice.
     id: NoticeId,
     /// What was seen where.
@@ -498,7 +501,8 @@ impl NoticeCommand {
     pub fn request(&self) -> ApiRequest {
         let decide = |word: &str, given: &DecisionArguments| {
             let body = json!({"note": given.note, "by": given.by});
-            ApiRequest::json("POST", format!("/v1/notices/{}/{word}", given.id), body)
+            let path = format!("/v1/notices/{}/{word}", given.id);
+            ApiRequest::json("POST", path, body).for_shop(given.of.shop, &given.of.mode)
         };
         match self {
             Self::List { of, state, payment, page } => {
@@ -542,6 +546,9 @@ impl ReconcileArguments {
 /// `payhost replay …`
 #[derive(Args)]
 pub struct ReplayArguments {
+    /// Whose, for a call.
+    #[command(flatten)]
+    of: OfShop,
     /// A call, with the plugin that made it.
     call: Option<CallId>,
     /// The newest so many calls, each with the plugin that made it.
@@ -566,7 +573,8 @@ impl ReplayArguments {
                 std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?,
             ),
         };
-        Ok(ApiRequest { verb: "POST", body, ..ApiRequest::get(path) })
+        let request = ApiRequest { verb: "POST", body, ..ApiRequest::get(path) };
+        Ok(if self.call.is_some() { request.for_shop(self.of.shop, &self.of.mode) } else { request })
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use payhost_store::check::check;
 use payhost_store::copy::{Report, contents, copy};
 use payhost_store::{Options, Store};
 use serde_json::{Value, json};
@@ -15,6 +16,30 @@ use crate::host::{SQLITE_FILE, open_store};
 pub enum DbCommand {
     /// Copies a whole database into an empty one: from SQLite to PostgreSQL, or back. Stop the hosts first.
     Copy(CopyArguments),
+    /// Brings a PostgreSQL database's schema up to date as the role that owns it, and lets another role serve: one that can add facts,
+    /// ledger lines and events, and never change or remove one.
+    Migrate(MigrateArguments),
+    /// Checks that payments, facts, ledger and events of a database fit together. On PostgreSQL hosts may go on working.
+    Check(CheckArguments),
+}
+
+/// As whom, for whom.
+#[derive(Args)]
+pub struct MigrateArguments {
+    /// Address with the role that owns the tables: `postgres://OWNER@HOST/DATABASE`.
+    #[arg(long, env = "PAYHOST_DATABASE_OWNER", hide_env_values = true)]
+    pub owner: String,
+    /// The role that hosts connect with.
+    #[arg(long)]
+    pub role: String,
+}
+
+/// Which database.
+#[derive(Args)]
+pub struct CheckArguments {
+    /// A data folder with a SQLite database, or a database's address.
+    #[arg(long)]
+    pub of: String,
 }
 
 /// From where, to where.
@@ -28,9 +53,44 @@ pub struct CopyArguments {
     pub to: String,
 }
 
-/// Copies, then compares what both hold.
+/// Does it; `Err` with the report where a check found something.
 pub async fn run(command: &DbCommand) -> Result<Value, String> {
-    let DbCommand::Copy(arguments) = command;
+    match command {
+        DbCommand::Copy(arguments) => copy_all(arguments).await,
+        DbCommand::Migrate(arguments) => migrate(arguments),
+        DbCommand::Check(arguments) => check_all(arguments).await,
+    }
+}
+
+fn migrate(arguments: &MigrateArguments) -> Result<Value, String> {
+    let words = |error: payhost_store::Error| error.to_string();
+    let owner = Options::parse(&arguments.owner).map_err(words)?;
+    Store::prepare(owner, &arguments.role).map_err(words)?;
+    Ok(json!({"migrated": true, "role": arguments.role}))
+}
+
+async fn check_all(arguments: &CheckArguments) -> Result<Value, String> {
+    let store = source(&arguments.of)?;
+    let checked = check(&store).await.map_err(|error| error.to_string());
+    store.close().await;
+    let checked = checked?;
+    let found = checked.contradictions.iter().map(|found| {
+        json!({"shop_id": found.shop, "payment_id": found.payment, "rule": found.rule, "detail": found.detail})
+    });
+    let found: Vec<Value> = found.collect();
+    Ok(json!({
+        "fits": found.is_empty(), "shops": checked.shops, "payments": checked.payments, "facts": checked.facts,
+        "contradictions": found,
+    }))
+}
+
+/// Whether a report is bad news.
+pub fn is_bad(report: &Value) -> bool {
+    report.get("fits") == Some(&Value::Bool(false))
+}
+
+/// Copies, then compares what both hold.
+async fn copy_all(arguments: &CopyArguments) -> Result<Value, String> {
     let words = |error: payhost_store::Error| error.to_string();
     let from = source(&arguments.from)?;
     let to = Store::open(Options::parse(&arguments.to).map_err(words)?).map_err(words)?;
@@ -76,6 +136,14 @@ fn shown(report: &Report) -> Value {
 
 /// For people.
 pub fn readable(report: &Value) -> String {
+    if let Some(role) = report.get("role").and_then(Value::as_str) {
+        return format!(
+            "The schema is up to date, and {role} may serve: payhost serve --database postgres://{role}@…"
+        );
+    }
+    if report.get("fits").is_some() {
+        return readable_check(report);
+    }
     let mut text = String::from("Both databases hold the same:\n\n");
     for table in report.get("tables").and_then(Value::as_array).into_iter().flatten() {
         let of = |name: &str| table.get(name).cloned().unwrap_or_default();
@@ -93,5 +161,29 @@ pub fn readable(report: &Value) -> String {
         text.push('\n');
     }
     text.push_str("\nStart the hosts with --database and the same master key.");
+    text
+}
+
+fn readable_check(report: &Value) -> String {
+    let of =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let count = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let mut text = format!(
+        "{} shops, {} payments and {} facts were read.",
+        count("shops"),
+        count("payments"),
+        count("facts")
+    );
+    let found = report.get("contradictions").and_then(Value::as_array).cloned().unwrap_or_default();
+    if found.is_empty() {
+        text.push_str(" Everything fits together.");
+    } else {
+        text.push_str("\n\nThese do not fit together; something was changed beside the program:\n");
+    }
+    for one in &found {
+        let [shop, payment, rule, detail] =
+            ["shop_id", "payment_id", "rule", "detail"].map(|name| of(one, name));
+        let _ = write!(text, "\n{rule:<28}{payment}  of {shop}  ({detail})");
+    }
     text
 }

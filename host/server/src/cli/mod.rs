@@ -172,7 +172,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Db(command) => {
             let report = db::run(command).await?;
-            return output::say(&if json { report.to_string() } else { db::readable(&report) });
+            output::say(&if json { report.to_string() } else { db::readable(&report) })?;
+            return if db::is_bad(&report) {
+                Err("the database does not fit together".into())
+            } else {
+                Ok(())
+            };
         }
         Command::Plugin(PluginCommand::Call(call)) => {
             return output::say(&format!("{:#}", plugin_call::run(call).await?));

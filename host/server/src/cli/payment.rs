@@ -215,6 +215,9 @@ impl CancelArguments {
 /// `payhost payment resolve …`
 #[derive(Args)]
 pub struct ResolveArguments {
+    /// Whose.
+    #[command(flatten)]
+    of: OfShop,
     /// The payment.
     id: PaymentId,
     /// `approved`, `not_approved`, `cancelled` or `not_cancelled`; of an account `issued`, `not_issued`, `closed` or `not_closed`;
@@ -306,6 +309,7 @@ impl ResolveArguments {
         // The same finding again is the same request.
         let key = format!("resolve {} {}", self.id, self.finding);
         let path = format!("/v1/payments/{}/resolve", self.id);
-        ApiRequest { idempotency_key: Some(key), ..ApiRequest::json("POST", path, body) }
+        let request = ApiRequest::json("POST", path, body).for_shop(self.of.shop, &self.of.mode);
+        ApiRequest { idempotency_key: Some(key), ..request }
     }
 }

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use payhost_core::id::{KeyId, ShopId};
 use payhost_store::rows::{
     Mode,
-    api_keys::{self, Scope},
+    api_keys::{self, OperatorKey},
     shops,
 };
 use payhost_store::vault;
@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::request_id;
 use super::source::Source;
 use crate::host::Host;
+use crate::shops::keys;
 
 /// What stood behind `Authorization: Bearer`, with the shop that an operator named and where it came from.
 pub struct Bearer(pub String, Option<Acting>, Option<Source>);
@@ -93,32 +94,53 @@ pub async fn identify(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
         return operator(host, bearer).await;
     }
     let hash = host.vault().hash_api_key(&bearer.0)?;
-    // Key and shop in one look: every request begins with it.
-    let found = host.store().read(move |tx| {
-        tx.keep_settings()?;
-        let shop = shops::ask_of_key(tx, &hash)?;
-        let Some(key) = api_keys::find(tx, &hash)? else { return Ok(None) };
-        Ok::<_, payhost_store::Error>(Some((key, shop.first(tx)?)))
-    });
-    let (key, shop) = found.await?.filter(|(key, _)| key.is_valid(host.now_us())).ok_or_else(unauthorized)?;
-    if !key.is_bound(host.vault())? {
-        tracing::error!(key = %key.id, "this key's row was changed in the database; the key is refused. Revoke it and make a new one");
-        return Err(unauthorized());
-    }
-    request_id::about(&key.id.to_string());
-    host.limits().key(key.id, key.shop_id)?;
-    match (key.scope, key.shop_id, key.mode) {
-        (Scope::Operator, None, None) => operator(host, bearer).await,
-        (Scope::Shop, Some(shop_id), Some(mode)) => {
-            // A removed shop's keys were revoked; this is for certainty.
-            if shop.is_none_or(|shop| shop.removed_us.is_some()) {
+    match keys::shop_of(&bearer.0) {
+        Some(shop) => shop_key(host, shop, hash).await?.ok_or_else(unauthorized).map(Caller::Shop),
+        None => {
+            let key = host.store().read(move |tx| {
+                tx.keep_settings()?;
+                api_keys::find_operator(tx, &hash)
+            });
+            let key = key.await?.filter(|key: &OperatorKey| key.is_valid(host.now_us()));
+            let key = key.ok_or_else(unauthorized)?;
+            if !key.is_bound(host.vault())? {
+                refuse_changed(key.id);
                 return Err(unauthorized());
             }
-            request_id::about(&shop_id.to_string());
-            Ok(Caller::Shop(ShopCaller { shop_id, mode, key_id: Some(key.id) }))
+            request_id::about(&key.id.to_string());
+            host.limits().key(key.id, None)?;
+            operator(host, bearer).await
         }
-        (Scope::Operator | Scope::Shop, _, _) => Err(unauthorized()),
     }
+}
+
+/// Whose a shop's key is; nothing if it lets nobody in.
+async fn shop_key(host: &Host, shop_id: ShopId, hash: [u8; 32]) -> Result<Option<ShopCaller>, Problem> {
+    // Key and shop are read together: every request begins with them.
+    let found = host.store().read(move |tx| {
+        tx.keep_settings()?;
+        let shop = shops::ask(tx, shop_id)?;
+        let Some(key) = api_keys::find(tx, shop_id, &hash)? else { return Ok(None) };
+        Ok::<_, payhost_store::Error>(shop.first(tx)?.map(|shop| (key, shop)))
+    });
+    let found = found.await?.filter(|(key, _)| key.is_valid(host.now_us()));
+    let Some((key, shop)) = found else { return Ok(None) };
+    if !key.is_bound(host.vault())? {
+        refuse_changed(key.id);
+        return Ok(None);
+    }
+    request_id::about(&key.id.to_string());
+    host.limits().key(key.id, Some(shop_id))?;
+    // A removed shop's keys were revoked; this is for certainty.
+    if shop.removed_us.is_some() {
+        return Ok(None);
+    }
+    request_id::about(&shop_id.to_string());
+    Ok(Some(ShopCaller { shop_id, mode: key.mode, key_id: Some(key.id) }))
+}
+
+fn refuse_changed(key: KeyId) {
+    tracing::error!(%key, "this key's row was changed in the database; the key is refused. Revoke it and make a new one");
 }
 
 async fn operator(host: &Host, bearer: &Bearer) -> Result<Caller, Problem> {
@@ -145,6 +167,29 @@ impl FromRequestParts<Host> for ShopCaller {
 
     async fn from_request_parts(parts: &mut Parts, host: &Host) -> Result<Self, Problem> {
         Caller::from_request_parts(parts, host).await?.shop()
+    }
+}
+
+/// An operator who acts for a shop, which the request names: what is one shop's is looked up in that shop.
+#[derive(Debug, Clone, Copy)]
+pub struct OperatorForShop {
+    /// Which.
+    pub shop_id: ShopId,
+    /// Test or live.
+    pub mode: Mode,
+}
+
+impl FromRequestParts<Host> for OperatorForShop {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, host: &Host) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, host).await?;
+        match caller.shop()? {
+            ShopCaller { shop_id, mode, key_id: None } => Ok(Self { shop_id, mode }),
+            ShopCaller { key_id: Some(_), .. } => {
+                Err(Problem::new("forbidden", "this needs an operator's key"))
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use payhost_core::id::ShopId;
 use payhost_core::text::is_hidden;
 use serde::de::DeserializeOwned;
 
@@ -76,6 +77,29 @@ where
         let id = text.parse().map(Self).map_err(|_| Problem::not_found("thing"))?;
         request_id::about(&text);
         Ok(id)
+    }
+}
+
+/// A shop's id and an id of it in the path: addresses that browsers and gateways use carry both, since an id is unique within its shop
+/// only. What is no such id is the same 404 as an id that does not exist.
+pub struct PathOfShop<T>(pub ShopId, pub T);
+
+impl<T, S> FromRequestParts<S> for PathOfShop<T>
+where
+    T: std::str::FromStr + Send,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((shop, text)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::not_found("thing"))?;
+        let ids = shop.parse().ok().zip(text.parse().ok());
+        let (shop_id, id) = ids.ok_or_else(|| Problem::not_found("thing"))?;
+        request_id::about(&shop);
+        request_id::about(&text);
+        Ok(Self(shop_id, id))
     }
 }
 

@@ -46,7 +46,7 @@ impl Default for RequestLimits {
 
 /// What was counted so far.
 pub struct Limits {
-    keys: Rate<KeyId>,
+    keys: Rate<(Option<ShopId>, KeyId)>,
     shops: Rate<ShopId>,
     addresses: Rate<u64>,
     bad_keys: Rate<u64>,
@@ -77,7 +77,7 @@ impl Limits {
 
     /// Counts a request with a valid key.
     pub fn key(&self, key: KeyId, shop: Option<ShopId>) -> Result<(), Problem> {
-        let counted = self.keys.count(&key);
+        let counted = self.keys.count(&(shop, key));
         counted.map_err(|wait| Problem::too_many("too many requests with this key; ask less often", wait))?;
         let Some(shop) = shop else { return Ok(()) };
         let counted = self.shops.count(&shop);

@@ -38,7 +38,7 @@ fn bell(host: &Host, lane: Lane) -> &Notify {
 }
 
 /// Jobs that are being done; no shop: the host's own.
-type Jobs = Crowd<Option<ShopId>>;
+type Jobs = Crowd<ShopId>;
 
 /// Does jobs of a lane until `stop` rings; what is running then is finished first. A job that is slow, or panics, delays no other.
 pub async fn run(host: &Host, lane: Lane, stop: impl Future<Output = ()>) {
@@ -108,7 +108,7 @@ async fn pass(
 async fn claim(
     host: &Host,
     lane: Lane,
-    given: Vec<(Option<ShopId>, usize)>,
+    given: Vec<(ShopId, usize)>,
     now_us: i64,
     token: String,
 ) -> Result<Vec<Job>, Error> {

@@ -88,8 +88,6 @@ pub enum Task {
         /// Which.
         payment: PaymentId,
     },
-    /// Throw away what is over.
-    Tidy {},
 }
 
 /// What became of a task.
@@ -112,7 +110,6 @@ impl Task {
             Self::Forward { .. } => "forward",
             Self::Watch { .. } => "watch",
             Self::GiveBack { .. } => "give_back",
-            Self::Tidy {} => "tidy",
         }
     }
 
@@ -127,7 +124,6 @@ impl Task {
             Self::Forward { notice, .. } => format!("forward:{notice}"),
             Self::Watch { channel, .. } => format!("watch:{channel}"),
             Self::GiveBack { payment, .. } => format!("give_back:{payment}"),
-            Self::Tidy {} => "tidy".to_owned(),
         }
     }
 
@@ -141,12 +137,12 @@ impl Task {
             | Self::Expire { .. }
             | Self::Notice { .. }
             | Self::Watch { .. }
-            | Self::GiveBack { .. }
-            | Self::Tidy {} => Lane::Work,
+            | Self::GiveBack { .. } => Lane::Work,
         }
     }
 
-    fn shop(&self) -> Option<ShopId> {
+    /// Whose.
+    pub fn shop(&self) -> ShopId {
         match self {
             Self::Resolve { shop, .. }
             | Self::Look { shop, .. }
@@ -155,8 +151,7 @@ impl Task {
             | Self::Notice { shop, .. }
             | Self::Forward { shop, .. }
             | Self::Watch { shop, .. }
-            | Self::GiveBack { shop, .. } => Some(*shop),
-            Self::Tidy {} => None,
+            | Self::GiveBack { shop, .. } => *shop,
         }
     }
 }
@@ -178,7 +173,6 @@ pub fn enqueue(tx: &mut Tx<'_>, host: &Host, task: &Task, due_us: i64) -> Result
 
 /// Does jobs until `stop` rings; what is running then is finished first.
 pub async fn run(host: Host, stop: impl Future<Output = ()>) {
-    tidy::ensure(&host).await;
     let (tell, told) = tokio::sync::watch::channel(false);
     let until = |mut told: tokio::sync::watch::Receiver<bool>| async move {
         let _ = told.wait_for(|stop| *stop).await;
@@ -188,8 +182,9 @@ pub async fn run(host: Host, stop: impl Future<Output = ()>) {
         let _ = tell.send(true);
     };
     let work = lane::run(&host, Lane::Work, until(told.clone()));
-    let forward = lane::run(&host, Lane::Forward, until(told));
-    tokio::join!(work, forward, stopping);
+    let forward = lane::run(&host, Lane::Forward, until(told.clone()));
+    let tidying = tidy::run(&host, until(told));
+    tokio::join!(work, forward, tidying, stopping);
 }
 
 async fn one(host: Host, job: Job, token: String) {
@@ -222,14 +217,11 @@ async fn once(host: Host, job: Job, token: String) {
     };
     let host_in = host.clone();
     let stored = host.store().transact(move |tx| match done {
-        Done::Finished => rows::finish(tx, id, &token, now_us),
+        Done::Finished => rows::finish(tx, (shop, id), &token, now_us),
         Done::Again(due_us, words) => {
-            // The host's own jobs have no shop, and their words are in the log.
-            let said = shop.map(|shop| {
-                let key = host_in.vault().key_of(tx, shop)?;
-                Place::JobError(id).seal(&key, words.as_bytes())
-            });
-            rows::retry_at(tx, (id, &token), due_us, said.transpose()?.as_ref(), now_us)
+            let key = host_in.vault().key_of(tx, shop)?;
+            let said = Place::JobError(id).seal(&key, words.as_bytes())?;
+            rows::retry_at(tx, (shop, id, &token), due_us, Some(&said), now_us)
         }
     });
     let stored: Result<bool, Error> = stored.await;
@@ -255,6 +247,5 @@ pub async fn perform(host: &Host, task: Task, tries: i64) -> Result<Done, String
         Task::Forward { shop, notice } => vbank::forward::work(host, shop, notice, tries).await,
         Task::Watch { shop, channel, after } => payments::reconcile::watch(host, shop, channel, after).await,
         Task::GiveBack { shop, payment } => payments::late::give_back(host, shop, payment).await,
-        Task::Tidy {} => tidy::tidy(host).await,
     }
 }

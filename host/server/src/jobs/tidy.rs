@@ -3,11 +3,13 @@
 //! were acted on so long ago (what they did stays), notices that named no order of ours, those from unknown addresses that nobody
 //! believed and no person decided about, and retired secrets and withdrawn grants that no payment needs.
 
+use std::time::Duration;
+
+use payhost_store::rows::host_jobs::{self, Claimed};
 use payhost_store::rows::{calls, channels, idempotency, jobs as rows, notices, plugins};
 use payhost_store::{Error, Tx};
 
-use super::{Done, Task, enqueue};
-use crate::host::Host;
+use crate::host::{Host, hex, random};
 
 /// Rows of one transaction.
 const BATCH: i64 = 500;
@@ -20,17 +22,56 @@ const SECRETS_US: i64 = 24 * 3600 * 1_000_000;
 /// How often to look, in microseconds: every hour.
 const EVERY_US: i64 = 3600 * 1_000_000;
 
-/// Writes the task down, in case this is the first start.
-pub async fn ensure(host: &Host) {
-    let host_in = host.clone();
-    let made = host.store().transact(move |tx| enqueue(tx, &host_in, &Task::Tidy {}, host_in.now_us()));
-    if let Err(error) = made.await {
-        tracing::error!(%error, "what is over cannot be thrown away; the next start tries again");
+/// How long one host may take before another begins, in microseconds.
+const LEASE_US: i64 = 10 * 60 * 1_000_000;
+/// When it is tried again after an error, in microseconds.
+const AGAIN_US: i64 = 60 * 1_000_000;
+/// How often the database is asked whether it is due, at most.
+const PAUSE: Duration = Duration::from_secs(60);
+/// Its row.
+const KEY: &str = "tidy";
+
+/// Throws away what is over whenever that is due, on one host of a database at a time.
+pub async fn run(host: &Host, stop: impl Future<Output = ()>) {
+    tokio::pin!(stop);
+    loop {
+        let pause = match pass(host).await {
+            Ok(due_us) => u64::try_from(due_us.saturating_sub(host.now_us())).unwrap_or(0),
+            Err(error) => {
+                tracing::error!(%error, "what is over cannot be thrown away; it is tried again");
+                u64::MAX
+            }
+        };
+        tokio::select! {
+            biased;
+            () = &mut stop => return,
+            () = tokio::time::sleep(Duration::from_micros(pause).min(PAUSE)) => {}
+        }
     }
 }
 
-/// Throws away what is over, and comes again in an hour.
-pub async fn tidy(host: &Host) -> Result<Done, String> {
+/// Does it if it is due; tells when it is due next.
+pub async fn pass(host: &Host) -> Result<i64, String> {
+    let (token, now_us) = (hex(&random::<16>()), host.now_us());
+    let words = |error: Error| error.to_string();
+    let own = token.clone();
+    let lease_until_us = now_us.saturating_add(LEASE_US);
+    let claimed =
+        host.store().transact(move |tx| host_jobs::claim(tx, KEY, &own, now_us, lease_until_us)).await;
+    if let Claimed::NotBefore(due_us) = claimed.map_err(words)? {
+        return Ok(due_us);
+    }
+    let tidied = tidy(host).await;
+    let next_us = now_us.saturating_add(if tidied.is_ok() { EVERY_US } else { AGAIN_US });
+    let ended = host.store().transact(move |tx| host_jobs::end(tx, KEY, &token, next_us)).await;
+    if !ended.map_err(words)? {
+        tracing::warn!("another host has begun to throw away what is over");
+    }
+    tidied.map(|()| next_us)
+}
+
+/// Throws away what is over.
+pub async fn tidy(host: &Host) -> Result<(), String> {
     let now_us = host.now_us();
     let mut gone = [0; 8];
     let before_us = now_us.saturating_sub(host.journal_kept_us());
@@ -47,7 +88,7 @@ pub async fn tidy(host: &Host) -> Result<Done, String> {
     gone[7] = rounds(host, move |tx| notices::forget_unbelieved(tx, before_us, BATCH)).await?;
     let [keys, jobs, records, secrets, messages, strange, grants, unbelieved] = gone;
     tracing::debug!(keys, jobs, records, secrets, messages, strange, grants, unbelieved, "tidied");
-    Ok(Done::Again(now_us.saturating_add(EVERY_US), "it comes again".to_owned()))
+    Ok(())
 }
 
 /// Repeats a bounded deletion until it finds less than a batch.
@@ -71,7 +112,7 @@ async fn secrets(host: &Host, before_us: i64) -> Result<u64, String> {
     for _ in 0..ROUNDS {
         let found = host.store().read(move |tx| channels::with_retired_secrets(tx, before_us, after, BATCH));
         let found = found.await.map_err(|error: Error| error.to_string())?;
-        let Some((_, last)) = found.last().copied() else { break };
+        let Some(last) = found.last().copied() else { break };
         after = Some(last);
         for channel in found {
             let purged = host.store().transact(move |tx| channels::purge_secrets(tx, channel, before_us));
@@ -90,7 +131,6 @@ mod tests {
     use payhost_core::id::{CallId, ShopId};
     use payhost_store::Sealed;
     use payhost_store::rows::calls::{self, Call};
-    use payhost_store::rows::jobs::get;
 
     use super::*;
     use crate::time::Clock;
@@ -136,8 +176,8 @@ mod tests {
         id
     }
 
-    async fn call(host: &Host, id: CallId) -> Call {
-        let call: Result<_, Error> = host.store().read(move |tx| calls::get_of_any_shop(tx, id)).await;
+    async fn call(host: &Host, (shop, id): (ShopId, CallId)) -> Call {
+        let call: Result<_, Error> = host.store().read(move |tx| calls::get(tx, shop, id)).await;
         call.unwrap().unwrap()
     }
 
@@ -152,18 +192,18 @@ mod tests {
         let now_us = host.now_us();
         let old = journaled(&host, shop, now_us + host.journal_kept_us()).await;
         let new = journaled(&host, shop, now_us + 2 * host.journal_kept_us()).await;
-        ensure(&host).await;
-        let planned: Result<_, Error> = host.store().read(|tx| get(tx, "tidy")).await;
-        assert_eq!(planned.unwrap().unwrap().due_us, now_us, "the job is a row");
-        let again = |at_us| Done::Again(at_us, "it comes again".to_owned());
         clock.0.store(now_us + 2 * DAY_US - 1, Relaxed);
-        assert_eq!(tidy(&host).await.unwrap(), again(host.now_us() + EVERY_US));
-        assert!(call(&host, old).await.record.is_some(), "not a microsecond too early");
+        let next_us = pass(&host).await.unwrap();
+        assert_eq!(next_us, host.now_us() + EVERY_US);
+        let planned: Result<_, Error> = host.store().read(|tx| host_jobs::get(tx, KEY)).await;
+        assert_eq!(planned.unwrap().unwrap().due_us, next_us, "other hosts know when it is due");
+        assert_eq!(pass(&host).await.unwrap(), next_us, "not before it is due");
+        assert!(call(&host, (shop, old)).await.record.is_some(), "not a microsecond too early");
         clock.0.store(now_us + 2 * DAY_US, Relaxed);
         tidy(&host).await.unwrap();
-        let forgotten = call(&host, old).await;
+        let forgotten = call(&host, (shop, old)).await;
         assert_eq!((forgotten.record, forgotten.record_digest.as_deref()), (None, Some("kept")));
-        assert!(call(&host, new).await.record.is_some());
+        assert!(call(&host, (shop, new)).await.record.is_some());
         host.close().await;
     }
 
@@ -175,7 +215,7 @@ mod tests {
         let id = journaled(&host, shop, host.now_us()).await;
         let looking = host.clone();
         let gone = async move {
-            while call(&looking, id).await.record.is_some() {
+            while call(&looking, (shop, id)).await.record.is_some() {
                 tokio::task::yield_now().await;
             }
         };

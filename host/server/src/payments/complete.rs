@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use payhost_core::id::CheckoutId;
+use payhost_core::id::{CheckoutId, ShopId};
 use payhost_core::kill::{self, Point};
 use payhost_core::{Money, Resolution};
 use payhost_engine::Called;
@@ -57,14 +57,14 @@ pub async fn complete(
     let read = read.map(|(of, read)| journaled(host, ready, of, &read));
     kill::at(Point::BeforeT1, "complete");
     let Some((attempt, payment, checkout)) = begin(host, ready, seen, from, sealed, read).await? else {
-        return wait(host, id).await;
+        return wait(host, (seen.shop_id, id)).await;
     };
     kill::at(Point::AfterT1, "complete");
     let called = run(host, ready, &attempt, &COMPLETE, |context| (context, order, callback)).await;
     if settle(host, ready, attempt, payment, checkout, called).await? {
         return Ok(());
     }
-    wait(host, id).await
+    wait(host, (seen.shop_id, id)).await
 }
 
 /// T1. `None`: this return is not to be approved here; the checkout's row says why, or will.
@@ -263,17 +263,17 @@ fn issued(
 }
 
 /// Waits until the checkout's outcome is known, for as long as a buyer waits.
-pub async fn wait(host: &Host, id: CheckoutId) -> Result<(), Problem> {
+pub async fn wait(host: &Host, (shop, id): (ShopId, CheckoutId)) -> Result<(), Problem> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let settled = host.settled().notified();
         tokio::pin!(settled);
         settled.as_mut().enable();
         let open = host.store().read(move |tx| {
-            let Some(checkout) = checkouts::get_of_any_shop(tx, id)? else { return Ok(false) };
+            let Some(checkout) = checkouts::get(tx, shop, id)? else { return Ok(false) };
             let open = matches!(checkout.state, CheckoutState::Returned | CheckoutState::InDoubt);
             // Nobody asks any more once a person was called.
-            let payment = payments::get(tx, checkout.shop_id, checkout.payment_id)?;
+            let payment = payments::get(tx, shop, checkout.payment_id)?;
             Ok::<_, Error>(open && payment.is_some_and(|row| row.resolution != Resolution::NeedsOperator))
         });
         let open = open.await?;

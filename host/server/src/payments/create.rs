@@ -31,7 +31,7 @@ use super::settle::Change;
 use super::trial;
 use crate::channels::ready::{Rows, channel_settings};
 use crate::channels::settings;
-use crate::checkout::token;
+use crate::checkout::{checkout_path, token};
 use crate::host::Host;
 use crate::http::auth::ShopCaller;
 use crate::http::idempotency::{IdempotencyKey, Key, Known};
@@ -547,10 +547,14 @@ fn new_row(
 
 /// The answer: the payment, where it is paid, and the browser's token.
 fn shown(host: &Host, shop: &Shop, row: &Payment) -> Result<Value, Error> {
-    let client_token = token::client(host, row.id)?;
+    let client_token = token::client(host, (row.shop_id, row.id))?;
     let created = PaymentCreated {
         payment: PaymentOut::of(&host.vault().unwrap(shop.id, &shop.data_key)?, row, Support::default())?,
-        checkout_url: format!("{}/checkout/{}?token={client_token}", base_url(host, shop), row.id),
+        checkout_url: format!(
+            "{}{}?token={client_token}",
+            base_url(host, shop),
+            checkout_path(row.shop_id, row.id)
+        ),
         client_token,
     };
     serde_json::to_value(created).map_err(|error| Error::Json(error.to_string()))

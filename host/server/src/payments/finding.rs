@@ -26,7 +26,7 @@ use super::settle::{self, Change, Written};
 use super::verdict::{NotSent, Verdict};
 use crate::channels::ready::Ready;
 use crate::host::Host;
-use crate::http::auth::Operator;
+use crate::http::auth::OperatorForShop;
 use crate::http::idempotency::{Key, Known, RequiredKey};
 use crate::http::json::{Body, PathId};
 use crate::http::problem::Problem;
@@ -115,13 +115,14 @@ impl FindingIn {
 )]
 pub async fn resolve(
     State(host): State<Host>,
-    _: Operator,
+    caller: OperatorForShop,
     PathId(id): PathId<PaymentId>,
     key: RequiredKey,
     body: Body<FindingIn>,
 ) -> Result<Json<Value>, Problem> {
     let found = host.store().read(move |tx| {
-        let Some(row) = payments::get_of_any_shop(tx, id)? else { return Ok(None) };
+        let row = payments::get(tx, caller.shop_id, id)?.filter(|row| row.mode == caller.mode);
+        let Some(row) = row else { return Ok(None) };
         let open = attempts::open_of(tx, row.shop_id, id)?;
         Ok::<_, Error>(Some((row, open)))
     });

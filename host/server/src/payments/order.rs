@@ -10,10 +10,12 @@ use payhost_store::{Error, ShopKey};
 use url::Url;
 
 use super::model::BuyerIo;
+use crate::checkout::return_path;
 use crate::checkout::token::Way;
 use crate::host::Host;
 use crate::http::problem::Problem;
 use crate::sealed::Place;
+use crate::vbank::notify_path;
 
 /// Address of this host for a shop's buyers: its own, or the host's. Without a slash at the end.
 pub fn base_url(host: &Host, shop: &Shop) -> String {
@@ -56,8 +58,9 @@ pub fn make(
         Some(Tax { free: payment.tax_free, vat: payment.vat })
     };
     let options = options(key, payment)?.into_iter().filter(|option| option.name != DEVICE).collect();
-    let back = Way::Return.query(host, checkout)?;
-    let close = Way::Close.query(host, checkout)?;
+    let back = Way::Return.query(host, (payment.shop_id, checkout))?;
+    let path = return_path(payment.shop_id, checkout);
+    let close = Way::Close.query(host, (payment.shop_id, checkout))?;
     Ok(Order {
         order_ref: order_ref(&payment.order_id, checkout),
         amount: Money { minor: payment.total, currency: payment.currency.to_string() },
@@ -67,9 +70,9 @@ pub fn make(
         method: payment.method.as_ref().and_then(|method| method.to().ok()),
         options,
         language: payment.language.clone(),
-        return_url: format!("{base}/return/{checkout}?{back}"),
-        close_url: format!("{base}/return/{checkout}/close?{close}"),
-        notify_url: format!("{base}/notify/{}", payment.channel_id),
+        return_url: format!("{base}{path}?{back}"),
+        close_url: format!("{base}{path}/close?{close}"),
+        notify_url: format!("{base}{}", notify_path(payment.shop_id, payment.channel_id)),
     })
 }
 

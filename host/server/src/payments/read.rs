@@ -38,9 +38,10 @@ pub async fn read(
     PathId(id): PathId<PaymentId>,
     bearer: Bearer,
 ) -> Result<impl IntoResponse, Problem> {
-    let client = token::is_client(&host, id, &bearer.0);
-    let row = if client {
-        let row = host.store().read(move |tx| payments::get_of_any_shop(tx, id)).await?;
+    let shop =
+        token::shop_of_client(&bearer.0).filter(|shop| token::is_client(&host, (*shop, id), &bearer.0));
+    let row = if let Some(shop) = shop {
+        let row = host.store().read(move |tx| payments::get(tx, shop, id)).await?;
         row.filter(|row| row.expires_us > host.now_us())
     } else {
         let caller = identify(&host, &bearer).await?.shop()?;
@@ -48,7 +49,7 @@ pub async fn read(
     };
     let row = row.ok_or_else(|| Problem::not_found("payment"))?;
     let mut shown = show(&host, &row).await?;
-    if client {
+    if shop.is_some() {
         // The shop's own values are not the buyer's.
         shown.metadata.clear();
     }
@@ -89,7 +90,7 @@ pub async fn show(host: &Host, row: &Payment) -> Result<PaymentOut, Error> {
 /// When the gateway is asked next how a payment's open attempt ended, in microseconds; what is being asked was due before.
 pub fn next_try_us(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Option<i64>, Error> {
     let Some(attempt) = attempts::open_of(tx, shop, payment)? else { return Ok(None) };
-    let job = jobs::get(tx, &Task::Resolve { shop, attempt: attempt.id }.key())?;
+    let job = jobs::get(tx, shop, &Task::Resolve { shop, attempt: attempt.id }.key())?;
     let waiting = job.filter(|job| job.state == JobState::Waiting);
     // While it is at work its due time is the end of its lease.
     Ok(waiting.map(|job| if job.lease_token.is_some() { job.updated_us } else { job.due_us }))

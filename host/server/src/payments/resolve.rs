@@ -298,12 +298,13 @@ fn hear(
 ) -> Result<bool, Error> {
     let Some(ready) = ready else { return Ok(false) };
     let key = Task::Resolve { shop: attempt.shop_id, attempt: attempt.id }.key();
+    let job = (attempt.shop_id, key.as_str());
     let (gateway, now_us) = (ready.gateway(), host.now_us());
     match heard {
         Heard::NotAsked => Ok(false),
-        Heard::Silence => job_rows::silence(tx, &key, Some(&gateway), now_us),
+        Heard::Silence => job_rows::silence(tx, job, Some(&gateway), now_us),
         Heard::Answer => {
-            job_rows::silence(tx, &key, None, now_us)?;
+            job_rows::silence(tx, job, None, now_us)?;
             let woken = job_rows::wake(tx, &gateway, now_us, WAKE_APART_US, PROBE_US)?;
             if woken > 0 {
                 tracing::info!(%gateway, woken, "the gateway answers again");

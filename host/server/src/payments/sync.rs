@@ -165,7 +165,7 @@ async fn ask_soon(host: &Host, row: &Payment) -> Result<Turn, Problem> {
             let Some(open) = attempts::open_of(tx, shop, id)? else { return Ok((false, false)) };
             // Its maker may be at work. Otherwise: where nobody knows more than before, the next turn may be far away.
             let at_work = open.state == AttemptState::Intent;
-            let near = job_rows::get(tx, &key)?.is_some_and(|job| job.is_pending(near_us));
+            let near = job_rows::get(tx, shop, &key)?.is_some_and(|job| job.is_pending(near_us));
             Ok::<_, Error>((at_work || near, at_work))
         });
         let (waiting, at_work) = waiting.await?;

@@ -145,7 +145,8 @@ async fn on_postgresql_late_money_and_a_new_payment_that_do_not_see_each_other_c
         let old = unseen(&world, &format!("A-{at}"), money).await;
         let (shop, id) = (world.shop, old.payment_id);
         let key = format!("give_back:{id}");
-        let job = world.host.store().read(move |tx| payhost_store::rows::jobs::get(tx, &key)).await.unwrap();
+        let job =
+            world.host.store().read(move |tx| payhost_store::rows::jobs::get(tx, shop, &key)).await.unwrap();
         assert!(job.is_some(), "somebody looks again");
         // The plugin of this world cannot run, so that nothing goes back yet.
         let done = give_back(&world.host, shop, id).await;

@@ -22,7 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::install::{load, read_body};
 use crate::channels::ready::{Moment, Ready, unhex};
 use crate::host::Host;
-use crate::http::auth::Operator;
+use crate::http::auth::{Operator, OperatorForShop};
 use crate::http::json::{Params, PathId};
 use crate::http::problem::Problem;
 use crate::sealed::Place;
@@ -126,10 +126,10 @@ pub struct TrialOut {
 )]
 pub async fn replay(
     State(host): State<Host>,
-    _: Operator,
+    caller: OperatorForShop,
     PathId(id): PathId<CallId>,
 ) -> Result<Json<ReplayOut>, Problem> {
-    let call = host.store().read(move |tx| calls::get_of_any_shop(tx, id)).await?;
+    let call = host.store().read(move |tx| calls::get(tx, caller.shop_id, id)).await?;
     let call = call.ok_or_else(|| Problem::not_found("call"))?;
     Ok(Json(again(&host, call, None).await?.0))
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use payhost_core::id::{KeyId, ShopId};
 use payhost_store::rows::Mode;
-use payhost_store::rows::api_keys::{self, ApiKey, Scope};
+use payhost_store::rows::api_keys::{self, ApiKey, OperatorKey};
 use payhost_store::{Blob, Error};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -57,18 +57,54 @@ pub struct KeyOut {
 }
 
 impl KeyOut {
-    fn of(row: &ApiKey, secret: Option<String>) -> Self {
+    fn of_shop(row: &ApiKey) -> Self {
         Self {
             id: row.id.to_string(),
-            secret,
-            shop_id: row.shop_id.map(|id| id.to_string()),
-            mode: row.mode.map(|mode| mode.as_str().to_owned()),
+            secret: None,
+            shop_id: Some(row.shop_id.to_string()),
+            mode: Some(row.mode.as_str().to_owned()),
             name: row.name.clone(),
             hint: row.hint.clone(),
             created_at: rfc3339(row.created_us),
             revoked_at: row.revoked_us.map(rfc3339),
         }
     }
+
+    fn of_operator(row: &OperatorKey) -> Self {
+        Self {
+            id: row.id.to_string(),
+            secret: None,
+            shop_id: None,
+            mode: None,
+            name: row.name.clone(),
+            hint: row.hint.clone(),
+            created_at: rfc3339(row.created_us),
+            revoked_at: row.revoked_us.map(rfc3339),
+        }
+    }
+}
+
+/// What a shop's key begins with.
+fn prefix(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Test => "sk_test_",
+        Mode::Live => "sk_live_",
+    }
+}
+
+/// A new shop's key: it names its shop, in whose rows it is looked up.
+fn shop_secret(shop: ShopId, mode: Mode) -> String {
+    format!("{}{}{}", prefix(mode), shop.suffix(), hex(&random::<32>()))
+}
+
+/// The shop that a key names; nothing if it is not of a shop's form.
+pub fn shop_of(secret: &str) -> Option<ShopId> {
+    let named = [Mode::Test, Mode::Live].into_iter().find_map(|mode| secret.strip_prefix(prefix(mode)))?;
+    format!("{}_{}", ShopId::PREFIX, named.get(..ShopId::SUFFIX_LENGTH)?).parse().ok()
+}
+
+fn hint(secret: &str) -> String {
+    secret.get(secret.len().saturating_sub(4)..).unwrap_or_default().to_owned()
 }
 
 /// Makes a key. Its secret is in this answer only.
@@ -89,44 +125,59 @@ pub async fn create(
         None => None,
         Some(text) => Some(text.parse::<ShopId>().map_err(|_| Problem::not_found("shop"))?),
     };
-    let mode = match (&input.mode, shop_id) {
-        (None, None) => None,
-        (Some(_), None) => return Err(Problem::field("mode", "an operator's key has no mode")),
-        (mode, Some(_)) => {
+    let shown = match (shop_id, &input.mode) {
+        (None, Some(_)) => return Err(Problem::field("mode", "an operator's key has no mode")),
+        (None, None) => create_operator(&host, input.name).await?,
+        (Some(shop), mode) => {
             let mode = Mode::parse(mode.as_deref().unwrap_or("test"));
-            Some(mode.ok_or_else(|| Problem::field("mode", "test or live"))?)
+            let mode = mode.ok_or_else(|| Problem::field("mode", "test or live"))?;
+            create_for(&host, shop, mode, input.name).await?
         }
     };
-    let prefix = match mode {
-        Some(Mode::Test) => "sk_test_",
-        Some(Mode::Live) => "sk_live_",
-        None => "op_",
-    };
-    let secret = format!("{prefix}{}", hex(&random::<32>()));
+    Ok((StatusCode::CREATED, Json(shown)))
+}
+
+async fn create_for(host: &Host, shop_id: ShopId, mode: Mode, name: String) -> Result<KeyOut, Problem> {
+    let secret = shop_secret(shop_id, mode);
     let row = ApiKey {
         id: host.new_id(KeyId::new),
         shop_id,
-        scope: if shop_id.is_some() { Scope::Shop } else { Scope::Operator },
         mode,
-        name: input.name,
+        name,
         hash: Blob(host.vault().hash_api_key(&secret)?.to_vec()),
-        hint: secret.get(secret.len().saturating_sub(4)..).unwrap_or_default().to_owned(),
+        hint: hint(&secret),
         created_us: host.now_us(),
         expires_us: None,
         revoked_us: None,
         binding: Blob(Vec::new()),
     }
     .bound(host.vault())?;
-    let shown = KeyOut::of(&row, Some(secret));
+    let shown = KeyOut { secret: Some(secret), ..KeyOut::of_shop(&row) };
     let made = host.store().transact(move |tx| {
-        if let Some(shop) = row.shop_id {
-            manage::tenant(tx, shop)??;
-        }
+        manage::tenant(tx, row.shop_id)??;
         api_keys::insert(tx, &row)?;
         Ok::<_, Problem>(())
     });
     made.await?;
-    Ok((StatusCode::CREATED, Json(shown)))
+    Ok(shown)
+}
+
+async fn create_operator(host: &Host, name: String) -> Result<KeyOut, Problem> {
+    let secret = format!("op_{}", hex(&random::<32>()));
+    let row = OperatorKey {
+        id: host.new_id(KeyId::new),
+        name,
+        hash: Blob(host.vault().hash_api_key(&secret)?.to_vec()),
+        hint: hint(&secret),
+        created_us: host.now_us(),
+        expires_us: None,
+        revoked_us: None,
+        binding: Blob(Vec::new()),
+    }
+    .bound(host.vault())?;
+    let shown = KeyOut { secret: Some(secret), ..KeyOut::of_operator(&row) };
+    host.store().transact(move |tx| api_keys::insert_operator(tx, &row)).await?;
+    Ok(shown)
 }
 
 /// Whose keys.
@@ -153,8 +204,11 @@ pub async fn list(
     Params(params): Params<KeyParams>,
 ) -> Result<Json<Page<KeyOut>>, Problem> {
     let shop = owner(params.shop_id.as_deref())?;
-    let rows = host.store().read(move |tx| api_keys::list(tx, shop)).await?;
-    Ok(Json(Page { data: rows.iter().map(|row| KeyOut::of(row, None)).collect(), next: None }))
+    let data = host.store().read(move |tx| match shop {
+        Some(shop) => Ok(api_keys::list(tx, shop)?.iter().map(KeyOut::of_shop).collect()),
+        None => Ok::<_, Error>(api_keys::list_operators(tx)?.iter().map(KeyOut::of_operator).collect()),
+    });
+    Ok(Json(Page { data: data.await?, next: None }))
 }
 
 /// Ends a key at once.

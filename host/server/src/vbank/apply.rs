@@ -282,7 +282,7 @@ async fn again(
 }
 
 async fn finish(host: &Host, notice: Notice, state: NoticeState, words: String) -> Result<Done, Problem> {
-    if notice.listed || host.told().first(told::Of::Unread(notice.channel_id)) {
+    if notice.listed || host.told().first(told::Of::Unread(notice.shop_id, notice.channel_id)) {
         tracing::error!(notice = %notice.id, state = state.as_str(), %words, "a notice is given up; a person must look");
     }
     let host_in = host.clone();

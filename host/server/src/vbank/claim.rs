@@ -16,8 +16,8 @@ use payhost_store::rows::payments::{self, Payment};
 use payhost_store::{Error, Tx};
 
 use super::facts::{Verified, same_number};
+use super::is_account;
 use super::verify::same_kind;
-use super::{is_account, told};
 use crate::channels::ready::channel_settings;
 use crate::channels::settings;
 use crate::host::Host;
@@ -128,14 +128,8 @@ pub async fn matched(
         (order_ref.to_owned(), notice.shop_id, notice.clone(), host.clone());
     let store = host.store().clone();
     let found = store.read(move |tx| {
-        let checkout = checkouts::by_order_ref_of_any_shop(tx, &order_ref)?;
+        let checkout = checkouts::by_order_ref(tx, shop, &order_ref)?;
         let Some(checkout) = checkout else { return Ok(Err("no payment has its order number")) };
-        if checkout.shop_id != shop {
-            if notice.listed || host.told().first(told::Of::OtherShop(notice.channel_id)) {
-                tracing::error!(notice = %notice.id, checkout = %checkout.id, "a notice names the order of another shop");
-            }
-            return Ok(Err("no payment has its order number"));
-        }
         let payment = payments::get(tx, shop, checkout.payment_id)?;
         let payment = payment.ok_or(Error::NotFound { what: "payment" })?;
         if payment.mode != notice.mode {

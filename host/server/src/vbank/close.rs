@@ -146,7 +146,7 @@ pub fn issue_of(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<(String,
     let issued = known.iter().rev().find(|fact| fact.kind == FactKind::Issued);
     let detail: Value = issued.map(|fact| fact.detail.to()).transpose()?.unwrap_or_default();
     let order_ref = detail.get("order_ref").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let checkout = checkouts::by_order_ref_of_any_shop(tx, &order_ref)?;
+    let checkout = checkouts::by_order_ref(tx, shop, &order_ref)?;
     let checkout = checkout.filter(|checkout| checkout.payment_id == id).map(|checkout| checkout.id);
     Ok((order_ref, checkout))
 }

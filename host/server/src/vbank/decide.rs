@@ -20,7 +20,7 @@ use super::facts::{Trust, Verified, end, write};
 use super::notices::{NoticeOut, out};
 use crate::channels::ready::Ready;
 use crate::host::Host;
-use crate::http::auth::Operator;
+use crate::http::auth::OperatorForShop;
 use crate::http::json::{Body, PathId};
 use crate::http::problem::Problem;
 use crate::http::text;
@@ -85,11 +85,11 @@ impl Decision {
 )]
 pub async fn accept(
     State(host): State<Host>,
-    _: Operator,
+    caller: OperatorForShop,
     PathId(id): PathId<NoticeId>,
     body: Body<DecisionIn>,
 ) -> Result<Json<NoticeOut>, Problem> {
-    let notice = match open(&host, id, Decision::Accepted, &body.value).await? {
+    let notice = match open(&host, (caller, id), Decision::Accepted, &body.value).await? {
         Ok(notice) => notice,
         Err(done) => return Ok(done),
     };
@@ -136,11 +136,11 @@ pub async fn accept(
 )]
 pub async fn dismiss(
     State(host): State<Host>,
-    _: Operator,
+    caller: OperatorForShop,
     PathId(id): PathId<NoticeId>,
     body: Body<DecisionIn>,
 ) -> Result<Json<NoticeOut>, Problem> {
-    let notice = match open(&host, id, Decision::Dismissed, &body.value).await? {
+    let notice = match open(&host, (caller, id), Decision::Dismissed, &body.value).await? {
         Ok(notice) => notice,
         Err(done) => return Ok(done),
     };
@@ -155,12 +155,13 @@ pub async fn dismiss(
 /// The notice, if it can be decided about; `Err`: it was decided so before.
 async fn open(
     host: &Host,
-    id: NoticeId,
+    (caller, id): (OperatorForShop, NoticeId),
     decision: Decision,
     input: &DecisionIn,
 ) -> Result<Result<Notice, Json<NoticeOut>>, Problem> {
     signed(&input.note, &input.by)?;
-    let found = host.store().read(move |tx| notices::get_of_any_shop(tx, id)).await?;
+    let found = host.store().read(move |tx| notices::get(tx, caller.shop_id, id)).await?;
+    let found = found.filter(|notice| notice.mode == caller.mode);
     let notice = found.ok_or_else(|| Problem::not_found("notice"))?;
     if notice.state == decision.state() {
         return Ok(Err(Json(out(&host.shop_key(notice.shop_id).await?, notice)?)));

@@ -373,7 +373,7 @@ pub fn alarm(
 ) -> Result<(), Error> {
     if notice.listed {
         tracing::error!(notice = %notice.id, payment = %checkout.payment_id, finding, words, "a notice is not believed");
-    } else if host.told().first(told::Of::Payment(checkout.payment_id)) {
+    } else if host.told().first(told::Of::Payment(checkout.shop_id, checkout.payment_id)) {
         tracing::warn!(
             notice = %notice.id, payment = %checkout.payment_id, finding, words,
             "a notice from an unknown address is not believed; of others about this payment nothing is said here for a day"

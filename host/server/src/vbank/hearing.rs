@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use payhost_core::id::PaymentId;
+use payhost_core::id::{PaymentId, ShopId};
 use payhost_engine::contract::plugin::Lookup;
 use payhost_engine::contract::vbank_notice::Received;
 use payhost_store::rows::notices::Notice;
@@ -84,7 +84,8 @@ async fn one(host: &Host, notice: &Notice, claim: &Claimed) -> Result<Verdict, P
     };
     let of = Of { payment, attempt: None };
     let asks = ask(host, &ready, of, &claim.order_ref, gateway_ref);
-    let proven = host.hearings().of(payment.id).proves(question, came, proves, asks).await?;
+    let proven =
+        host.hearings().of((payment.shop_id, payment.id)).proves(question, came, proves, asks).await?;
     Ok(if proven { Verdict::Proven } else { Verdict::NotProven })
 }
 
@@ -99,13 +100,16 @@ fn number(ready: &Ready, known: &Known, claim: &Claimed) -> Option<String> {
     known.payment.gateway_ref.clone().or_else(|| claimed().filter(|_| by_number))
 }
 
+/// A payment of a shop.
+type PaymentKey = (ShopId, PaymentId);
+
 /// The payments about which more was sent than is kept.
 #[derive(Default)]
-pub struct Hearings(Mutex<HashMap<PaymentId, (Arc<Hearing>, Instant)>>);
+pub struct Hearings(Mutex<HashMap<PaymentKey, (Arc<Hearing>, Instant)>>);
 
 impl Hearings {
     /// That of a payment.
-    fn of(&self, payment: PaymentId) -> Arc<Hearing> {
+    fn of(&self, payment: PaymentKey) -> Arc<Hearing> {
         let now = Instant::now();
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= PAYMENTS {

@@ -25,6 +25,7 @@ pub mod verify;
 
 use axum::Router;
 use axum::routing::get;
+use payhost_core::id::{ChannelId, ShopId};
 use payhost_engine::contract::types::Method;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -42,6 +43,11 @@ pub fn is_account(method: &Method) -> bool {
     method.kind == METHOD
 }
 
+/// The path of a channel's notices.
+pub fn notify_path(shop: ShopId, channel: ChannelId) -> String {
+    format!("/notify/{shop}/{channel}")
+}
+
 /// Routes of this folder.
 pub fn routes() -> OpenApiRouter<Host> {
     OpenApiRouter::new()
@@ -57,6 +63,6 @@ pub fn routes() -> OpenApiRouter<Host> {
 /// Where gateways send their notices, and where buyers name an account.
 pub fn pages() -> Router<Host> {
     Router::new()
-        .route("/notify/{id}", get(notify::receive).post(notify::receive))
+        .route("/notify/{shop}/{id}", get(notify::receive).post(notify::receive))
         .route("/refund/{link}", get(refund_page::page).post(refund_page::send))
 }

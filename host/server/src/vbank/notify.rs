@@ -12,7 +12,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use payhost_core::id::{ChannelId, NoticeId};
+use payhost_core::id::{ChannelId, NoticeId, ShopId};
 use payhost_core::kill::{self, Point};
 use payhost_engine::contract::vbank_notice::Notice as Message;
 use payhost_store::Error;
@@ -23,7 +23,7 @@ use super::read::{Reader, Reading, is_ours, read};
 use super::{INTERFACE, source, told};
 use crate::channels::ready::{Ready, Rows};
 use crate::host::{Host, hex};
-use crate::http::json::PathId;
+use crate::http::json::PathOfShop;
 use crate::http::problem::Problem;
 use crate::jobs::{self, Task};
 use crate::sealed::Place;
@@ -70,8 +70,12 @@ impl NoticeLimits {
 }
 
 /// Takes a notice; a `GET` without parameters only says that the address is right.
-pub async fn receive(State(host): State<Host>, PathId(id): PathId<ChannelId>, request: Request) -> Response {
-    let (ready, strange) = match ready(&host, id).await {
+pub async fn receive(
+    State(host): State<Host>,
+    PathOfShop(shop, id): PathOfShop<ChannelId>,
+    request: Request,
+) -> Response {
+    let (ready, strange) = match ready(&host, shop, id).await {
         Ok(found) => found,
         Err(problem) => return problem.into_response(),
     };
@@ -107,15 +111,17 @@ pub async fn receive(State(host): State<Host>, PathId(id): PathId<ChannelId>, re
 }
 
 /// The channel, and how much that names no order of its shop came to it of late.
-async fn ready(host: &Host, id: ChannelId) -> Result<(Ready, Amount), Problem> {
+async fn ready(host: &Host, shop: ShopId, id: ChannelId) -> Result<(Ready, Amount), Problem> {
     let since_us = host.now_us().saturating_sub(STRANGE_US);
     let most = host.notice_limits().strange().messages;
     let vault = host.vault().clone();
     let found = host.store().read(move |tx| {
         tx.keep_settings()?;
-        let Some(channel) = channels::get_of_any_shop(tx, id)? else { return Ok(None) };
-        let rows = Rows::read(tx, &vault, channel.shop_id, channel.id, None)?;
-        Ok::<_, Error>(Some((rows, notices::strange(tx, id, since_us, most)?)))
+        if channels::get(tx, shop, id)?.is_none() {
+            return Ok(None);
+        }
+        let rows = Rows::read(tx, &vault, shop, id, None)?;
+        Ok::<_, Error>(Some((rows, notices::strange(tx, (shop, id), since_us, most)?)))
     });
     let (rows, strange) = found.await.map_err(Rows::problem)?.ok_or_else(|| Problem::not_found("channel"))?;
     let ready = Ready::of(host, rows, None, None).await?;
@@ -132,10 +138,10 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let digest = digest(host, &message)?;
     if flood {
-        let (channel, known) = (ready.channel.id, digest.clone());
+        let ((shop, channel), known) = ((ready.channel.shop_id, ready.channel.id), digest.clone());
         // What names an order of ours is heard all the same: a gateway's notices look like everybody's behind a proxy that is
         // not trusted, or from an address that the plugin does not list yet.
-        if !host.store().read(move |tx| notices::is_known(tx, channel, &known)).await?
+        if !host.store().read(move |tx| notices::is_known(tx, shop, channel, &known)).await?
             && !is_ours(host, ready, &message).await?
         {
             tracing::debug!(channel = %ready.channel.id, source = message.source, "a notice is not taken: a flood");
@@ -156,14 +162,14 @@ async fn answer(
         Reading::Replied { reply, kind } => typed(reply, &kind),
         Reading::TooMany => too_many(),
         Reading::Refused(words) => {
-            if row.listed || host.told().first(told::Of::Refused(row.channel_id)) {
+            if row.listed || host.told().first(told::Of::Refused(row.shop_id, row.channel_id)) {
                 tracing::warn!(notice = %row.id, channel = %row.channel_id, %words, "a notice was refused");
             }
             refused()
         }
         // The gateway repeats what was not answered.
         Reading::Failed(words) => {
-            if row.listed || host.told().first(told::Of::Unread(row.channel_id)) {
+            if row.listed || host.told().first(told::Of::Unread(row.shop_id, row.channel_id)) {
                 tracing::error!(notice = %row.id, channel = %row.channel_id, %words, "a notice could not be read");
             }
             plain(StatusCode::INTERNAL_SERVER_ERROR, "not read")

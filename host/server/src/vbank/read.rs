@@ -122,8 +122,7 @@ fn order_of(
 ) -> Result<Option<(String, PaymentId)>, Error> {
     for fact in &received.facts {
         let Some(order_ref) = order_ref(fact).filter(|order_ref| !order_ref.contains('\0')) else { continue };
-        let checkout = checkouts::by_order_ref_of_any_shop(tx, order_ref)?;
-        let Some(checkout) = checkout.filter(|found| found.shop_id == shop) else { continue };
+        let Some(checkout) = checkouts::by_order_ref(tx, shop, order_ref)? else { continue };
         let payment = payments::get(tx, shop, checkout.payment_id)?;
         if payment.is_some_and(|found| found.mode == mode) {
             return Ok(Some((order_ref.to_owned(), checkout.payment_id)));
@@ -283,7 +282,7 @@ async fn store(
                     return as_it_is(tx, &next);
                 }
                 let task = Task::Notice { shop: next.shop_id, notice: next.id };
-                rows::jobs::take_back(tx, &task.key())?;
+                rows::jobs::take_back(tx, next.shop_id, &task.key())?;
                 return Ok(Stored::TooMany);
             }
             Room::OfPayment => {}

@@ -93,7 +93,7 @@ pub async fn link(
         let (shop, made) = read.await?;
         (shop.ok_or_else(|| Problem::not_found("shop"))?, made)
     };
-    let link = Link { payment: id, amount, made, expires_s: expires_us / 1_000_000 };
+    let link = Link { shop: row.shop_id, payment: id, amount, made, expires_s: expires_us / 1_000_000 };
     let code = link.code(&host)?;
     let url = format!("{}/refund/{}#{code}", base_url(&host, &shop), link.words());
     Ok((StatusCode::CREATED, Json(LinkOut { url, code, amount, expires_at: rfc3339(expires_us) })))
@@ -109,6 +109,8 @@ pub fn cancels(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<usize, Er
 /// What a link allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
+    /// Whose.
+    pub shop: ShopId,
     /// Of which payment.
     pub payment: PaymentId,
     /// Minor units.
@@ -122,13 +124,14 @@ pub struct Link {
 impl Link {
     /// The link as it stands in the path; no secret.
     pub fn words(self) -> String {
-        format!("{}.{}.{}.{}", self.payment, self.amount, self.made, self.expires_s)
+        format!("{}.{}.{}.{}.{}", self.shop, self.payment, self.amount, self.made, self.expires_s)
     }
 
     /// Reads a path. Anybody can write one: it is worth something only with its code.
     pub fn read(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
         let link = Self {
+            shop: parts.next()?.parse().ok()?,
             payment: parts.next()?.parse().ok()?,
             amount: parts.next()?.parse().ok()?,
             made: parts.next()?.parse().ok()?,
@@ -175,15 +178,25 @@ mod tests {
     async fn a_code_is_of_one_link_and_is_read_as_people_type_it() {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::builder(folder.path()).open().await.unwrap();
-        let link =
-            Link { payment: host.new_id(PaymentId::new), amount: 3000, made: 0, expires_s: 1_800_000_000 };
+        let link = Link {
+            shop: host.new_id(ShopId::new),
+            payment: host.new_id(PaymentId::new),
+            amount: 3000,
+            made: 0,
+            expires_s: 1_800_000_000,
+        };
         let code = link.code(&host).unwrap();
         assert_eq!((code.len(), code.matches('-').count()), (19, 3), "{code}");
         assert!(link.is_code(&host, &code));
         let typed = code.to_uppercase().replace('-', " ").replace('0', "O").replace('1', "l");
         assert!(link.is_code(&host, &format!(" {typed} ")));
-        for other in [Link { amount: 3001, ..link }, Link { made: 1, ..link }, Link { expires_s: 1, ..link }]
-        {
+        let shop = host.new_id(ShopId::new);
+        for other in [
+            Link { shop, ..link },
+            Link { amount: 3001, ..link },
+            Link { made: 1, ..link },
+            Link { expires_s: 1, ..link },
+        ] {
             assert!(!other.is_code(&host, &code), "{other:?}");
         }
         for wrong in ["", "0", "0000-0000-0000-0000", code.get(..18).unwrap()] {

@@ -218,7 +218,7 @@ async fn find(host: &Host, link: Link) -> Result<Option<Found>, Problem> {
     let now_us = host.now_us();
     let vault = host.vault().clone();
     let read = host.store().read(move |tx| {
-        let Some(payment) = payments::get_of_any_shop(tx, link.payment)? else { return Ok(None) };
+        let Some(payment) = payments::get(tx, link.shop, link.payment)? else { return Ok(None) };
         let key = vault.key_of(tx, payment.shop_id)?;
         let shop = shops::get(tx, payment.shop_id)?;
         let made = cancels(tx, payment.shop_id, payment.id)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use payhost_core::id::{ChannelId, PaymentId};
+use payhost_core::id::{ChannelId, PaymentId, ShopId};
 
 /// How long nothing more is said of it.
 const QUIET: Duration = Duration::from_secs(24 * 3600);
@@ -15,13 +15,11 @@ const REMEMBERED: usize = 1 << 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Of {
     /// Notices about a payment are not believed.
-    Payment(PaymentId),
+    Payment(ShopId, PaymentId),
     /// Messages to a channel are refused.
-    Refused(ChannelId),
+    Refused(ShopId, ChannelId),
     /// Messages to a channel cannot be read.
-    Unread(ChannelId),
-    /// A channel is told of orders of another shop.
-    OtherShop(ChannelId),
+    Unread(ShopId, ChannelId),
 }
 
 /// What was said.

@@ -11,6 +11,7 @@ use payhost_store::rows::{Mode, payments};
 use payhost_store::{Error, Tx};
 
 use super::names::wants;
+use super::turn::WIDTH;
 
 /// An endpoint with the names that it chose.
 struct Listener {
@@ -18,14 +19,15 @@ struct Listener {
     chosen: Vec<String>,
 }
 
-/// Hands events of a shop on, with at most about `deliveries` rows; tells whether there may be more. Everybody else's writes wait for
+/// Hands events of a shop on, with about `deliveries` rows; tells whether there may be more. Everybody else's writes wait for
 /// this transaction, so a shop with many endpoints has fewer events in each.
 pub fn expand(tx: &mut Tx<'_>, shop: ShopId, now_us: i64, deliveries: usize) -> Result<bool, Error> {
     let mut most = 1;
     for (mode, _) in Mode::TABLE {
         most = listeners(tx, (shop, *mode))?.len().max(most);
     }
-    let limit = (deliveries / most).max(1);
+    // As many as one endpoint is told of at once, or its first turn would be a short one.
+    let limit = (deliveries / most).max(WIDTH);
     let taken = events::take_from_outbox(tx, shop, i64::try_from(limit).unwrap_or(i64::MAX))?;
     // Read again: an endpoint that was there before an event of these is told of it.
     let mut listening: HashMap<Mode, Vec<Listener>> = HashMap::new();

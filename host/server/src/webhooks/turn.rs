@@ -26,7 +26,7 @@ use crate::host::{Host, random};
 use crate::sealed::Place;
 
 /// Tries that run at once at an endpoint that takes what it is sent. Where nothing arrives, or late, it is one.
-const WIDTH: usize = 8;
+pub(super) const WIDTH: usize = 8;
 /// How long a turn begins tries, in microseconds.
 const TURN_US: i64 = 1_000_000;
 /// An answer that takes longer is a slow one, in microseconds.

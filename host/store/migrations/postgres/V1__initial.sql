@@ -1,8 +1,7 @@
 -- The same schema as migrations/sqlite, table by table and name by name (a test compares the catalogs). What differs:
--- TEXT sorts by bytes (COLLATE "C"), as SQLite's does; two foreign keys are deferrable, for `copy`; triggers are functions.
+-- TEXT sorts by bytes (COLLATE "C"), as SQLite's does; two foreign keys are deferrable, for `copy`; there are no triggers, which a distributed table cannot have.
 -- Payments and checkouts have room in their pages, so that an update that changes no index stays there; records of calls stay
 -- in their rows; `settings_change` is its own.
--- Of indexes that promise the same, an empty table's plan takes the last one made: the unique index over id comes last.
 -- Times are microseconds since 1970 (…_us), money is minor units, JSON is TEXT.
 -- What is about a person (a buyer, a depositor: name, telephone, e-mail, account) and every token and secret is sealed with
 -- its shop's key, in the places of host/server/src/sealed.rs: who buys; orders; what browsers, gateways and receivers said;
@@ -14,8 +13,9 @@
 -- close_script); what a gateway's protocol wants to hear (notice.reply); and the host's own words, which name nobody (error,
 -- last_error and disabled_reason of an endpoint). A job's payload is ids. API keys, the requests of idempotency keys and the
 -- digests of notices are MACs: a plain hash of what can be guessed is as good as itself.
--- Every key of a tenant's table begins with shop_id, and foreign keys carry it: where there is one, no row can point into
--- another shop.
+-- In a table with shop_id every primary key, unique rule and foreign key begins with it (but for foreign keys to the host's own
+-- small tables, which have none): rows can be distributed by shop, an id is unique within its shop only, and no row can point
+-- into another shop.
 -- What every payment writes has few constraints: amounts, belonging, shape. A word or a flag is guarded by its type (an unknown
 -- one is refused when it is read). A foreign key is left out where another or a trigger implies it (a payment's shop is its
 -- channel's, a ledger line's payment its fact's), and where code alone names the row (a component's digest, the shop of a call
@@ -40,10 +40,9 @@ CREATE TABLE shop (
 );
 
 CREATE TABLE api_key (
-    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    shop_id TEXT COLLATE "C" REFERENCES shop (id),
-    scope TEXT COLLATE "C" NOT NULL CONSTRAINT api_key_scope_known CHECK (scope IN ('shop', 'operator')),
-    mode TEXT COLLATE "C" CONSTRAINT api_key_mode_known CHECK (mode IN ('test', 'live')),
+    id TEXT COLLATE "C" NOT NULL,
+    shop_id TEXT COLLATE "C" NOT NULL REFERENCES shop (id),
+    mode TEXT COLLATE "C" NOT NULL CONSTRAINT api_key_mode_known CHECK (mode IN ('test', 'live')),
     name TEXT COLLATE "C" NOT NULL,
     hash BYTEA NOT NULL,
     hint TEXT COLLATE "C" NOT NULL,
@@ -51,13 +50,21 @@ CREATE TABLE api_key (
     expires_us BIGINT,
     revoked_us BIGINT,
     binding BYTEA NOT NULL,
-    CONSTRAINT api_key_scope_fits CHECK (
-        (scope = 'operator' AND shop_id IS NULL AND mode IS NULL)
-        OR (scope = 'shop' AND shop_id IS NOT NULL AND mode IS NOT NULL)
-    )
+    PRIMARY KEY (shop_id, id)
 );
-CREATE UNIQUE INDEX api_key_hash ON api_key (hash);
-CREATE INDEX api_key_shop ON api_key (shop_id, id);
+CREATE UNIQUE INDEX api_key_hash ON api_key (shop_id, hash);
+
+CREATE TABLE operator_key (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL,
+    hash BYTEA NOT NULL,
+    hint TEXT COLLATE "C" NOT NULL,
+    created_us BIGINT NOT NULL,
+    expires_us BIGINT,
+    revoked_us BIGINT,
+    binding BYTEA NOT NULL
+);
+CREATE UNIQUE INDEX operator_key_hash ON operator_key (hash);
 
 CREATE TABLE component (
     digest TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -115,7 +122,6 @@ CREATE TABLE channel (
     removed_us BIGINT,
     PRIMARY KEY (shop_id, id)
 );
-CREATE UNIQUE INDEX channel_id ON channel (id);
 
 CREATE TABLE channel_default (
     shop_id TEXT COLLATE "C" NOT NULL,
@@ -219,7 +225,6 @@ CREATE INDEX payment_order ON payment (shop_id, mode, order_id, id);
 CREATE INDEX payment_unresolved ON payment (resolution) WHERE resolution <> 'none';
 -- Accounts that a notice may be about.
 CREATE INDEX payment_awaiting ON payment (shop_id, channel_id) WHERE stage IN ('awaiting', 'late');
-CREATE UNIQUE INDEX payment_id ON payment (id);
 
 CREATE TABLE checkout (
     id TEXT COLLATE "C" NOT NULL,
@@ -242,10 +247,9 @@ CREATE TABLE checkout (
     FOREIGN KEY (shop_id, channel_id, revision) REFERENCES channel_revision (shop_id, channel_id, number)
 ) WITH (fillfactor = 50);
 ALTER TABLE payment ADD FOREIGN KEY (shop_id, approved_checkout_id) REFERENCES checkout (shop_id, id) DEFERRABLE;
--- Not by shop: a gateway's answer names nothing but this, and it holds the checkout's id, so it is unique anyway.
-CREATE UNIQUE INDEX checkout_order_ref ON checkout (order_ref);
+-- The number that the gateway knows it by. Addresses that gateways call name the shop.
+CREATE UNIQUE INDEX checkout_order_ref ON checkout (shop_id, order_ref);
 CREATE INDEX checkout_payment ON checkout (shop_id, payment_id, id);
-CREATE UNIQUE INDEX checkout_id ON checkout (id);
 
 CREATE TABLE attempt (
     id TEXT COLLATE "C" NOT NULL,
@@ -284,7 +288,6 @@ CREATE UNIQUE INDEX attempt_open_undo ON attempt (shop_id, parent_id) WHERE stat
 CREATE UNIQUE INDEX attempt_complete_once ON attempt (shop_id, checkout_id) WHERE kind = 'complete';
 CREATE INDEX attempt_payment ON attempt (shop_id, payment_id, id);
 CREATE INDEX attempt_undos ON attempt (shop_id, parent_id) WHERE kind = 'undo';
-CREATE UNIQUE INDEX attempt_id ON attempt (id);
 
 CREATE TABLE fact (
     id TEXT COLLATE "C" NOT NULL,
@@ -303,11 +306,12 @@ CREATE TABLE fact (
     PRIMARY KEY (shop_id, id),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
 );
-CREATE UNIQUE INDEX fact_once ON fact (channel_id, kind, gateway_ref, sequence);
+CREATE UNIQUE INDEX fact_once ON fact (shop_id, channel_id, kind, gateway_ref, sequence);
 -- What a gateway did in a time: its list is compared with this.
 CREATE INDEX fact_time ON fact (shop_id, channel_id, at_us);
 CREATE INDEX fact_payment ON fact (shop_id, payment_id, id);
-CREATE UNIQUE INDEX fact_id ON fact (id);
+-- What a ledger line repeats of its fact.
+CREATE UNIQUE INDEX fact_money ON fact (shop_id, id, payment_id, kind, amount, currency);
 
 CREATE TABLE ledger_entry (
     shop_id TEXT COLLATE "C" NOT NULL,
@@ -318,30 +322,23 @@ CREATE TABLE ledger_entry (
     amount BIGINT NOT NULL,
     currency TEXT COLLATE "C" NOT NULL,
     created_us BIGINT NOT NULL,
+    fact_kind TEXT COLLATE "C" NOT NULL,
+    fact_amount BIGINT NOT NULL,
     PRIMARY KEY (shop_id, fact_id, account),
     CONSTRAINT ledger_against_gateway CHECK ((account = 'gateway') <> (against = 'gateway')),
-    -- Double entry: a line without the line against it does not commit. With the trigger below, which lets in only the
-    -- two lines that the fact demands, the lines of every fact sum to zero.
+    -- A line is one of the two that its fact requires, and repeats what it depends on.
+    CONSTRAINT ledger_entry_follows_fact CHECK (CASE
+        WHEN fact_kind IN ('approved', 'deposited') AND account = 'gateway' THEN amount = fact_amount
+        WHEN fact_kind IN ('approved', 'deposited') AND account = 'sales' THEN amount = -fact_amount
+        WHEN fact_kind IN ('cancelled', 'deposit_cancelled') AND account = 'gateway' THEN amount = -fact_amount
+        WHEN fact_kind IN ('cancelled', 'deposit_cancelled') AND account = 'refunds' THEN amount = fact_amount
+        ELSE 1 = 0 END),
+    FOREIGN KEY (shop_id, fact_id, payment_id, fact_kind, fact_amount, currency)
+        REFERENCES fact (shop_id, id, payment_id, kind, amount, currency),
+    -- Double entry: a line without the line against it does not commit, so the lines of every fact sum to zero.
     FOREIGN KEY (shop_id, fact_id, against) REFERENCES ledger_entry (shop_id, fact_id, account) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE INDEX ledger_payment ON ledger_entry (shop_id, payment_id);
-CREATE FUNCTION ledger_entry_follows_fact() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF NOT EXISTS (
-        SELECT 1 FROM fact WHERE fact.shop_id = NEW.shop_id AND fact.id = NEW.fact_id
-        AND fact.payment_id = NEW.payment_id AND fact.currency = NEW.currency AND NEW.amount = CASE
-            WHEN fact.kind IN ('approved', 'deposited') AND NEW.account = 'gateway' THEN fact.amount
-            WHEN fact.kind IN ('approved', 'deposited') AND NEW.account = 'sales' THEN -fact.amount
-            WHEN fact.kind IN ('cancelled', 'deposit_cancelled') AND NEW.account = 'gateway' THEN -fact.amount
-            WHEN fact.kind IN ('cancelled', 'deposit_cancelled') AND NEW.account = 'refunds' THEN fact.amount
-        END)
-    THEN
-        RAISE EXCEPTION USING MESSAGE = TG_NAME, ERRCODE = 'check_violation', CONSTRAINT = TG_NAME;
-    END IF;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER ledger_entry_follows_fact BEFORE INSERT ON ledger_entry
-    FOR EACH ROW EXECUTE FUNCTION ledger_entry_follows_fact();
 
 -- What a shop is told. Events without a payment are about an endpoint, or samples.
 CREATE TABLE event (
@@ -387,7 +384,6 @@ CREATE TABLE webhook_endpoint (
     deleted_us BIGINT,
     PRIMARY KEY (shop_id, id)
 );
-CREATE UNIQUE INDEX webhook_endpoint_id ON webhook_endpoint (id);
 CREATE UNIQUE INDEX webhook_endpoint_of_payments ON webhook_endpoint (shop_id, mode)
     WHERE url IS NULL AND deleted_us IS NULL;
 CREATE INDEX webhook_endpoint_due ON webhook_endpoint (due_us) WHERE due_us IS NOT NULL;
@@ -473,23 +469,22 @@ CREATE TABLE notice (
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
 );
 -- The same message is one row, however often the gateway repeats it.
-CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
+CREATE UNIQUE INDEX notice_once ON notice (shop_id, channel_id, digest);
 CREATE INDEX notice_list ON notice (shop_id, mode, id);
 CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS NOT NULL;
 -- What strangers send is counted, so that they cannot fill the disk: messages that name no order of the shop (those that name
 -- one are counted by payment).
-CREATE INDEX notice_strange ON notice (channel_id, created_us, size) WHERE listed = 0 AND order_ref IS NULL;
+CREATE INDEX notice_strange ON notice (shop_id, channel_id, created_us, size) WHERE listed = 0 AND order_ref IS NULL;
 CREATE INDEX notice_nobodys ON notice (created_us) WHERE order_ref IS NULL;
 -- Those that wait for a person, over all shops, and of one channel about no payment.
 CREATE INDEX notice_for_a_person ON notice (id)
     WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
-CREATE INDEX notice_about_none ON notice (channel_id, id)
+CREATE INDEX notice_about_none ON notice (shop_id, channel_id, id)
     WHERE payment_id IS NULL AND state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
 -- What is over is thrown away, or loses its message; so is what strangers said, nobody believed and no person decided about.
 CREATE INDEX notice_unbelieved ON notice (created_us)
     WHERE listed = 0 AND state IN ('mismatched', 'held', 'unconfirmed');
 CREATE INDEX notice_kept ON notice (created_us) WHERE raw IS NOT NULL;
-CREATE UNIQUE INDEX notice_id ON notice (id);
 
 CREATE TABLE call (
     id TEXT COLLATE "C" NOT NULL,
@@ -514,14 +509,13 @@ CREATE TABLE call (
 ALTER TABLE call ALTER COLUMN record SET STORAGE EXTERNAL;
 CREATE INDEX call_payment ON call (shop_id, payment_id, id);
 CREATE INDEX call_kept ON call (kept_until_us) WHERE record IS NOT NULL;
-CREATE UNIQUE INDEX call_id ON call (id);
 
 CREATE TABLE job (
-    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    id TEXT COLLATE "C" NOT NULL,
     lane TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     key TEXT COLLATE "C" NOT NULL,
-    shop_id TEXT COLLATE "C",
+    shop_id TEXT COLLATE "C" NOT NULL,
     payload TEXT COLLATE "C" NOT NULL,
     due_us BIGINT NOT NULL,
     again_us BIGINT,
@@ -533,9 +527,10 @@ CREATE TABLE job (
     gateway TEXT COLLATE "C",
     silent_us BIGINT,
     created_us BIGINT NOT NULL,
-    updated_us BIGINT NOT NULL
+    updated_us BIGINT NOT NULL,
+    PRIMARY KEY (shop_id, id)
 );
-CREATE UNIQUE INDEX job_key ON job (key);
+CREATE UNIQUE INDEX job_key ON job (shop_id, key);
 -- Whose gateway did not answer: the oldest asks often, and when one is answered all fall due.
 CREATE INDEX job_silent ON job (gateway, silent_us) WHERE silent_us IS NOT NULL;
 -- What a shop has due, and which shop comes next: a claim reads no other shop's jobs.
@@ -545,45 +540,18 @@ CREATE INDEX job_shop ON job (lane, shop_id, due_us) WHERE state = 'waiting';
 CREATE INDEX job_due ON job (lane, due_us, shop_id) WHERE state = 'waiting' AND tries >= 0;
 CREATE INDEX job_done ON job (updated_us) WHERE state = 'done';
 
--- What happened stays: nobody changes or removes it, not even a hand in a shell.
-CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || '_append_only', ERRCODE = 'check_violation',
-        CONSTRAINT = TG_TABLE_NAME || '_append_only';
-END $$;
-CREATE TRIGGER fact_append_only_update BEFORE UPDATE ON fact FOR EACH ROW EXECUTE FUNCTION append_only();
-CREATE TRIGGER fact_append_only_delete BEFORE DELETE ON fact FOR EACH ROW EXECUTE FUNCTION append_only();
-CREATE TRIGGER fact_append_only_truncate BEFORE TRUNCATE ON fact FOR EACH STATEMENT EXECUTE FUNCTION append_only();
-CREATE TRIGGER ledger_entry_append_only_update BEFORE UPDATE ON ledger_entry FOR EACH ROW EXECUTE FUNCTION append_only();
-CREATE TRIGGER ledger_entry_append_only_delete BEFORE DELETE ON ledger_entry FOR EACH ROW EXECUTE FUNCTION append_only();
-CREATE TRIGGER ledger_entry_append_only_truncate BEFORE TRUNCATE ON ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION append_only();
-CREATE TRIGGER event_append_only_update BEFORE UPDATE ON event FOR EACH ROW EXECUTE FUNCTION append_only();
-CREATE TRIGGER event_append_only_delete BEFORE DELETE ON event FOR EACH ROW EXECUTE FUNCTION append_only();
-CREATE TRIGGER event_append_only_truncate BEFORE TRUNCATE ON event FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+-- What the host itself does again and again.
+CREATE TABLE host_job (
+    key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    -- While one is at it: when another one may begin if nothing is heard.
+    due_us BIGINT NOT NULL,
+    token TEXT COLLATE "C"
+);
 
--- PostgreSQL's alone: which commit was the last that changed what shops and operators set. Hosts keep such rows in memory
--- while it is the same (postgres/settings.rs). Deferred: the row is locked last and briefly, so setting things does not make
--- transactions wait for each other in a circle.
+-- Which commit was the last that changed what shops and operators set. Hosts keep such rows in memory while it is the same
+-- (postgres/settings.rs). The store's write functions raise it, as the last statement before the commit, so that the row is locked
+-- briefly and setting things does not make transactions wait for each other in a circle.
 CREATE TABLE settings_change (change BIGINT NOT NULL);
 INSERT INTO settings_change (change) VALUES (0);
-CREATE FUNCTION settings_changed() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE settings_change SET change = txid_current() WHERE change <> txid_current();
-    RETURN NULL;
-END $$;
-CREATE CONSTRAINT TRIGGER shop_settings AFTER INSERT OR UPDATE OR DELETE ON shop
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
-CREATE CONSTRAINT TRIGGER api_key_settings AFTER INSERT OR UPDATE OR DELETE ON api_key
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
-CREATE CONSTRAINT TRIGGER plugin_grant_settings AFTER INSERT OR UPDATE OR DELETE ON plugin_grant
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
-CREATE CONSTRAINT TRIGGER gateway_map_settings AFTER INSERT OR UPDATE OR DELETE ON gateway_map
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
-CREATE CONSTRAINT TRIGGER channel_settings AFTER INSERT OR UPDATE OR DELETE ON channel
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
-CREATE CONSTRAINT TRIGGER channel_default_settings AFTER INSERT OR UPDATE OR DELETE ON channel_default
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
-CREATE CONSTRAINT TRIGGER channel_secret_settings AFTER INSERT OR UPDATE OR DELETE ON channel_secret
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
-CREATE CONSTRAINT TRIGGER channel_revision_settings AFTER INSERT OR UPDATE OR DELETE ON channel_revision
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION settings_changed();
+
+-- Facts, ledger and events are append-only by role: see postgres/roles.rs.

@@ -9,8 +9,9 @@
 -- close_script); what a gateway's protocol wants to hear (notice.reply); and the host's own words, which name nobody (error,
 -- last_error and disabled_reason of an endpoint). A job's payload is ids. API keys, the requests of idempotency keys and the
 -- digests of notices are MACs: a plain hash of what can be guessed is as good as itself.
--- Every key of a tenant's table begins with shop_id, and foreign keys carry it: where there is one, no row can point into
--- another shop.
+-- In a table with shop_id every primary key, unique rule and foreign key begins with it (but for foreign keys to the host's own
+-- small tables, which have none): rows can be distributed by shop, an id is unique within its shop only, and no row can point
+-- into another shop.
 -- What every payment writes has few constraints: amounts, belonging, shape. A word or a flag is guarded by its type (an unknown
 -- one is refused when it is read). A foreign key is left out where another or a trigger implies it (a payment's shop is its
 -- channel's, a ledger line's payment its fact's), and where code alone names the row (a component's digest, the shop of a call
@@ -35,10 +36,9 @@ CREATE TABLE shop (
 ) STRICT;
 
 CREATE TABLE api_key (
-    id TEXT NOT NULL PRIMARY KEY,
-    shop_id TEXT REFERENCES shop (id),
-    scope TEXT NOT NULL CONSTRAINT api_key_scope_known CHECK (scope IN ('shop', 'operator')),
-    mode TEXT CONSTRAINT api_key_mode_known CHECK (mode IN ('test', 'live')),
+    id TEXT NOT NULL,
+    shop_id TEXT NOT NULL REFERENCES shop (id),
+    mode TEXT NOT NULL CONSTRAINT api_key_mode_known CHECK (mode IN ('test', 'live')),
     name TEXT NOT NULL,
     hash BLOB NOT NULL,
     hint TEXT NOT NULL,
@@ -46,13 +46,21 @@ CREATE TABLE api_key (
     expires_us INTEGER,
     revoked_us INTEGER,
     binding BLOB NOT NULL,
-    CONSTRAINT api_key_scope_fits CHECK (
-        (scope = 'operator' AND shop_id IS NULL AND mode IS NULL)
-        OR (scope = 'shop' AND shop_id IS NOT NULL AND mode IS NOT NULL)
-    )
+    PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE UNIQUE INDEX api_key_hash ON api_key (hash);
-CREATE INDEX api_key_shop ON api_key (shop_id, id);
+CREATE UNIQUE INDEX api_key_hash ON api_key (shop_id, hash);
+
+CREATE TABLE operator_key (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    hint TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    expires_us INTEGER,
+    revoked_us INTEGER,
+    binding BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX operator_key_hash ON operator_key (hash);
 
 CREATE TABLE component (
     digest TEXT NOT NULL PRIMARY KEY,
@@ -110,7 +118,6 @@ CREATE TABLE channel (
     removed_us INTEGER,
     PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE UNIQUE INDEX channel_id ON channel (id);
 
 CREATE TABLE channel_default (
     shop_id TEXT NOT NULL,
@@ -206,7 +213,6 @@ CREATE TABLE payment (
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
     FOREIGN KEY (shop_id, approved_checkout_id) REFERENCES checkout (shop_id, id)
 ) STRICT;
-CREATE UNIQUE INDEX payment_id ON payment (id);
 -- One charge per order (design.md "Money" 6).
 -- An expired payment, and one that was given up, stand outside: money that comes late is recorded, also when the order has another payment by then.
 CREATE UNIQUE INDEX payment_open_order ON payment (shop_id, mode, order_id)
@@ -238,9 +244,8 @@ CREATE TABLE checkout (
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id),
     FOREIGN KEY (shop_id, channel_id, revision) REFERENCES channel_revision (shop_id, channel_id, number)
 ) STRICT;
-CREATE UNIQUE INDEX checkout_id ON checkout (id);
--- Not by shop: a gateway's answer names nothing but this, and it holds the checkout's id, so it is unique anyway.
-CREATE UNIQUE INDEX checkout_order_ref ON checkout (order_ref);
+-- The number that the gateway knows it by. Addresses that gateways call name the shop.
+CREATE UNIQUE INDEX checkout_order_ref ON checkout (shop_id, order_ref);
 CREATE INDEX checkout_payment ON checkout (shop_id, payment_id, id);
 
 CREATE TABLE attempt (
@@ -270,7 +275,6 @@ CREATE TABLE attempt (
     FOREIGN KEY (shop_id, checkout_id) REFERENCES checkout (shop_id, id),
     FOREIGN KEY (shop_id, parent_id) REFERENCES attempt (shop_id, id)
 ) STRICT;
-CREATE UNIQUE INDEX attempt_id ON attempt (id);
 -- At most one call at a time may change what a payment holds (rules 1, 6 and 8): a cancel or a second complete is refused
 -- while one is open or in doubt. An undo is how a doubt ends, so it stands outside and has an index of its own.
 CREATE UNIQUE INDEX attempt_open ON attempt (shop_id, payment_id)
@@ -299,11 +303,12 @@ CREATE TABLE fact (
     PRIMARY KEY (shop_id, id),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
 ) STRICT;
-CREATE UNIQUE INDEX fact_id ON fact (id);
-CREATE UNIQUE INDEX fact_once ON fact (channel_id, kind, gateway_ref, sequence);
+CREATE UNIQUE INDEX fact_once ON fact (shop_id, channel_id, kind, gateway_ref, sequence);
 -- What a gateway did in a time: its list is compared with this.
 CREATE INDEX fact_time ON fact (shop_id, channel_id, at_us);
 CREATE INDEX fact_payment ON fact (shop_id, payment_id, id);
+-- What a ledger line repeats of its fact.
+CREATE UNIQUE INDEX fact_money ON fact (shop_id, id, payment_id, kind, amount, currency);
 
 CREATE TABLE ledger_entry (
     shop_id TEXT NOT NULL,
@@ -314,23 +319,23 @@ CREATE TABLE ledger_entry (
     amount INTEGER NOT NULL,
     currency TEXT NOT NULL,
     created_us INTEGER NOT NULL,
+    fact_kind TEXT NOT NULL,
+    fact_amount INTEGER NOT NULL,
     PRIMARY KEY (shop_id, fact_id, account),
     CONSTRAINT ledger_against_gateway CHECK ((account = 'gateway') <> (against = 'gateway')),
-    -- Double entry: a line without the line against it does not commit. With the trigger below, which lets in only the
-    -- two lines that the fact demands, the lines of every fact sum to zero.
+    -- A line is one of the two that its fact requires, and repeats what it depends on.
+    CONSTRAINT ledger_entry_follows_fact CHECK (CASE
+        WHEN fact_kind IN ('approved', 'deposited') AND account = 'gateway' THEN amount = fact_amount
+        WHEN fact_kind IN ('approved', 'deposited') AND account = 'sales' THEN amount = -fact_amount
+        WHEN fact_kind IN ('cancelled', 'deposit_cancelled') AND account = 'gateway' THEN amount = -fact_amount
+        WHEN fact_kind IN ('cancelled', 'deposit_cancelled') AND account = 'refunds' THEN amount = fact_amount
+        ELSE 1 = 0 END),
+    FOREIGN KEY (shop_id, fact_id, payment_id, fact_kind, fact_amount, currency)
+        REFERENCES fact (shop_id, id, payment_id, kind, amount, currency),
+    -- Double entry: a line without the line against it does not commit, so the lines of every fact sum to zero.
     FOREIGN KEY (shop_id, fact_id, against) REFERENCES ledger_entry (shop_id, fact_id, account) DEFERRABLE INITIALLY DEFERRED
 ) STRICT;
 CREATE INDEX ledger_payment ON ledger_entry (shop_id, payment_id);
-CREATE TRIGGER ledger_entry_follows_fact BEFORE INSERT ON ledger_entry
-WHEN NOT EXISTS (
-    SELECT 1 FROM fact WHERE fact.shop_id = NEW.shop_id AND fact.id = NEW.fact_id
-    AND fact.payment_id = NEW.payment_id AND fact.currency = NEW.currency AND NEW.amount = CASE
-        WHEN fact.kind IN ('approved', 'deposited') AND NEW.account = 'gateway' THEN fact.amount
-        WHEN fact.kind IN ('approved', 'deposited') AND NEW.account = 'sales' THEN -fact.amount
-        WHEN fact.kind IN ('cancelled', 'deposit_cancelled') AND NEW.account = 'gateway' THEN -fact.amount
-        WHEN fact.kind IN ('cancelled', 'deposit_cancelled') AND NEW.account = 'refunds' THEN fact.amount
-    END)
-BEGIN SELECT RAISE(ABORT, 'ledger_entry_follows_fact'); END;
 
 -- What a shop is told. Events without a payment are about an endpoint, or samples.
 CREATE TABLE event (
@@ -375,7 +380,6 @@ CREATE TABLE webhook_endpoint (
     deleted_us INTEGER,
     PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE UNIQUE INDEX webhook_endpoint_id ON webhook_endpoint (id);
 CREATE UNIQUE INDEX webhook_endpoint_of_payments ON webhook_endpoint (shop_id, mode)
     WHERE url IS NULL AND deleted_us IS NULL;
 CREATE INDEX webhook_endpoint_due ON webhook_endpoint (due_us) WHERE due_us IS NOT NULL;
@@ -459,19 +463,18 @@ CREATE TABLE notice (
     FOREIGN KEY (shop_id, channel_id) REFERENCES channel (shop_id, id),
     FOREIGN KEY (shop_id, payment_id) REFERENCES payment (shop_id, id)
 ) STRICT;
-CREATE UNIQUE INDEX notice_id ON notice (id);
 -- The same message is one row, however often the gateway repeats it.
-CREATE UNIQUE INDEX notice_once ON notice (channel_id, digest);
+CREATE UNIQUE INDEX notice_once ON notice (shop_id, channel_id, digest);
 CREATE INDEX notice_list ON notice (shop_id, mode, id);
 CREATE INDEX notice_payment ON notice (shop_id, payment_id) WHERE payment_id IS NOT NULL;
 -- What strangers send is counted, so that they cannot fill the disk: messages that name no order of the shop (those that name
 -- one are counted by payment).
-CREATE INDEX notice_strange ON notice (channel_id, created_us, size) WHERE listed = 0 AND order_ref IS NULL;
+CREATE INDEX notice_strange ON notice (shop_id, channel_id, created_us, size) WHERE listed = 0 AND order_ref IS NULL;
 CREATE INDEX notice_nobodys ON notice (created_us) WHERE order_ref IS NULL;
 -- Those that wait for a person, over all shops, and of one channel about no payment.
 CREATE INDEX notice_for_a_person ON notice (id)
     WHERE state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
-CREATE INDEX notice_about_none ON notice (channel_id, id)
+CREATE INDEX notice_about_none ON notice (shop_id, channel_id, id)
     WHERE payment_id IS NULL AND state IN ('mismatched', 'held', 'unconfirmed', 'unreadable');
 -- What is over is thrown away, or loses its message; so is what strangers said, nobody believed and no person decided about.
 CREATE INDEX notice_unbelieved ON notice (created_us)
@@ -497,16 +500,15 @@ CREATE TABLE call (
     kept_until_us INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE UNIQUE INDEX call_id ON call (id);
 CREATE INDEX call_payment ON call (shop_id, payment_id, id);
 CREATE INDEX call_kept ON call (kept_until_us) WHERE record IS NOT NULL;
 
 CREATE TABLE job (
-    id TEXT NOT NULL PRIMARY KEY,
+    id TEXT NOT NULL,
     lane TEXT NOT NULL,
     kind TEXT NOT NULL,
     key TEXT NOT NULL,
-    shop_id TEXT,
+    shop_id TEXT NOT NULL,
     payload TEXT NOT NULL,
     due_us INTEGER NOT NULL,
     again_us INTEGER,
@@ -518,9 +520,10 @@ CREATE TABLE job (
     gateway TEXT,
     silent_us INTEGER,
     created_us INTEGER NOT NULL,
-    updated_us INTEGER NOT NULL
+    updated_us INTEGER NOT NULL,
+    PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE UNIQUE INDEX job_key ON job (key);
+CREATE UNIQUE INDEX job_key ON job (shop_id, key);
 -- Whose gateway did not answer: the oldest asks often, and when one is answered all fall due.
 CREATE INDEX job_silent ON job (gateway, silent_us) WHERE silent_us IS NOT NULL;
 -- What a shop has due, and which shop comes next: a claim reads no other shop's jobs.
@@ -529,6 +532,14 @@ CREATE INDEX job_shop ON job (lane, shop_id, due_us) WHERE state = 'waiting';
 -- and read past a hundred thousand of another's.
 CREATE INDEX job_due ON job (lane, due_us, shop_id) WHERE state = 'waiting' AND tries >= 0;
 CREATE INDEX job_done ON job (updated_us) WHERE state = 'done';
+
+-- What the host itself does again and again.
+CREATE TABLE host_job (
+    key TEXT NOT NULL PRIMARY KEY,
+    -- While one is at it: when another one may begin if nothing is heard.
+    due_us INTEGER NOT NULL,
+    token TEXT
+) STRICT;
 
 -- What happened stays: nobody changes or removes it, not even a hand in a shell.
 CREATE TRIGGER fact_append_only_update BEFORE UPDATE ON fact

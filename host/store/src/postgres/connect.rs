@@ -1,156 +1,197 @@
 //! A new connection. Invariant: what is handed out is authenticated, takes writes, and keeps what it acknowledges.
-//!
-//! The asynchronous driver does what address and server ask for (passwords, SCRAM, start parameters), on a copy of the socket
-//! that it then gives up; from there on the socket is [`Wire`]'s.
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use postgres_protocol::message::backend::Message;
-use postgres_protocol::message::frontend;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio::runtime::Builder;
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::address::CONNECT;
-use super::failure::{Failure, in_words};
-use super::wire::{Socket, Wire};
+use super::address::Address;
+use super::failure::in_words;
+use super::session::POOLER;
 use crate::Error;
 
-/// `off` and the like would acknowledge what a power cut takes back (`remote_apply` is stricter than `on`, so it stays).
-pub(super) const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
-    WHERE current_setting('synchronous_commit') <> 'remote_apply'";
+/// What every transaction has, for the rest of a connection.
+///
+/// `off` and the like would acknowledge what a power cut takes back (`remote_apply` is stricter than `on`, so it stays). A lock is
+/// waited for as long as SQLite waits; a node that hangs in a transaction does not hold its locks for ever. Outside of a
+/// transaction that says otherwise nothing can be written: behind a BEGIN that is refused nothing is done.
+const SESSION: &str = "\
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') <> 'remote_apply'; \
+    SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; SET jit = off; \
+    SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY";
 
-/// A lock is waited for as long as SQLite waits; a node that hangs in a transaction does not hold its locks for ever. Outside of
-/// a transaction that says otherwise nothing can be written.
-const SETTINGS: &str = "\
-    SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
-    SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY; SET jit = off;";
-
-/// One of the places where a server may be.
-enum Place {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
+/// The same within a transaction, where a pooler hands each to another connection. It goes out with BEGIN.
+macro_rules! local {
+    ($begin:literal) => {
+        concat!(
+            $begin,
+            "; SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') <> 'remote_apply'; \
+             SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'; \
+             SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL jit = off"
+        )
+    };
 }
 
-/// Connects to the first place of the address that takes writes (after a failover the address stays right). What it gives still
-/// has a limit on each read and write. Blocks; not on a thread of an async runtime.
-pub(super) fn connect(config: &Config) -> Result<Wire, Error> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let patience = config.get_connect_timeout().copied().unwrap_or(CONNECT);
-    let mut why = "no address of the server is known".to_owned();
-    for (host, port) in hosts(config) {
-        let places = match runtime.block_on(places(host, port)) {
-            Ok(places) => places,
-            Err(error) => {
-                why = error.to_string();
+/// Begins a transaction that may write. That it is durable is said each time: a pooler of which nobody told would forget it.
+pub(super) const BEGIN_WRITE: &str = "BEGIN READ WRITE; \
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') <> 'remote_apply'";
+/// Begins one that only reads, on one state of the database.
+pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// [`BEGIN_WRITE`] with everything that a connection cannot remember.
+pub(super) const POOLED_BEGIN_WRITE: &str = local!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+/// [`BEGIN_READ`] with everything that a connection cannot remember.
+pub(super) const POOLED_BEGIN_READ: &str = local!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+
+/// Connects to the first place of the address that takes writes (after a failover the address stays right). The driver's task is spawned
+/// on the current runtime.
+pub(super) async fn connect(
+    address: &Address,
+    tls: &MakeRustlsConnect,
+    sets_session: bool,
+) -> Result<Client, Error> {
+    let patience = address.config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
+    let mut reasons = Reasons::default();
+    for (host, address_of_it, port) in hosts(&address.config) {
+        let found = timeout(patience, places(&host, address_of_it, port)).await;
+        let places = match found {
+            Ok(Ok(places)) => places,
+            Ok(Err(error)) => {
+                reasons.add(error.to_string());
+                continue;
+            }
+            Err(_) => {
+                reasons.add(format!("its name is not found within {patience:?}"));
                 continue;
             }
         };
         for place in places {
-            let socket = runtime.block_on(async {
-                let late = |_| Err(format!("no connection within {patience:?}"));
-                timeout(patience, reach(&place, config)).await.unwrap_or_else(late)
-            });
-            match socket.and_then(|socket| configure(Wire::new(socket), patience)) {
-                Ok(wire) => return Ok(wire),
-                Err(error) => why = error,
+            let config = only(&address.config, &host, place, port);
+            let client = match timeout(patience, reach(&config, tls)).await {
+                Ok(Ok(client)) => client,
+                Ok(Err(why)) => {
+                    reasons.add(why);
+                    continue;
+                }
+                Err(_) => {
+                    reasons.add(format!("no connection within {patience:?}"));
+                    continue;
+                }
+            };
+            let limit = if address.pooled { POOLER } else { patience };
+            match timeout(limit, set_up(&client, sets_session)).await {
+                Ok(Ok(())) => return Ok(client),
+                Ok(Err(why)) => reasons.add(why),
+                // The pooler answers, and has no connection left.
+                Err(_) if address.pooled => return Err(Error::Busy),
+                Err(_) => reasons.add(format!("no connection within {patience:?}")),
             }
         }
     }
-    Err(Error::Lost(why))
+    Err(Error::Lost(reasons.in_words()))
 }
 
-/// Hosts with their ports; where an address is given beside a name, the address counts.
-fn hosts(config: &Config) -> Vec<(Host, u16)> {
+/// Why no place of the address was taken, each reason once.
+#[derive(Default)]
+struct Reasons(Vec<String>);
+
+impl Reasons {
+    fn add(&mut self, why: String) {
+        if !self.0.contains(&why) {
+            self.0.push(why);
+        }
+    }
+
+    fn in_words(self) -> String {
+        if self.0.is_empty() { "no address of the server is known".to_owned() } else { self.0.join("; ") }
+    }
+}
+
+/// Hosts with their addresses, where they are given, and ports.
+fn hosts(config: &Config) -> Vec<(Option<Host>, Option<IpAddr>, u16)> {
     let (names, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
-    let host = |number: usize| match addresses.get(number) {
-        Some(address) => Some(Host::Tcp(address.to_string())),
-        None => names.get(number).cloned(),
-    };
     let port = |number: usize| ports.get(number).or(ports.first()).copied().unwrap_or(5432);
-    let count = names.len().max(addresses.len());
-    (0..count).filter_map(|number| Some((host(number)?, port(number)))).collect()
+    let host = |number: usize| (names.get(number).cloned(), addresses.get(number).copied(), port(number));
+    (0..names.len().max(addresses.len())).map(host).collect()
 }
 
-async fn places(host: Host, port: u16) -> io::Result<Vec<Place>> {
-    Ok(match host {
-        Host::Unix(folder) => vec![Place::Unix(folder.join(format!(".s.PGSQL.{port}")))],
-        Host::Tcp(name) => lookup_host((name.as_str(), port)).await?.map(Place::Tcp).collect(),
+/// The addresses of a host; a socket has none. Each is tried with a time limit of its own.
+async fn places(host: &Option<Host>, address: Option<IpAddr>, port: u16) -> io::Result<Vec<Option<IpAddr>>> {
+    Ok(match (address, host) {
+        (Some(address), _) => vec![Some(address)],
+        (None, Some(Host::Tcp(name))) => {
+            lookup_host((name.as_str(), port)).await?.map(|found| Some(found.ip())).collect()
+        }
+        (None, Some(Host::Unix(_)) | None) => vec![None],
     })
 }
 
-async fn reach(place: &Place, config: &Config) -> Result<Box<dyn Socket>, String> {
-    let text = |error: io::Error| error.to_string();
-    match place {
-        Place::Unix(path) => {
-            let socket = UnixStream::connect(path).await.and_then(UnixStream::into_std).map_err(text)?;
-            let copy = socket.try_clone().and_then(UnixStream::from_std).map_err(text)?;
-            authenticate(copy, config).await?;
-            socket.set_nonblocking(false).map_err(text)?;
-            Ok(Box::new(socket))
-        }
-        Place::Tcp(address) => {
-            let socket = TcpStream::connect(address).await.and_then(TcpStream::into_std).map_err(text)?;
-            socket.set_nodelay(true).and_then(|()| notice_silence(&socket, config)).map_err(text)?;
-            let copy = socket.try_clone().and_then(TcpStream::from_std).map_err(text)?;
-            authenticate(copy, config).await?;
-            socket.set_nonblocking(false).map_err(text)?;
-            Ok(Box::new(socket))
-        }
+/// The same configuration for one place.
+fn only(all: &Config, host: &Option<Host>, address: Option<IpAddr>, port: u16) -> Config {
+    let mut one = Config::new();
+    match host {
+        Some(Host::Tcp(name)) => _ = one.host(name),
+        Some(Host::Unix(folder)) => _ = one.host_path(folder),
+        None => {}
     }
-}
-
-/// A server that is silent below TCP counts as gone.
-fn notice_silence(socket: &std::net::TcpStream, config: &Config) -> io::Result<()> {
-    let socket = SockRef::from(socket);
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(config.get_tcp_user_timeout().copied())?;
-    if !config.get_keepalives() {
-        return Ok(());
+    if let Some(address) = address {
+        one.hostaddr(address);
     }
-    let mut keepalive = TcpKeepalive::new().with_time(config.get_keepalives_idle());
-    if let Some(interval) = config.get_keepalives_interval() {
-        keepalive = keepalive.with_interval(interval);
-    }
-    if let Some(retries) = config.get_keepalives_retries() {
-        keepalive = keepalive.with_retries(retries);
-    }
-    socket.set_tcp_keepalive(&keepalive)
-}
-
-/// Until the server waits for a statement. The driver's halves are dropped without another word to the server. What they have
-/// read beyond, if anything, is no answer: notices, or that the server ends.
-async fn authenticate<S>(socket: S, config: &Config) -> Result<(), String>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    config.connect_raw(socket, NoTls).await.map(drop).map_err(|error| in_words(&error))
-}
-
-/// The settings of a connection, if its server takes writes.
-#[allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list")]
-fn configure(mut wire: Wire, patience: Duration) -> Result<Wire, String> {
-    let text = Failure::reason;
-    wire.limit(Some(patience)).map_err(text)?;
-    let sql = format!("SHOW transaction_read_only; {DURABLE}; {SETTINGS}");
-    frontend::query(&sql, &mut wire.out).map_err(|error| error.to_string())?;
-    wire.send().map_err(text)?;
-    let mut takes_writes = None;
-    loop {
-        match wire.next().map_err(text)? {
-            Message::DataRow(row) => {
-                takes_writes.get_or_insert_with(|| row.buffer().ends_with(b"off"));
+    one.port(port).ssl_mode(all.get_ssl_mode()).ssl_negotiation(all.get_ssl_negotiation());
+    one.channel_binding(all.get_channel_binding()).keepalives(all.get_keepalives());
+    one.keepalives_idle(all.get_keepalives_idle());
+    macro_rules! copy {
+        ($($set:ident: $value:expr),* $(,)?) => {$(
+            if let Some(value) = $value {
+                one.$set(value);
             }
-            Message::ReadyForQuery(_) if takes_writes == Some(true) => return Ok(wire),
-            Message::ReadyForQuery(_) => return Err("the server only reads".to_owned()),
-            _ => {}
-        }
+        )*};
     }
+    copy! {
+        user: all.get_user(),
+        password: all.get_password(),
+        dbname: all.get_dbname(),
+        options: all.get_options(),
+        application_name: all.get_application_name(),
+        connect_timeout: all.get_connect_timeout().copied(),
+        tcp_user_timeout: all.get_tcp_user_timeout().copied(),
+        keepalives_interval: all.get_keepalives_interval(),
+        keepalives_retries: all.get_keepalives_retries(),
+    }
+    one
+}
+
+/// A connection. Its driver's task ends when the client is dropped.
+async fn reach(config: &Config, tls: &MakeRustlsConnect) -> Result<Client, String> {
+    let (client, driver) = config.connect(tls.clone()).await.map_err(|error| in_words(&error))?;
+    tokio::spawn(async move {
+        // Who uses the connection hears of it.
+        if let Err(error) = driver.await {
+            tracing::debug!(error = in_words(&error), "a connection to the database ended");
+        }
+    });
+    Ok(client)
+}
+
+/// Sets a connection up, if its server takes writes.
+async fn set_up(client: &Client, sets_session: bool) -> Result<(), String> {
+    let words = |error: tokio_postgres::Error| in_words(&error);
+    let asked = "SHOW transaction_read_only";
+    let answers = if sets_session {
+        client.simple_query(&format!("{asked}; {SESSION}")).await.map_err(words)?
+    } else {
+        // In a transaction, which a pooler that gives each statement another connection refuses.
+        client.batch_execute("BEGIN").await.map_err(words)?;
+        let answers = client.simple_query(asked).await.map_err(words)?;
+        client.batch_execute("ROLLBACK").await.map_err(words)?;
+        answers
+    };
+    let first_row = answers
+        .iter()
+        .find_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
+    if first_row == Some("off") { Ok(()) } else { Err("the server only reads".to_owned()) }
 }

@@ -1,274 +1,243 @@
-//! A connection. Invariant: requests are done in order, in as few writes as they fit in, and after the first that fails none
-//! that follows is done.
+//! A connection. Invariant: requests are sent in order and answered in order; after one that could not be sent none is sent.
+//!
+//! The driver sends a request when its future is first polled, so a whole batch is polled once and then awaited: together it costs
+//! one round trip. Each request is answered by itself; what keeps those after a refused one from being executed is the transaction,
+//! which a refusal aborts.
+//!
+//! Each connection has a runtime of its own that runs on the thread which waits for an answer. Sending, waiting and reading then
+//! happen on one thread, as with a blocking driver; a shared runtime would cost two thread switches for each round trip.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
 
-use postgres_protocol::message::backend::{CommandCompleteBody, Message};
-use postgres_protocol::message::frontend::{self, BindError};
-use tokio_postgres::Config;
+use futures_util::TryStreamExt;
+use futures_util::future::{MaybeDone, maybe_done};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::yield_now;
+use tokio::time::timeout;
+use tokio_postgres::{Client, Statement};
 
-use super::connect::connect;
 use super::failure::Failure;
-use super::row::Row;
-use super::statement::{Statement, encode, is_control};
-use super::wire::Wire;
+use super::health::Server;
+use super::row::{Parameter, Row, refuse_misfits, type_of};
 use crate::{Error, Value};
 
 /// Statements that a connection keeps prepared; all of the store's are fewer.
 const STATEMENTS: usize = 256;
 
-/// Bytes that go out before answers are read, unless one request has more. Less than the sockets between hold: two that both
-/// write and do not read would wait for each other.
-const PART: usize = 32 * 1024;
-
-/// Values in the binary form, as parameters and in rows.
-const BINARY: [i16; 1] = [1];
-
 /// What is asked of the server.
-pub(super) struct Request<'a> {
-    pub(super) statement: Arc<Statement>,
-    pub(super) params: Cow<'a, [Value]>,
+pub(super) enum Request {
+    /// Begins or ends a transaction.
+    Control(&'static str),
+    Query(Query),
 }
 
-impl Request<'static> {
-    /// Asks for a statement without parameters.
-    pub(super) fn of(statement: &Arc<Statement>) -> Self {
-        Self { statement: Arc::clone(statement), params: Cow::Borrowed(&[]) }
-    }
+/// A statement with its parameters.
+pub(super) struct Query {
+    sql: String,
+    params: Vec<Value>,
+    /// Prepared on this connection; else the server parses it as it comes.
+    statement: Option<Statement>,
 }
 
 /// What it answered.
+#[derive(Default)]
 pub(super) struct Answer {
     pub(super) rows: Vec<Row>,
-    done: CommandCompleteBody,
+    /// How many rows were changed, or read.
+    pub(super) count: u64,
 }
 
-impl Answer {
-    /// What was done: the command, for some with the number of rows.
-    pub(super) fn tag(&self) -> &str {
-        self.done.tag().unwrap_or_default()
-    }
-
-    /// How many rows were changed.
-    pub(super) fn changed(&self) -> u64 {
-        self.tag().rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0)
-    }
-}
-
-/// What became of requests: the answers of the first ones, and why there is none for the next.
-pub(super) struct Flight {
+/// What became of a batch: the answers of the first requests, and why there is none for the next.
+pub(super) struct Outcome {
     pub(super) answers: Vec<Answer>,
     pub(super) failure: Option<Failure>,
+    /// So many requests may have reached the server.
+    pub(super) sent: usize,
 }
 
-/// Where a connection stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// No transaction is open, or ROLLBACK goes out before anything else.
-    Outside,
-    /// One is, perhaps one that has failed.
-    Inside,
-    /// It cannot be used: it broke, or answers are under way that would be taken for those of what is asked next.
-    Broken,
-}
-
-/// A connection with its prepared statements.
-pub(super) struct Connection {
-    wire: Wire,
-    state: State,
-    /// The answer to ROLLBACK has not been read.
-    unread: bool,
-    /// How transactions begin and end.
-    pub(super) control: Control,
-    statements: HashMap<String, Arc<Statement>>,
-    /// How many were ever prepared: their names.
-    prepared: u64,
-}
-
-/// Statements that begin and end transactions. They have the same names on every connection.
-pub(super) struct Control {
-    pub(super) begin_write: Arc<Statement>,
-    pub(super) begin_read: Arc<Statement>,
-    pub(super) commit: Arc<Statement>,
-    rollback: Arc<Statement>,
-}
-
-impl Control {
-    fn prepare(wire: &mut Wire) -> Result<Self, Failure> {
-        let mut statement =
-            |name: &str, sql| Statement::prepare(wire, name.to_owned(), sql, &[]).map(Arc::new);
-        Ok(Self {
-            begin_write: statement("begin_write", "BEGIN READ WRITE")?,
-            begin_read: statement("begin_read", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?,
-            commit: statement("commit", "COMMIT")?,
-            rollback: statement("rollback", "ROLLBACK")?,
-        })
+impl Outcome {
+    /// Whether the server did nothing of it, as far as anybody can tell by its answers.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.answers.is_empty() && self.failure.as_ref().is_some_and(Failure::is_loss)
     }
+}
+
+/// A connection with its prepared statements. Its functions block.
+pub(super) struct Connection {
+    client: Client,
+    driver: Driver,
+    statements: HashMap<String, Statement>,
+    /// A pooler gives each transaction another connection to the server: nothing is prepared.
+    pub(super) pooled: bool,
+    /// It answered before, so that it may have been cut unnoticed since.
+    pub(super) was_used: bool,
+    /// It must not be used again.
+    pub(super) is_broken: bool,
 }
 
 impl Connection {
-    /// Connects. Blocks; not on a thread of an async runtime.
-    pub(super) fn connect(config: &Config) -> Result<Self, Error> {
-        let mut wire = connect(config)?;
-        let control = Control::prepare(&mut wire).and_then(|control| {
-            // From here on the server's own limits count (the settings of a connection).
-            wire.limit(None)?;
-            Ok(control)
-        });
-        let control = control.map_err(|failure| failure.translate())?;
-        let statements = HashMap::new();
-        Ok(Self { wire, state: State::Outside, unread: false, control, statements, prepared: 0 })
+    /// Connects; waits for a short outage of the server, too.
+    pub(super) fn open(server: &Server) -> Result<Self, Error> {
+        let driver = Driver::new()?;
+        let client = driver.block_on(server.connect())??;
+        let pooled = server.is_pooled();
+        Ok(Self { client, driver, statements: HashMap::new(), pooled, was_used: false, is_broken: false })
     }
 
-    /// Where it stands, as far as the server told.
-    pub(super) fn state(&self) -> State {
-        self.state
+    /// Whether it may be used, as far as this side knows.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.is_broken && !self.client.is_closed()
     }
 
-    /// A statement that is prepared.
-    pub(super) fn known(&self, sql: &str) -> Option<Arc<Statement>> {
-        self.statements.get(sql).map(Arc::clone)
+    /// Whether a statement needs to be prepared first, which is waited for.
+    pub(super) fn must_prepare(&self, sql: &str) -> bool {
+        !self.pooled && !self.statements.contains_key(sql)
     }
 
-    /// Prepares a statement for parameters like these. Another one may be given back for it, so none may wait to be sent.
-    pub(super) fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Arc<Statement>, Error> {
-        if is_control(sql) {
-            return Err(Error::Statement(format!("transactions are begun and ended by the store: {sql}")));
-        }
-        let state = std::mem::replace(&mut self.state, State::Broken);
-        match self.parse(sql, params) {
-            Ok(statement) => {
-                self.state = state;
-                let statement = Arc::new(statement);
-                self.statements.insert(sql.to_owned(), Arc::clone(&statement));
-                Ok(statement)
+    /// A statement with its parameters; it is prepared, if this connection does that.
+    pub(super) fn query(&self, sql: &str, params: Vec<Value>) -> Result<Query, Error> {
+        let statement = if self.pooled { None } else { self.statements.get(sql).cloned() };
+        refuse_misfits(sql, statement.as_ref().map(Statement::params), &params)?;
+        Ok(Query { sql: sql.to_owned(), params, statement })
+    }
+
+    /// Prepares what was prepared on another connection.
+    pub(super) fn take_over(&mut self, request: &mut Request) -> Result<(), Error> {
+        if let Request::Query(query) = request
+            && query.statement.is_some()
+        {
+            if self.must_prepare(&query.sql) {
+                self.prepare(&query.sql, &query.params)?;
             }
-            Err(failure) => {
-                if !failure.is_loss() {
-                    self.state = state;
-                }
-                Err(failure.translate())
-            }
+            // A type that the server finds out by itself may be another now.
+            *query = self.query(&query.sql, std::mem::take(&mut query.params))?;
         }
+        Ok(())
     }
 
-    /// Sends the requests and reads the answers, up to the first failure.
-    pub(super) fn fly(&mut self, requests: &[Request<'_>]) -> Flight {
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut rest = requests;
-        while !rest.is_empty() {
-            if let Err(failure) = self.fly_part(&mut rest, &mut answers) {
-                return Flight { answers, failure: Some(failure) };
-            }
-        }
-        Flight { answers, failure: None }
-    }
-
-    /// Gives the transaction up; nobody waits for the answer. It goes out with what is asked next, or by
-    /// [`Connection::flush`]. A server that cannot be told gives it up by itself.
-    pub(super) fn roll_back(&mut self) {
-        let rollback = Request::of(&self.control.rollback);
-        self.state = State::Broken;
-        if self.write(&rollback).is_ok() {
-            frontend::sync(&mut self.wire.out);
-            (self.state, self.unread) = (State::Outside, true);
-        }
-    }
-
-    /// Sends what nothing came after.
-    pub(super) fn flush(&mut self) {
-        if self.wire.send().is_err() {
-            self.state = State::Broken;
-        }
-    }
-
-    fn parse(&mut self, sql: &str, params: &[Value]) -> Result<Statement, Failure> {
-        self.wire.send()?;
-        self.catch_up()?;
+    /// Prepares a statement for parameters like these.
+    pub(super) fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<(), Error> {
         if self.statements.len() >= STATEMENTS {
-            for (_, forgotten) in self.statements.drain() {
-                let written = frontend::close(b'S', &forgotten.name, &mut self.wire.out);
-                written.map_err(|error| self.wire.break_off(error))?;
-            }
+            // The driver closes them at the server.
+            self.statements.clear();
         }
-        self.prepared += 1;
-        Statement::prepare(&mut self.wire, format!("s{}", self.prepared), sql, params)
+        let types: Vec<_> = params.iter().map(type_of).collect();
+        let prepared = self.driver.block_on(self.client.prepare_typed(sql, &types))?;
+        let statement = prepared.map_err(|error| self.note(Failure(error)).translate())?;
+        self.statements.insert(sql.to_owned(), statement);
+        Ok(())
     }
 
-    /// As many of the first requests as go out at once, and their answers. Behind each part the server counts how long it waits
-    /// for the next.
-    fn fly_part(&mut self, rest: &mut &[Request<'_>], answers: &mut Vec<Answer>) -> Result<(), Failure> {
-        self.state = State::Broken;
-        let mut count = 0;
-        for request in *rest {
-            let start = self.wire.out.len();
-            self.write(request)?;
-            if count > 0 && self.wire.out.len() > PART {
-                self.wire.out.truncate(start);
+    /// Sends a batch and reads the answers, up to the first failure.
+    pub(super) fn run(&mut self, requests: &[Request]) -> Result<Outcome, Error> {
+        let (answers, failure, sent) = self.driver.block_on(run_batch(&self.client, requests))?;
+        self.was_used = true;
+        let failure = failure.map(|failure| self.note(failure));
+        Ok(Outcome { answers, failure, sent })
+    }
+
+    /// The same for one request whose answer is waited for no longer than this. Without an answer the connection is broken.
+    pub(super) fn run_within(&mut self, patience: Duration, request: &Request) -> Result<Outcome, Error> {
+        let batch = async { timeout(patience, run_batch(&self.client, std::slice::from_ref(request))).await };
+        let Ok((answers, failure, sent)) = self.driver.block_on(batch)? else {
+            self.is_broken = true;
+            return Ok(Outcome { answers: Vec::new(), failure: None, sent: 1 });
+        };
+        self.was_used = true;
+        let failure = failure.map(|failure| self.note(failure));
+        Ok(Outcome { answers, failure, sent })
+    }
+
+    /// Sends a request whose answer decides nothing, and does not wait for it.
+    pub(super) fn send(&self, request: &Request) -> Result<(), Error> {
+        self.driver.block_on(async {
+            let mut answer = pin!(ask(&self.client, request));
+            poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_ready())).await;
+            // The driver's task writes it to the socket.
+            yield_now().await;
+        })
+    }
+
+    fn note(&mut self, failure: Failure) -> Failure {
+        self.is_broken |= failure.is_loss();
+        failure
+    }
+}
+
+/// Runs the driver's task, which reads and writes the socket, while somebody waits for an answer. Dropped, it closes the socket, and
+/// the server rolls an open transaction back.
+struct Driver(Option<Runtime>);
+
+impl Driver {
+    fn new() -> Result<Self, Error> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        runtime.map(|runtime| Self(Some(runtime))).map_err(|error| Error::Io(error.to_string()))
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> Result<F::Output, Error> {
+        // It is there until the drop.
+        self.0.as_ref().map(|runtime| runtime.block_on(future)).ok_or(Error::Closed)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Nothing is waited for, so this may happen on a thread that must not block.
+        self.0.take().into_iter().for_each(Runtime::shutdown_background);
+    }
+}
+
+/// The answers of the first requests, why there is none for the next, and how many may have reached the server.
+async fn run_batch(client: &Client, requests: &[Request]) -> (Vec<Answer>, Option<Failure>, usize) {
+    let mut answers = Vec::with_capacity(requests.len());
+    let mut sent = Vec::with_capacity(requests.len());
+    for request in requests {
+        let mut answer = Box::pin(maybe_done(ask(client, request)));
+        poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_ready())).await;
+        let is_refused = matches!(*answer, MaybeDone::Done(Err(_)));
+        sent.push(answer);
+        if is_refused {
+            break;
+        }
+    }
+    let (count, mut failure) = (sent.len(), None);
+    for mut answer in sent {
+        answer.as_mut().await;
+        match answer.as_mut().take_output() {
+            Some(Ok(answer)) => answers.push(answer),
+            Some(Err(error)) => {
+                failure = Some(Failure(error));
                 break;
             }
-            count += 1;
+            None => break,
         }
-        frontend::sync(&mut self.wire.out);
-        self.wire.send()?;
-        self.catch_up()?;
-        let (part, next) = rest.split_at(count);
-        *rest = next;
-        let answered = self.read_answers(part, answers);
-        // After an error the server passes over everything up to here.
-        let ready = self.wire.ready();
-        if let Ok(inside) = ready {
-            self.state = if inside { State::Inside } else { State::Outside };
-        }
-        answered.and(ready.map(|_| ()))
     }
+    (answers, failure, count)
+}
 
-    fn write(&mut self, request: &Request<'_>) -> Result<(), Failure> {
-        let (name, out) = (&request.statement.name, &mut self.wire.out);
-        let values = request.params.iter();
-        let bound = frontend::bind("", name, BINARY, values, |v, out| Ok(encode(v, out)), BINARY, out);
-        let written = match bound {
-            Ok(()) => frontend::execute("", 0, out).map_err(|error| error.to_string()),
-            Err(BindError::Conversion(error)) => Err(error.to_string()),
-            Err(BindError::Serialization(error)) => Err(error.to_string()),
-        };
-        // Half a message is in there.
-        written.map_err(|error| self.wire.break_off(error))
-    }
-
-    fn read_answers(&mut self, part: &[Request<'_>], answers: &mut Vec<Answer>) -> Result<(), Failure> {
-        for request in part {
-            answers.push(self.read_answer(&request.statement)?);
+async fn ask(client: &Client, request: &Request) -> Result<Answer, tokio_postgres::Error> {
+    let Query { sql, params, statement } = match request {
+        Request::Control(sql) => {
+            client.batch_execute(sql).await?;
+            return Ok(Answer::default());
         }
-        Ok(())
-    }
-
-    #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign, open list")]
-    fn read_answer(&mut self, statement: &Statement) -> Result<Answer, Failure> {
-        let mut rows = Vec::new();
-        loop {
-            match self.wire.next()? {
-                Message::BindComplete => {}
-                Message::DataRow(body) => {
-                    let row = Row::read(&statement.columns, body);
-                    rows.push(row.map_err(|error| self.wire.break_off(error))?);
-                }
-                Message::CommandComplete(done) => return Ok(Answer { rows, done }),
-                _ => return Err(self.wire.break_off("an answer to something else")),
-            }
+        Request::Query(query) => query,
+    };
+    let params = params.iter();
+    let stream = match statement {
+        Some(statement) => client.query_raw(statement, params.map(Parameter)).await?,
+        None => {
+            let typed = params.map(|value| (Parameter(value), type_of(value)));
+            client.query_typed_raw(sql, typed).await?
         }
+    };
+    let (mut stream, mut rows) = (pin!(stream), Vec::new());
+    while let Some(row) = stream.as_mut().try_next().await? {
+        rows.push(Row(row));
     }
-
-    /// Reads what nobody waited for.
-    fn catch_up(&mut self) -> Result<(), Failure> {
-        if std::mem::take(&mut self.unread) {
-            let inside = self.wire.ready()?;
-            if inside {
-                return Err(self.wire.break_off("a transaction that was given up is still open"));
-            }
-        }
-        Ok(())
-    }
+    Ok(Answer { rows, count: stream.rows_affected().unwrap_or(0) })
 }

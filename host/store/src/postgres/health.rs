@@ -2,13 +2,15 @@
 //! answered at once, and a server that is down is not stormed: one connection at a time is tried, with growing pauses.
 
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Config;
+use tokio_postgres::Client;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connection::Connection;
+use super::address::Address;
+use super::connect::connect;
 use super::settings::Settings;
+use super::tls::connector;
 use crate::Error;
 
 /// How long an outage may last before closures are refused instead of waiting. A buyer's request waits no longer.
@@ -18,32 +20,46 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// The server, and how it is.
-pub(super) struct Server {
-    config: Config,
+pub(crate) struct Server {
+    address: Address,
+    tls: MakeRustlsConnect,
     health: Health,
     /// What shops and operators set, as last read.
     pub(super) settings: Settings,
 }
 
 impl Server {
-    /// Nothing is known of it yet.
-    pub(super) fn new(config: Config) -> Self {
-        Self { config, health: Health::default(), settings: Settings::default() }
+    /// Nothing is known of it yet. Reads the file of the CAs that are trusted.
+    pub(crate) fn new(address: Address) -> Result<Self, Error> {
+        let tls = connector(&address)?;
+        Ok(Self { address, tls, health: Health::default(), settings: Settings::default() })
     }
 
-    /// A new connection. Blocks, for a short outage too.
-    pub(super) fn connect(&self) -> Result<Connection, Error> {
+    /// Whether a pooler in between gives each transaction another connection.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.address.pooled
+    }
+
+    /// A connection for what is done before the pool begins, tried once. It sets nothing: who knows whose it is.
+    pub(super) async fn connect_once(&self) -> Result<Client, Error> {
+        connect(&self.address, &self.tls, false).await
+    }
+
+    /// A new connection. Waits for a short outage, too.
+    pub(super) async fn connect(&self) -> Result<Client, Error> {
         loop {
             match self.health.turn(Instant::now()) {
                 Turn::Refuse(error) => return Err(error),
-                Turn::Wait(pause) => thread::sleep(pause),
-                Turn::Try => match Connection::connect(&self.config) {
-                    Ok(connection) => {
+                Turn::Wait(pause) => tokio::time::sleep(pause).await,
+                Turn::Try => match connect(&self.address, &self.tls, !self.address.pooled).await {
+                    Ok(client) => {
                         // Perhaps another server: its numbers are its own.
                         self.settings.forget();
                         self.health.up();
-                        return Ok(connection);
+                        return Ok(client);
                     }
+                    // A pooler that has no connection left is no outage.
+                    Err(Error::Busy) => return Err(Error::Busy),
                     Err(error) => self.health.down(Instant::now(), error),
                 },
             }
@@ -51,7 +67,7 @@ impl Server {
     }
 }
 
-/// What all threads know about the server.
+/// What is known about the server by everybody who needs a connection.
 #[derive(Default)]
 struct Health {
     outage: Mutex<Option<Outage>>,

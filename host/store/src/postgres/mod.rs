@@ -2,11 +2,11 @@
 //! answered its COMMIT (`synchronous_commit=on`); what became of a COMMIT whose answer was lost is never guessed.
 //!
 //! Nodes share the database and nothing else; the guards against each other are locks, versions and unique indexes
-//! ([`crate::Store::transact`]). A pooler that gives each transaction another connection (pgbouncer's transaction mode)
-//! must not stand between, because statements stay prepared.
+//! ([`crate::Store::transact`]). A pooler that gives each transaction another connection (pgbouncer's transaction mode) may
+//! stand between if the address says so: then nothing outlives a transaction, neither settings nor prepared statements.
 //!
-//! From the outside in: [`pool`] (threads, which of them works on what), [`session`] (a transaction), [`connection`] (what goes
-//! out together), [`statement`] and [`row`], [`wire`] (messages), [`connect`] and [`address`].
+//! From the outside in: [`pool`] (closures, connections, threads), [`session`] (a transaction: what goes out together),
+//! [`connection`] (tokio-postgres, prepared statements), [`row`]; [`health`] (outages), [`connect`], [`tls`] and [`address`].
 
 mod address;
 mod connect;
@@ -15,15 +15,17 @@ mod failure;
 mod health;
 mod migrate;
 mod pool;
+mod roles;
 mod row;
 mod session;
 mod settings;
-mod statement;
 mod statistics;
-mod wire;
+mod tls;
 
-pub(crate) use address::parse;
+pub(crate) use address::{Address, parse};
+pub(crate) use health::Server;
 pub(crate) use migrate::migrate;
 pub(crate) use pool::Pool;
+pub(crate) use roles::prepare;
 pub(crate) use row::Row;
 pub(crate) use session::{Session, Ticket};

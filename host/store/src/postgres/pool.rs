@@ -1,68 +1,101 @@
-//! Threads and connections. Invariant: a closure runs at most once; only what a stale connection never answered is sent again.
+//! Closures and connections. Invariant: a closure runs at most once; only what a stale connection never answered is sent again.
+//!
+//! A closure waits for a place in the pool without a thread, and then runs on a thread that may block, with its connection. The threads
+//! belong to a runtime of this module, so that a store can be opened and used from anywhere.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::Instant;
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
+use deadpool::managed::{Manager, Metrics, Object, PoolError, QueueMode, RecycleResult, Timeouts};
+use deadpool::{Runtime as PoolRuntime, managed};
 use payhost_core::kill;
-use tokio::sync::{mpsc, watch};
-use tokio_postgres::Config;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use super::Session;
+use super::connection::Connection;
 use super::health::Server;
 use super::statistics::{self, Statistics};
 use crate::task::{Closure, QUEUE, Task};
 use crate::{Error, Tx};
 
-/// The way to the threads.
+/// How long a closure waits for a place before it is told that the database is busy: longer than anybody waits for a page.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Takes a place only if one is free.
+const NO_WAIT: Timeouts = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
+
+/// Threads that closures block: more than all connections of a process.
+const THREADS: usize = 2048;
+
+/// Where closures wait for a place and run. It has no end: a store may be dropped anywhere.
+static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
+    let mut builder = Builder::new_multi_thread();
+    builder.thread_name("payhost-pg").worker_threads(1).max_blocking_threads(THREADS).enable_all().build()
+});
+
+/// The runtime of this module.
+pub(super) fn runtime() -> Result<&'static Handle, Error> {
+    RUNTIME.as_ref().map(Runtime::handle).map_err(|error| Error::Io(error.to_string()))
+}
+
+/// Places for connections. Each is filled by the first closure that takes it, and again after its connection broke.
+pub(super) struct Slots;
+
+impl Manager for Slots {
+    type Type = Option<Connection>;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<Option<Connection>, Infallible> {
+        Ok(None)
+    }
+
+    async fn recycle(&self, slot: &mut Option<Connection>, _: &Metrics) -> RecycleResult<Infallible> {
+        // The thread that takes it connects.
+        if slot.as_ref().is_some_and(|connection| !connection.is_usable()) {
+            *slot = None;
+        }
+        Ok(())
+    }
+}
+
+/// Runs closures.
 pub(crate) struct Pool {
-    queue: mpsc::Sender<Message>,
-    /// Each thread holds a receiver until it ends.
-    ended: watch::Sender<()>,
+    shared: Arc<Shared>,
+    /// Permits for closures that wait for a place.
+    places: Arc<Semaphore>,
+    /// Closures that were handed in.
+    tracker: TaskTracker,
 }
 
-enum Message {
-    Work(Work),
-    Close,
+struct Shared {
+    server: Arc<Server>,
+    slots: managed::Pool<Slots>,
+    statistics: Statistics,
 }
 
-/// A closure, and when it was handed in.
-struct Work {
-    kind: Kind,
-    since: Instant,
-    task: Box<dyn Task>,
-}
-
+#[derive(Clone, Copy)]
 enum Kind {
     Write,
     Read,
 }
 
-struct Shared {
-    server: Arc<Server>,
-    /// The last used is taken first, so that few connections are open when little happens.
-    idle: Mutex<Vec<Session>>,
-    waiting: Mutex<mpsc::Receiver<Message>>,
-    statistics: Statistics,
-}
-
 impl Pool {
-    /// Starts the threads; each works on at most one connection at a time.
-    pub(crate) fn start(config: Config, size: u32) -> Result<Self, Error> {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let (ended, alive) = watch::channel(());
-        let (idle, waiting) = (Mutex::default(), Mutex::new(waiting));
-        let (server, statistics) = (Arc::new(Server::new(config)), Statistics::default());
-        let shared = Arc::new(Shared { server, idle, waiting, statistics });
-        for number in 1..=size {
-            let (shared, alive) = (Arc::clone(&shared), alive.clone());
-            thread::Builder::new().name(format!("payhost-pg-{number}")).spawn(move || {
-                shared.run();
-                drop(shared);
-                drop(alive);
-            })?;
-        }
-        Ok(Self { queue, ended })
+    /// A pool of so many places; a connection is opened when one is needed.
+    pub(crate) fn new(server: Arc<Server>, size: u32) -> Result<Self, Error> {
+        let slots = managed::Pool::builder(Slots)
+            .max_size(usize::try_from(size).unwrap_or(THREADS).min(THREADS / 2))
+            // The last used is taken first, so that few connections are open when little happens.
+            .queue_mode(QueueMode::Lifo)
+            .runtime(PoolRuntime::Tokio1)
+            .wait_timeout(Some(WAIT))
+            .build()
+            .map_err(|error| Error::Io(error.to_string()))?;
+        let shared = Arc::new(Shared { server, slots, statistics: Statistics::default() });
+        Ok(Self { shared, places: Arc::new(Semaphore::new(QUEUE)), tracker: TaskTracker::new() })
     }
 
     /// Runs a closure in a transaction.
@@ -91,69 +124,80 @@ impl Pool {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        // Counted before the look, so that who closes waits for it or it is refused.
+        let counted = self.tracker.token();
+        if self.tracker.is_closed() {
+            return Err(E::from(Error::Closed));
+        }
+        let runtime = runtime()?;
+        let since = Instant::now();
         let (task, answer) = Closure::new(work);
-        let work = Work { kind, since: Instant::now(), task };
-        self.queue.send(Message::Work(work)).await.map_err(|_| E::from(Error::Closed))?;
+        let shared = Arc::clone(&self.shared);
+        if let Ok(slot) = self.shared.slots.timeout_get(&NO_WAIT).await {
+            runtime.spawn_blocking(move || {
+                shared.run(kind, slot, since, task);
+                drop(counted);
+            });
+        } else {
+            let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| E::from(Error::Closed))?;
+            // A caller that goes away meanwhile takes nothing back.
+            runtime.spawn(async move {
+                shared.wait_and_run(kind, since, task, (place, counted)).await;
+            });
+        }
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Unanswered)))
     }
 
-    /// Lets everything that was handed in finish, then ends threads and connections.
+    /// Lets everything that was handed in finish, then ends the connections.
     pub(crate) async fn close(&self) {
-        // When it cannot be sent, somebody else is closing it.
-        let _ = self.queue.send(Message::Close).await;
-        self.ended.closed().await;
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.shared.slots.close();
     }
 }
 
 impl Shared {
-    fn run(&self) {
-        let mut held = None;
-        while let Some(Work { kind, since, mut task }) = self.next(&mut held) {
-            let session = held.take().map_or_else(|| self.session(), Ok);
-            held = match (session, kind) {
-                (Ok(session), Kind::Write) => self.write(session, since, task),
-                (Ok(session), Kind::Read) => Self::read(session, since, task),
-                (Err(error), _) => {
-                    task.lost(error);
-                    task.answer();
-                    None
-                }
-            };
-        }
-    }
-
-    /// What to do next. Who has a connection goes on with it if there is work, so that the end of one transaction and the
-    /// beginning of the next go out together.
-    fn next(&self, held: &mut Option<Session>) -> Option<Work> {
-        if let Some(session) = held.take() {
-            // Somebody who holds the lock for long waits for work himself.
-            match self.waiting.try_lock().ok().map(|mut waiting| (waiting.try_recv(), waiting)) {
-                Some((Ok(Message::Work(work)), _)) => {
-                    *held = Some(session.again());
-                    return Some(work);
-                }
-                Some((Ok(Message::Close), mut waiting)) => waiting.close(),
-                Some((Err(_), _)) | None => {}
+    async fn wait_and_run<P, C: Send + 'static>(
+        self: Arc<Self>,
+        kind: Kind,
+        since: Instant,
+        mut task: Box<dyn Task>,
+        (place, counted): (P, C),
+    ) {
+        match self.slots.get().await {
+            Ok(slot) => {
+                drop(place);
+                tokio::task::spawn_blocking(move || {
+                    self.run(kind, slot, since, task);
+                    drop(counted);
+                });
             }
-            self.put_back(session);
-        }
-        self.wait()
-    }
-
-    /// The thread that waits holds the lock, the others wait for it: one is woken per message. Who is told to close does so
-    /// under the same lock, since the next to hold it would wait for a message that never comes.
-    fn wait(&self) -> Option<Work> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match waiting.blocking_recv()? {
-                Message::Work(work) => return Some(work),
-                Message::Close => waiting.close(),
+            Err(error) => {
+                task.lost(match error {
+                    PoolError::Timeout(_) => Error::Busy,
+                    PoolError::Backend(_)
+                    | PoolError::Closed
+                    | PoolError::NoRuntimeSpecified
+                    | PoolError::PostCreateHook(_) => Error::Closed,
+                });
+                task.answer();
             }
         }
     }
 
-    fn write(&self, mut session: Session, since: Instant, mut task: Box<dyn Task>) -> Option<Session> {
-        session.begin_write(since);
+    fn run(&self, kind: Kind, slot: Object<Slots>, since: Instant, mut task: Box<dyn Task>) {
+        match (Session::new(Arc::clone(&self.server), slot, since), kind) {
+            (Ok(session), Kind::Write) => self.write(session, task),
+            (Ok(session), Kind::Read) => read(session, task),
+            (Err(error), _) => {
+                task.lost(error);
+                task.answer();
+            }
+        }
+    }
+
+    fn write(&self, mut session: Session, mut task: Box<dyn Task>) {
+        session.begin_write();
         let mut kept = task.run(&mut Tx::postgres(&mut session));
         if kept {
             kill::in_commit();
@@ -165,49 +209,32 @@ impl Shared {
                 kept = false;
             }
         }
+        // Who is told that it failed finds nothing locked.
         session.roll_back();
-        if !kept {
-            // Who is told that it failed finds nothing locked.
-            session.pause();
+        let gathers = kept && self.statistics.are_due();
+        if !gathers {
+            session.release();
+            return task.answer();
         }
         task.answer();
-        if kept
-            && session.is_sound()
-            && self.statistics.are_due()
-            && let Err(error) = statistics::gather(&mut session)
-        {
+        if let Err(error) = statistics::gather(&mut session) {
             tracing::warn!(%error, "the database's statistics could not be gathered; the server does it later");
         }
         session.roll_back();
-        session.is_sound().then_some(session)
+        session.release();
     }
+}
 
-    fn read(mut session: Session, since: Instant, mut task: Box<dyn Task>) -> Option<Session> {
-        session.begin_read(since);
-        // A write that nobody waited for is refused like any other.
-        if task.run(&mut Tx::postgres(&mut session))
-            && let Err(error) = session.settle()
-        {
-            task.lost(error);
-        }
-        // What was read is known; nobody needs to wait for the end.
-        task.answer();
-        session.roll_back();
-        session.is_sound().then_some(session)
+fn read(mut session: Session, mut task: Box<dyn Task>) {
+    session.begin_read();
+    // A write that nobody waited for is refused like any other.
+    if task.run(&mut Tx::postgres(&mut session))
+        && let Err(error) = session.settle()
+    {
+        task.lost(error);
     }
-
-    fn session(&self) -> Result<Session, Error> {
-        if let Some(session) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-            return Ok(session.again());
-        }
-        Session::connect(&self.server)
-    }
-
-    /// The connection waits for the next closure.
-    fn put_back(&self, mut session: Session) {
-        session.pause();
-        if session.is_sound() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
-        }
-    }
+    // What was read is known; nobody needs to wait for the end.
+    task.answer();
+    session.end_read();
+    session.release();
 }

@@ -1,10 +1,10 @@
-//! What shops and operators set, kept in memory. Invariant: a row is given from memory only to a closure for which a look at the
-//! database, sent after it was handed in, shows that nothing was set since the row was read.
+//! What shops and operators set, kept in memory. Invariant: a row is given from memory only to a closure for which a reading of the
+//! number of the last change, sent after it was handed in, shows that nothing was set since the row was read.
 //!
 //! Each payment needs the same rows again and again: key, shop, channel, revision, secrets (sealed), grants, gateway map.
-//! Their tables have a trigger that changes `settings_change` at the commit, so two transactions that see the same number see
-//! the same rows; one small statement stands for all of them. A closure that waited for a connection does not even ask: a look
-//! that another sent meanwhile is as good as its own.
+//! A transaction that writes to one of their tables ([`writes`]) changes `settings_change` with its commit, so two transactions that see
+//! the same number see the same rows; one small statement stands for all of them. A closure that waited for a connection does not even ask: a
+//! reading that another sent meanwhile is as good as its own.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -16,10 +16,38 @@ use crate::Value;
 /// Reads the number of the last change.
 pub(super) const CHANGE: &str = "SELECT change FROM settings_change";
 
+/// Changes it: to a number that no other transaction has. Whoever changes settings by hand must do the same.
+pub(super) const RAISE: &str =
+    "UPDATE settings_change SET change = txid_current() WHERE change <> txid_current()";
+
+/// The tables of what is kept in memory.
+pub(crate) const TABLES: &[&str] = &[
+    "shop",
+    "api_key",
+    "operator_key",
+    "plugin_grant",
+    "gateway_map",
+    "channel",
+    "channel_default",
+    "channel_secret",
+    "channel_revision",
+];
+
+/// Whether a statement writes to one of [`TABLES`].
+pub(super) fn writes(sql: &str) -> bool {
+    const WRITES: [&str; 3] = ["INSERT INTO ", "UPDATE ", "DELETE FROM "];
+    let named = |(at, write): (usize, &str)| {
+        let rest = sql.get(at.saturating_add(write.len())..).unwrap_or_default();
+        rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next().unwrap_or_default()
+    };
+    !sql.starts_with("SELECT")
+        && WRITES.iter().any(|write| sql.match_indices(write).any(|found| TABLES.contains(&named(found))))
+}
+
 /// At most so many answers of a number; the next one forgets the others.
 const ANSWERS_MAX: usize = 20_000;
 
-/// The answers that belong to the last two numbers, and the youngest look.
+/// The answers that belong to the last two numbers, and the youngest reading of the number.
 #[derive(Default)]
 pub(super) struct Settings {
     memory: Mutex<Memory>,
@@ -30,7 +58,7 @@ struct Memory {
     now: Kept,
     /// Of the number that was kept before: who began with it finds the rest of it here.
     before: Kept,
-    /// What the youngest look found, and a moment before it was sent.
+    /// What the youngest reading found, and a moment before it was sent.
     seen: Option<(Instant, i64)>,
     /// What was sent before this may be of another server.
     forgotten: Option<Instant>,
@@ -83,12 +111,12 @@ impl Settings {
         kept.answers.insert(question, Arc::new(rows));
     }
 
-    /// The number that a look found which was sent after this.
+    /// The number that a reading found which was sent after this.
     pub(super) fn number_since(&self, since: Instant) -> Option<i64> {
         self.memory().seen.filter(|(sent, _)| *sent > since).map(|(_, number)| number)
     }
 
-    /// A look that was sent then, or later, found this.
+    /// A reading that was sent then found this.
     pub(super) fn saw(&self, sent: Instant, number: i64) {
         let mut memory = self.memory();
         let later = |other: Option<Instant>| other.is_none_or(|other| sent > other);
@@ -136,12 +164,28 @@ mod tests {
     }
 
     #[test]
-    fn a_look_counts_for_who_came_before_it_and_the_youngest_wins() {
+    fn a_reading_counts_for_who_came_before_it_and_the_youngest_wins() {
         let (settings, now) = (Settings::default(), Instant::now());
         settings.saw(ms(now, 10), 7);
         settings.saw(ms(now, 9), 6);
         let found = [5, 10, 11].map(|at| settings.number_since(ms(now, at)));
         assert_eq!(found, [Some(7), None, None]);
+    }
+
+    #[test]
+    fn a_write_to_a_table_of_settings_is_recognized() {
+        for (sql, is_write) in [
+            ("INSERT INTO shop (id) VALUES ($1)", true),
+            ("UPDATE channel SET name = $1", true),
+            ("DELETE FROM channel_secret WHERE shop_id = $1", true),
+            ("WITH old AS (SELECT 1 FROM shop) DELETE FROM plugin_grant WHERE plugin_id = $1", true),
+            ("INSERT INTO payment (id) SELECT id FROM channel", false),
+            ("UPDATE job SET due_us = $1", false),
+            ("SELECT id FROM channel WHERE id = $1 FOR UPDATE", false),
+            ("INSERT INTO shopping (id) VALUES ($1)", false),
+        ] {
+            assert_eq!(writes(sql), is_write, "{sql}");
+        }
     }
 
     #[test]

@@ -1,11 +1,10 @@
-//! What PostgreSQL knows of a new database. Invariant: it is told once, early, and never in anybody's way.
+//! What PostgreSQL knows of a new database. Invariant: it is gathered once, early, and never in anybody's way.
 //!
 //! Statements are planned when a connection first runs them and are planned anew when there are statistics. Without any, all
 //! indexes of a small table cost the same, and a plan that reads the whole shop is as likely as one that reads a row. By
 //! itself the server looks at a new table after a minute or more, which a busy first minute feels.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
 
 use super::Session;
 use crate::{Error, Value, copy};
@@ -31,7 +30,7 @@ impl Statistics {
 pub(super) fn gather(session: &mut Session) -> Result<(), Error> {
     // 0 before PostgreSQL 14, -1 since.
     let known = "SELECT (reltuples > 0)::int::bigint FROM pg_class WHERE oid = 'payment'::regclass";
-    session.begin_write(Instant::now());
+    session.begin_write();
     if let Some(Ok(Value::Int(0))) = session.query(known, &[])?.first().map(|row| row.value(0)) {
         // Ours alone: the server warns of each that is not.
         let tables: Vec<_> = copy::columns().map(|(table, _)| table).collect();

@@ -123,7 +123,7 @@ pub fn start(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<Started, Error> {
             break;
         }
     }
-    Err(Error::Unique { what: "attempt_id".to_owned() })
+    Err(Error::Unique { what: "attempt_pkey".to_owned() })
 }
 
 /// The same for who holds the payment's lock and saw that nothing stands against it. If something does after all, that is

@@ -53,11 +53,6 @@ pub fn get(tx: &mut Tx<'_>, shop: ShopId, id: CallId) -> Result<Option<Call>, Er
     Call::select_opt(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
-/// A call by its id alone, for the operator's replay.
-pub fn get_of_any_shop(tx: &mut Tx<'_>, id: CallId) -> Result<Option<Call>, Error> {
-    Call::select_opt(tx, "WHERE id = $1", params![id])
-}
-
 /// A payment's calls, oldest first.
 pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<Vec<Call>, Error> {
     Call::select(tx, "WHERE shop_id = $1 AND payment_id = $2 ORDER BY id", params![shop, payment])
@@ -65,8 +60,8 @@ pub fn of_payment(tx: &mut Tx<'_>, shop: ShopId, payment: PaymentId) -> Result<V
 
 /// Forgets up to `limit` records whose time is over; their digests stay. Tells how many.
 pub fn forget(tx: &mut Tx<'_>, now_us: i64, limit: i64) -> Result<u64, Error> {
-    let sql = "WITH old AS MATERIALIZED (SELECT id FROM call WHERE record IS NOT NULL AND kept_until_us <= $1 \
-               ORDER BY kept_until_us LIMIT $2) UPDATE call SET record = NULL WHERE id IN (SELECT id FROM old)";
+    let sql = "WITH old AS MATERIALIZED (SELECT shop_id, id FROM call WHERE record IS NOT NULL AND kept_until_us <= $1 \
+               ORDER BY kept_until_us LIMIT $2) UPDATE call SET record = NULL WHERE (shop_id, id) IN (SELECT shop_id, id FROM old)";
     tx.execute(sql, params![now_us, limit])
 }
 
@@ -77,7 +72,7 @@ pub fn last_of_all_shops(
     plugin_digests: Option<&[String]>,
     limit: i64,
 ) -> Result<Vec<Call>, Error> {
-    let newest = "ORDER BY at_us DESC, id DESC LIMIT";
+    let newest = "ORDER BY at_us DESC, id DESC, shop_id LIMIT";
     let Some(plugin_digests) = plugin_digests else {
         return Call::select(tx, &format!("WHERE record IS NOT NULL {newest} $1"), params![limit]);
     };

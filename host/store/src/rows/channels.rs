@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use payhost_core::id::{ChannelId, ShopId};
 
-use super::{Mode, scoped};
+use super::{After, Mode, scoped};
 use crate::table::{Table, table, word};
 use crate::{Error, Json, Later, Sealed, Tx, params};
 
@@ -157,11 +157,6 @@ pub fn ask_hold(tx: &mut Tx<'_>, shop: ShopId, id: ChannelId) -> Result<Later<Ch
     tx.query_later(&sql, params![shop, id], |row| row.get(0))
 }
 
-/// A channel by its id alone, for jobs and for notices that gateways send.
-pub fn get_of_any_shop(tx: &mut Tx<'_>, id: ChannelId) -> Result<Option<Channel>, Error> {
-    Channel::select_opt(tx, "WHERE id = $1", params![id])
-}
-
 /// A shop's channels, oldest first; `removed` says whether those that were removed or all others.
 pub fn list(tx: &mut Tx<'_>, shop: ShopId, removed: bool) -> Result<Vec<Channel>, Error> {
     let not = if removed { "NOT " } else { "" };
@@ -178,7 +173,7 @@ pub fn of_plugin_of_any_shop(
     let of_plugin = "WHERE plugin_id = $1 AND removed_us IS NULL";
     let sql = format!("SELECT COUNT(*) FROM channel {of_plugin}");
     let count = tx.query_one(&sql, params![plugin], |row| row.get(0))?;
-    let tail = format!("{of_plugin} ORDER BY id LIMIT $2");
+    let tail = format!("{of_plugin} ORDER BY id, shop_id LIMIT $2");
     Ok((count, Channel::select(tx, &tail, params![plugin, limit])?))
 }
 
@@ -186,7 +181,7 @@ pub fn of_plugin_of_any_shop(
 pub fn in_use(
     tx: &mut Tx<'_>,
     scope: Option<(ShopId, Mode)>,
-    after: &str,
+    after: After<'_>,
     limit: i64,
 ) -> Result<Vec<Channel>, Error> {
     let condition =
@@ -373,17 +368,17 @@ pub fn awaited_revisions(
     tx.query(sql, params![shop, channel, limit], |row| row.get(0))
 }
 
-/// Channels behind `after` with secrets that were retired before a time, in the order of their ids.
+/// Channels of all shops with secrets that were retired before a time, in the order of shop and id, behind one of them.
 pub fn with_retired_secrets(
     tx: &mut Tx<'_>,
     before_us: i64,
-    after: Option<ChannelId>,
+    after: Option<(ShopId, ChannelId)>,
     limit: i64,
 ) -> Result<Vec<(ShopId, ChannelId)>, Error> {
-    let sql = "SELECT DISTINCT shop_id, channel_id FROM channel_secret WHERE retired_us < $1 AND channel_id > $2 \
-               ORDER BY channel_id LIMIT $3";
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    tx.query(sql, params![before_us, after, limit], |row| Ok((row.get(0)?, row.get(1)?)))
+    let sql = "SELECT DISTINCT shop_id, channel_id FROM channel_secret WHERE retired_us < $1 \
+               AND (shop_id, channel_id) > ($2, $3) ORDER BY shop_id, channel_id LIMIT $4";
+    let (shop, channel) = after.map(|(shop, id)| (shop.to_string(), id.to_string())).unwrap_or_default();
+    tx.query(sql, params![before_us, shop, channel, limit], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Destroys the secrets of a channel that were retired before a time and that no payment needs any more: none that holds

@@ -82,15 +82,9 @@ pub fn ask(tx: &mut Tx<'_>, shop: ShopId, id: CheckoutId) -> Result<Later<Checko
     Checkout::select_later(tx, "WHERE shop_id = $1 AND id = $2", params![shop, id])
 }
 
-/// A checkout by its id alone, for the page that the gateway sends the buyer back to.
-pub fn get_of_any_shop(tx: &mut Tx<'_>, id: CheckoutId) -> Result<Option<Checkout>, Error> {
-    Checkout::select_opt(tx, "WHERE id = $1", params![id])
-}
-
-/// A checkout by the order number that its gateway got, for the notices that name nothing else. Whose it is, the caller
-/// must compare.
-pub fn by_order_ref_of_any_shop(tx: &mut Tx<'_>, order_ref: &str) -> Result<Option<Checkout>, Error> {
-    Checkout::select_opt(tx, "WHERE order_ref = $1", params![order_ref])
+/// A checkout by the order number that its gateway got, for notices, which name nothing else.
+pub fn by_order_ref(tx: &mut Tx<'_>, shop: ShopId, order_ref: &str) -> Result<Option<Checkout>, Error> {
+    Checkout::select_opt(tx, "WHERE shop_id = $1 AND order_ref = $2", params![shop, order_ref])
 }
 
 /// A payment's checkouts, oldest first.

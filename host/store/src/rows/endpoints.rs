@@ -8,7 +8,7 @@
 use payhost_core::id::{EndpointId, ShopId};
 use serde::{Deserialize, Serialize};
 
-use super::{Mode, scoped};
+use super::{After, Mode, scoped};
 use crate::table::{Table, table};
 use crate::{Error, Json, Later, Sealed, Tx, params};
 
@@ -143,7 +143,7 @@ pub fn update(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<(), Error> {
 pub fn switched_off(
     tx: &mut Tx<'_>,
     scope: Option<(ShopId, Mode)>,
-    after: &str,
+    after: After<'_>,
     limit: i64,
 ) -> Result<Vec<Endpoint>, Error> {
     let condition = "enabled = 0 AND disabled_reason IS NOT NULL AND deleted_us IS NULL AND \

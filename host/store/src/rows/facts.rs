@@ -66,14 +66,15 @@ impl Recorded {
 
 /// Writes a fact and its ledger lines, unless it is known by (channel, kind, reference, sequence).
 pub fn record(tx: &mut Tx<'_>, fact: &FactRow) -> Result<Recorded, Error> {
-    let tail = " ON CONFLICT (channel_id, kind, gateway_ref, sequence) DO NOTHING";
+    let tail = " ON CONFLICT (shop_id, channel_id, kind, gateway_ref, sequence) DO NOTHING";
     if fact.insert_with(tx, tail)? > 0 {
         ledger::write(tx, fact)?;
         return Ok(Recorded::New);
     }
-    let tail = "WHERE channel_id = $1 AND kind = $2 AND gateway_ref = $3 AND sequence = $4";
-    let known =
-        FactRow::select_opt(tx, tail, params![fact.channel_id, fact.kind, fact.gateway_ref, fact.sequence])?;
+    let tail = "WHERE shop_id = $1 AND channel_id = $2 AND kind = $3 AND gateway_ref = $4 AND sequence = $5";
+    let f = fact;
+    let values = params![f.shop_id, f.channel_id, f.kind, f.gateway_ref, f.sequence];
+    let known = FactRow::select_opt(tx, tail, values)?;
     known.map(|known| Recorded::Known(Box::new(known))).ok_or(Error::NotFound { what: "fact" })
 }
 

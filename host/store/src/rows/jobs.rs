@@ -44,10 +44,10 @@ table! {
         lane: Lane,
         /// What to do.
         kind: String,
-        /// What it is about: there is one job per key.
+        /// What it is about: a shop has one job per key.
         key: String,
-        /// Whose, if it is a shop's.
-        shop_id: Option<ShopId>,
+        /// Whose.
+        shop_id: ShopId,
         /// What the doer needs to know.
         payload: Json,
         /// When to do it; while it is being done: when to do it again if nothing is heard.
@@ -93,8 +93,8 @@ pub struct NewJob<'a> {
     pub kind: &'a str,
     /// What it is about.
     pub key: &'a str,
-    /// Whose, if it is a shop's.
-    pub shop_id: Option<ShopId>,
+    /// Whose.
+    pub shop_id: ShopId,
     /// What the doer needs to know.
     pub payload: Json,
     /// When to do it.
@@ -107,7 +107,7 @@ pub struct NewJob<'a> {
 /// done or dead → it starts anew.
 pub fn enqueue(tx: &mut Tx<'_>, job: &NewJob<'_>, now_us: i64) -> Result<(), Error> {
     let sql = "INSERT INTO job (id, lane, kind, key, shop_id, payload, due_us, tries, state, created_us, updated_us) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 'waiting', $8, $8) ON CONFLICT (key) DO UPDATE SET \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 'waiting', $8, $8) ON CONFLICT (shop_id, key) DO UPDATE SET \
                kind = excluded.kind, payload = excluded.payload, updated_us = excluded.updated_us, state = 'waiting', \
                due_us = CASE WHEN job.state <> 'waiting' THEN excluded.due_us \
                    WHEN job.lease_token IS NOT NULL OR job.due_us < excluded.due_us THEN job.due_us \
@@ -130,8 +130,8 @@ const WALK: i64 = 256;
 /// What is due in a lane, as far as one look sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// Shops with something due (`None`: the host itself), in no order, each once, and how many of its jobs there may be.
-    pub shops: Vec<(Option<ShopId>, i64)>,
+    /// Shops with something due, in no order, each once, and how many of its jobs there may be.
+    pub shops: Vec<(ShopId, i64)>,
     /// Where the next look goes on.
     pub walked: Option<ShopId>,
     /// When the next job falls due, if none is.
@@ -148,11 +148,7 @@ pub fn look(tx: &mut Tx<'_>, lane: Lane, now_us: i64, walked: Option<ShopId>) ->
     }
     ends(tx, lane, now_us, ("DESC ", NEWEST), &mut found)?;
     let (shops, walked) = walk(tx, lane, now_us, walked)?;
-    found.extend(shops.into_iter().map(|shop| (Some(shop), 0)));
-    let own = "SELECT 1 FROM job WHERE lane = $1 AND shop_id IS NULL AND state = 'waiting' AND due_us <= $2 LIMIT 1";
-    if tx.query_opt(own, params![lane, now_us], |_| Ok(()))?.is_some() {
-        found.insert(None, 0);
-    }
+    found.extend(shops.into_iter().map(|shop| (shop, 0)));
     // How many there are of each was not counted.
     Ok(Due { shops: found.into_keys().map(|shop| (shop, i64::MAX)).collect(), walked, next_us: None })
 }
@@ -163,13 +159,13 @@ fn ends(
     lane: Lane,
     now_us: i64,
     (order, limit): (&str, i64),
-    found: &mut HashMap<Option<ShopId>, i64>,
+    found: &mut HashMap<ShopId, i64>,
 ) -> Result<i64, Error> {
     let sql = format!(
         "SELECT shop_id FROM job WHERE lane = $1 AND state = 'waiting' AND tries >= 0 AND due_us <= $2 \
          ORDER BY due_us {order}LIMIT $3"
     );
-    let shops = tx.query(&sql, params![lane, now_us, limit], |row| row.get::<Option<ShopId>>(0))?;
+    let shops = tx.query(&sql, params![lane, now_us, limit], |row| row.get::<ShopId>(0))?;
     let count = i64::try_from(shops.len()).unwrap_or(i64::MAX);
     for shop in shops {
         let jobs = found.entry(shop).or_insert(0_i64);
@@ -223,7 +219,7 @@ pub struct Claim<'a> {
 }
 
 /// Claims due jobs of shops, of each up to so many, the earliest first.
-pub fn claim(tx: &mut Tx<'_>, by: &Claim<'_>, shops: &[(Option<ShopId>, i64)]) -> Result<Vec<Job>, Error> {
+pub fn claim(tx: &mut Tx<'_>, by: &Claim<'_>, shops: &[(ShopId, i64)]) -> Result<Vec<Job>, Error> {
     let mut asked = Vec::with_capacity(shops.len());
     for (shop, limit) in shops {
         asked.push(claim_of(tx, by, *shop, *limit)?);
@@ -237,29 +233,18 @@ pub fn claim(tx: &mut Tx<'_>, by: &Claim<'_>, shops: &[(Option<ShopId>, i64)]) -
     Ok(jobs)
 }
 
-fn claim_of(tx: &mut Tx<'_>, by: &Claim<'_>, shop: Option<ShopId>, limit: i64) -> Result<Later<Job>, Error> {
+fn claim_of(tx: &mut Tx<'_>, by: &Claim<'_>, shop: ShopId, limit: i64) -> Result<Later<Job>, Error> {
     let Claim { lane, now_us, lease_until_us, token } = *by;
-    let mut values: Vec<Value> = params![lane].to_vec();
-    let of = match shop {
-        Some(shop) => {
-            values.push(shop.to_value());
-            "= $2"
-        }
-        None => "IS NULL",
-    };
-    let at = values.len();
-    values.extend([now_us.to_value(), limit.to_value(), lease_until_us.to_value(), token.to_value()]);
-    let [now, limit, lease, token] = [1, 2, 3, 4].map(|more: usize| at.saturating_add(more));
     // Materialized, so that PostgreSQL looks for due jobs once: a subquery that locks could run again and claim more.
     let sql = format!(
-        "WITH due AS MATERIALIZED (SELECT id FROM job WHERE lane = $1 AND shop_id {of} AND state = 'waiting' \
-         AND due_us <= ${now} ORDER BY due_us LIMIT ${limit}{}) \
-         UPDATE job SET due_us = ${lease}, lease_until_us = ${lease}, lease_token = ${token}, tries = tries + 1, \
-         updated_us = ${now} WHERE id IN (SELECT id FROM due) RETURNING {}",
+        "WITH due AS MATERIALIZED (SELECT id FROM job WHERE lane = $1 AND shop_id = $2 AND state = 'waiting' \
+         AND due_us <= $3 ORDER BY due_us LIMIT $4{}) \
+         UPDATE job SET due_us = $5, lease_until_us = $5, lease_token = $6, tries = tries + 1, \
+         updated_us = $3 WHERE shop_id = $2 AND id IN (SELECT id FROM due) RETURNING {}",
         tx.for_update_skip_locked(),
         Job::COLUMNS,
     );
-    tx.query_later(&sql, &values, Job::read)
+    tx.query_later(&sql, params![lane, shop, now_us, limit, lease_until_us, token], Job::read)
 }
 
 // A row that is named by its key has its state compared as a parameter: beside a literal PostgreSQL may take the partial index
@@ -267,35 +252,41 @@ fn claim_of(tx: &mut Tx<'_>, by: &Claim<'_>, shop: Option<ShopId>, limit: i64) -
 
 /// Ends a job (or, if it was enqueued meanwhile, lets it wait for its next time). `false`: somebody else has it now.
 #[must_use = "false means that this work was fenced off"]
-pub fn finish(tx: &mut Tx<'_>, id: JobId, token: &str, now_us: i64) -> Result<bool, Error> {
+pub fn finish(tx: &mut Tx<'_>, (shop, id): (ShopId, JobId), token: &str, now_us: i64) -> Result<bool, Error> {
     let sql = "UPDATE job SET state = CASE WHEN again_us IS NULL THEN 'done' ELSE 'waiting' END, \
                due_us = COALESCE(again_us, due_us), tries = CASE WHEN again_us IS NULL THEN tries ELSE 0 END, \
                again_us = NULL, lease_until_us = NULL, lease_token = NULL, last_error = NULL, silent_us = NULL, updated_us = $1 \
-               WHERE id = $2 AND lease_token = $3 AND state = $4";
-    tx.execute(sql, params![now_us, id, token, JobState::Waiting]).map(|rows| rows == 1)
+               WHERE shop_id = $2 AND id = $3 AND lease_token = $4 AND state = $5";
+    tx.execute(sql, params![now_us, shop, id, token, JobState::Waiting]).map(|rows| rows == 1)
 }
 
 /// Puts a job off. `false`: somebody else has it now.
 #[must_use = "false means that this work was fenced off"]
 pub fn retry_at(
     tx: &mut Tx<'_>,
-    (id, token): (JobId, &str),
+    (shop, id, token): (ShopId, JobId, &str),
     due_us: i64,
     error: Option<&Sealed>,
     now_us: i64,
 ) -> Result<bool, Error> {
     let sql = "UPDATE job SET due_us = CASE WHEN again_us < $1 THEN again_us ELSE $1 END, again_us = NULL, \
                lease_until_us = NULL, lease_token = NULL, last_error = $2, updated_us = $3 \
-               WHERE id = $4 AND lease_token = $5 AND state = $6";
-    tx.execute(sql, params![due_us, error, now_us, id, token, JobState::Waiting]).map(|rows| rows == 1)
+               WHERE shop_id = $4 AND id = $5 AND lease_token = $6 AND state = $7";
+    tx.execute(sql, params![due_us, error, now_us, shop, id, token, JobState::Waiting]).map(|rows| rows == 1)
 }
 
 /// Gives a job up. `false`: somebody else has it now.
 #[must_use = "false means that this work was fenced off"]
-pub fn give_up(tx: &mut Tx<'_>, id: JobId, token: &str, error: &Sealed, now_us: i64) -> Result<bool, Error> {
+pub fn give_up(
+    tx: &mut Tx<'_>,
+    (shop, id): (ShopId, JobId),
+    token: &str,
+    error: &Sealed,
+    now_us: i64,
+) -> Result<bool, Error> {
     let sql = "UPDATE job SET state = 'dead', again_us = NULL, lease_until_us = NULL, lease_token = NULL, \
-               last_error = $1, updated_us = $2 WHERE id = $3 AND lease_token = $4 AND state = $5";
-    tx.execute(sql, params![error, now_us, id, token, JobState::Waiting]).map(|rows| rows == 1)
+               last_error = $1, updated_us = $2 WHERE shop_id = $3 AND id = $4 AND lease_token = $5 AND state = $6";
+    tx.execute(sql, params![error, now_us, shop, id, token, JobState::Waiting]).map(|rows| rows == 1)
 }
 
 /// When the next job falls due (perhaps in the past).
@@ -315,46 +306,51 @@ fn next_due_in(tx: &mut Tx<'_>, lane: Lane) -> Result<Option<i64>, Error> {
 }
 
 /// The job of a key.
-pub fn get(tx: &mut Tx<'_>, key: &str) -> Result<Option<Job>, Error> {
-    Job::select_opt(tx, "WHERE key = $1", params![key])
+pub fn get(tx: &mut Tx<'_>, shop: ShopId, key: &str) -> Result<Option<Job>, Error> {
+    Job::select_opt(tx, "WHERE shop_id = $1 AND key = $2", params![shop, key])
 }
 
 /// Notes that the gateway did not answer a job (`None`: that it did). Tells whether no job of the gateway waits for an answer
 /// for longer.
-pub fn silence(tx: &mut Tx<'_>, key: &str, gateway: Option<&str>, now_us: i64) -> Result<bool, Error> {
+pub fn silence(
+    tx: &mut Tx<'_>,
+    (shop, key): (ShopId, &str),
+    gateway: Option<&str>,
+    now_us: i64,
+) -> Result<bool, Error> {
     let Some(gateway) = gateway else {
-        let sql = "UPDATE job SET silent_us = NULL WHERE key = $1 AND silent_us IS NOT NULL";
-        return tx.execute(sql, params![key]).map(|_| false);
+        let sql = "UPDATE job SET silent_us = NULL WHERE shop_id = $1 AND key = $2 AND silent_us IS NOT NULL";
+        return tx.execute(sql, params![shop, key]).map(|_| false);
     };
-    let sql =
-        "UPDATE job SET gateway = $1, silent_us = COALESCE(silent_us, $2) WHERE key = $3 AND state = $4";
-    tx.execute(sql, params![gateway, now_us, key, JobState::Waiting])?;
-    let sql = "SELECT key FROM job WHERE gateway = $1 AND silent_us IS NOT NULL AND state = 'waiting' \
-               ORDER BY silent_us, id LIMIT 1";
-    let oldest: Option<String> = tx.query_opt(sql, params![gateway], |row| row.get(0))?;
-    Ok(oldest.as_deref() == Some(key))
+    let sql = "UPDATE job SET gateway = $1, silent_us = COALESCE(silent_us, $2) \
+               WHERE shop_id = $3 AND key = $4 AND state = $5";
+    tx.execute(sql, params![gateway, now_us, shop, key, JobState::Waiting])?;
+    let sql = "SELECT shop_id, key FROM job WHERE gateway = $1 AND silent_us IS NOT NULL AND state = 'waiting' \
+               ORDER BY silent_us, id, shop_id LIMIT 1";
+    let oldest = tx.query_opt(sql, params![gateway], |row| Ok((row.get(0)?, row.get::<String>(1)?)))?;
+    Ok(oldest.is_some_and(|oldest| oldest == (shop, key.to_owned())))
 }
 
 /// The gateway answers again: its waiting jobs fall due, one every `apart_us`, but none sooner than `rest_us` after it asked,
 /// so that one that is never answered does not ask without a pause. Tells how many.
 pub fn wake(tx: &mut Tx<'_>, gateway: &str, now_us: i64, apart_us: i64, rest_us: i64) -> Result<u64, Error> {
     let sql = "UPDATE job SET due_us = woken.due_us, silent_us = NULL FROM \
-               (SELECT id, CASE WHEN slot_us < updated_us + $1 THEN updated_us + $1 ELSE slot_us END AS due_us FROM \
-               (SELECT id, updated_us, $2 + (ROW_NUMBER() OVER (ORDER BY silent_us, id) - 1) * $3 AS slot_us FROM job \
+               (SELECT shop_id, id, CASE WHEN slot_us < updated_us + $1 THEN updated_us + $1 ELSE slot_us END AS due_us FROM \
+               (SELECT shop_id, id, updated_us, $2 + (ROW_NUMBER() OVER (ORDER BY silent_us, id, shop_id) - 1) * $3 AS slot_us FROM job \
                WHERE gateway = $4 AND silent_us IS NOT NULL AND state = 'waiting' AND lease_token IS NULL) AS slots) \
-               AS woken WHERE job.id = woken.id AND job.due_us > woken.due_us AND job.lease_token IS NULL";
+               AS woken WHERE job.shop_id = woken.shop_id AND job.id = woken.id AND job.due_us > woken.due_us AND job.lease_token IS NULL";
     tx.execute(sql, params![rest_us, now_us, apart_us, gateway])
 }
 
 /// Takes a job back that nobody began.
-pub fn take_back(tx: &mut Tx<'_>, key: &str) -> Result<(), Error> {
-    let sql = "DELETE FROM job WHERE key = $1 AND state = 'waiting' AND lease_token IS NULL";
-    tx.execute(sql, params![key]).map(|_| ())
+pub fn take_back(tx: &mut Tx<'_>, shop: ShopId, key: &str) -> Result<(), Error> {
+    let sql = "DELETE FROM job WHERE shop_id = $1 AND key = $2 AND state = 'waiting' AND lease_token IS NULL";
+    tx.execute(sql, params![shop, key]).map(|_| ())
 }
 
 /// Forgets up to `limit` jobs that were done before a time; tells how many.
 pub fn purge_done(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
-    let sql = "WITH old AS MATERIALIZED (SELECT id FROM job WHERE state = 'done' AND updated_us < $1 \
-               ORDER BY updated_us LIMIT $2) DELETE FROM job WHERE state = 'done' AND id IN (SELECT id FROM old)";
+    let sql = "WITH old AS MATERIALIZED (SELECT shop_id, id FROM job WHERE state = 'done' AND updated_us < $1 \
+               ORDER BY updated_us LIMIT $2) DELETE FROM job WHERE state = 'done' AND (shop_id, id) IN (SELECT shop_id, id FROM old)";
     tx.execute(sql, params![before_us, limit])
 }

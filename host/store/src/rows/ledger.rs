@@ -1,10 +1,10 @@
 //! `ledger_entry`: double entry. Invariant: the lines of every fact sum to zero, so every payment, shop and the whole do.
-//! Lines are written by [`super::facts::record`] alone; the database lets in only the two lines that a fact demands, and
-//! only both of them (`ledger_entry_follows_fact` and the foreign key on `against`, see the migrations).
+//! Lines are written by [`super::facts::record`] alone; the database accepts only the two lines that a fact requires, and only both of
+//! them: each repeats its fact's kind and amount under a foreign key, a CHECK compares, and `against` is a foreign key, too.
 
-use payhost_core::Currency;
 use payhost_core::id::{FactId, PaymentId, ShopId};
 use payhost_core::ledger::{Line, lines};
+use payhost_core::{Currency, FactKind};
 
 use super::facts::FactRow;
 use crate::table::{Table, table};
@@ -29,6 +29,10 @@ table! {
         currency: Currency,
         /// When it was written.
         created_us: i64,
+        /// The fact's kind, which says what the line must be.
+        fact_kind: FactKind,
+        /// The fact's amount.
+        fact_amount: i64,
     }
 }
 
@@ -46,6 +50,8 @@ pub(super) fn write(tx: &mut Tx<'_>, fact: &FactRow) -> Result<(), Error> {
             amount: line.amount,
             currency: fact.currency,
             created_us: fact.created_us,
+            fact_kind: fact.kind,
+            fact_amount: fact.amount,
         }
     };
     LedgerEntry::insert_all_later(&lines.iter().map(entry).collect::<Vec<_>>(), tx)

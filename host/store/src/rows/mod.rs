@@ -11,6 +11,7 @@ pub mod endpoints;
 pub mod events;
 pub mod facts;
 pub mod gateway_map;
+pub mod host_jobs;
 pub mod idempotency;
 pub mod in_use;
 pub mod jobs;
@@ -24,7 +25,7 @@ pub mod shops;
 use payhost_core::id::ShopId;
 
 use crate::table::{Table, word};
-use crate::{Error, ToValue, Tx, Value};
+use crate::{Error, ToValue, Tx, Value, params};
 
 word! {
     /// Test or live money.
@@ -36,24 +37,35 @@ word! {
     }
 }
 
-/// Rows that meet a condition, of a shop and mode or of all shops, in the order of their ids, behind one of them (empty: from the
-/// first). For lists over all shops, which only the operator sees.
+/// The row of a list over shops that the next page begins after. Such a list is ordered by id and shop, since an id is unique within
+/// its shop only. Empty: before the first.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct After<'a> {
+    /// The row's id.
+    pub id: &'a str,
+    /// Its shop's id.
+    pub shop: &'a str,
+}
+
+/// A page of the rows that meet a condition, of a shop and mode or of all shops. Only operators see lists over all shops.
 fn scoped<T: Table>(
     tx: &mut Tx<'_>,
     scope: Option<(ShopId, Mode)>,
     condition: &str,
-    after: &str,
+    after: After<'_>,
     limit: i64,
 ) -> Result<Vec<T>, Error> {
-    let mut values: Vec<Value> = vec![after.to_owned().to_value()];
+    let mut values: Vec<Value> = params![after.id, after.shop].to_vec();
     let mut of_shop = "";
     if let Some((shop, mode)) = scope {
         values.extend([shop.to_value(), mode.to_value()]);
-        of_shop = " AND shop_id = $2 AND mode = $3";
+        of_shop = " AND shop_id = $3 AND mode = $4";
     }
     values.push(limit.to_value());
     let last = values.len();
-    T::select(tx, &format!("WHERE {condition} AND id > $1{of_shop} ORDER BY id LIMIT ${last}"), &values)
+    let tail =
+        format!("WHERE {condition} AND (id, shop_id) > ($1, $2){of_shop} ORDER BY id, shop_id LIMIT ${last}");
+    T::select(tx, &tail, &values)
 }
 
 /// How often an insert that met a row which was gone when it was read is tried. Each round needs another transaction to end

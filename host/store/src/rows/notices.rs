@@ -4,7 +4,7 @@
 
 use payhost_core::id::{ChannelId, NoticeId, PaymentId, ShopId};
 
-use super::{Mode, scoped};
+use super::{After, Mode, scoped};
 use crate::table::{Table, table, word};
 use crate::{Error, Sealed, ToValue, Tx, Value, params};
 
@@ -124,20 +124,20 @@ table! {
 
 /// Keeps a message. One that is known is counted, and the known row is answered.
 pub fn keep(tx: &mut Tx<'_>, notice: &Notice) -> Result<Option<Notice>, Error> {
-    if notice.insert_with(tx, " ON CONFLICT (channel_id, digest) DO NOTHING")? > 0 {
+    if notice.insert_with(tx, " ON CONFLICT (shop_id, channel_id, digest) DO NOTHING")? > 0 {
         return Ok(None);
     }
     let sql = format!(
-        "UPDATE notice SET times = times + 1 WHERE channel_id = $1 AND digest = $2 RETURNING {}",
+        "UPDATE notice SET times = times + 1 WHERE shop_id = $1 AND channel_id = $2 AND digest = $3 RETURNING {}",
         Notice::COLUMNS
     );
-    tx.query_one(&sql, params![notice.channel_id, notice.digest], Notice::read).map(Some)
+    tx.query_one(&sql, params![notice.shop_id, notice.channel_id, notice.digest], Notice::read).map(Some)
 }
 
 /// Whether a message is known.
-pub fn is_known(tx: &mut Tx<'_>, channel: ChannelId, digest: &str) -> Result<bool, Error> {
-    let sql = "SELECT 1 FROM notice WHERE channel_id = $1 AND digest = $2";
-    Ok(tx.query_opt(sql, params![channel, digest], |row| row.get::<i64>(0))?.is_some())
+pub fn is_known(tx: &mut Tx<'_>, shop: ShopId, channel: ChannelId, digest: &str) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM notice WHERE shop_id = $1 AND channel_id = $2 AND digest = $3";
+    Ok(tx.query_opt(sql, params![shop, channel, digest], |row| row.get::<i64>(0))?.is_some())
 }
 
 /// Messages and their bytes.
@@ -158,9 +158,15 @@ impl Amount {
 
 /// What came to a channel since a time from addresses that its plugin does not list, and names no order of the shop (or was not
 /// read yet); counted up to `most` messages.
-pub fn strange(tx: &mut Tx<'_>, channel: ChannelId, since_us: i64, most: i64) -> Result<Amount, Error> {
-    let what = "channel_id = $1 AND created_us > $2 AND listed = 0 AND order_ref IS NULL LIMIT $3";
-    amount(tx, what, params![channel, since_us, most])
+pub fn strange(
+    tx: &mut Tx<'_>,
+    (shop, channel): (ShopId, ChannelId),
+    since_us: i64,
+    most: i64,
+) -> Result<Amount, Error> {
+    let what =
+        "shop_id = $1 AND channel_id = $2 AND created_us > $3 AND listed = 0 AND order_ref IS NULL LIMIT $4";
+    amount(tx, what, params![shop, channel, since_us, most])
 }
 
 /// What is kept about a payment from addresses that no plugin lists, whichever of its order numbers it names, and no person put
@@ -200,34 +206,29 @@ pub fn remove(tx: &mut Tx<'_>, shop: ShopId, id: NoticeId, from: NoticeState) ->
     tx.execute(sql, params![shop, id, from]).map(|rows| rows == 1)
 }
 
-/// A notice by its id alone, for the operator.
-pub fn get_of_any_shop(tx: &mut Tx<'_>, id: NoticeId) -> Result<Option<Notice>, Error> {
-    Notice::select_opt(tx, "WHERE id = $1", params![id])
-}
-
 /// Throws away up to `limit` notices that came before a time, are over, and name no order of ours. Tells how many.
 pub fn forget_strange(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
-    let sql = "WITH old AS MATERIALIZED (SELECT id FROM notice WHERE created_us < $1 AND order_ref IS NULL \
+    let sql = "WITH old AS MATERIALIZED (SELECT shop_id, id FROM notice WHERE created_us < $1 AND order_ref IS NULL \
                AND payment_id IS NULL AND state IN ('refused', 'unknown_order', 'unreadable', 'ignored') \
                AND (forward IS NULL OR forward <> 'waiting') ORDER BY created_us LIMIT $2) \
-               DELETE FROM notice WHERE id IN (SELECT id FROM old)";
+               DELETE FROM notice WHERE (shop_id, id) IN (SELECT shop_id, id FROM old)";
     tx.execute(sql, params![before_us, limit])
 }
 
 /// Throws away up to `limit` notices that came before a time from addresses that no plugin lists, were not believed, and that no
 /// person decided about. Tells how many.
 pub fn forget_unbelieved(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
-    let sql = "WITH old AS MATERIALIZED (SELECT id FROM notice WHERE created_us < $1 AND listed = 0 \
+    let sql = "WITH old AS MATERIALIZED (SELECT shop_id, id FROM notice WHERE created_us < $1 AND listed = 0 \
                AND state IN ('mismatched', 'held', 'unconfirmed') ORDER BY created_us LIMIT $2) \
-               DELETE FROM notice WHERE id IN (SELECT id FROM old)";
+               DELETE FROM notice WHERE (shop_id, id) IN (SELECT shop_id, id FROM old)";
     tx.execute(sql, params![before_us, limit])
 }
 
 /// Throws away up to `limit` messages that came before a time and are over; what they did stays. Tells how many.
 pub fn forget(tx: &mut Tx<'_>, before_us: i64, limit: i64) -> Result<u64, Error> {
-    let sql = "WITH old AS MATERIALIZED (SELECT id FROM notice WHERE created_us < $1 AND raw IS NOT NULL \
+    let sql = "WITH old AS MATERIALIZED (SELECT shop_id, id FROM notice WHERE created_us < $1 AND raw IS NOT NULL \
                AND state IN ('applied', 'ignored', 'dismissed') ORDER BY created_us LIMIT $2) \
-               UPDATE notice SET raw = NULL, reading = NULL WHERE id IN (SELECT id FROM old)";
+               UPDATE notice SET raw = NULL, reading = NULL WHERE (shop_id, id) IN (SELECT shop_id, id FROM old)";
     tx.execute(sql, params![before_us, limit])
 }
 
@@ -294,14 +295,14 @@ pub fn list(tx: &mut Tx<'_>, shop: ShopId, filter: &Filter) -> Result<Vec<Notice
 pub fn for_a_person(
     tx: &mut Tx<'_>,
     scope: Option<(ShopId, Mode)>,
-    after: &str,
+    after: After<'_>,
     limit: i64,
 ) -> Result<Vec<Notice>, Error> {
     let condition = "state IN ('mismatched', 'held', 'unconfirmed', 'unreadable') \
         AND (payment_id IS NULL OR NOT EXISTS (SELECT 1 FROM notice AS other WHERE other.shop_id = notice.shop_id \
              AND other.payment_id = notice.payment_id AND other.id < notice.id \
              AND other.state IN ('mismatched', 'held', 'unconfirmed', 'unreadable'))) \
-        AND (payment_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM notice AS other WHERE other.channel_id = notice.channel_id \
+        AND (payment_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM notice AS other WHERE other.shop_id = notice.shop_id AND other.channel_id = notice.channel_id \
              AND other.payment_id IS NULL AND other.id < notice.id \
              AND other.state IN ('mismatched', 'held', 'unconfirmed', 'unreadable')))";
     scoped(tx, scope, condition, after, limit)
@@ -317,8 +318,8 @@ pub fn waiting_with(tx: &mut Tx<'_>, notice: &Notice) -> Result<i64, Error> {
             tx.query_one(&sql, params![notice.shop_id, payment], |row| row.get(0))
         }
         None => {
-            let sql = format!("{waits} AND channel_id = $1 AND payment_id IS NULL");
-            tx.query_one(&sql, params![notice.channel_id], |row| row.get(0))
+            let sql = format!("{waits} AND shop_id = $1 AND channel_id = $2 AND payment_id IS NULL");
+            tx.query_one(&sql, params![notice.shop_id, notice.channel_id], |row| row.get(0))
         }
     }
 }

@@ -4,7 +4,7 @@
 use payhost_core::id::{ChannelId, CheckoutId, PaymentId, ShopId};
 use payhost_core::{Currency, PaymentState, Resolution};
 
-use super::{Mode, Order, scoped};
+use super::{After, Mode, Order, scoped};
 use crate::table::{Table, table, word};
 use crate::{Error, Json, Later, Sealed, ToValue, Tx, Value, params};
 
@@ -131,14 +131,10 @@ pub fn ask_lock(tx: &mut Tx<'_>, shop: ShopId, id: PaymentId) -> Result<Later<Pa
     Payment::select_later(tx, &tail, params![shop, id])
 }
 
-/// A payment by its id alone, for pages that a buyer opens (with a token) and for jobs.
-pub fn get_of_any_shop(tx: &mut Tx<'_>, id: PaymentId) -> Result<Option<Payment>, Error> {
-    Payment::select_opt(tx, "WHERE id = $1", params![id])
-}
-
-/// The payment of a checkout by the checkout's id alone; taken later.
-pub fn ask_of_checkout_of_any_shop(tx: &mut Tx<'_>, id: CheckoutId) -> Result<Later<Payment>, Error> {
-    Payment::select_later(tx, "WHERE id = (SELECT payment_id FROM checkout WHERE id = $1)", params![id])
+/// The payment of a checkout; taken later.
+pub fn ask_of_checkout(tx: &mut Tx<'_>, shop: ShopId, id: CheckoutId) -> Result<Later<Payment>, Error> {
+    let tail = "WHERE shop_id = $1 AND id = (SELECT payment_id FROM checkout WHERE shop_id = $1 AND id = $2)";
+    Payment::select_later(tx, tail, params![shop, id])
 }
 
 /// The payments of an order that are not cancelled, failed or expired, taken later ([`holder`]).
@@ -269,7 +265,7 @@ pub fn with_resolution(
     tx: &mut Tx<'_>,
     scope: Option<(ShopId, Mode)>,
     resolution: Resolution,
-    after: &str,
+    after: After<'_>,
     limit: i64,
 ) -> Result<Vec<Payment>, Error> {
     // The word stands in the text, so that the index over these few rows is found.

@@ -4,7 +4,7 @@
 use payhost_core::id::ShopId;
 
 use crate::table::{Table, table};
-use crate::{Blob, Error, Json, Later, Sealed, Tx, params};
+use crate::{Error, Json, Later, Sealed, Tx, params};
 
 table! {
     /// A tenant.
@@ -56,12 +56,6 @@ pub fn lock(tx: &mut Tx<'_>, id: ShopId) -> Result<Option<Shop>, Error> {
 /// The same as [`get`], taken later.
 pub fn ask(tx: &mut Tx<'_>, id: ShopId) -> Result<Later<Shop>, Error> {
     Shop::settings_later(tx, "WHERE id = $1", params![id])
-}
-
-/// The shop of an API key, by the key's hash; taken later.
-pub fn ask_of_key(tx: &mut Tx<'_>, hash: &[u8; 32]) -> Result<Later<Shop>, Error> {
-    let tail = "WHERE id = (SELECT shop_id FROM api_key WHERE hash = $1)";
-    Shop::settings_later(tx, tail, params![Blob(hash.to_vec())])
 }
 
 /// Shops after an id, in order of their ids; `removed` says whether those that are none any more or all others.

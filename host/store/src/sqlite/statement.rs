@@ -8,26 +8,20 @@ use crate::{Error, Value};
 
 /// Unique rules by the columns that SQLite's message names. A test compares this with the schema.
 pub(crate) const UNIQUE: &[(&str, &str)] = &[
-    ("api_key.hash", "api_key_hash"),
-    ("channel.id", "channel_id"),
+    ("api_key.shop_id, api_key.hash", "api_key_hash"),
+    ("operator_key.hash", "operator_key_hash"),
     ("channel_secret.shop_id, channel_secret.channel_id, channel_secret.name", "channel_secret_current"),
-    ("payment.id", "payment_id"),
     ("payment.shop_id, payment.mode, payment.order_id", "payment_open_order"),
-    ("checkout.id", "checkout_id"),
-    ("checkout.order_ref", "checkout_order_ref"),
-    ("attempt.id", "attempt_id"),
+    ("checkout.shop_id, checkout.order_ref", "checkout_order_ref"),
     ("attempt.shop_id, attempt.payment_id", "attempt_open"),
     ("attempt.shop_id, attempt.parent_id", "attempt_open_undo"),
     ("attempt.shop_id, attempt.checkout_id", "attempt_complete_once"),
-    ("fact.id", "fact_id"),
-    ("fact.channel_id, fact.kind, fact.gateway_ref, fact.sequence", "fact_once"),
+    ("fact.shop_id, fact.channel_id, fact.kind, fact.gateway_ref, fact.sequence", "fact_once"),
+    ("fact.shop_id, fact.id, fact.payment_id, fact.kind, fact.amount, fact.currency", "fact_money"),
     ("event.shop_id, event.payment_id, event.sequence", "event_sequence"),
-    ("webhook_endpoint.id", "webhook_endpoint_id"),
     ("webhook_endpoint.shop_id, webhook_endpoint.mode", "webhook_endpoint_of_payments"),
-    ("notice.id", "notice_id"),
-    ("notice.channel_id, notice.digest", "notice_once"),
-    ("call.id", "call_id"),
-    ("job.key", "job_key"),
+    ("notice.shop_id, notice.channel_id, notice.digest", "notice_once"),
+    ("job.shop_id, job.key", "job_key"),
 ];
 
 impl ToSql for Value {

@@ -1,8 +1,5 @@
 //! What breaks: connections, the server, the answer of a commit.
 
-use std::io::{Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -12,6 +9,7 @@ use payhost_store::rows::meta;
 use payhost_store::{Error, Options, Store, params};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::proxy::{At, Cut, Proxy};
 use crate::suite::fixture::{err, ok};
 use crate::{database, database_of, rests, shared};
 use own_postgres::{SAFE, Server};
@@ -64,9 +62,8 @@ async fn a_connection_that_is_cut_in_a_transaction_leaves_nothing_and_says_so() 
     assert!(!has(&store, "a").await && !has(&store, "b").await);
 }
 
-/// The thread that is told to close must not wait for one that waits for a message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn closing_ends_all_threads_however_they_take_turns() {
+async fn closing_ends_however_closures_take_turns() {
     let database = database();
     for _ in 0..50 {
         let store = database.open();
@@ -76,7 +73,7 @@ async fn closing_ends_all_threads_however_they_take_turns() {
         });
         let writes: Vec<_> = writes.collect();
         let closing = tokio::time::timeout(std::time::Duration::from_secs(60), store.close());
-        assert!(closing.await.is_ok(), "the threads wait for each other");
+        assert!(closing.await.is_ok(), "it waits for something else");
         for write in writes {
             assert!(matches!(write.await.unwrap(), Ok(()) | Err(Error::Closed)));
         }
@@ -174,7 +171,7 @@ async fn a_killed_server_never_makes_an_acknowledgement_false() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_away_is_told_and_found_again() {
+async fn a_server_that_is_away_is_refused_in_words_and_found_again() {
     let server = Server::start(SAFE);
     let store = database_of(&server).open();
     ok(&store, |tx| meta::set(tx, "a", "1")).await;
@@ -188,117 +185,17 @@ async fn a_server_that_is_away_is_told_and_found_again() {
     store.close().await;
 }
 
-/// What stands between store and server: passes bytes on, counts how often the store writes, and cuts when somebody commits.
-#[derive(Clone, Copy, PartialEq)]
-enum Cut {
-    BeforeCommit,
-    AfterCommit,
-    /// The answer to COMMIT comes through, and nothing behind it.
-    BehindAnswer,
-    /// The answer is no message, and the connection stays.
-    Nonsense,
-}
-
-/// What it was told to do, and what it saw.
-#[derive(Clone)]
-struct Way {
-    cut: Cut,
-    /// Commits that it will cut.
-    armed: Arc<AtomicUsize>,
-    /// How often the store wrote.
-    writes: Arc<AtomicUsize>,
-    /// How often it asked for answers (Sync).
-    syncs: Arc<AtomicUsize>,
-}
-
-impl Way {
-    fn new(cut: Cut) -> Self {
-        Self { cut, armed: Arc::default(), writes: Arc::default(), syncs: Arc::default() }
-    }
-}
-
-fn proxy(way: &Way) -> (tempfile::TempDir, String) {
-    let way = way.clone();
-    let folder = tempfile::tempdir().unwrap();
-    let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
-    let server: PathBuf = shared().socket_folder().join(".s.PGSQL.5432");
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            let (client, way) = (client.unwrap(), way.clone());
-            let upstream = UnixStream::connect(&server).unwrap();
-            thread::spawn(move || pass(client, upstream, &way));
-        }
-    });
-    let (database, folder_of_it) = (shared().database(), folder.path().display());
-    let address = format!("postgres:///{}?user=payhost&host={folder_of_it}", Server::name_of(&database));
-    (folder, address)
-}
-
-fn pass(mut client: UnixStream, mut server: UnixStream, way: &Way) {
-    let (mut down, mut up) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-    let (cut, cuts) = (way.cut, Arc::new(AtomicUsize::new(0)));
-    let cuts_answer = Arc::clone(&cuts);
-    let back = move || {
-        let mut buffer = vec![0; 1 << 16];
-        while let Ok(read @ 1..) = down.read(&mut buffer) {
-            let answer = buffer[..read].windows(7).position(|part| part == b"COMMIT\0");
-            let until = match answer {
-                Some(at) if cuts_answer.load(Ordering::SeqCst) > 0 => at + 7,
-                Some(_) | None => read,
-            };
-            if up.write_all(&buffer[..until]).is_err() || until < read {
-                break;
-            }
-        }
-        let _ = up.shutdown(std::net::Shutdown::Both);
-    };
-    let (mut back, mut buffer) = (Some(back), vec![0; 1 << 16]);
-    // Bound to the unnamed portal: the prepared statement is run.
-    let ends = |bytes: &[u8]| bytes.windows(8).any(|part| part == b"\0commit\0");
-    let mut started = false;
-    while let Ok(read @ 1..) = client.read(&mut buffer) {
-        way.writes.fetch_add(1, Ordering::SeqCst);
-        let syncs = buffer[..read].windows(5).filter(|part| part == b"S\0\0\0\x04").count();
-        way.syncs.fetch_add(syncs, Ordering::SeqCst);
-        if ends(&buffer[..read])
-            && way.armed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
-        {
-            if cut == Cut::BehindAnswer {
-                cuts.store(1, Ordering::SeqCst);
-                server.write_all(&buffer[..read]).unwrap();
-                continue;
-            }
-            if way.cut == Cut::AfterCommit {
-                // The client must not see the answer, so both ways end here first.
-                let _ = client.shutdown(std::net::Shutdown::Both);
-                let _ = server.write_all(&buffer[..read]);
-            }
-            if way.cut == Cut::Nonsense {
-                client.write_all(b"!\0\0\0\x04").unwrap();
-                // Until the store has enough of it.
-                let _ = client.read_to_end(&mut Vec::new());
-            }
-            let _ = client.shutdown(std::net::Shutdown::Both);
-            break;
-        }
-        server.write_all(&buffer[..read]).unwrap();
-        if !started {
-            started = true;
-            thread::spawn(back.take().unwrap());
-        }
-    }
-    // What was sent is worked on by the server though nobody listens any more.
-    let _ = server.shutdown(std::net::Shutdown::Write);
+fn open(address: &str) -> Store {
+    Store::open(Options::parse(address).unwrap().connections(1)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
-    for cut in [Cut::BeforeCommit, Cut::AfterCommit, Cut::Nonsense] {
-        let way = Way::new(cut);
-        let (_folder, address) = proxy(&way);
-        let store = Store::open(Options::parse(&address).unwrap()).unwrap();
+    for cut in [Cut::Before, Cut::After, Cut::Nonsense, Cut::Pooler] {
+        let proxy = Proxy::start();
+        let store = open(&proxy.address());
         for (key, goes_out_with_it) in [("a", false), ("b", true)] {
-            way.armed.store(1, Ordering::SeqCst);
+            proxy.cut(At::Commit, cut);
             let error = err(&store, move |tx| {
                 meta::get(tx, key)?;
                 match goes_out_with_it {
@@ -308,9 +205,9 @@ async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
             });
             // At once: nothing that comes over a broken connection is waited for.
             let error = tokio::time::timeout(std::time::Duration::from_secs(20), error).await;
-            assert_eq!(error, Ok(Error::Unanswered));
+            assert_eq!(error, Ok(Error::Unanswered), "{cut:?}");
             ok(&store, move |tx| meta::set(tx, &format!("after {key}"), "1")).await;
-            if cut != Cut::AfterCommit {
+            if cut != Cut::After {
                 assert!(!has(&store, key).await);
             } else {
                 // The same error, and yet it is kept, as soon as the server came to it.
@@ -320,24 +217,56 @@ async fn a_commit_whose_answer_is_lost_is_not_guessed_at() {
     }
 }
 
-/// What was answered is known, whatever becomes of the connection.
+/// Whatever is said of a transaction is true, wherever its connection breaks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_was_answered_is_kept_though_the_connection_broke_behind_it() {
-    let way = Way::new(Cut::BehindAnswer);
-    let (_folder, address) = proxy(&way);
-    let store = Store::open(Options::parse(&address).unwrap()).unwrap();
-    for key in ["a", "b"] {
-        way.armed.store(1, Ordering::SeqCst);
-        ok(&store, move |tx| meta::set(tx, key, "1")).await;
-        assert_eq!(way.armed.load(Ordering::SeqCst), 0, "it was cut");
-        assert!(has(&store, key).await);
+async fn a_connection_that_is_cut_at_any_step_makes_no_answer_false() {
+    for cut in [Cut::Before, Cut::After, Cut::BehindAnswer, Cut::Nonsense, Cut::Pooler] {
+        let proxy = Proxy::start();
+        let (store, beside) = (open(&proxy.address()), open(&proxy.database));
+        let mut kinds = [0; 3];
+        for step in 0.. {
+            let keys = ["awaited", "later", "last"].map(|name| format!("{name} {step}"));
+            let written = keys.clone();
+            proxy.cut(At::Request(step), cut);
+            let result: Result<(), Error> = store
+                .transact(move |tx| {
+                    tx.execute(GIVE, params![written[0]])?;
+                    tx.execute_later(GIVE, params![written[1]])?;
+                    meta::get(tx, &written[1])?;
+                    tx.execute_later(GIVE, params![written[2]])
+                })
+                .await;
+            let is_over = proxy.disarm();
+            // What the server still does it does before it counts here.
+            rests(&beside).await;
+            let mut kept = 0;
+            for key in &keys {
+                kept += usize::from(has(&beside, key).await);
+            }
+            match &result {
+                Ok(()) => assert_eq!(kept, 3, "{cut:?} at {step}: acknowledged"),
+                Err(Error::Lost(_)) => assert_eq!(kept, 0, "{cut:?} at {step}: refused"),
+                Err(Error::Unanswered) => assert!([0, 3].contains(&kept), "{cut:?} at {step}: {kept} of 3"),
+                Err(other) => panic!("{cut:?} at {step}: {other:?}"),
+            }
+            kinds[match result {
+                Ok(()) => 0,
+                Err(Error::Lost(_)) => 1,
+                Err(_) => 2,
+            }] += 1;
+            if is_over {
+                break;
+            }
+        }
+        assert!(kinds[0] > 0 && kinds[1] + kinds[2] > 0, "{cut:?}: {kinds:?}");
     }
 }
 
 /// The server ends in the middle of COMMIT, with an error of its own: that is no refusal.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_gives_up_in_a_commit_leaves_it_open() {
-    let (store, address) = open_one();
+    let address = shared().database();
+    let store = open(&address);
     let sql = "CREATE FUNCTION give_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                    PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
                CREATE CONSTRAINT TRIGGER give_up AFTER INSERT ON meta DEFERRABLE INITIALLY DEFERRED
@@ -357,7 +286,8 @@ async fn a_server_that_gives_up_in_a_commit_leaves_it_open() {
 /// Everything that went out with BEGIN goes out again, once, on the new connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stale_connection_is_replaced_with_all_that_waits() {
-    let (store, address) = open_one();
+    let address = shared().database();
+    let store = open(&address);
     let give = |round: i64| {
         ok(&store, move |tx| {
             for at in 0..3 {
@@ -378,16 +308,9 @@ async fn a_stale_connection_is_replaced_with_all_that_waits() {
     assert_eq!(twice.await, 0);
 }
 
-/// A store with one connection, and its address.
-fn open_one() -> (Store, String) {
-    let address = shared().database();
-    let options = Options::parse(&address).unwrap().connections(1);
-    (Store::open(options).unwrap(), address)
-}
-
-/// Plans that were made of nothing are not kept for the minutes until the server looks by itself.
+/// Plans that were made of nothing are not kept for the minutes until the server gathers them by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_server_looks_at_a_new_database_after_its_first_commits() {
+async fn the_server_gathers_statistics_of_a_new_database_after_its_first_commits() {
     let store = database().open();
     let rows = "SELECT reltuples::bigint FROM pg_class WHERE oid = 'meta'::regclass";
     let counted = || store.read(move |tx| tx.query_one(rows, &[], |row| row.get::<i64>(0)));
@@ -397,13 +320,13 @@ async fn the_server_looks_at_a_new_database_after_its_first_commits() {
     let refused: Result<(), Error> = store.transact(|_| Err(Error::Busy)).await;
     assert_eq!((refused, counted().await), (Err(Error::Busy), Ok(-1)));
     ok(&store, |tx| meta::set(tx, "399", "1")).await;
-    // It looks when the last one has its answer.
-    let looked = async { while counted().await.unwrap() < 0 {} };
-    tokio::time::timeout(std::time::Duration::from_secs(30), looked).await.expect("the server looks");
+    // When the last one has its answer.
+    let gathered = async { while counted().await.unwrap() < 0 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(30), gathered).await.expect("statistics");
     assert_eq!(counted().await, Ok(400));
 }
 
-/// A second guard: behind a BEGIN that is refused the server passes over everything.
+/// Statements go out behind a BEGIN that may be refused: then they must do nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outside_of_a_transaction_nothing_can_be_written() {
     let store = database().open();
@@ -416,17 +339,22 @@ async fn outside_of_a_transaction_nothing_can_be_written() {
 
 const GIVE: &str = "INSERT INTO meta (key, value) VALUES ($1, '1')";
 
-/// The store writes as often as it waits, and not once more; the server answers as often, since each answer wakes somebody up.
+/// The server's answers are held until everything came that is not waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_decides_nothing_is_not_waited_for() {
-    let way = Way::new(Cut::BeforeCommit);
-    let (_folder, address) = proxy(&way);
-    let store = Store::open(Options::parse(&address).unwrap().connections(1)).unwrap();
-    let mut writes = Vec::new();
+    let proxy = Arc::new(Proxy::start());
+    let store = open(&proxy.address());
     for round in 0..2 {
-        let counts = || [way.writes.load(Ordering::SeqCst), way.syncs.load(Ordering::SeqCst)];
-        let before = counts();
-        ok(&store, move |tx| {
+        let way = Arc::clone(&proxy);
+        let holds = move |requests| {
+            // The first time statements are prepared, which is waited for.
+            if round > 0 {
+                way.hold(requests);
+            }
+        };
+        let paid = ok(&store, move |tx| {
+            // BEGIN, three that are written, two that are read.
+            holds(6);
             for at in 0..3 {
                 tx.execute_later(GIVE, params![format!("{round} {at}")])?;
             }
@@ -435,45 +363,27 @@ async fn what_decides_nothing_is_not_waited_for() {
             let none = tx.query_later("SELECT key FROM meta WHERE key = $1", params!["none"], read)?;
             let (all, none) = (all.all(tx)?, none.first(tx)?);
             assert_eq!((all.len(), none), ((round + 1) * 5 - 2, None));
+            // Two, and COMMIT.
+            holds(3);
             for at in 3..5 {
                 tx.execute_later(GIVE, params![format!("{round} {at}")])?;
             }
             Ok(())
-        })
-        .await;
-        writes.push([counts()[0] - before[0], counts()[1] - before[1]]);
+        });
+        tokio::time::timeout(std::time::Duration::from_secs(60), paid).await.expect("one is waited for");
     }
-    assert!(writes[0][0] > 2, "the first time statements are prepared");
-    assert_eq!(writes[1], [2, 2], "BEGIN to the rows, and the rest with COMMIT");
-    let before = way.writes.load(Ordering::SeqCst);
-    let nothing: Result<(), Error> = store.transact(|_| Ok(())).await;
-    assert_eq!(
-        (nothing, way.writes.load(Ordering::SeqCst) - before),
-        (Ok(()), 0),
-        "nothing, of which nobody hears"
-    );
-}
-
-/// The end of a transaction goes out with the beginning of the next if one waits, and by itself if none does: the server keeps
-/// nothing open for a store that rests.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_ends_with_the_next_that_waits_or_by_itself() {
-    let way = Way::new(Cut::BeforeCommit);
-    let (_folder, address) = proxy(&way);
-    let store = Store::open(Options::parse(&address).unwrap().connections(1)).unwrap();
-    let beside = Store::open(Options::parse(&shared().address(Server::name_of(&address))).unwrap()).unwrap();
-    let read = || store.read(|tx| meta::get(tx, "a"));
-    read().await.unwrap();
-    rests(&beside).await;
-    let before = way.writes.load(Ordering::SeqCst);
-    let (go, gone) = std::sync::mpsc::channel::<()>();
-    let held = store.read(move |tx| {
-        gone.recv().unwrap();
-        meta::get(tx, "a")
+    // Its ROLLBACK is not answered.
+    let way = Arc::clone(&proxy);
+    let read = store.read(move |tx| {
+        let read = meta::get(tx, "0 0")?;
+        way.hold(2);
+        Ok(read)
     });
-    // Handed in one behind the other.
-    let (one, two, three, ()) = tokio::join!(biased; held, read(), read(), async { go.send(()).unwrap() });
-    assert_eq!([one, two, three], [Ok(None), Ok(None), Ok(None)]);
-    rests(&beside).await;
-    assert_eq!(way.writes.load(Ordering::SeqCst) - before, 4, "three reads, and the end of the last");
+    let read: Result<Result<_, Error>, _> =
+        tokio::time::timeout(std::time::Duration::from_secs(60), read).await;
+    assert_eq!(read.expect("the end of a read is waited for").unwrap().as_deref(), Some("1"));
+    proxy.hold(0);
+    let nothing: Result<(), Error> = store.transact(|_| Ok(())).await;
+    assert_eq!(nothing, Ok(()));
+    rests(&open(&proxy.database)).await;
 }

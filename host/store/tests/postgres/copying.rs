@@ -3,7 +3,7 @@
 use payhost_core::id::{EventId, KeyId, NoticeId};
 use payhost_core::{FactKind, PaymentState};
 use payhost_store::copy::{Report, contents, copy};
-use payhost_store::rows::api_keys::{self, ApiKey, Scope};
+use payhost_store::rows::api_keys::{self, ApiKey};
 use payhost_store::rows::attempts::{self, Attempt, AttemptKind, AttemptState};
 use payhost_store::rows::calls::{self, Call};
 use payhost_store::rows::channels::{self, ChannelDefault};
@@ -14,11 +14,13 @@ use payhost_store::rows::gateway_map::{self, GatewayMap};
 use payhost_store::rows::idempotency::{self, Idempotency, IdempotencyState};
 use payhost_store::rows::notices::{self, Notice, NoticeState};
 use payhost_store::rows::payments::Payment;
-use payhost_store::rows::{Mode, facts, jobs, meta, payments, plugins};
+use payhost_store::rows::{Mode, facts, host_jobs, jobs, meta, payments, plugins};
 use payhost_store::{Blob, Error, Json, MasterKey, Options, Sealed, Store, Tx, Vault};
 
 use crate::database;
-use crate::suite::fixture::{DIGEST, NOW_US, World, call_id, endpoint_id, fresh, job, ok, world};
+use crate::suite::fixture::{DIGEST, NOW_US, World, call_id, endpoint_id, fresh, job, ok, shop_id, world};
+use crate::suite::keys::operator_key;
+use crate::suite::twins::{plant, rows_of};
 
 fn sqlite() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -27,7 +29,7 @@ fn sqlite() -> (tempfile::TempDir, Store) {
 }
 
 /// Rows in every table, with nulls, bytes, Korean, and pointers to rows that sort later.
-async fn fill(store: &Store) {
+pub async fn fill(store: &Store) {
     Vault::open(store, MasterKey::from_bytes([7; 32])).await.unwrap();
     for at in 0..3 {
         let world = world(store).await;
@@ -56,7 +58,8 @@ async fn fill(store: &Store) {
             created_us: 0,
         };
         gateway_map::put(tx, &map)?;
-        jobs::enqueue(tx, &job("resolve/1", 5), 0)
+        api_keys::insert_operator(tx, &operator_key(9))?;
+        host_jobs::claim(tx, "tidy", "token", 5, 9).map(|_| ())
     })
     .await;
 }
@@ -65,9 +68,8 @@ fn per_shop(tx: &mut Tx<'_>, world: World, at: u8) -> Result<(), Error> {
     let (now_ms, random) = fresh();
     let key = ApiKey {
         id: KeyId::new(now_ms, random),
-        shop_id: Some(world.shop),
-        scope: Scope::Shop,
-        mode: Some(Mode::Live),
+        shop_id: world.shop,
+        mode: Mode::Live,
         name: String::new(),
         hash: Blob(vec![at; 32]),
         hint: "abcd".to_owned(),
@@ -77,6 +79,7 @@ fn per_shop(tx: &mut Tx<'_>, world: World, at: u8) -> Result<(), Error> {
         revoked_us: None,
     };
     api_keys::insert(tx, &key)?;
+    jobs::enqueue(tx, &job(world.shop, "resolve/1", 5), 0)?;
     endpoints::insert(tx, &world.endpoint(endpoint_id()))?;
     let (shop_id, channel_id, mode) = (world.shop, world.channel, Mode::Test);
     channels::set_default(tx, &ChannelDefault { shop_id, mode, purpose: "pay".to_owned(), channel_id })?;
@@ -228,6 +231,24 @@ async fn a_copy_there_and_back_is_the_same() {
     assert_eq!(wrong, Error::WrongMasterKey);
 }
 
+/// In every table of shops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_with_the_same_ids_in_two_shops_are_both_copied() {
+    let (_folder, first) = sqlite();
+    let planted = plant(&first).await;
+    let (postgres, (_other, second)) = (database().open(), sqlite());
+    let there = copy(&first, &postgres).await.unwrap();
+    assert_eq!(copy(&postgres, &second).await.unwrap(), there);
+    for rows in planted {
+        let shop = rows.shop();
+        let in_all = [&first, &postgres, &second].map(|store| ok(store, move |tx| rows_of(tx, shop)));
+        let [ours, theirs, back] = in_all;
+        let (ours, theirs, back) = tokio::join!(ours, theirs, back);
+        assert!(ours.iter().all(|(_, rows)| !rows.is_empty()), "{ours:?}");
+        assert!(ours == theirs && ours == back, "{shop}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_table_and_column_is_copied() {
     let (_folder, store) = sqlite();
@@ -258,7 +279,7 @@ async fn a_target_that_is_not_empty_is_refused_and_stays_as_it_is() {
     let (_folder, from) = sqlite();
     fill(&from).await;
     let to = database().open();
-    ok(&to, |tx| jobs::enqueue(tx, &job("a", 1), 0)).await;
+    ok(&to, |tx| jobs::enqueue(tx, &job(shop_id(), "a", 1), 0)).await;
     let before = contents(&to).await.unwrap();
     assert_eq!(copy(&from, &to).await.unwrap_err(), Error::NotEmpty { what: "job" });
     assert_eq!(contents(&to).await.unwrap(), before);

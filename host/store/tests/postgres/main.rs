@@ -1,4 +1,5 @@
-//! The suite over PostgreSQL, and what only it has: several nodes, connections that break, a server that is killed.
+//! The suite over PostgreSQL (directly, over TLS, through a pooler), and what only it has: several nodes, connections that break, a
+//! server that is killed.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,14 +11,19 @@
 
 mod breaks;
 mod copying;
+mod distribution;
 mod ends;
-mod flights;
 mod nodes;
+mod pipeline;
 mod plans;
+mod pooled;
+mod proxy;
+mod raises;
 mod schema;
 mod settings;
 #[path = "../suite/mod.rs"]
 mod suite;
+mod tls;
 mod ways;
 
 use std::sync::OnceLock;

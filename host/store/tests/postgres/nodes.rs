@@ -50,8 +50,11 @@ async fn nodes_that_start_together_make_one_schema() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_is_claimed_by_one_node_only() {
-    let (one, two, _) = two_nodes().await;
-    ok(&one, |tx| (0..400).try_for_each(|at| jobs::enqueue(tx, &job(&at.to_string(), at), 0))).await;
+    let (one, two, world) = two_nodes().await;
+    ok(&one, move |tx| {
+        (0..400).try_for_each(|at| jobs::enqueue(tx, &job(world.shop, &at.to_string(), at), 0))
+    })
+    .await;
     let mut claims = BTreeMap::<String, u32>::new();
     loop {
         let claimed = at_once(&one, &two, |at| {
@@ -73,8 +76,9 @@ async fn a_job_is_claimed_by_one_node_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_another_node_is_claiming_is_passed_over() {
-    let (one, two, _) = two_nodes().await;
-    ok(&one, |tx| (0..2).try_for_each(|at| jobs::enqueue(tx, &job(&at.to_string(), at), 0))).await;
+    let (one, two, world) = two_nodes().await;
+    ok(&one, move |tx| (0..2).try_for_each(|at| jobs::enqueue(tx, &job(world.shop, &at.to_string(), at), 0)))
+        .await;
     let (claimed, at_work) = mpsc::channel();
     let (go_on, gate) = mpsc::channel::<()>();
     let holding = tokio::spawn(async move {

@@ -36,7 +36,7 @@ async fn reads_little(known: bool) {
     let quiet = shop_id();
     ok(&store, move |tx| {
         shops::insert(tx, &shop(quiet))?;
-        jobs::enqueue(tx, &jobs::NewJob { shop_id: Some(quiet), ..job("quiet", 50_000) }, 0)
+        jobs::enqueue(tx, &job(quiet, "quiet", 50_000), 0)
     })
     .await;
     // More often than a statement is planned anew for its parameters.
@@ -47,13 +47,13 @@ async fn reads_little(known: bool) {
             Ok((due.shops, read_so_far(tx)? - before))
         })
         .await;
-        assert!(shops.iter().any(|(shop, _)| *shop == Some(quiet)), "in the look {round}");
+        assert!(shops.iter().any(|(shop, _)| *shop == quiet), "in the look {round}");
         assert!(looked < 400, "a look read {looked} rows");
         let (claimed, took) = ok(&store, move |tx| {
             let before = read_so_far(tx)?;
             let token = format!("token {round}");
             let by = Claim { lane: Lane::Work, now_us: 200_000, lease_until_us: 200_000, token: &token };
-            let claimed = jobs::claim(tx, &by, &[(Some(quiet), 16)])?;
+            let claimed = jobs::claim(tx, &by, &[(quiet, 16)])?;
             Ok((claimed.len(), read_so_far(tx)? - before))
         })
         .await;

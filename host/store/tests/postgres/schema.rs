@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use payhost_store::rows::jobs;
 use payhost_store::{Error, Options, Store};
 
-use crate::suite::fixture::ok;
+use crate::copying::fill;
+use crate::suite::fixture::{job, ok, shop_id};
 use crate::{database, shared};
 
 type Lines = BTreeSet<String>;
@@ -50,12 +52,6 @@ const TABLE: &[(&str, &str, &str)] = &[
          FROM pg_constraint f JOIN pg_class t ON t.oid = f.conrelid JOIN pg_class o ON o.oid = f.confrelid \
          WHERE f.contype = 'f'",
     ),
-    (
-        "triggers (TRUNCATE and kept settings are PostgreSQL's alone)",
-        "SELECT tbl_name || ' ' || name FROM sqlite_master WHERE type = 'trigger'",
-        "SELECT t.relname || ' ' || g.tgname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid \
-         WHERE NOT g.tgisinternal AND g.tgname NOT LIKE '%_truncate' AND g.tgname NOT LIKE '%_settings'",
-    ),
 ];
 
 async fn both() -> (tempfile::TempDir, Store, Store) {
@@ -75,24 +71,78 @@ async fn both_catalogs_say_the_same() {
     }
 }
 
-/// A plan that is made while a table is empty is kept until the server has statistics. An index over (shop_id, …, id) is then as
-/// good a guess as the unique one, and reads all rows of the shop (of keys it has few).
+/// A plan that is made while a table is empty is kept until the server has statistics, which the host asks for after its first few hundred
+/// commits (postgres/statistics.rs). Until then any index that begins with the shop is as good a guess as the primary key, so that a
+/// look-up may read the entries of the shop, of which there are no more than that; it never reads the table.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_of_a_table_that_was_empty_is_found_by_a_unique_index() {
+async fn a_row_of_a_table_that_was_empty_is_found_by_an_index_of_its_shop() {
     let postgres = database().open();
     let tables = "SELECT table_name::text FROM information_schema.columns \
-                  WHERE table_schema = 'public' AND table_name <> 'api_key' AND column_name IN ('shop_id', 'id') \
+                  WHERE table_schema = 'public' AND column_name IN ('shop_id', 'id') \
                   GROUP BY table_name HAVING COUNT(*) = 2";
     let tables = lines(&postgres, tables).await;
     assert!(tables.len() > 8, "{tables:?}");
-    let unique =
-        "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indisunique";
-    let unique = lines(&postgres, unique).await;
+    let of_shop = "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+                   JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] AND a.attname = 'shop_id'";
+    let of_shop = lines(&postgres, of_shop).await;
     for table in tables {
         let sql = format!("EXPLAIN SELECT * FROM {table} WHERE shop_id = 'shop' AND id = 'id'");
         let plan = ok(&postgres, move |tx| tx.query(&sql, &[], |row| row.get::<String>(0))).await.join("\n");
         let index = plan.split_once("using ").and_then(|(_, rest)| rest.split(' ').next());
-        assert!(index.is_some_and(|index| unique.contains(index)), "{table}: {plan}");
+        let is_searched = plan.contains("Index Cond") && plan.contains("shop_id = 'shop'");
+        assert!(is_searched && index.is_some_and(|index| of_shop.contains(index)), "{table}: {plan}");
+    }
+}
+
+/// What the host lets the server gather early (postgres/statistics.rs) is enough as soon as a shop has more than a few rows: all that a
+/// condition names is looked up in the index. (With a row in each shop any index that begins with the shop is as good.)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_statistics_each_row_is_found_by_the_index_that_is_made_for_it() {
+    const FOUND: &[(&str, &[&str], &str)] = &[
+        ("payment", &["id"], "payment_pkey"),
+        ("payment", &["mode", "order_id"], "payment_order"),
+        ("checkout", &["id"], "checkout_pkey"),
+        ("checkout", &["order_ref"], "checkout_order_ref"),
+        ("checkout", &["payment_id"], "checkout_payment"),
+        ("attempt", &["id"], "attempt_pkey"),
+        ("attempt", &["payment_id"], "attempt_payment"),
+        ("fact", &["channel_id", "kind", "gateway_ref", "sequence"], "fact_once"),
+        ("event", &["id"], "event_pkey"),
+        ("notice", &["id"], "notice_pkey"),
+        ("notice", &["channel_id", "digest"], "notice_once"),
+        ("call", &["id"], "call_pkey"),
+        ("call", &["payment_id"], "call_payment"),
+        ("job", &["id"], "job_pkey"),
+        ("job", &["key"], "job_key"),
+    ];
+    let store = database().open();
+    fill(&store).await;
+    let shop = shop_id();
+    ok(&store, move |tx| (0..70).try_for_each(|at| jobs::enqueue(tx, &job(shop, &at.to_string(), at), 0)))
+        .await;
+    let tables: BTreeSet<&str> = FOUND.iter().map(|(table, ..)| *table).collect();
+    let analyze = format!("ANALYZE {}", Vec::from_iter(tables).join(", "));
+    ok(&store, move |tx| tx.execute(&analyze, &[])).await;
+    for (table, columns, index) in FOUND {
+        let plan = ok(&store, move |tx| {
+            // The values of a row of the shop that has most.
+            let condition = columns
+                .iter()
+                .map(|name| format!("' AND {name} = ' || quote_literal({name})"))
+                .collect::<Vec<_>>();
+            let row = format!(
+                "SELECT 'shop_id = ' || quote_literal(shop_id) || {} FROM {table} WHERE shop_id = (SELECT shop_id FROM {table} \
+                 GROUP BY shop_id ORDER BY COUNT(*) DESC LIMIT 1) LIMIT 1",
+                condition.join(" || ")
+            );
+            let condition: String = tx.query_one(&row, &[], |row| row.get(0))?;
+            // A few rows are read as fast without an index.
+            tx.execute("SET LOCAL enable_seqscan = off", &[])?;
+            let sql = format!("EXPLAIN SELECT * FROM {table} WHERE {condition}");
+            tx.query(&sql, &[], |row| row.get::<String>(0))
+        });
+        let plan = plan.await.join("\n");
+        assert!(plan.contains(&format!(" {index} ")) && !plan.contains("Filter"), "{index}: {plan}");
     }
 }
 
@@ -165,8 +215,34 @@ async fn a_newer_schema_is_refused() {
     assert!(matches!(error, Error::NewerSchema { found: 9999, .. }), "{error:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_another_commit_is_refused_in_words_and_left_alone() {
+    let address = shared().database();
+    Store::open(Options::parse(&address).unwrap()).unwrap().close().await;
+    shared()
+        .sql(own_postgres::Server::name_of(&address), "UPDATE refinery_schema_history SET checksum = '1'");
+    let Err(Error::Migration(why)) = Store::open(Options::parse(&address).unwrap()) else {
+        panic!("it was opened")
+    };
+    assert!(why.contains("another state of payhost") && why.contains("db copy"), "{why}");
+}
+
+/// A migration is one transaction, so what a node that died left is nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_that_cannot_be_made_whole_is_not_begun() {
+    let address = shared().database();
+    let name = own_postgres::Server::name_of(&address);
+    shared().sql(name, "CREATE TABLE settings_change (mine BIGINT)");
+    let Err(Error::Migration(why)) = Store::open(Options::parse(&address).unwrap()) else {
+        panic!("it was opened")
+    };
+    assert!(why.contains("settings_change"), "{why}");
+    shared().sql(name, "DROP TABLE settings_change");
+    assert!(Store::open(Options::parse(&address).unwrap()).is_ok());
+}
+
 #[test]
-fn a_database_that_is_not_there_is_told_in_words() {
+fn a_database_that_is_not_there_is_refused_in_words() {
     let error = Store::open(Options::parse(&shared().address("nowhere")).unwrap()).unwrap_err();
     assert!(error.to_string().contains("\"nowhere\" does not exist"), "{error}");
 }

@@ -277,13 +277,13 @@ impl World {
     }
 }
 
-pub fn job(key: &str, due_us: i64) -> NewJob<'_> {
+pub fn job(shop_id: ShopId, key: &str, due_us: i64) -> NewJob<'_> {
     NewJob {
         id: job_id(),
         lane: Lane::Work,
         kind: "resolve",
         key,
-        shop_id: None,
+        shop_id,
         payload: json_of(json!({"due": due_us})),
         due_us,
     }

@@ -16,8 +16,13 @@ fn said() -> Sealed {
 
 const LEASE: i64 = 30;
 
+/// Whose the jobs are where that does not matter.
+fn owner() -> ShopId {
+    ShopId::new(1, [7; 10])
+}
+
 async fn enqueue(store: &Store, key: &'static str, due_us: i64) {
-    ok(store, move |tx| jobs::enqueue(tx, &job(key, due_us), 0)).await;
+    ok(store, move |tx| jobs::enqueue(tx, &job(owner(), key, due_us), 0)).await;
 }
 
 async fn claim(store: &Store, now_us: i64, token: &'static str) -> Vec<Job> {
@@ -25,12 +30,12 @@ async fn claim(store: &Store, now_us: i64, token: &'static str) -> Vec<Job> {
 }
 
 async fn finish(store: &Store, job: &Job, token: &'static str) -> bool {
-    let id = job.id;
-    ok(store, move |tx| jobs::finish(tx, id, token, 0)).await
+    let row = (job.shop_id, job.id);
+    ok(store, move |tx| jobs::finish(tx, row, token, 0)).await
 }
 
 async fn get(store: &Store, key: &'static str) -> Job {
-    ok(store, move |tx| jobs::get(tx, key)).await.unwrap()
+    ok(store, move |tx| jobs::get(tx, owner(), key)).await.unwrap()
 }
 
 pub async fn a_job_is_claimed_when_due_and_by_one_only(database: &Database) {
@@ -55,8 +60,8 @@ pub async fn a_lost_lease_lets_another_take_the_job_and_fences_the_first(databas
     assert_eq!(second[0].tries, 2);
     let id = first[0].id;
     assert!(!finish(&store, &first[0], "t1").await);
-    assert!(!ok(&store, move |tx| jobs::retry_at(tx, (id, "t1"), 500, None, 0)).await);
-    assert!(!ok(&store, move |tx| jobs::give_up(tx, id, "t1", &said(), 0)).await);
+    assert!(!ok(&store, move |tx| jobs::retry_at(tx, (owner(), id, "t1"), 500, None, 0)).await);
+    assert!(!ok(&store, move |tx| jobs::give_up(tx, (owner(), id), "t1", &said(), 0)).await);
     assert!(finish(&store, &second[0], "t2").await);
     assert!(!finish(&store, &second[0], "t2").await);
 }
@@ -85,7 +90,7 @@ pub async fn a_job_enqueued_while_it_runs_runs_again(database: &Database) {
     let claimed = claim(&store, 200, "t3").await;
     enqueue(&store, "a", 210).await;
     let id = claimed[0].id;
-    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t3"), 900, Some(&said()), 0)).await);
+    assert!(ok(&store, move |tx| jobs::retry_at(tx, (owner(), id, "t3"), 900, Some(&said()), 0)).await);
     assert_eq!(get(&store, "a").await.due_us, 210);
 }
 
@@ -104,7 +109,7 @@ pub async fn a_job_put_off_keeps_its_error_and_its_tries(database: &Database) {
     let store = database.open();
     enqueue(&store, "a", 100).await;
     let id = claim(&store, 100, "t1").await[0].id;
-    assert!(ok(&store, move |tx| jobs::retry_at(tx, (id, "t1"), 500, Some(&said()), 0)).await);
+    assert!(ok(&store, move |tx| jobs::retry_at(tx, (owner(), id, "t1"), 500, Some(&said()), 0)).await);
     let found = get(&store, "a").await;
     assert_eq!((found.due_us, found.tries, found.lease_token), (500, 1, None));
     assert_eq!(found.last_error, Some(said()));
@@ -115,13 +120,9 @@ pub async fn a_job_given_up_is_not_claimed(database: &Database) {
     let store = database.open();
     enqueue(&store, "a", 100).await;
     let id = claim(&store, 100, "t1").await[0].id;
-    assert!(ok(&store, move |tx| jobs::give_up(tx, id, "t1", &said(), 0)).await);
+    assert!(ok(&store, move |tx| jobs::give_up(tx, (owner(), id), "t1", &said(), 0)).await);
     assert_eq!(get(&store, "a").await.state, JobState::Dead);
     assert!(claim(&store, 10_000, "t2").await.is_empty());
-}
-
-fn of(shop: ShopId, key: &str, due_us: i64) -> NewJob<'_> {
-    NewJob { shop_id: Some(shop), ..job(key, due_us) }
 }
 
 const fn by(token: &str) -> Claim<'_> {
@@ -132,41 +133,41 @@ pub async fn a_claim_takes_of_each_shop_so_many_of_its_earliest_jobs_and_of_its_
     database: &Database,
 ) {
     let store = database.open();
-    let [one, two, none] = [shop_id(), shop_id(), shop_id()];
+    let [one, two, three, none] = [shop_id(), shop_id(), shop_id(), shop_id()];
     ok(&store, move |tx| {
         for (at, key) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            jobs::enqueue(tx, &of(one, key, 100 - i64::try_from(at).unwrap()), 0)?;
+            jobs::enqueue(tx, &job(one, key, 100 - i64::try_from(at).unwrap()), 0)?;
         }
-        jobs::enqueue(tx, &of(two, "e", 1), 0)?;
-        jobs::enqueue(tx, &of(two, "early", 101), 0)?;
-        jobs::enqueue(tx, &NewJob { lane: Lane::Forward, ..of(two, "sent on", 1) }, 0)?;
-        jobs::enqueue(tx, &job("own", 1), 0)
+        jobs::enqueue(tx, &job(two, "e", 1), 0)?;
+        jobs::enqueue(tx, &job(two, "early", 101), 0)?;
+        jobs::enqueue(tx, &NewJob { lane: Lane::Forward, ..job(two, "sent on", 1) }, 0)?;
+        jobs::enqueue(tx, &job(three, "third", 1), 0)
     })
     .await;
     let keys = |found: Vec<Job>| found.into_iter().map(|job| job.key).collect::<Vec<_>>();
     let shops = move |lane| move |tx: &mut Tx<'_>| Ok(jobs::look(tx, lane, 100, None)?.shops);
     let due: BTreeMap<_, _> = ok(&store, shops(Lane::Work)).await.into_iter().collect();
-    assert_eq!(due, BTreeMap::from([(None, 1), (Some(one), 4), (Some(two), 1)]), "all of them, counted");
-    assert_eq!(ok(&store, shops(Lane::Forward)).await, [(Some(two), 1)]);
-    let wanted = [(Some(one), 2), (Some(two), 9), (Some(none), 9)];
+    assert_eq!(due, BTreeMap::from([(one, 4), (two, 1), (three, 1)]), "all of them, counted");
+    assert_eq!(ok(&store, shops(Lane::Forward)).await, [(two, 1)]);
+    let wanted = [(one, 2), (two, 9), (none, 9)];
     let claimed = ok(&store, move |tx| jobs::claim(tx, &by("t1"), &wanted)).await;
     assert_eq!(keys(claimed), ["c", "d", "e"], "the earliest two of one shop, all of the other");
-    assert_eq!(keys(ok(&store, |tx| jobs::claim(tx, &by("t2"), &[(None, 9)])).await), ["own"]);
+    assert_eq!(keys(ok(&store, move |tx| jobs::claim(tx, &by("t2"), &[(three, 9)])).await), ["third"]);
     assert_eq!(keys(claim(&store, 100, "t3").await), ["a", "b"]);
     let sent_on = Claim { lane: Lane::Forward, ..by("t4") };
-    let sent_on = ok(&store, move |tx| jobs::claim(tx, &sent_on, &[(Some(two), 9)])).await;
+    let sent_on = ok(&store, move |tx| jobs::claim(tx, &sent_on, &[(two, 9)])).await;
     assert_eq!(keys(sent_on), ["sent on"]);
 }
 
 /// Far more than a look reads are due of one shop, and were before all others.
 async fn flood(store: &Store, shop: ShopId) {
     ok(store, move |tx| {
-        (0..400).try_for_each(|at| jobs::enqueue(tx, &of(shop, &format!("flood {at}"), at % 50), 0))
+        (0..400).try_for_each(|at| jobs::enqueue(tx, &job(shop, &format!("flood {at}"), at % 50), 0))
     })
     .await;
 }
 
-fn shops_of(due: &jobs::Due) -> BTreeSet<Option<ShopId>> {
+fn shops_of(due: &jobs::Due) -> BTreeSet<ShopId> {
     let shops: BTreeSet<_> = due.shops.iter().map(|(shop, _)| *shop).collect();
     assert_eq!(shops.len(), due.shops.len(), "each shop once");
     shops
@@ -180,13 +181,13 @@ pub async fn a_job_that_fell_due_just_now_is_seen_behind_a_flood(database: &Data
     flood(&store, flooding).await;
     ok(&store, move |tx| {
         for (at, shop) in shops.iter().enumerate() {
-            jobs::enqueue(tx, &of(*shop, &format!("later {at}"), 1_000_000), 0)?;
+            jobs::enqueue(tx, &job(*shop, &format!("later {at}"), 1_000_000), 0)?;
         }
-        jobs::enqueue(tx, &of(last, "new", 100), 0)
+        jobs::enqueue(tx, &job(last, "new", 100), 0)
     })
     .await;
     let due = ok(&store, |tx| jobs::look(tx, Lane::Work, 100, None)).await;
-    assert_eq!(shops_of(&due), BTreeSet::from([Some(flooding), Some(last)]));
+    assert_eq!(shops_of(&due), BTreeSet::from([flooding, last]));
 }
 
 pub async fn a_few_looks_see_every_shop_whatever_floods(database: &Database) {
@@ -196,17 +197,16 @@ pub async fn a_few_looks_see_every_shop_whatever_floods(database: &Database) {
     ok(&store, move |tx| {
         // Older than nothing and younger than nothing of the flood: neither end of what is due shows them.
         for (at, shop) in waiting.iter().enumerate() {
-            jobs::enqueue(tx, &of(*shop, &format!("waits {at}"), 25), 0)?;
+            jobs::enqueue(tx, &job(*shop, &format!("waits {at}"), 25), 0)?;
         }
-        jobs::enqueue(tx, &job("own", 25), 0)
+        Ok(())
     })
     .await;
     flood(&store, flooding).await;
     let (mut seen, mut walked) = (BTreeSet::new(), None);
     for looks in 1.. {
         let due = ok(&store, move |tx| jobs::look(tx, Lane::Work, 100, walked)).await;
-        assert!(shops_of(&due).contains(&None), "the host's own work is there in each");
-        seen.extend(shops_of(&due).into_iter().flatten());
+        seen.extend(shops_of(&due));
         walked = due.walked;
         if walked.is_none() {
             assert_eq!(looks, 3, "600 shops by 256");
@@ -231,41 +231,42 @@ pub async fn the_next_due_time_is_known(database: &Database) {
 pub async fn a_rolled_back_enqueue_leaves_no_job(database: &Database) {
     let store = database.open();
     let error = err(&store, |tx| {
-        jobs::enqueue(tx, &job("a", 1), 0)?;
+        jobs::enqueue(tx, &job(owner(), "a", 1), 0)?;
         Err::<(), _>(Error::Busy)
     })
     .await;
     assert_eq!(error, Error::Busy);
-    assert_eq!(ok(&store, |tx| jobs::get(tx, "a")).await, None);
+    assert_eq!(ok(&store, |tx| jobs::get(tx, owner(), "a")).await, None);
 }
 
 pub async fn the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_answers(database: &Database) {
     let store = database.open();
     ok(&store, |tx| {
         for (at, key) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            jobs::enqueue(tx, &job(key, NOW_US + 1_000_000), NOW_US + i64::try_from(at).unwrap())?;
+            jobs::enqueue(tx, &job(owner(), key, NOW_US + 1_000_000), NOW_US + i64::try_from(at).unwrap())?;
         }
-        assert!(jobs::silence(tx, "a", Some("gw/test"), NOW_US)?);
-        assert!(!jobs::silence(tx, "b", Some("gw/test"), NOW_US + 1)?);
-        assert!(jobs::silence(tx, "c", Some("other/test"), NOW_US + 2)?);
+        assert!(jobs::silence(tx, (owner(), "a"), Some("gw/test"), NOW_US)?);
+        assert!(!jobs::silence(tx, (owner(), "b"), Some("gw/test"), NOW_US + 1)?);
+        assert!(jobs::silence(tx, (owner(), "c"), Some("other/test"), NOW_US + 2)?);
         // Silent for longer stays the oldest, also when it asks again later.
-        assert!(jobs::silence(tx, "a", Some("gw/test"), NOW_US + 3)?);
-        assert!(!jobs::silence(tx, "a", None, NOW_US + 3)?);
-        assert!(jobs::silence(tx, "b", Some("gw/test"), NOW_US + 4)?);
-        assert!(!jobs::silence(tx, "a", Some("gw/test"), NOW_US + 5)?);
+        assert!(jobs::silence(tx, (owner(), "a"), Some("gw/test"), NOW_US + 3)?);
+        assert!(!jobs::silence(tx, (owner(), "a"), None, NOW_US + 3)?);
+        assert!(jobs::silence(tx, (owner(), "b"), Some("gw/test"), NOW_US + 4)?);
+        assert!(!jobs::silence(tx, (owner(), "a"), Some("gw/test"), NOW_US + 5)?);
         // They come one after the other, the oldest first.
         assert_eq!(jobs::wake(tx, "gw/test", NOW_US + 20, 5, 0)?, 2);
-        let due =
-            |tx: &mut payhost_store::Tx<'_>, key| jobs::get(tx, key).map(|job| job.unwrap().due_us - NOW_US);
+        let due = |tx: &mut payhost_store::Tx<'_>, key| {
+            jobs::get(tx, owner(), key).map(|job| job.unwrap().due_us - NOW_US)
+        };
         assert_eq!((due(tx, "b")?, due(tx, "a")?), (20, 25));
         assert_eq!((due(tx, "c")?, due(tx, "d")?), (1_000_000, 1_000_000));
         assert_eq!(jobs::wake(tx, "gw/test", NOW_US, 5, 0)?, 0);
         // One that asked just now has its rest first.
-        jobs::silence(tx, "d", Some("gw/test"), NOW_US + 3)?;
+        jobs::silence(tx, (owner(), "d"), Some("gw/test"), NOW_US + 3)?;
         assert_eq!(jobs::wake(tx, "gw/test", NOW_US, 5, 900)?, 1);
         assert_eq!(due(tx, "d")?, 903);
         // One that is being done is not touched.
-        jobs::silence(tx, "c", Some("other/test"), NOW_US)?;
+        jobs::silence(tx, (owner(), "c"), Some("other/test"), NOW_US)?;
         let taken = claim_all(tx, NOW_US + 1_000_000, NOW_US + 2_000_000, "t", 9)?;
         assert_eq!(taken.len(), 4);
         assert_eq!(jobs::wake(tx, "other/test", NOW_US, 5, 0)?, 0);
@@ -278,15 +279,15 @@ pub async fn a_job_is_taken_back_unless_it_runs_or_is_over(database: &Database) 
     let store = database.open();
     ok(&store, |tx| {
         for key in ["done", "runs", "waits"] {
-            jobs::enqueue(tx, &job(key, NOW_US), NOW_US)?;
+            jobs::enqueue(tx, &job(owner(), key, NOW_US), NOW_US)?;
             if key != "waits" {
                 let taken = claim_all(tx, NOW_US, NOW_US + 9, key, 1)?;
-                assert!(key != "done" || jobs::finish(tx, taken[0].id, key, NOW_US)?);
+                assert!(key != "done" || jobs::finish(tx, (owner(), taken[0].id), key, NOW_US)?);
             }
         }
-        let there = |tx: &mut Tx<'_>, key: &str| jobs::get(tx, key).unwrap().is_some();
+        let there = |tx: &mut Tx<'_>, key: &str| jobs::get(tx, owner(), key).unwrap().is_some();
         for key in ["done", "runs", "waits", "never was"] {
-            jobs::take_back(tx, key)?;
+            jobs::take_back(tx, owner(), key)?;
         }
         assert_eq!(["done", "runs", "waits"].map(|key| there(tx, key)), [true, true, false]);
         Ok(())
@@ -298,11 +299,11 @@ pub async fn finished_jobs_are_thrown_away_in_batches(database: &Database) {
     let store = database.open();
     ok(&store, |tx| {
         for key in ["a", "b", "c"] {
-            jobs::enqueue(tx, &job(key, NOW_US), NOW_US)?;
+            jobs::enqueue(tx, &job(owner(), key, NOW_US), NOW_US)?;
         }
         let taken = claim_all(tx, NOW_US, NOW_US + 9, "t", 2)?;
         for job in &taken {
-            assert!(jobs::finish(tx, job.id, "t", NOW_US + 1)?);
+            assert!(jobs::finish(tx, (owner(), job.id), "t", NOW_US + 1)?);
         }
         assert_eq!(jobs::purge_done(tx, NOW_US + 1, 9)?, 0);
         assert_eq!((jobs::purge_done(tx, NOW_US + 2, 1)?, jobs::purge_done(tx, NOW_US + 2, 1)?), (1, 1));

@@ -2,15 +2,22 @@
 
 #![allow(dead_code, reason = "each backend's test file compiles this module for itself")]
 
+pub mod apart;
 pub mod attempts;
 pub mod fixture;
+pub mod host_jobs;
 pub mod jobs;
+pub mod keys;
+pub mod looks;
 pub mod notices;
 pub mod payments;
 pub mod rows;
 pub mod transactions;
+pub mod twins;
 pub mod vault;
 pub mod webhooks;
+
+use std::pin::Pin;
 
 use payhost_store::{MasterKey, Options, Store, Vault};
 
@@ -33,11 +40,20 @@ impl Database {
     }
 }
 
-/// One test per case and backend: `cases!(database)`, where `database` is a function that answers a fresh [`Database`].
+/// A case on the heap. Made here, so that the frame of a test of all cases has no place for each.
+pub fn boxed<F: Future>(case: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::pin(case())
+}
+
+/// One test per case and backend: `cases!(database)`, where `database` is a function that answers a fresh [`Database`]. For another
+/// way to the same backend all in one: `cases!(together, database)`.
 #[macro_export]
 macro_rules! cases {
     ($database:path) => {
-        $crate::cases! { @ $database;
+        $crate::cases! { each, $database }
+    };
+    ($how:ident, $database:path) => {
+        $crate::cases! { @ $how $database;
             transactions: what_was_acknowledged_is_there_after_reopening,
                 a_failing_closure_does_not_disturb_its_neighbours,
                 a_panic_rolls_back_its_own_closure_only,
@@ -78,8 +94,7 @@ macro_rules! cases {
                 a_fact_is_recorded_once_with_its_ledger_lines,
                 the_ledger_sums_to_zero_everywhere,
                 a_line_that_its_fact_does_not_demand_is_refused,
-                a_line_without_its_other_does_not_commit,
-                what_happened_cannot_be_changed_or_removed;
+                a_line_without_its_other_does_not_commit;
             jobs: a_job_is_claimed_when_due_and_by_one_only,
                 a_lost_lease_lets_another_take_the_job_and_fences_the_first,
                 a_job_enqueued_twice_is_due_at_the_earlier_time,
@@ -95,16 +110,36 @@ macro_rules! cases {
                 the_oldest_job_of_a_silent_gateway_is_known_and_all_wake_when_it_answers,
                 a_job_is_taken_back_unless_it_runs_or_is_over,
                 finished_jobs_are_thrown_away_in_batches;
+            host_jobs: a_host_job_is_claimed_by_one_host_and_due_again_when_it_ended,
+                a_host_that_died_at_a_job_is_replaced_when_its_time_is_over,
+                host_jobs_stand_apart_from_each_other_and_from_those_of_shops,
+                a_host_job_whose_claim_was_rolled_back_is_due;
+            apart: rows_with_the_same_ids_are_kept_in_two_shops,
+                an_id_is_used_once_in_its_shop,
+                changes_to_payments_are_of_one_shop,
+                changes_to_jobs_are_of_one_shop,
+                changes_to_events_and_endpoints_are_of_one_shop,
+                changes_to_notices_are_of_one_shop,
+                changes_to_channels_and_keys_are_of_one_shop,
+                what_is_counted_is_of_one_shop,
+                grants_and_accounts_that_wait_are_those_of_one_shops_channel,
+                what_is_thrown_away_row_by_row_is_one_shops_row_at_a_time,
+                lists_over_shops_go_from_one_shops_row_to_the_others,
+                what_is_looked_for_over_all_shops_finds_each;
+            looks: payments_are_read_of_one_shop,
+                what_shops_set_and_are_told_is_read_of_one_shop;
             notices: messages_that_name_no_order_are_counted_with_their_bytes_and_others_by_their_payment,
                 what_named_no_order_goes_and_what_named_one_loses_only_its_message,
                 what_strangers_said_goes_after_a_time_and_waits_as_one_entry_for_each_payment;
-            rows: a_key_is_found_by_its_hash_until_it_is_revoked,
-                a_key_has_a_shop_or_is_the_operators,
-                an_idempotency_key_belongs_to_one_request,
+            keys: a_key_is_found_by_its_hash_until_it_is_revoked,
+                an_operators_key_is_no_shops_key,
+                a_shops_key_has_a_shop_and_a_mode,
+                a_key_whose_row_was_edited_is_not_bound_to_it,
+                an_operators_key_whose_row_was_edited_is_not_bound_to_it;
+            rows: an_idempotency_key_belongs_to_one_request,
                 an_expired_idempotency_key_is_free,
                 a_component_never_changes_and_a_plugin_moves_between_versions,
                 a_grant_is_of_a_kind_and_for_the_uses_that_were_seen,
-                a_key_whose_row_was_edited_is_not_bound_to_it,
                 a_secrets_version_rises_with_every_change,
                 a_revision_keeps_what_a_channel_was_set_to,
                 a_retired_secret_is_kept_while_a_payment_may_need_it,
@@ -135,7 +170,16 @@ macro_rules! cases {
                 api_key_hashes_depend_on_the_master_key;
         }
     };
-    (@ $database:path; $($module:ident: $($case:ident),+;)+) => {
+    (@ together $database:path; $($module:ident: $($case:ident),+;)+) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn the_whole_suite() {
+            $($(
+                eprintln!("{}: {}", stringify!($module), stringify!($case));
+                $crate::suite::boxed(|| async { $crate::suite::$module::$case(&$database()).await }).await;
+            )+)+
+        }
+    };
+    (@ each $database:path; $($module:ident: $($case:ident),+;)+) => {
         $($(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {

@@ -1,8 +1,8 @@
 //! Messages of gateways: what is counted, and what is thrown away.
 
 use payhost_core::id::{NoticeId, PaymentId, ShopId};
-use payhost_store::rows::Mode;
 use payhost_store::rows::notices::{self, Amount, Filter, ForwardState, Notice, NoticeState};
+use payhost_store::rows::{After, Mode};
 use payhost_store::{Sealed, Tx};
 
 use super::Database;
@@ -76,8 +76,12 @@ pub async fn messages_that_name_no_order_are_counted_with_their_bytes_and_others
         }
         keep(tx, &Notice { listed: true, ..ours("i", one, S::Read) });
         let amount = |messages, bytes| Amount { messages, bytes };
-        assert_eq!(notices::strange(tx, world.channel, NOW_US - 1, 99)?, amount(4, 40));
-        assert_eq!(notices::strange(tx, world.channel, NOW_US - 1, 3)?, amount(3, 30), "counted so far");
+        assert_eq!(notices::strange(tx, (world.shop, world.channel), NOW_US - 1, 99)?, amount(4, 40));
+        assert_eq!(
+            notices::strange(tx, (world.shop, world.channel), NOW_US - 1, 3)?,
+            amount(3, 30),
+            "counted so far"
+        );
         let of = |tx: &mut Tx<'_>, shop, payment, most| notices::of_payment(tx, shop, payment, most);
         assert_eq!(of(tx, world.shop, one, 99)?, amount(2, 20), "what a person put aside makes room");
         assert_eq!(of(tx, world.shop, one, 1)?, amount(1, 10), "counted so far");
@@ -171,7 +175,7 @@ pub async fn what_strangers_said_goes_after_a_time_and_waits_as_one_entry_for_ea
         // Each payment once, and what is about none once for its channel.
         let entries = |tx: &mut Tx<'_>, scope| {
             let mut list = Vec::new();
-            for row in notices::for_a_person(tx, scope, "", 99).unwrap() {
+            for row in notices::for_a_person(tx, scope, After::default(), 99).unwrap() {
                 let at = row.payment_id.and_then(|known| payments.iter().position(|one| *one == known));
                 list.push((at, row.id, notices::waiting_with(tx, &row).unwrap()));
             }
@@ -188,7 +192,7 @@ pub async fn what_strangers_said_goes_after_a_time_and_waits_as_one_entry_for_ea
             ]
         );
         assert_eq!(entries(tx, Some((world.shop, Mode::Live))), []);
-        assert_eq!(notices::for_a_person(tx, None, "", 99)?.len(), 3);
+        assert_eq!(notices::for_a_person(tx, None, After::default(), 99)?.len(), 3);
         assert_eq!(
             (notices::forget_unbelieved(tx, NOW_US - 1, 3)?, notices::forget_unbelieved(tx, NOW_US - 1, 9)?),
             (3, 1)

@@ -32,7 +32,8 @@ pub async fn a_payment_reads_back_as_it_was_written(database: &Database) {
     let (shop, id) = (world.shop, saved.id);
     assert_eq!(store.read(move |tx| payments::get(tx, shop, id)).await.unwrap(), Some(saved.clone()));
     assert_eq!(ok(&store, move |tx| payments::lock(tx, shop, id)).await, Some(saved.clone()));
-    assert_eq!(ok(&store, move |tx| payments::get_of_any_shop(tx, id)).await, Some(saved));
+    let of_checkout = ok(&store, move |tx| payments::ask_of_checkout(tx, shop, checkout.id)?.first(tx)).await;
+    assert_eq!(of_checkout, Some(saved));
 }
 
 pub async fn an_order_has_one_open_payment(database: &Database) {

@@ -1,8 +1,7 @@
 //! The other tables.
 
 use payhost_core::PaymentState;
-use payhost_core::id::{EventId, KeyId};
-use payhost_store::rows::api_keys::{self, ApiKey, Scope};
+use payhost_core::id::EventId;
 use payhost_store::rows::attempts::{self, Started};
 use payhost_store::rows::calls::{self, Call};
 use payhost_store::rows::channels::{self, ChannelDefault};
@@ -16,103 +15,11 @@ use payhost_store::rows::notices::{self, NoticeState};
 use payhost_store::rows::payments::{self, Payment};
 use payhost_store::rows::plugins::{self, Component, GrantKind, PluginGrant};
 use payhost_store::rows::{Mode, shops};
-use payhost_store::{Blob, Json, Sealed, params};
+use payhost_store::{Blob, Json, Sealed};
 use serde_json::json;
 
 use super::Database;
 use super::fixture::{DIGEST, NOW_US, call_id, component, err, fresh, json_of, ok, world};
-
-fn operators_key(hash: u8) -> ApiKey {
-    let (now_ms, random) = fresh();
-    ApiKey {
-        id: KeyId::new(now_ms, random),
-        shop_id: None,
-        scope: Scope::Operator,
-        mode: None,
-        name: "console".to_owned(),
-        hash: Blob(vec![hash; 32]),
-        hint: "abcd".to_owned(),
-        created_us: NOW_US,
-        expires_us: Some(NOW_US + 10),
-        revoked_us: None,
-        binding: Blob(vec![]),
-    }
-}
-
-pub async fn a_key_whose_row_was_edited_is_not_bound_to_it(database: &Database) {
-    let (store, vault) = database.open_with_vault().await;
-    let (ours, theirs) = (world(&store).await, world(&store).await);
-    let ours_key =
-        ApiKey { shop_id: Some(ours.shop), scope: Scope::Shop, mode: Some(Mode::Test), ..operators_key(1) };
-    let (id, key) = (ours_key.id, ours_key.bound(&vault).unwrap());
-    let row = key.clone();
-    ok(&store, move |tx| api_keys::insert(tx, &row)).await;
-    let shop = format!("shop_id = '{}'", theirs.shop);
-    for (column, edit) in [
-        ("scope", "scope = 'operator', shop_id = NULL, mode = NULL"),
-        ("shop", shop.as_str()),
-        ("mode", "mode = 'live'"),
-        ("hash", "hash = binding"),
-        ("end", "expires_us = NULL"),
-        ("binding", "binding = hash"),
-    ] {
-        let (sql, row) = (format!("UPDATE api_key SET {edit} WHERE id = $1"), key.clone());
-        let found = ok(&store, move |tx| {
-            tx.execute(&sql, params![id])?;
-            let hash = if column == "hash" { &row.binding.0 } else { &row.hash.0 };
-            let found = api_keys::find(tx, hash.as_slice().try_into().unwrap())?;
-            tx.execute("DELETE FROM api_key WHERE id = $1", params![id])?;
-            api_keys::insert(tx, &row)?;
-            Ok(found.unwrap())
-        })
-        .await;
-        assert!(!found.is_bound(&vault).unwrap(), "{column}");
-    }
-    let renamed = ApiKey { name: "another".to_owned(), revoked_us: Some(1), ..key.clone() };
-    assert!(key.is_bound(&vault).unwrap() && renamed.is_bound(&vault).unwrap());
-    assert!(!ApiKey { id: operators_key(1).id, ..key }.is_bound(&vault).unwrap());
-}
-
-pub async fn a_key_is_found_by_its_hash_until_it_is_revoked(database: &Database) {
-    let store = database.open();
-    let world = world(&store).await;
-    let key =
-        ApiKey { shop_id: Some(world.shop), scope: Scope::Shop, mode: Some(Mode::Test), ..operators_key(1) };
-    ok(&store, move |tx| {
-        api_keys::insert(tx, &key)?;
-        assert_eq!(api_keys::find(tx, &[2; 32])?, None);
-        let found = api_keys::find(tx, &[1; 32])?.unwrap();
-        assert_eq!(found, key);
-        assert!(found.is_valid(NOW_US + 9) && !found.is_valid(NOW_US + 10));
-        assert!(!api_keys::revoke(tx, None, key.id, NOW_US)?, "not the operator's");
-        assert!(api_keys::revoke(tx, Some(world.shop), key.id, NOW_US)?);
-        let found = api_keys::find(tx, &[1; 32])?.unwrap();
-        assert!(!found.is_valid(NOW_US));
-        assert_eq!(api_keys::list(tx, Some(world.shop))?.len(), 1);
-        assert!(api_keys::list(tx, None)?.is_empty());
-        Ok(())
-    })
-    .await;
-    let same = operators_key(1);
-    assert!(err(&store, move |tx| api_keys::insert(tx, &same)).await.is_unique("api_key_hash"));
-}
-
-pub async fn a_key_has_a_shop_or_is_the_operators(database: &Database) {
-    let store = database.open();
-    let world = world(&store).await;
-    let base = || operators_key(1);
-    let table = [
-        ApiKey { shop_id: Some(world.shop), ..base() },
-        ApiKey { mode: Some(Mode::Test), ..base() },
-        ApiKey { scope: Scope::Shop, mode: Some(Mode::Test), ..base() },
-        ApiKey { scope: Scope::Shop, shop_id: Some(world.shop), ..base() },
-    ];
-    for key in table {
-        let error = err(&store, move |tx| api_keys::insert(tx, &key)).await;
-        assert!(error.is_check("api_key_scope_fits"), "{error:?}");
-    }
-    ok(&store, move |tx| api_keys::insert(tx, &base())).await;
-}
 
 pub async fn an_idempotency_key_belongs_to_one_request(database: &Database) {
     let store = database.open();
@@ -283,7 +190,7 @@ pub async fn the_default_channel_is_found_by_purpose(database: &Database) {
         assert_eq!(channels::list(tx, ours.shop, false)?.len(), 2);
         let changed = channels::Channel { enabled: false, name: "새 이름".to_owned(), ..second };
         channels::update(tx, &changed)?;
-        assert_eq!(channels::get_of_any_shop(tx, changed.id)?, Some(changed));
+        assert_eq!(channels::get(tx, ours.shop, changed.id)?, Some(changed));
         assert_eq!(shops::list(tx, false, None, 10)?.len(), 2);
         assert_eq!(shops::list(tx, false, Some(ours.shop), 10)?.len(), 1);
         Ok(())
@@ -316,7 +223,7 @@ pub async fn a_journal_record_is_forgotten_after_its_time(database: &Database) {
         calls::insert(tx, &call)?;
         assert_eq!(calls::get(tx, world.shop, call.id)?, Some(call.clone()));
         assert_eq!((calls::forget(tx, NOW_US + 9, 10)?, calls::forget(tx, NOW_US + 10, 10)?), (0, 1));
-        assert_eq!(calls::get_of_any_shop(tx, call.id)?, Some(Call { record: None, ..call }));
+        assert_eq!(calls::get(tx, world.shop, call.id)?, Some(Call { record: None, ..call }));
         Ok(())
     })
     .await;
@@ -417,7 +324,7 @@ pub async fn a_retired_secret_is_kept_while_a_payment_may_need_it(database: &Dat
         }
         // Version 1 is the checkout's, 2 is nobody's, 3 is in use.
         assert_eq!(channels::with_retired_secrets(tx, NOW_US + 9, None, 9)?, [key]);
-        assert!(channels::with_retired_secrets(tx, NOW_US + 9, Some(key.1), 9)?.is_empty());
+        assert!(channels::with_retired_secrets(tx, NOW_US + 9, Some(key), 9)?.is_empty());
         assert_eq!(
             (channels::purge_secrets(tx, key, NOW_US + 2)?, channels::purge_secrets(tx, key, NOW_US + 3)?),
             (0, 1)
@@ -530,7 +437,7 @@ pub async fn what_needs_a_channel_is_counted_apart_from_the_shops_other_channels
         let notice = super::notices::notice(world, "a", NoticeState::Read);
         notices::keep(tx, &notice)?;
         let key = format!("notice:{}", notice.id);
-        let waiting = NewJob { kind: "notice", shop_id: Some(world.shop), ..super::fixture::job(&key, 1) };
+        let waiting = NewJob { kind: "notice", ..super::fixture::job(world.shop, &key, 1) };
         jobs::enqueue(tx, &waiting, NOW_US)?;
         let found = of(tx, Some(world.channel))?;
         assert_eq!(

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use payhost_core::id::{EndpointId, EventId};
-use payhost_store::rows::Mode;
 use payhost_store::rows::deliveries::{self, Delivery, DeliveryState};
 use payhost_store::rows::endpoints::{self, Claim, Endpoint, Health, Queue, Standing};
 use payhost_store::rows::events::{self, Event, Outbox};
+use payhost_store::rows::{After, Mode};
 use payhost_store::{Sealed, Store, Tx};
 
 use super::Database;
@@ -273,7 +273,7 @@ pub async fn endpoints_that_were_switched_off_are_counted_and_listed_until_someb
         assert_eq!(endpoints::standing(tx)?, Standing { failing: 1, switched_off: 2 });
         let (first, third) = (made[0].id, made[2].id);
         let listed = |tx: &mut Tx<'_>, scope| {
-            let rows = endpoints::switched_off(tx, scope, "", 9)?;
+            let rows = endpoints::switched_off(tx, scope, After::default(), 9)?;
             Ok::<_, payhost_store::Error>(rows.into_iter().map(|row| row.id).collect::<Vec<_>>())
         };
         assert_eq!(listed(tx, None)?, [first, third]);

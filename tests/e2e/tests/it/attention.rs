@@ -69,7 +69,7 @@ async fn notices_endpoints_and_channels_that_wait_are_listed_page_by_page() {
         assert_eq!(problem["field"], field);
     }
     let path = format!("/v1/notices/{}/dismiss", text(&all[0], "id"));
-    stage.operator("POST", &path, json!({"note": "가짜", "by": "김운영"})).await.expect(200);
+    stage.operator_for_shop("POST", &path, json!({"note": "가짜", "by": "김운영"})).await.expect(200);
     assert_eq!(listed(&stage, "?kind=notice").await, Vec::<Value>::new(), "what is ended waits no more");
 }
 
@@ -95,6 +95,6 @@ async fn notices_about_one_payment_are_one_entry_with_a_count() {
     assert_eq!(entries().await, [of(0, 3), of(1, 1)]);
     let oldest = text(&listed(&stage, "?kind=notice").await[0], "id");
     let path = format!("/v1/notices/{oldest}/dismiss");
-    stage.operator("POST", &path, json!({"note": "가짜", "by": "김운영"})).await.expect(200);
+    stage.operator_for_shop("POST", &path, json!({"note": "가짜", "by": "김운영"})).await.expect(200);
     assert_eq!(entries().await, [of(0, 2), of(1, 1)], "the next one stands for the rest");
 }

@@ -250,7 +250,10 @@ async fn a_link_to_the_payment_page_shows_what_is_paid_and_leads_back() {
     browser.shoot("help").await;
     browser.press("leave").await;
     browser.becomes("result", "data-result", "cancelled_by_buyer").await;
-    let bad = format!("{}/checkout/pay_00000000000000000000000000?token=x", stage.url);
+    let bad = format!(
+        "{}/checkout/shop_00000000000000000000000000/pay_00000000000000000000000000?token=x",
+        stage.url
+    );
     browser.tab.goto(&bad).await.unwrap();
     browser.shoot("bad-link").await;
 }

@@ -216,7 +216,9 @@ async fn refundable(stage: &Stage, order: &str, seconds: Option<i64>) -> String 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_english_buyer_on_a_phone_is_told_what_is_wrong_and_when_the_link_is_over() {
-    let stage = stage_with(async |stage| format!("{}/notify/{}", stage.url, stage.shop.channel)).await;
+    let stage =
+        stage_with(async |stage| format!("{}/notify/{}/{}", stage.url, stage.shop.id, stage.shop.channel))
+            .await;
     let browser = Browser::start("refund-english", Screen::Narrow).await;
     let url = refundable(&stage, "A-1", None).await;
     browser.tab.goto(&url).await.unwrap();

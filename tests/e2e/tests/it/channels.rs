@@ -136,7 +136,7 @@ async fn second(stage: &Stage, body: Value) -> String {
 async fn a_deposit_told_to_the_shops_other_channel_of_the_same_merchant_pays() {
     let stage = stage().await;
     let other = second(&stage, json!({"plugin": "inicis", "preset": "test_pay", "default": false})).await;
-    let url = format!("{}/notify/{other}", stage.url);
+    let url = format!("{}/notify/{}/{other}", stage.url, stage.shop.id);
     sim(&stage, "PATCH", "vbank/settings", json!({"urls": {"INIpayTest": url}})).await.expect(200);
     let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;
     deposit(&stage, &oid, json!({})).await;
@@ -160,7 +160,7 @@ async fn a_deposit_told_to_another_merchants_channel_is_told_to_the_shop_and_a_p
             LOOKUP.clone_into(value);
         }
     }
-    let url = format!("{}/notify/{other}", stage.url);
+    let url = format!("{}/notify/{}/{other}", stage.url, stage.shop.id);
     let answer = stage.call("POST", &url).form(&fields).send().await;
     assert_eq!((answer.status, answer.text.as_str()), (200, "OK"));
     let notice = noticed(&stage, "mismatched").await;
@@ -170,7 +170,7 @@ async fn a_deposit_told_to_another_merchants_channel_is_told_to_the_shop_and_a_p
     assert_eq!(count(&names, "payment.alarm"), 1, "{names:?}");
     assert_eq!(stage.payment(&created).await["state"], "awaiting_deposit");
     let path = format!("/v1/notices/{}/accept", text(&notice, "id"));
-    stage.operator("POST", &path, json!({"note": "은행 화면", "by": "김운영"})).await.expect(200);
+    stage.operator_for_shop("POST", &path, json!({"note": "은행 화면", "by": "김운영"})).await.expect(200);
     assert_eq!(in_state(&stage, &stage.shop, &created, "paid").await["amount"]["paid"], TOTAL);
 }
 
@@ -186,7 +186,7 @@ async fn a_deposit_told_to_the_other_modes_channel_is_nobodys() {
             OWN[0].1.clone_into(value);
         }
     }
-    let url = format!("{}/notify/{}", stage.url, text(&made, "id"));
+    let url = format!("{}/notify/{}/{}", stage.url, stage.shop.id, text(&made, "id"));
     let answer = stage.call("POST", &url).form(&fields).send().await;
     assert_eq!((answer.status, answer.text.as_str()), (200, "OK"));
     let shop = Shop { key: live, ..stage.shop.clone() };

@@ -172,21 +172,27 @@ async fn an_id_alone_opens_nothing_and_tells_nothing() {
     let stage = Stage::start().await;
     let created = stage.create("A-1").await;
     let other = stage.create("A-2").await;
-    let id = text(&created, "id");
+    let (id, shop) = (text(&created, "id"), &stage.shop.id);
+    let other_shop = stage.new_shop("다른 가게", json!({})).await;
     let window = stage.open(&created).await;
     let back = window.field("returnUrl").split('?').next().unwrap();
     let checkout = back.rsplit('/').next().unwrap().to_owned();
-    let unknown = stage.call("GET", "/checkout/pay_00000000000000000000000000?token=x").send().await;
+    let unknown = stage
+        .call("GET", "/checkout/shop_00000000000000000000000000/pay_00000000000000000000000000?token=x")
+        .send()
+        .await;
     let others = text(&other, "client_token");
     let others_result = stage.open(&other).await.leave.split_once("token=").unwrap().1.to_owned();
     for path in [
-        format!("/checkout/{id}"),
-        format!("/checkout/{id}?token="),
-        format!("/checkout/{id}?token={others}"),
-        format!("/checkout/{id}?token={others}&token={others}x"),
-        format!("/return/{checkout}"),
-        format!("/return/{checkout}?token={others_result}"),
-        format!("/return/{checkout}?token={}", text(&created, "client_token")),
+        format!("/checkout/{shop}/{id}"),
+        format!("/checkout/{shop}/{id}?token="),
+        format!("/checkout/{shop}/{id}?token={others}"),
+        format!("/checkout/{shop}/{id}?token={others}&token={others}x"),
+        // In another shop.
+        format!("/checkout/{}/{id}?token={}", other_shop.id, text(&created, "client_token")),
+        format!("/return/{shop}/{checkout}"),
+        format!("/return/{shop}/{checkout}?token={others_result}"),
+        format!("/return/{shop}/{checkout}?token={}", text(&created, "client_token")),
     ] {
         let page = stage.call("GET", &path).send().await;
         assert!(page.status == 404 || page.status == 400, "{path}: {} {}", page.status, page.text);
@@ -195,10 +201,13 @@ async fn an_id_alone_opens_nothing_and_tells_nothing() {
             assert_eq!(visible(&page.text), visible(&unknown.text), "{path}");
         }
     }
-    let posted = stage.open_page(&format!("{}/checkout/{id}?token={others}", stage.url)).await;
+    let posted = stage.open_page(&format!("{}/checkout/{shop}/{id}?token={others}", stage.url)).await;
     assert_eq!(posted.status, 404);
-    let leave =
-        stage.call("POST", &format!("/return/{checkout}/leave?token={others_result}")).form(&[]).send().await;
+    let leave = stage
+        .call("POST", &format!("/return/{shop}/{checkout}/leave?token={others_result}"))
+        .form(&[])
+        .send()
+        .await;
     assert_eq!(leave.status, 404);
     assert_eq!(stage.payment(&created).await["state"], "pending");
 }
@@ -253,13 +262,13 @@ async fn errors_on_a_buyers_way_are_pages_in_the_buyers_language() {
     // More than the sockets hold: an answer that does not read it is lost with the connection.
     let huge = vec![b'x'; 2 * 1024 * 1024];
     for (verb, url, body, status) in [
-        ("GET", "/checkout/pay_x", None, 404),
-        ("POST", "/checkout/x", None, 404),
-        ("DELETE", "/checkout/pay_x", None, 405),
-        ("GET", "/return/chk_x/close", None, 404),
+        ("GET", "/checkout/shop_x/pay_x", None, 404),
+        ("POST", "/checkout/shop_x/x", None, 404),
+        ("DELETE", "/checkout/shop_x/pay_x", None, 405),
+        ("GET", "/return/shop_x/chk_x/close", None, 404),
         ("PUT", back.as_str(), None, 405),
         ("POST", back.as_str(), Some(huge), 413),
-        ("GET", "/return/chk_x?token=%ff&token=2", None, 404),
+        ("GET", "/return/shop_x/chk_x?token=%ff&token=2", None, 404),
     ] {
         for (language, page) in [("ko-KR,ko;q=0.9", "<html lang=\"ko\""), ("en-GB,en", "<html lang=\"en\"")] {
             let mut call = stage.call(verb, url).header("accept-language", language);

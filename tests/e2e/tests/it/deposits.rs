@@ -145,7 +145,7 @@ async fn a_short_deposit_is_no_proof_of_a_made_up_rest() {
     assert_eq!(stands(&stage, &created, "deposited").await, is("awaiting_deposit", 0, 0));
     // A person takes the real one over.
     let path = format!("/v1/notices/{}/accept", text(&short, "id"));
-    stage.operator("POST", &path, json!({"note": "은행 화면", "by": "김운영"})).await.expect(200);
+    stage.operator_for_shop("POST", &path, json!({"note": "은행 화면", "by": "김운영"})).await.expect(200);
     assert_eq!(stands(&stage, &created, "deposited").await, is("awaiting_deposit", 1, 1));
     let names = stage.names(&stage.shop, &created).await;
     assert_eq!(count(&names, "payment.deposit_short"), 1, "{names:?}");
@@ -173,7 +173,7 @@ async fn the_gateways_address_decides_about_parts_and_a_person_about_more_than_t
     let over = post(&stage, &part(100, 5), Some(LISTED), "held").await;
     assert_eq!(stands(&stage, &created, "deposited").await, is("paid", TOTAL, 2));
     let path = format!("/v1/notices/{}/accept", text(&over, "id"));
-    stage.operator("POST", &path, json!({"note": "은행 화면", "by": "김운영"})).await.expect(200);
+    stage.operator_for_shop("POST", &path, json!({"note": "은행 화면", "by": "김운영"})).await.expect(200);
     assert_eq!(stands(&stage, &created, "deposited").await, is("paid", TOTAL + 100, 3));
     let names = stage.names(&stage.shop, &created).await;
     let told = ["payment.deposit_short", "payment.paid", "payment.deposit_over", "payment.alarm"];
@@ -187,7 +187,10 @@ async fn the_halves_of_a_deposit_into_a_phones_account_are_two() {
     for (half, at_ms) in [(400, 1_790_000_000_000_i64), (TOTAL - 400, 1_790_000_060_000)] {
         let notice = held(&stage, &oid, json!({"amount": half, "at_ms": at_ms})).await;
         let path = format!("/v1/notices/{}/accept", text(&notice, "id"));
-        stage.operator("POST", &path, json!({"note": "은행 화면", "by": "김운영"})).await.expect(200);
+        stage
+            .operator_for_shop("POST", &path, json!({"note": "은행 화면", "by": "김운영"}))
+            .await
+            .expect(200);
     }
     assert_eq!(stands(&stage, &created, "deposited").await, is("paid", TOTAL, 2));
 }

@@ -121,12 +121,21 @@ async fn an_address_that_asks_too_often_is_told_so_on_every_route_but_those_of_g
         limited = limited || ask("/", "203.0.113.1:4711").await.status == 429;
     }
     assert!(limited, "nobody is limited");
-    let page = ask("/checkout/pay_00000000000000000000000000?token=x", "203.0.113.1").await;
+    let page = ask(
+        "/checkout/shop_00000000000000000000000000/pay_00000000000000000000000000?token=x",
+        "203.0.113.1",
+    )
+    .await;
     assert!(page.status == 429 && page.header("content-type").starts_with("text/html"), "{}", page.text);
     assert!(!page.header("retry-after").is_empty());
     assert_eq!(ask("/healthz", "203.0.113.1").await.status, 200);
     // No such channel, and nobody counted the question.
-    assert_eq!(ask("/notify/chn_00000000000000000000000000", "203.0.113.1").await.status, 404);
+    assert_eq!(
+        ask("/notify/shop_00000000000000000000000000/chn_00000000000000000000000000", "203.0.113.1")
+            .await
+            .status,
+        404
+    );
     assert_eq!(ask("/", "[2001:db8::7]:80").await.status, 200);
 }
 
@@ -153,9 +162,9 @@ async fn every_answer_is_what_its_type_says_and_comes_by_tls_only_where_the_host
         ("GET", "/nothing"),
         ("GET", "/v1/nothing"),
         ("PUT", "/v1/payments"),
-        ("DELETE", "/checkout/pay_00000000000000000000000000"),
-        ("GET", "/checkout/nothing"),
-        ("GET", "/checkout/pay_00000000000000000000000000?token=x"),
+        ("DELETE", "/checkout/shop_00000000000000000000000000/pay_00000000000000000000000000"),
+        ("GET", "/checkout/nothing/nothing"),
+        ("GET", "/checkout/shop_00000000000000000000000000/pay_00000000000000000000000000?token=x"),
         ("GET", "/v1/payments"),
         ("GET", "/payhost.js"),
         ("GET", "/favicon.ico"),

@@ -220,7 +220,7 @@ pub async fn approved_by_notice(stage: &Stage, fields: &Fields) {
         }
     }
     fields.retain(|(name, _)| name != "P_NOTI_URL");
-    let notify = format!("{}/notify/{}", stage.url, stage.shop.channel);
+    let notify = format!("{}/notify/{}/{}", stage.url, stage.shop.id, stage.shop.channel);
     fields.push(("P_NOTI_URL".to_owned(), notify));
     fields.push(("P_RETURN_URL".to_owned(), "http://127.0.0.1:9/".to_owned()));
     let answer = stage.play(&fields, json!({"choice": "pay", "bank": "88"})).await;
@@ -234,7 +234,11 @@ pub fn transfer() -> Value {
 
 async fn resolve(stage: &Stage, created: &Value, key: &str, finding: &str) -> Answer {
     let path = format!("/v1/payments/{}/resolve", text(created, "id"));
-    let call = stage.call("POST", &path).key(&stage.operator_key()).header("idempotency-key", key);
+    let call = stage
+        .call("POST", &path)
+        .key(&stage.operator_key())
+        .acting(&stage.shop.id)
+        .header("idempotency-key", key);
     call.json(&json!({"finding": finding, "note": "buyer wants it", "by": "김운영"})).send().await
 }
 

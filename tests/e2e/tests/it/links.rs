@@ -115,7 +115,7 @@ async fn a_refund_link_shows_nothing_without_its_code_and_a_get_moves_nothing() 
     let now = stage.payment(&payment).await;
     assert_eq!((&now["state"], &now["amount"]["cancelled"]), (&json!("cancelled"), &json!(TOTAL)), "{now}");
     let log = stage.host.logged();
-    assert!(log.contains("/refund/pay_") && !log.contains(&code) && !log.contains("110-123"));
+    assert!(log.contains("/refund/shop_") && !log.contains(&code) && !log.contains("110-123"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,8 +279,8 @@ async fn no_page_of_a_buyer_tells_its_address_sets_a_cookie_or_is_guessed_at() {
         ("result", stage.call("GET", &result).send().await),
         ("refund", stage.call("GET", &refund).send().await),
         ("refund form", stage.call("POST", &refund).form(&fields(&[("code", &code)])).send().await),
-        ("404", stage.call("GET", "/checkout/pay_x").send().await),
-        ("404 of a result", stage.call("GET", "/return/chk_x?token=x").send().await),
+        ("404", stage.call("GET", "/checkout/shop_x/pay_x").send().await),
+        ("404 of a result", stage.call("GET", "/return/shop_x/chk_x?token=x").send().await),
         ("405", stage.call("DELETE", &url).send().await),
         ("404 of the API", stage.call("GET", "/v1/nothing").send().await),
         ("405 of the API", stage.call("DELETE", "/v1/payments").send().await),
@@ -353,7 +353,7 @@ async fn every_way(stage: Stage) -> Stage {
     })
     .await;
     let log = stage.host.logged();
-    assert!(log.contains("\"answered\"") && log.contains("/return/chk_") && log.contains("DEBUG"), "{log}");
+    assert!(log.contains("\"answered\"") && log.contains("/return/shop_") && log.contains("DEBUG"), "{log}");
     for token in tokens {
         assert!(!log.contains(&token), "{token} is in the log");
     }

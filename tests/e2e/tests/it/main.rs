@@ -26,6 +26,7 @@ mod checkout;
 mod commands;
 mod confirm;
 mod crash;
+mod database_ways;
 mod deposits;
 mod doubt;
 mod embed;

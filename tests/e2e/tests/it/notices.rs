@@ -139,7 +139,7 @@ async fn notices_are_forwarded_to_no_address_inside_and_to_nobody_when_none_is_s
 
 async fn decide(stage: &Stage, notice: &Value, word: &str) -> crate::stage::http::Answer {
     let path = format!("/v1/notices/{}/{word}", text(notice, "id"));
-    stage.operator("POST", &path, json!({"note": "은행 화면에서 확인", "by": "홍길동"})).await
+    stage.operator_for_shop("POST", &path, json!({"note": "은행 화면에서 확인", "by": "홍길동"})).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +153,7 @@ async fn a_person_accepts_a_deposit_that_the_host_did_not_believe_once() {
     for (body, field) in
         [(json!({"note": " ", "by": "홍길동"}), "note"), (json!({"note": "x", "by": ""}), "by")]
     {
-        let problem = stage.operator("POST", &path, body).await.problem(400, "invalid_request");
+        let problem = stage.operator_for_shop("POST", &path, body).await.problem(400, "invalid_request");
         assert_eq!(problem["field"], field);
     }
     stage.post(&path, &json!({"note": "x", "by": "x"})).await.problem(403, "forbidden");
@@ -397,7 +397,7 @@ async fn a_deposit_told_to_another_channel_of_its_merchant_is_heard_in_a_flood()
     let stage = told(Stage::serving(&["--notice-strange-per-hour", "0"]).await).await;
     let body = json!({"plugin": "inicis", "preset": "test_pay", "default": false});
     let other = text(&stage.post("/v1/channels", &body).await.expect(201), "id");
-    let url = format!("{}/notify/{other}", stage.url);
+    let url = format!("{}/notify/{}/{other}", stage.url, stage.shop.id);
     sim(&stage, "PATCH", "vbank/settings", json!({"urls": {"INIpayTest": url}})).await.expect(200);
     assert_eq!(stage.call("POST", &url).form(&forged("older-cart-1", TOTAL, "1")).send().await.status, 429);
     let (created, oid) = awaiting(&stage, &stage.shop, "A-1", "pc").await;

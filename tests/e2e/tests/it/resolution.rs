@@ -52,9 +52,10 @@ async fn held(stage: &Stage, window: &Window) -> u64 {
     stage.sales(window.order_ref()).await.iter().map(|sale| sale["remaining"].as_u64().unwrap()).sum()
 }
 
-async fn find(stage: &Stage, created: &Value, key: &str, body: Value) -> Answer {
+async fn find(stage: &Stage, shop: &Shop, created: &Value, key: &str, body: Value) -> Answer {
     let path = format!("/v1/payments/{}/resolve", text(created, "id"));
-    let call = stage.call("POST", &path).key(&stage.operator_key()).header("idempotency-key", key);
+    let call =
+        stage.call("POST", &path).key(&stage.operator_key()).acting(&shop.id).header("idempotency-key", key);
     call.json(&body).send().await
 }
 
@@ -166,7 +167,7 @@ async fn a_person_is_called_when_it_is_too_late_to_undo_and_ends_the_doubt_by_wh
             "note": "상점관리자에서 확인", "by": "홍길동",
         })
     };
-    find(&stage, &fresh, "f-0", found("tid")).await.problem(409, "payment_in_doubt");
+    find(&stage, &stage.shop, &fresh, "f-0", found("tid")).await.problem(409, "payment_in_doubt");
     for created in [&taken, &gone] {
         until(&stage, &shop, created, "needs_operator", 30).await;
         let names = stage.names(&shop, created).await;
@@ -192,19 +193,19 @@ async fn a_person_is_called_when_it_is_too_late_to_undo_and_ends_the_doubt_by_wh
     ] {
         let mut body = found(&tid);
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let problem = find(&stage, &taken, "f-1", body).await.problem(400, "invalid_request");
+        let problem = find(&stage, &shop, &taken, "f-1", body).await.problem(400, "invalid_request");
         assert_eq!(problem["field"], field, "{problem}");
     }
-    let paid = find(&stage, &taken, "f-1", found(&tid)).await.expect(200);
+    let paid = find(&stage, &shop, &taken, "f-1", found(&tid)).await.expect(200);
     assert_eq!((text(&paid, "state"), text(&paid, "gateway_ref")), ("paid".into(), tid.clone()));
-    assert_eq!(find(&stage, &taken, "f-1", found(&tid)).await.expect(200), paid);
-    find(&stage, &taken, "f-1", found("other")).await.problem(422, "idempotency_mismatch");
-    find(&stage, &taken, "f-2", found(&tid)).await.problem(409, "not_in_doubt");
+    assert_eq!(find(&stage, &shop, &taken, "f-1", found(&tid)).await.expect(200), paid);
+    find(&stage, &shop, &taken, "f-1", found("other")).await.problem(422, "idempotency_mismatch");
+    find(&stage, &shop, &taken, "f-2", found(&tid)).await.problem(409, "not_in_doubt");
     // One sale cannot pay two orders.
-    let twice = find(&stage, &gone, "f-3", found(&tid)).await.problem(400, "invalid_request");
+    let twice = find(&stage, &shop, &gone, "f-3", found(&tid)).await.problem(400, "invalid_request");
     assert_eq!(twice["field"], "gateway_ref");
     let not = json!({"finding": "not_approved", "note": "거래 없음", "by": "홍길동"});
-    let open = find(&stage, &gone, "f-4", not).await.expect(200);
+    let open = find(&stage, &shop, &gone, "f-4", not).await.expect(200);
     assert_eq!((text(&open, "state"), text(&open, "resolution")), ("pending".into(), "none".into()));
     assert_eq!(figures(&stage).await["needs_operator"], 0);
     // What a person found is a sale like any other.

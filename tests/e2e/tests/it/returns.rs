@@ -176,7 +176,7 @@ async fn a_return_by_get_is_refused() {
 async fn a_return_of_a_checkout_that_does_not_exist_shows_a_bad_link() {
     let stage = Stage::start().await;
     for id in ["chk_00000000000000000000000000", "chk_x", "pay_00000000000000000000000000"] {
-        let answer = stage.call("POST", &format!("/return/{id}")).form(&[]).send().await;
+        let answer = stage.call("POST", &format!("/return/{}/{id}", stage.shop.id)).form(&[]).send().await;
         assert_eq!(answer.status, 404, "{}", answer.text);
     }
     let (_, paid) = stage.pay_as(&stage.shop, "A-1").await;

@@ -15,6 +15,8 @@ enum For {
     Shop,
     /// The operator.
     Operator,
+    /// The operator, who names the shop.
+    OperatorForShop,
     /// Both.
     Both,
 }
@@ -28,7 +30,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("POST", "/v1/payments/{payment}/confirm", For::Shop),
     ("GET", "/v1/payments/{payment}/timeline", For::Shop),
     ("POST", "/v1/payments/{payment}/sync", For::Shop),
-    ("POST", "/v1/payments/{payment}/resolve", For::Operator),
+    ("POST", "/v1/payments/{payment}/resolve", For::OperatorForShop),
     ("POST", "/v1/reconciliations", For::Shop),
     ("GET", "/v1/figures", For::Operator),
     ("GET", "/v1/attention", For::Both),
@@ -37,8 +39,8 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("POST", "/v1/payments/{payment}/refund-link", For::Shop),
     ("GET", "/v1/notices", For::Shop),
     ("GET", "/v1/notices/{notice}", For::Shop),
-    ("POST", "/v1/notices/{notice}/accept", For::Operator),
-    ("POST", "/v1/notices/{notice}/dismiss", For::Operator),
+    ("POST", "/v1/notices/{notice}/accept", For::OperatorForShop),
+    ("POST", "/v1/notices/{notice}/dismiss", For::OperatorForShop),
     ("GET", "/v1/channels", For::Shop),
     ("POST", "/v1/channels", For::Shop),
     ("GET", "/v1/channels/{channel}", For::Shop),
@@ -63,7 +65,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("DELETE", "/v1/plugins/{plugin}", For::Operator),
     ("POST", "/v1/plugins/{plugin}/grants", For::Operator),
     ("DELETE", "/v1/plugins/{plugin}/grants", For::Operator),
-    ("POST", "/v1/calls/{call}/replay", For::Operator),
+    ("POST", "/v1/calls/{call}/replay", For::OperatorForShop),
     ("POST", "/v1/replays", For::Operator),
     ("GET", "/v1/plugins/figures", For::Operator),
     ("GET", "/v1/gateway-map", For::Operator),
@@ -289,7 +291,7 @@ async fn an_operator_must_name_the_shop_for_which_it_acts() {
     let scene = Scene::start().await;
     let operator = scene.stage.operator_key();
     for (verb, path, whose) in ROUTES {
-        if *whose == For::Shop {
+        if matches!(whose, For::Shop | For::OperatorForShop) {
             scene.ask(verb, path, Some(&operator)).await.problem(403, "forbidden");
         }
     }

@@ -172,7 +172,7 @@ async fn what_is_no_notice_is_refused_and_changes_nothing() {
     assert_eq!(stage.call("POST", &url).form(&huge).send().await.status, 413);
     let many: Vec<(String, String)> = (0..10_000).map(|at| (format!("p{at}"), "1".to_owned())).collect();
     assert_eq!(stage.call("POST", &url).form(&many).send().await.status, 413);
-    for path in ["/notify/chn_00000000000000000000000000", "/notify/x"] {
+    for path in ["/notify/shop_00000000000000000000000000/chn_00000000000000000000000000", "/notify/x/x"] {
         assert_eq!(stage.call("POST", path).form(&good).send().await.status, 404);
     }
     // The probe.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use inicis_sim::{Options, Running};
 use payhost::Host;
-use payhost::jobs::{Done, Task, enqueue, perform};
+use payhost::jobs::{Done, Task, perform};
 use payhost_core::id::{ChannelId, PaymentId, ShopId};
 use payhost_core::{PaymentState, Resolution};
 use payhost_store::Error;
@@ -350,6 +350,8 @@ impl Rig {
         let call = self
             .call("POST", &path)
             .key(self.host.run_key())
+            .header("payhost-shop", &self.shop.to_string())
+            .header("payhost-mode", "test")
             .header("idempotency-key", &format!("{} {}", payment.id, payment.order_ref()));
         call.json(&finding).send().await.expect(200)
     }
@@ -397,10 +399,10 @@ impl Rig {
                     Some(Err(_)) if self.clock.has_died() => continue,
                     Some(done) => done.unwrap(),
                 };
-                let id = job.id;
+                let (shop, id) = (job.shop_id, job.id);
                 let stored = self.host.store().transact(move |tx| match done {
-                    Done::Finished => jobs::finish(tx, id, "t", now_us),
-                    Done::Again(due_us, _) => jobs::retry_at(tx, (id, "t"), due_us, None, now_us),
+                    Done::Finished => jobs::finish(tx, (shop, id), "t", now_us),
+                    Done::Again(due_us, _) => jobs::retry_at(tx, (shop, id, "t"), due_us, None, now_us),
                 });
                 let stored: Result<bool, Error> = stored.await;
                 stored.unwrap();
@@ -451,14 +453,6 @@ impl Rig {
         Books { row, attempts, facts, ledger, held }
     }
 
-    async fn enqueue(&self, task: Task) {
-        let host = self.host.clone();
-        let now_us = self.host.now_us();
-        let done = self.host.store().transact(move |tx| enqueue(tx, &host, &task, now_us));
-        let done: Result<(), Error> = done.await;
-        done.unwrap();
-    }
-
     /// The channel is watched.
     pub async fn watch(&self) {
         let path = format!("/v1/channels/{}", self.channel);
@@ -467,7 +461,7 @@ impl Rig {
 
     /// What is over is to be thrown away.
     pub async fn tidy(&self) {
-        self.enqueue(Task::Tidy {}).await;
+        payhost::jobs::tidy::pass(&self.host).await.unwrap();
     }
 
     /// The host's own runner, in which one job panics. Runs until nothing that is due is left; tells how many panicked.

@@ -71,7 +71,7 @@ async fn listen(world: &World, url: &str) -> Vec<String> {
         let body = json!({"url": url, "events": ["*"]});
         let call = world.call("POST", "/v1/webhook-endpoints").key(&shop.key).json(&body);
         secrets.push(text(&call.send().await.expect(201), "secret"));
-        urls.insert(mid.to_owned(), json!(format!("{}/notify/{}", world.url, shop.channel)));
+        urls.insert(mid.to_owned(), json!(format!("{}/notify/{}/{}", world.url, shop.id, shop.channel)));
     }
     world.control("PATCH", "vbank/settings", Some(json!({"urls": urls}))).await.expect(200);
     secrets

@@ -407,8 +407,8 @@ impl World {
     /// A person ends a doubt.
     pub async fn resolve(&self, ready: &Ready, key: &str, finding: Value) -> Answer {
         let path = format!("/v1/payments/{}/resolve", text(&ready.created, "id"));
-        let call = self.call("POST", &path).key(&self.operator_key()).header("idempotency-key", key);
-        call.json(&finding).send().await
+        let call = self.call("POST", &path).key(&self.operator_key()).acting(&self.shops[ready.shop].id);
+        call.header("idempotency-key", key).json(&finding).send().await
     }
 
     /// The payment as the API shows it.

@@ -26,7 +26,7 @@ pub async fn told(stage: Stage) -> Stage {
 
 /// Where a shop's notices go.
 pub fn notify_url(stage: &Stage, shop: &Shop) -> String {
-    format!("{}/notify/{}", stage.url, shop.channel)
+    format!("{}/notify/{}/{}", stage.url, shop.id, shop.channel)
 }
 
 /// A request to the gateway's own API.

@@ -94,6 +94,11 @@ impl Call {
         self.header("authorization", &format!("Bearer {key}"))
     }
 
+    /// For a shop's test mode, as the operator names it.
+    pub fn acting(self, shop: &str) -> Self {
+        self.header("payhost-shop", shop).header("payhost-mode", "test")
+    }
+
     /// With JSON.
     pub fn json(self, body: &Value) -> Self {
         self.body("application/json", body.to_string())

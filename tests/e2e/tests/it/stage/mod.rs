@@ -138,6 +138,9 @@ pub fn payhost(folder: &Path) -> Command {
 /// File of a stage with the address of its database; without it the host uses SQLite.
 const ADDRESS: &str = "database";
 
+/// File of a stage with another address of its database, for who looks at it without TLS or a pooler.
+const DIRECT: &str = "database-direct";
+
 /// The PostgreSQL of this test.
 pub fn postgres() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
@@ -149,9 +152,11 @@ pub fn use_postgres(folder: &Path) {
     std::fs::write(folder.join(ADDRESS), postgres().database()).unwrap();
 }
 
-/// The address of a folder's database, if it is not SQLite.
+/// The address of a folder's database for who looks at it, if it is not SQLite.
 pub fn address(folder: &Path) -> Option<String> {
-    std::fs::read_to_string(folder.join(ADDRESS)).ok()
+    std::fs::read_to_string(folder.join(DIRECT))
+        .or_else(|_| std::fs::read_to_string(folder.join(ADDRESS)))
+        .ok()
 }
 
 /// Folder of the host's data.
@@ -212,6 +217,14 @@ impl Stage {
     pub async fn on_database(address: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(ADDRESS), address).unwrap();
+        Self::in_folder(folder, &[], |_| ()).await
+    }
+
+    /// The same by an address that only the host can use; tests look at the database by the other.
+    pub async fn on_database_through(address: &str, direct: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(ADDRESS), address).unwrap();
+        std::fs::write(folder.path().join(DIRECT), direct).unwrap();
         Self::in_folder(folder, &[], |_| ()).await
     }
 
@@ -299,6 +312,12 @@ impl Stage {
     /// A request with JSON as the operator.
     pub async fn operator(&self, verb: &str, path: &str, body: Value) -> Answer {
         self.call(verb, path).key(&self.operator_key()).json(&body).send().await
+    }
+
+    /// The same, for the first shop.
+    pub async fn operator_for_shop(&self, verb: &str, path: &str, body: Value) -> Answer {
+        let call = self.call(verb, path).key(&self.operator_key()).acting(&self.shop.id);
+        call.json(&body).send().await
     }
 
     /// A `GET` as the first shop.

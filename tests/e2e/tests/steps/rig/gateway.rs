@@ -99,7 +99,7 @@ impl Rig {
             ("nm_input", "hong"),
         ];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        self.call("POST", &format!("/notify/{}", self.channel)).form(&fields).send().await
+        self.call("POST", &format!("/notify/{}/{}", self.shop, self.channel)).form(&fields).send().await
     }
 
     /// The number of a payment's account.
